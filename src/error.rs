@@ -1,0 +1,216 @@
+//! The library's one error: every variant says what, which, and what is accepted instead.
+//!
+//! Grammar of the messages: lower case, no full stop, values in single quotes, one line.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What every fallible function of the library returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, for a hand on a keyboard.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that stands in no registry.
+    #[error("unknown {kind} '{name}'{}; known: {}", did_you_mean(.suggestion.as_deref()), .known.join(", "))]
+    UnknownName {
+        /// What kind of thing was looked up ("synthetic input", "null model").
+        kind: &'static str,
+        /// The name as it was typed.
+        name: String,
+        /// The nearest known name, if one is near.
+        suggestion: Option<String>,
+        /// Every known name.
+        known: Vec<String>,
+    },
+    /// A parameter (`name:key=value`) that its owner does not take.
+    #[error("{owner} takes no parameter '{name}'{}; it takes: {takes}", did_you_mean(.suggestion.as_deref()))]
+    UnknownParameter {
+        /// Who was given the parameter, with its kind ("synthetic input 'local'").
+        owner: String,
+        /// The parameter as it was typed.
+        name: String,
+        /// The nearest known parameter, if one is near.
+        suggestion: Option<String>,
+        /// What it takes, with defaults ("w=17", or "nothing").
+        takes: String,
+    },
+    /// A value outside what is accepted.
+    #[error("{what}: '{value}' is not accepted; accepted: {accepted}")]
+    Value {
+        /// The option, parameter or key.
+        what: String,
+        /// The value as it was given.
+        value: String,
+        /// What would be accepted.
+        accepted: String,
+    },
+    /// The operating system refused a file.
+    #[error("'{}': {source}", .path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that can be read and does not hold what it should.
+    #[error("'{}': {what}; expected {accepted}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+        /// What a good file would hold.
+        accepted: String,
+    },
+    /// A file of settings (`config.json`) without a key that is needed.
+    #[error("'{}': no key '{key}'; expected {accepted}", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key that is missing.
+        key: String,
+        /// What the key should hold.
+        accepted: String,
+    },
+    /// A tensor that a model needs and the file does not hold.
+    #[error("'{}': no tensor '{name}'; expected one of shape {expected:?}", .path.display())]
+    TensorMissing {
+        /// The file or folder of weights.
+        path: PathBuf,
+        /// The tensor's name as the family has it.
+        name: String,
+        /// The shape that the configuration asks for.
+        expected: Vec<usize>,
+    },
+    /// A tensor of another shape than the configuration asks for.
+    #[error("'{}': tensor '{name}' has shape {found:?}; expected {expected:?}", .path.display())]
+    TensorShape {
+        /// The file or folder of weights.
+        path: PathBuf,
+        /// The tensor's name as the file has it.
+        name: String,
+        /// The shape that the configuration asks for.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// Tensors that are neither used nor known to be ignorable.
+    #[error("'{}': tensors that a {family} model does not have: {}; expected only this family's tensors \
+             (is model_type right?)", .path.display(), .names.join(", "))]
+    TensorUnused {
+        /// The file or folder of weights.
+        path: PathBuf,
+        /// The model family.
+        family: &'static str,
+        /// Names of the tensors, as the file has them.
+        names: Vec<String>,
+    },
+    /// More tokens than the model has positions, or fewer than were asked for.
+    #[error("{what}: {found} tokens; {accepted}")]
+    Tokens {
+        /// Which input.
+        what: String,
+        /// How many tokens there are or would be.
+        found: usize,
+        /// What would be accepted, with the model's figure.
+        accepted: String,
+    },
+    /// Shapes that do not fit each other.
+    #[error("{what}: shape {found:?}; expected {expected}")]
+    Shape {
+        /// Which array.
+        what: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shapes that would be accepted, in the papers' letters.
+        expected: String,
+    },
+    /// A value that is not a finite number.
+    #[error("{what}: {value} at {at}; expected finite numbers")]
+    NotFinite {
+        /// Which array.
+        what: String,
+        /// NaN, inf or -inf.
+        value: f64,
+        /// Where, as indices.
+        at: String,
+    },
+    /// Work that would need more memory than the machine has.
+    #[error("{what} would need {needed}, this machine has {available}; {instead}")]
+    Memory {
+        /// Which work.
+        what: String,
+        /// How much it needs, with a unit.
+        needed: String,
+        /// How much there is, with a unit.
+        available: String,
+        /// The option that avoids it.
+        instead: String,
+    },
+    /// A model of the hub that is not on this machine.
+    #[error("model '{id}' (revision '{revision}') is not in the cache '{}'; {fix}", .cache.display())]
+    NotCached {
+        /// The hub id.
+        id: String,
+        /// The revision that was asked for.
+        revision: String,
+        /// The cache that was searched.
+        cache: PathBuf,
+        /// What to do.
+        fix: String,
+    },
+    /// A decomposition that did not converge.
+    #[error("{what} did not converge")]
+    Convergence {
+        /// Which decomposition.
+        what: String,
+    },
+    /// Ctrl-C, or a request to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Names the file in an error of the operating system.
+    pub fn file(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::File { path, source }
+    }
+
+    /// A value outside what is accepted.
+    pub fn value(what: impl Into<String>, value: impl ToString, accepted: impl Into<String>) -> Self {
+        Self::Value { what: what.into(), value: value.to_string(), accepted: accepted.into() }
+    }
+
+    /// A file that does not hold what it should.
+    pub fn malformed(path: impl AsRef<Path>, what: impl ToString, accepted: impl Into<String>) -> Self {
+        Self::Malformed {
+            path: path.as_ref().to_path_buf(),
+            what: what.to_string(),
+            accepted: accepted.into(),
+        }
+    }
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_what_was_asked_and_what_is_known() {
+        let error = Error::UnknownName {
+            kind: "null model",
+            name: "gausian".into(),
+            suggestion: Some("gaussian".into()),
+            known: vec!["gaussian".into(), "shuffled".into()],
+        };
+        let text = "unknown null model 'gausian' (did you mean 'gaussian'?); known: gaussian, shuffled";
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -1,0 +1,4 @@
+//! luna
+pub mod error;
+pub mod linalg;
+pub use error::{Error, Result};

@@ -1,0 +1,96 @@
+//! Matrix products: one door for every product of the house, whatever the layout of the operands.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, Par};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+use super::convert::{view, view_mut};
+
+/// The two scalar types of the house: f32 for forward passes, f64 for analysis.
+pub trait Real: faer::traits::RealField + ndarray::NdFloat {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// How many threads one product may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling thread only: for work that is already parallel over heads or blocks.
+    One,
+    /// Every thread of the pool.
+    All,
+}
+
+impl Threads {
+    pub(crate) fn par(self) -> Par {
+        match self {
+            Self::One => Par::Seq,
+            Self::All => Par::rayon(0),
+        }
+    }
+}
+
+/// `a b`, shapes (n, d) and (d, m) to (n, m).
+///
+/// # Panics
+/// If the inner lengths differ.
+pub fn product<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, threads: Threads) -> Array2<T> {
+    let mut c = Array2::zeros((a.nrows(), b.ncols()));
+    product_into(c.view_mut(), T::zero(), a, b, T::one(), threads);
+    c
+}
+
+/// `c = beta c + alpha a b`, with `beta` 0 or 1.
+///
+/// # Panics
+/// If the shapes do not fit, or `beta` is neither 0 nor 1.
+pub fn product_into<T: Real>(
+    c: ArrayViewMut2<'_, T>,
+    beta: T,
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    alpha: T,
+    threads: Threads,
+) {
+    assert!(beta == T::zero() || beta == T::one(), "beta is 0 or 1");
+    assert_eq!((a.nrows(), a.ncols(), b.ncols()), (c.nrows(), b.nrows(), c.ncols()), "shapes of a product");
+    let accum = if beta == T::zero() { Accum::Replace } else { Accum::Add };
+    matmul(view_mut(c), accum, view(a), view(b), alpha, threads.par());
+}
+
+/// The lower triangle of the Gram matrix `a^T a`, shape (n, m) to (m, m); above the diagonal stand zeros.
+pub fn gram_lower(a: ArrayView2<'_, f64>, threads: Threads) -> Array2<f64> {
+    let mut g = Array2::zeros((a.ncols(), a.ncols()));
+    triangular::matmul(
+        view_mut(g.view_mut()),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        view(a.t()),
+        BlockStructure::Rectangular,
+        view(a),
+        BlockStructure::Rectangular,
+        1.0,
+        threads.par(),
+    );
+    g
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn products_of_any_layout() {
+        let a = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let ab = array![[14.0, 32.0], [32.0, 77.0]];
+        assert_eq!(product(a.view(), a.t(), Threads::One), ab);
+        assert_eq!(product(a.t(), a.view(), Threads::All), a.t().dot(&a));
+        let g = gram_lower(a.view(), Threads::One);
+        assert_eq!(g[[2, 0]], 27.0);
+        assert_eq!(g[[0, 2]], 0.0);
+        let mut c = ab.clone();
+        product_into(c.view_mut(), 1.0, a.view(), a.t(), -1.0, Threads::One);
+        assert_eq!(c, Array2::<f64>::zeros((2, 2)));
+    }
+}

@@ -1,0 +1,4 @@
+//! Matrix products, decompositions and spectra.
+
+mod convert;
+pub mod gemm;
