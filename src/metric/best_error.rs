@@ -3,7 +3,7 @@
 use super::{Metric, Of, Spectrum};
 
 /// `s_(K+1) / s_1`.
-pub const SPECTRAL: Metric = Metric {
+pub(super) const SPECTRAL: Metric = Metric {
     name: "best_rel_spectral_at",
     about: "least ||A - B||_2 / ||A||_2 over all B of rank K: s_(K+1) / s_1",
     unit: "",
@@ -13,7 +13,7 @@ pub const SPECTRAL: Metric = Metric {
 };
 
 /// `sqrt(sum_(i > K) s_i^2 / sum s^2)`.
-pub const FROBENIUS: Metric = Metric {
+pub(super) const FROBENIUS: Metric = Metric {
     name: "best_rel_fro_at",
     about: "least ||A - B||_F / ||A||_F over all B of rank K: sqrt(sum of s_i^2 beyond K / sum of all)",
     unit: "",

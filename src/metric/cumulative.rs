@@ -3,7 +3,7 @@
 use super::{Metric, Of, Spectrum};
 
 /// Linformer's figure 1: the sum of the values themselves.
-pub const L1: Metric = Metric {
+pub(super) const L1: Metric = Metric {
     name: "cum_l1_at",
     about: "sum of the first K singular values over the sum of all (the ordinate of Linformer's figure 1)",
     unit: "",
@@ -13,7 +13,7 @@ pub const L1: Metric = Metric {
 };
 
 /// The usual energy: the sum of squares, the share of `||A||_F^2`.
-pub const ENERGY: Metric = Metric {
+pub(super) const ENERGY: Metric = Metric {
     name: "cum_energy_at",
     about: "sum of the first K squared singular values over ||A||_F^2",
     unit: "",

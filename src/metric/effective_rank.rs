@@ -3,7 +3,7 @@
 use super::{Metric, Of, Spectrum};
 
 /// The exponential of the entropy of the normalised singular values.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "effective_rank",
     about: "exp(-sum p_i ln p_i) with p_i = s_i / sum s",
     unit: "values",

@@ -3,7 +3,7 @@
 use super::{Metric, Of};
 
 /// The standard deviation of the logits within rows.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "logit_sd",
     about: "standard deviation of ln p within rows, pooled (softmax cannot see what a whole row shares)",
     unit: "nats",

@@ -3,7 +3,7 @@
 use super::{Metric, Of};
 
 /// The mean of the rows' largest entries.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "max_prob",
     about: "mean over rows of the largest probability",
     unit: "",

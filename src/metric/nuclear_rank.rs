@@ -3,7 +3,7 @@
 use super::{Metric, Of, Spectrum};
 
 /// `||A||_* / ||A||_2`.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "nuclear_rank",
     about: "||A||_* / ||A||_2, the sum of the singular values over the largest",
     unit: "values",

@@ -3,7 +3,7 @@
 use super::{Metric, Of, Spectrum};
 
 /// The number of values above `max(n, m) eps s_1`.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "numerical_rank",
     about: "number of s > max(n, m) eps s_1, with eps of the entries (2^-23 for f32, 2^-52 for f64)",
     unit: "values",

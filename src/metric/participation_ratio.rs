@@ -3,7 +3,7 @@
 use super::{Metric, Of, Spectrum};
 
 /// `(sum s^2)^2 / sum s^4`.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "participation_ratio",
     about: "(sum s^2)^2 / sum s^4",
     unit: "values",

@@ -3,7 +3,7 @@
 use super::{Metric, Of};
 
 /// Dong's residual, relative to the matrix.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "rank1_residual",
     about: "||A - 1 x^T|| / ||A|| with x the mean row and ||.|| = sqrt(||.||_1 ||.||_inf)",
     unit: "",

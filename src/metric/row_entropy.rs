@@ -3,7 +3,7 @@
 use super::{Metric, Of};
 
 /// The mean entropy of a row.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "row_entropy",
     about: "mean over rows of -sum p ln p",
     unit: "nats",

@@ -7,28 +7,28 @@ const fn energy_metric(name: &'static str, about: &'static str, of: Of) -> Metri
 }
 
 /// The smallest r with 90 % of the energy.
-pub const ENERGY_90: Metric = energy_metric(
+pub(super) const ENERGY_90: Metric = energy_metric(
     "rank90_energy",
     "smallest r whose first r squared singular values reach 90 % of ||A||_F^2",
     Of::Spectrum(|spectrum| energy(spectrum, 0.90)),
 );
 
 /// The smallest r with 95 % of the energy.
-pub const ENERGY_95: Metric = energy_metric(
+pub(super) const ENERGY_95: Metric = energy_metric(
     "rank95_energy",
     "smallest r whose first r squared singular values reach 95 % of ||A||_F^2",
     Of::Spectrum(|spectrum| energy(spectrum, 0.95)),
 );
 
 /// The smallest r with 99 % of the energy.
-pub const ENERGY_99: Metric = energy_metric(
+pub(super) const ENERGY_99: Metric = energy_metric(
     "rank99_energy",
     "smallest r whose first r squared singular values reach 99 % of ||A||_F^2",
     Of::Spectrum(|spectrum| energy(spectrum, 0.99)),
 );
 
 /// The smallest r with 90 % of the sum of the values, by Linformer's definition.
-pub const L1_90: Metric = energy_metric(
+pub(super) const L1_90: Metric = energy_metric(
     "rank90_l1",
     "smallest r whose first r singular values reach 90 % of the sum of all",
     Of::Spectrum(|spectrum| reach(spectrum, 0.90 * spectrum.l1()?, |s| s)),

@@ -3,7 +3,7 @@
 use super::{Metric, Of};
 
 /// `s_1 = ||A||_2`.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "sigma_max",
     about: "largest singular value s_1 = ||A||_2; at least 1 for a square row-stochastic matrix",
     unit: "",

@@ -3,7 +3,7 @@
 use super::{Metric, Of};
 
 /// `||A||_F^2 / ||A||_2^2`.
-pub const METRIC: Metric = Metric {
+pub(super) const METRIC: Metric = Metric {
     name: "stable_rank",
     about: "||A||_F^2 / ||A||_2^2",
     unit: "values",
