@@ -1,4 +1,5 @@
 //! luna
 pub mod error;
 pub mod linalg;
+pub mod name;
 pub use error::{Error, Result};
