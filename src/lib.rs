@@ -2,4 +2,5 @@
 pub mod error;
 pub mod linalg;
 pub mod name;
+pub mod profile;
 pub use error::{Error, Result};
