@@ -1,4 +1,5 @@
 //! luna
+pub mod cli;
 pub mod error;
 pub mod linalg;
 pub mod name;

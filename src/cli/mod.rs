@@ -1,0 +1,2 @@
+//! The roof.
+pub mod experiment;
