@@ -22,6 +22,13 @@ pub(crate) fn expand(argv: Vec<OsString>, command: &Command) -> Result<Vec<OsStr
 
     let (file, mut rest) = if name == "run" {
         let Some(file) = word(&argv, at + 1, &root) else { return Ok(argv) };
+        if let Some((other, _)) = config(&argv) {
+            return Err(Error::value(
+                "--config",
+                other.display(),
+                "one experiment file, the one after 'run'",
+            ));
+        }
         let rest = without(&argv, &[0, at, file]);
         (PathBuf::from(&argv[file]), rest)
     } else {
@@ -313,5 +320,7 @@ mod tests {
             assert!(error.contains(what) && error.contains("run.yaml"), "{error}");
         }
         assert!(expanded("luna run FILE/none", FILE).is_err());
+        let twice = expanded("luna run FILE --config FILE", FILE).unwrap_err().to_string();
+        assert!(twice.starts_with("--config: "), "{twice}");
     }
 }
