@@ -108,7 +108,6 @@ impl Indices {
     ///
     /// An index beyond the last one is an error that names `what` ("--heads").
     pub fn select(&self, what: &str, count: usize) -> Result<Vec<usize>> {
-        let mut seen = vec![false; count];
         let mut chosen = Vec::new();
         for &(first, last) in &self.0 {
             if last >= count {
@@ -119,7 +118,7 @@ impl Indices {
                 return Err(Error::value(what, last, accepted));
             }
             for index in first..=last {
-                if !std::mem::replace(&mut seen[index], true) {
+                if !chosen.contains(&index) {
                     chosen.push(index);
                 }
             }

@@ -128,7 +128,7 @@ impl Params<'_> {
     ///
     /// # Panics
     /// As [`get`](Self::get) does.
-    pub fn at_least<T: Item + PartialOrd + fmt::Display>(&self, name: &str, least: T) -> Result<T> {
+    pub fn at_least<T: Item + Copy + PartialOrd + fmt::Display>(&self, name: &str, least: T) -> Result<T> {
         let value: T = self.get(name)?;
         if value < least {
             return Err(self.refuse(name, &value, &format!("{least} or more")));

@@ -36,7 +36,7 @@ struct Group {
 /// The limits on this process: its own group's and those of the groups around it, of both generations.
 fn limits() -> Vec<Group> {
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
-    places(&groups).iter().filter_map(|place| place.read()).collect()
+    places(&groups).iter().filter_map(Place::read).collect()
 }
 
 /// A folder that may hold a group's files, named as that generation names them.
