@@ -135,7 +135,7 @@ impl Findings {
             ("vector units", or_none(&self.cpu_features)),
             ("threads", format!("{} of {} cores", self.threads, self.cores)),
             ("memory", format!("{}, {} free", size(total), size(available))),
-            ("held at most", size(self.memory_peak_bytes)),
+            ("peak memory", size(self.memory_peak_bytes)),
         ];
         for rate in &self.gemm {
             let Gemm { scalar, threads, best_gflops, median_gflops } = rate;
@@ -192,7 +192,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_in_gibibytes() {
+    fn sizes_have_units() {
+        assert_eq!(size(Some(1 << 19)), "0.5 MiB");
         assert_eq!(size(Some(3 << 29)), "1.5 GiB");
         assert_eq!(size(None), "unknown");
     }
