@@ -1,0 +1,64 @@
+//! How a command ends: the exit codes, and one line on stderr for what went wrong.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::interrupt;
+use crate::error::Error;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The library refused or failed.
+    #[error(transparent)]
+    Luna(#[from] Error),
+    /// The result could not be written to stdout.
+    #[error("stdout: {0}")]
+    Output(#[from] io::Error),
+    /// An `--assert` was not met; says which, and the figure found.
+    #[error("{0}")]
+    Unmet(String),
+}
+
+/// Says what went wrong, if anything did, and gives the exit code: 0 done, 1 failed, 3 an assertion was not met,
+/// 130 interrupted. (2, misused, is clap's.)
+pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    let code = match &failure {
+        // Whoever closed the pipe has seen enough.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Failure::Luna(Error::Interrupted) => interrupt::CODE,
+        Failure::Luna(_) | Failure::Output(_) => 1,
+        Failure::Unmet(_) => 3,
+    };
+    // Nothing is left to be done about a stderr that is closed.
+    let _ = writeln!(io::stderr(), "luna: {}", one_line(&failure.to_string()));
+    ExitCode::from(code)
+}
+
+/// Names and values in a message come from outside; none of them may break the line or reach the terminal's controls.
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_the_ways_to_end_apart() {
+        let shown = |outcome| format!("{:?}", code(outcome));
+        let same = |outcome, code: u8| assert_eq!(shown(outcome), format!("{:?}", ExitCode::from(code)));
+        same(Ok(()), 0);
+        same(Err(Failure::Luna(Error::value("--at", 0, "1 or more"))), 1);
+        same(Err(Failure::Luna(Error::Interrupted)), 130);
+        same(Err(Failure::Unmet("rank90 is 7".into())), 3);
+        same(Err(Failure::Output(io::ErrorKind::BrokenPipe.into())), 0);
+        same(Err(Failure::Output(io::ErrorKind::StorageFull.into())), 1);
+    }
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(one_line("a\nb\x1b[31mc"), "a b [31mc");
+    }
+}

@@ -1,0 +1,27 @@
+//! Ctrl-C: the first asks the work to stop and keep what it has, the second stops it.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal.
+pub const CODE: u8 = 130;
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Listens from now on; the flag is true once somebody has asked to stop.
+///
+/// Where no handler can be set, Ctrl-C ends the program as it always did.
+pub fn watch() -> &'static AtomicBool {
+    let _ = ctrlc::set_handler(|| {
+        if ASKED.swap(true, Ordering::Relaxed) {
+            leave();
+        }
+        let _ = writeln!(std::io::stderr(), "luna: stopping; Ctrl-C again stops at once");
+    });
+    &ASKED
+}
+
+#[allow(clippy::exit)] // somebody asked twice: work that does not look at the flag cannot be waited for
+fn leave() -> ! {
+    std::process::exit(i32::from(CODE))
+}

@@ -1,0 +1,151 @@
+//! `luna list`: everything that can be named on the command line.
+
+use std::io::Write;
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::{Failure, Format};
+use crate::name;
+
+/// A kind of thing that can be named, with all of its names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Registry {
+    /// What each of them is, in the singular ("null model").
+    pub kind: &'static str,
+    /// Where they are named and what for, in one line.
+    pub about: &'static str,
+    /// The things, in the order to show.
+    pub entries: Vec<Entry>,
+}
+
+/// One thing that can be named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The name to type.
+    pub name: String,
+    /// One line about it.
+    pub about: String,
+    /// Its parameters with defaults, as [`name::takes`] writes them; empty where there can be none.
+    pub takes: String,
+    /// The paper or program that it comes from; empty if it is this one.
+    pub source: String,
+}
+
+impl Entry {
+    /// A thing without parameters or source.
+    pub fn new(name: impl Into<String>, about: impl Into<String>) -> Self {
+        Self { name: name.into(), about: about.into(), ..Self::default() }
+    }
+}
+
+/// Everything that can be named, in the order to show.
+pub fn registries() -> Vec<Registry> {
+    vec![super::doctor::engines()]
+}
+
+/// What `luna list` takes.
+#[derive(Args, Clone, Debug)]
+pub struct List {
+    /// One kind of thing; all kinds if left out
+    kind: Option<String>,
+    /// How to write the list
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl List {
+    /// Writes the registries, or the one asked for.
+    pub fn run(&self, registries: &[Registry], out: &mut dyn Write) -> Result<(), Failure> {
+        let shown = match &self.kind {
+            Some(kind) => {
+                std::slice::from_ref(name::find("kind of thing", kind, registries, |registry| registry.kind)?)
+            }
+            None => registries,
+        };
+        match self.format {
+            Format::Json => super::write_json(&shown, out)?,
+            Format::Table => {
+                for (i, registry) in shown.iter().enumerate() {
+                    let gap = if i == 0 { "" } else { "\n" };
+                    writeln!(out, "{gap}{}: {}", registry.kind, registry.about)?;
+                    for line in table(registry).lines() {
+                        writeln!(out, "  {}", line.trim_end())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How an entry fills one column.
+type Fill = fn(&Entry) -> &str;
+
+fn table(registry: &Registry) -> Table {
+    let columns: [(&str, Fill); 4] = [
+        ("name", |entry| &entry.name),
+        ("takes", |entry| &entry.takes),
+        ("about", |entry| &entry.about),
+        ("source", |entry| &entry.source),
+    ];
+    // A column in which nobody has anything would only take room.
+    let columns: Vec<_> = columns
+        .into_iter()
+        .filter(|(_, cell)| registry.entries.iter().any(|entry| !cell(entry).is_empty()))
+        .collect();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(columns.iter().map(|(title, _)| *title));
+    for entry in &registry.entries {
+        table.add_row(columns.iter().map(|(_, cell)| cell(entry)));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(kind: Option<&str>, format: Format) -> Result<String, Failure> {
+        let local = Entry {
+            takes: name::takes(&[name::Param { name: "w", default: Some("17"), about: "width" }]),
+            ..Entry::new("local", "a window of keys")
+        };
+        let registries = [
+            Registry { kind: "synthetic input", about: "named by --synthetic", entries: vec![local] },
+            Registry { kind: "engine", about: "of --engine", entries: vec![Entry::new("faer", "pure Rust")] },
+        ];
+        let mut out = Vec::new();
+        List { kind: kind.map(String::from), format }.run(&registries, &mut out)?;
+        Ok(String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn a_table_has_only_the_columns_that_say_something() {
+        let text = written(None, Format::Table).unwrap();
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[1], ["name", "takes", "about"]);
+        assert_eq!(lines[2], ["local", "w=17", "a", "window", "of", "keys"]);
+        assert_eq!(lines[5], ["name", "about"]);
+        assert!(text.lines().all(|line| line.trim_end() == line));
+    }
+
+    #[test]
+    fn json_holds_what_was_asked_for() {
+        let json: serde_json::Value =
+            serde_json::from_str(&written(Some("engine"), Format::Json).unwrap()).unwrap();
+        assert_eq!(json[0]["entries"][0]["name"], "faer");
+        assert_eq!(json.as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_kind_answers_with_the_list() {
+        let error = written(Some("engines"), Format::Table).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "unknown kind of thing 'engines' (did you mean 'engine'?); known: synthetic input, engine"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! How far the work is, on stderr: a bar for a person, a line now and then for a log, nothing when told to be quiet.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::profile::clock::Stopwatch;
+
+/// No colours in it, so that `NO_COLOR` is kept by everybody.
+const TEMPLATE: &str = "{prefix} [{bar:24}] {pos}/{len}, {elapsed} gone, about {eta} left {wide_msg}";
+
+/// Seconds between two lines where there is no terminal.
+const PAUSE: u64 = 10;
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// A bar that redraws itself.
+    Bar,
+    /// A plain line every ten seconds; none for work that is shorter.
+    Lines,
+    /// Nothing.
+    Nothing,
+}
+
+impl Show {
+    /// What fits: nothing if `quiet`, a bar on a terminal, lines elsewhere.
+    pub fn fitting(quiet: bool) -> Self {
+        match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Self::Nothing,
+            (false, true) => Self::Bar,
+            (false, false) => Self::Lines,
+        }
+    }
+}
+
+/// The progress of one piece of work; can be shared between threads.
+#[derive(Debug)]
+pub struct Progress {
+    view: View,
+}
+
+#[derive(Debug)]
+enum View {
+    Bar(ProgressBar),
+    Lines(Lines),
+    Nothing,
+}
+
+impl Progress {
+    /// Begins: `total` steps of `what` ("heads").
+    pub fn start(show: Show, total: u64, what: &str) -> Self {
+        let view = match show {
+            Show::Nothing => View::Nothing,
+            Show::Lines => View::Lines(Lines {
+                what: what.to_string(),
+                total,
+                watch: Stopwatch::start(),
+                done: AtomicU64::new(0),
+                spoken: AtomicU64::new(0),
+            }),
+            Show::Bar => {
+                let style = ProgressStyle::with_template(TEMPLATE)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar())
+                    .progress_chars("=> ");
+                let bar = ProgressBar::new(total).with_style(style).with_prefix(what.to_string());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                View::Bar(bar)
+            }
+        };
+        Self { view }
+    }
+
+    /// `steps` more are done; `message` says what was last ("layer 3 head 7").
+    pub fn tick(&self, steps: u64, message: &str) {
+        match &self.view {
+            View::Nothing => {}
+            View::Bar(bar) => {
+                bar.set_message(message.to_string());
+                bar.inc(steps);
+            }
+            View::Lines(lines) => {
+                let done = lines.done.fetch_add(steps, Ordering::Relaxed) + steps;
+                if let Some(line) = lines.due(done, lines.watch.elapsed(), message) {
+                    // Who reads no progress must not lose the result: a closed stderr is no error.
+                    let _ = writeln!(std::io::stderr(), "luna: {line}");
+                }
+            }
+        }
+    }
+
+    /// Takes the bar away, so that the result stands alone.
+    pub fn finish(self) {
+        if let View::Bar(bar) = &self.view {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    /// An error on the way takes the bar away too.
+    fn drop(&mut self) {
+        if let View::Bar(bar) = &self.view {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Lines {
+    what: String,
+    total: u64,
+    watch: Stopwatch,
+    done: AtomicU64,
+    /// The pause, counted from the start, in which the last line was written.
+    spoken: AtomicU64,
+}
+
+impl Lines {
+    /// The line to write, if a pause has gone by since the last one; only one thread gets it.
+    fn due(&self, done: u64, elapsed: Duration, message: &str) -> Option<String> {
+        let pause = elapsed.as_secs() / PAUSE;
+        if self.spoken.fetch_max(pause, Ordering::Relaxed) >= pause {
+            return None;
+        }
+        let seconds = elapsed.as_secs_f64();
+        let left = seconds / done.max(1) as f64 * self.total.saturating_sub(done) as f64;
+        let Self { what, total, .. } = self;
+        Some(format!("{what} {done}/{total}, {seconds:.0} s gone, about {left:.0} s left ({message})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_rare_and_tell_the_time_left() {
+        let lines = Lines {
+            what: "heads".into(),
+            total: 40,
+            watch: Stopwatch::start(),
+            done: AtomicU64::new(0),
+            spoken: AtomicU64::new(0),
+        };
+        let at = |done, seconds| lines.due(done, Duration::from_secs(seconds), "head 1");
+        assert_eq!(at(1, 9), None);
+        assert_eq!(at(10, 10).as_deref(), Some("heads 10/40, 10 s gone, about 30 s left (head 1)"));
+        assert_eq!(at(11, 19), None);
+        assert!(at(20, 35).is_some());
+        assert_eq!(at(21, 36), None);
+    }
+
+    #[test]
+    fn steps_of_many_threads_are_counted() {
+        let progress = Progress::start(Show::Lines, 100, "heads");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..25).for_each(|_| progress.tick(1, "")));
+            }
+        });
+        let View::Lines(lines) = &progress.view else { unreachable!("lines were asked for") };
+        assert_eq!(lines.done.load(Ordering::Relaxed), 100);
+        progress.finish();
+    }
+
+    #[test]
+    fn the_template_is_a_template() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        assert_eq!(Show::fitting(true), Show::Nothing);
+    }
+}

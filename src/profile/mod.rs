@@ -1,0 +1,6 @@
+//! The machine and its clock: what a measurement stands on. Knows nothing of attention.
+
+pub mod calibrate;
+pub mod clock;
+pub mod machine;
+pub mod ram;

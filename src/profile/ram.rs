@@ -1,0 +1,144 @@
+//! How much memory there is for this process, the limits of its control groups included; `None` off Linux.
+
+use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+
+/// Bytes of memory of the machine, or the lowest limit set on this process.
+pub fn total() -> Option<u64> {
+    let machine = field(&read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
+    Some(limits().iter().fold(machine, |total, group| total.min(group.limit)))
+}
+
+/// Bytes that can be taken before the machine swaps or a limit ends this process.
+pub fn available() -> Option<u64> {
+    let machine = field(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
+    Some(limits().iter().fold(machine, |least, group| least.min(group.limit.saturating_sub(group.used))))
+}
+
+/// The most bytes that this process has held at once.
+pub fn peak() -> Option<u64> {
+    field(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// The figure after `name` in a file of `/proc`, where it is written in kB.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// A control group's limit and use, in bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    limit: u64,
+    used: u64,
+}
+
+/// The limits on this process: its own group's and those of the groups around it, of both generations.
+fn limits() -> Vec<Group> {
+    let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+    places(&groups).iter().filter_map(Place::read).collect()
+}
+
+/// A folder that may hold a group's files, named as that generation names them.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    folder: PathBuf,
+    limit: &'static str,
+    used: &'static str,
+    reclaimable: &'static str,
+}
+
+/// The folders to look into, from the text of `/proc/self/cgroup` (lines `id:controllers:/path`).
+fn places(groups: &str) -> Vec<Place> {
+    let mut places = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, limit, used, reclaimable) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
+        } else if controllers.split(',').any(|name| name == "memory") {
+            let names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+            ("/sys/fs/cgroup/memory", names.0, names.1, names.2)
+        } else {
+            continue;
+        };
+        // A limit of any group around this one holds too. In a container the path may be one of the host's, not
+        // seen from inside; its root is then the container's own group.
+        places.extend(Path::new(path.trim_start_matches('/')).ancestors().map(|group| Place {
+            folder: Path::new(root).join(group),
+            limit,
+            used,
+            reclaimable,
+        }));
+    }
+    places
+}
+
+impl Place {
+    fn read(&self) -> Option<Group> {
+        let figure = |name| read_to_string(self.folder.join(name)).ok()?.trim().parse::<u64>().ok();
+        let limit = figure(self.limit)?; // "max" is no figure: no limit
+        let stat = read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
+        // Pages of files that were only read count as used and are given back on demand.
+        let reclaimable = entry(&stat, self.reclaimable).unwrap_or(0);
+        Some(Group { limit, used: figure(self.used).unwrap_or(0).saturating_sub(reclaimable) })
+    }
+}
+
+/// The figure of a line `name figure`.
+fn entry(stat: &str, name: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_proc_are_in_kilobytes() {
+        assert_eq!(field("MemTotal:       16 kB\nMemFree: 1 kB\n", "MemTotal:"), Some(16 * 1024));
+        assert_eq!(field("MemTotal: much\n", "MemTotal:"), None);
+        assert_eq!(field("MemTotal: 18446744073709551615 kB\n", "MemTotal:"), None);
+    }
+
+    #[test]
+    fn groups_of_both_generations_are_looked_into() {
+        let folders = |text: &str| -> Vec<String> {
+            places(text).into_iter().map(|place| place.folder.display().to_string()).collect()
+        };
+        assert_eq!(
+            folders("0::/user/job\n"),
+            ["/sys/fs/cgroup/user/job", "/sys/fs/cgroup/user", "/sys/fs/cgroup/"]
+        );
+        assert_eq!(
+            folders("4:cpu,memory:/a\n3:pids:/b\n"),
+            ["/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory/"]
+        );
+        assert!(folders("nonsense\n").is_empty());
+    }
+
+    #[test]
+    fn a_group_gives_back_what_it_can_reclaim() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            folder: folder.path().to_path_buf(),
+            limit: "memory.max",
+            used: "memory.current",
+            reclaimable: "inactive_file",
+        };
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        assert_eq!(place.read(), None);
+        write("memory.max", "1000\n");
+        write("memory.current", "600\n");
+        write("memory.stat", "inactive_file_x 9\ninactive_file 200\n");
+        assert_eq!(place.read(), Some(Group { limit: 1000, used: 400 }));
+        write("memory.max", "max\n");
+        assert_eq!(place.read(), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_holds_memory() {
+        assert!(peak().is_some_and(|bytes| bytes > 0));
+    }
+}
