@@ -2,3 +2,4 @@
 
 mod convert;
 pub mod gemm;
+pub mod softmax;
