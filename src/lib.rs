@@ -27,9 +27,12 @@ pub mod cli;
 pub mod error;
 pub mod linalg;
 pub mod metric;
+pub mod model;
 pub mod name;
 pub mod profile;
+// report
 pub mod rng;
 pub mod stats;
+pub mod task;
 
 pub use error::{Error, Result};

@@ -1,4 +1,6 @@
 //! The one test binary.
 
 mod floors;
+mod model;
 mod program;
+mod task;
