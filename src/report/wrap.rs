@@ -15,6 +15,15 @@ pub(super) fn header(name: &str, unit: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A text of at most `width` characters; what is cut off leaves an ellipsis.
+pub(super) fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.into();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.trim_end().to_owned() + "…"
+}
+
 fn pack(pieces: impl Iterator<Item = String>, between: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for piece in pieces {
