@@ -1,5 +1,5 @@
-//! Figures as data: what is drawn, not how. [`svg`](super::svg) draws them for a page,
-//! [`terminal`](super::terminal) for a terminal.
+//! Figures as data: what is drawn, not how. [`to_svg`](super::to_svg) draws them for a
+//! page, [`to_terminal`](super::to_terminal) for a terminal.
 
 use ndarray::Array2;
 

@@ -14,23 +14,29 @@
 mod cell;
 mod csv;
 mod figure;
+pub mod folder;
 mod format;
+mod heat;
 mod json;
 mod markdown;
 mod palette;
 mod read;
 mod scale;
 mod stamp;
-pub mod svg;
+mod svg;
 mod table;
+mod terminal;
 mod text;
 mod wrap;
 
 pub use cell::{Cell, Digits};
 pub use figure::{Curves, Figure, Heat, Kind, Mark, Series};
 pub use format::{Format, Style};
+pub use heat::heat_map;
 pub use stamp::Stamp;
+pub use svg::to_svg;
 pub use table::{Column, Table};
+pub use terminal::to_terminal;
 
 use ndarray::ArrayD;
 

@@ -202,7 +202,7 @@ struct Look {
 
 impl Look {
     fn pen(&self) -> Pen<'_> {
-        let (width, opacity) = if self.faint { (0.8, 0.3) } else { (1.9, 1.0) };
+        let (width, opacity) = if self.faint { (0.8, 0.38) } else { (1.9, 1.0) };
         Pen { colour: &self.colour, width, opacity, dashes: self.dashes }
     }
 }

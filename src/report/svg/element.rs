@@ -143,12 +143,12 @@ impl Svg {
 
 /// About how wide a text is. Fonts differ; this errs on the wide side so that nothing is cut.
 pub(super) fn width(text: &str, size: f64) -> f64 {
-    text.chars().count() as f64 * size * 0.6
+    text.chars().count() as f64 * size * 0.57
 }
 
 /// A text cut to a width.
 pub(super) fn cut(text: &str, size: f64, room: f64) -> String {
-    shorten(text, (room / (size * 0.6)).floor().max(2.0) as usize)
+    shorten(text, (room / (size * 0.57)).floor().max(2.0) as usize)
 }
 
 fn data(points: &[(f64, f64)]) -> String {

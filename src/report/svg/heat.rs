@@ -5,8 +5,10 @@ use super::super::scale::Scale;
 use super::super::{Digits, palette};
 use super::element::{Anchor, INK, LABEL, Pen, SMALL, Svg, Words, cut, width};
 
-/// The largest and the smallest side of a cell.
-const CELL: (f64, f64) = (32.0, 7.0);
+/// The largest width and height of a cell: six layers stand as high as the plot of a panel beside them.
+const CELL: (f64, f64) = (34.0, 44.0);
+/// The smallest side of a cell.
+const LEAST: f64 = 7.0;
 /// What the cells should fill at most.
 const PLOT: (f64, f64) = (420.0, 290.0);
 const LEFT: f64 = 48.0;
@@ -31,8 +33,8 @@ struct Layout {
 impl Layout {
     fn of(heat: &Heat) -> Self {
         let (rows, cols) = heat.values.dim();
-        let side = |room: f64, count: usize| (room / count.max(1) as f64).clamp(CELL.1, CELL.0);
-        let cell = (side(PLOT.0, cols), side(PLOT.1, rows));
+        let side = |room: f64, count: usize, most| (room / count.max(1) as f64).clamp(LEAST, most);
+        let cell = (side(PLOT.0, cols, CELL.0), side(PLOT.1, rows, CELL.1));
         let scale = Scale::over(heat.values.iter().copied(), false, 0.0);
         let ticks = scale.ticks(5);
         Self { rows, cols, cell, scale, ticks, bar: (cell.1 * rows as f64).max(BAR_HEIGHT) }
