@@ -30,7 +30,7 @@ pub mod metric;
 pub mod model;
 pub mod name;
 pub mod profile;
-// report
+pub mod report;
 pub mod rng;
 pub mod stats;
 pub mod task;
