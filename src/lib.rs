@@ -1,7 +1,38 @@
-//! luna
+//! Is attention low-rank, and what can stand in for it? A research toolkit, as a library and as the command `luna`.
+//!
+//! This page is the map of the house. Imports point down only: a floor knows the floors below it.
+//!
+//! | floor | modules | what lives there |
+//! |---|---|---|
+//! | roof | [`cli`] | arguments, experiment files, progress, exit codes: the only floor that talks |
+//! | fourth | [`study`] | the questions: configuration in, tables and figures out |
+//! | third | [`model`] | trained Transformers: files of weights, forward passes, taps on their heads |
+//! | second | [`attention`], [`metric`], [`task`], [`profile`] | attention matrices; figures of spectra and rows; where inputs come from; the machine |
+//! | first | [`linalg`], [`report`] | products, decompositions, matrix-free spectra; tables, figures and every way to write them |
+//! | ground | [`error`], [`name`], [`rng`], [`stats`] | the one error, finding by name, seeded streams, intervals |
+//!
+//! # Alphabet
+//! The papers' letters mean one thing everywhere: `n` query length, `m` context length, `l` projected length, `d` model
+//! width, `h` heads, `d_h` head width, `q k v` the split heads, `A` an attention matrix (n x m, rows sum to 1).
+//!
+//! # Where to begin
+//! - A spectrum of your own matrix: [`linalg::spectra::of_f32`] and [`metric::ALL`].
+//! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
+//! - The whole study from Rust: [`study::svd_spectrum`].
+//! - What one more metric, synthetic input, null model, model family or output format costs: the module pages of
+//!   [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].
+
+pub mod attention;
 pub mod cli;
 pub mod error;
 pub mod linalg;
+pub mod metric;
+pub mod model;
 pub mod name;
 pub mod profile;
+pub mod report;
+pub mod rng;
+pub mod stats;
+pub mod task;
+
 pub use error::{Error, Result};

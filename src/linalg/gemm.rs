@@ -3,7 +3,7 @@
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Par};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, ShapeBuilder};
 
 use super::convert::{view, view_mut};
 
@@ -58,16 +58,16 @@ pub fn product_into<T: Real>(
     matmul(view_mut(c), accum, view(a), view(b), alpha, threads.par());
 }
 
-/// The lower triangle of the Gram matrix `a^T a`, shape (n, m) to (m, m); above the diagonal stand zeros.
+/// The lower triangle of `a a^T`, shape (n, m) to (n, n), in column-major layout; above the diagonal stand zeros.
 pub fn gram_lower(a: ArrayView2<'_, f64>, threads: Threads) -> Array2<f64> {
-    let mut g = Array2::zeros((a.ncols(), a.ncols()));
+    let mut g = Array2::zeros((a.nrows(), a.nrows()).f());
     triangular::matmul(
         view_mut(g.view_mut()),
         BlockStructure::TriangularLower,
         Accum::Replace,
-        view(a.t()),
-        BlockStructure::Rectangular,
         view(a),
+        BlockStructure::Rectangular,
+        view(a.t()),
         BlockStructure::Rectangular,
         1.0,
         threads.par(),
@@ -87,8 +87,7 @@ mod tests {
         assert_eq!(product(a.view(), a.t(), Threads::One), ab);
         assert_eq!(product(a.t(), a.view(), Threads::All), a.t().dot(&a));
         let g = gram_lower(a.view(), Threads::One);
-        assert_eq!(g[[2, 0]], 27.0);
-        assert_eq!(g[[0, 2]], 0.0);
+        assert_eq!(g, array![[14.0, 0.0], [32.0, 77.0]]);
         let mut c = ab.clone();
         product_into(c.view_mut(), 1.0, a.view(), a.t(), -1.0, Threads::One);
         assert_eq!(c, Array2::<f64>::zeros((2, 2)));

@@ -1,4 +1,14 @@
 //! Matrix products, decompositions and spectra.
+//!
+//! [`spectra`] is the door for whole spectra, [`krylov`] for the leading values of a matrix that does not fit in
+//! memory; [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products.
 
 mod convert;
+mod eigenvalues;
+pub mod engine;
 pub mod gemm;
+mod kernel;
+pub mod krylov;
+pub mod softmax;
+pub mod spectra;
+mod tridiagonal;

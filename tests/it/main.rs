@@ -1,5 +1,7 @@
 //! The one test binary.
 
 mod floors;
+mod model;
 mod program;
 mod readme;
+mod task;

@@ -1,0 +1,200 @@
+//! Eigenvalues of symmetric tridiagonal matrices: the root-free QL iteration of Pal, Walker and Kahan.
+//!
+//! The iteration is one long chain of dependent divisions, so that a core waits most of the time. Two things help:
+//! - the recurrence is rewritten so that its two divisions depend on the previous step only, and not on each other
+//!   (`p' = g' N / p` with `g' = N / r`, where the classical form has `c = p / r` first and `p' = g'^2 / c` after);
+//! - two matrices are swept in turn, step by step ([`pair`]): the second costs almost nothing.
+//!
+//! Order 512, one core (AMD Zen 3): LAPACK's form of the recurrence 3.8 ms, this form 2.0 ms, two at once 2.6 ms.
+
+use super::tridiagonal::Tridiagonal;
+
+const EPS_SQUARED: f64 = f64::EPSILON * f64::EPSILON;
+
+/// One matrix on its way to its eigenvalues.
+struct Chain {
+    /// The diagonal; entries below `low` are eigenvalues already.
+    d: Vec<f64>,
+    /// Squares of the off-diagonal, with one more at the end for the recurrence to write to.
+    e: Vec<f64>,
+    /// First row that is still coupled.
+    low: usize,
+    /// The row that the running sweep comes to next; it ends at `low`.
+    at: usize,
+    sweep: Sweep,
+}
+
+/// The running numbers of one sweep, in the letters of LAPACK's `dsterf`.
+#[derive(Clone, Copy, Default)]
+struct Sweep {
+    sigma: f64,
+    c: f64,
+    s: f64,
+    gamma: f64,
+    p: f64,
+}
+
+impl Sweep {
+    /// One step: couples rows `i` and `i + 1`.
+    #[inline(always)]
+    fn step(&mut self, d: &mut [f64], e: &mut [f64], i: usize) {
+        let b = e[i];
+        let r = self.p + b;
+        e[i + 1] = self.s * r;
+        let inverse = 1.0 / r;
+        let alpha = d[i];
+        let numerator = self.p * (alpha - self.sigma) - b * self.gamma;
+        let ratio = numerator / self.p;
+        let gamma = numerator * inverse;
+        let c = self.c;
+        self.c = self.p * inverse;
+        self.s = b * inverse;
+        d[i + 1] = self.gamma + (alpha - gamma);
+        self.gamma = gamma;
+        self.p = if self.p == 0.0 { c * b } else { gamma * ratio };
+    }
+}
+
+impl Chain {
+    fn new(diagonal: &[f64], off_diagonal: &[f64]) -> Self {
+        let mut d = diagonal.to_vec();
+        let mut e: Vec<f64> = off_diagonal.iter().map(|x| x * x).collect();
+        // QL finds small eigenvalues at the top; a matrix that is graded the other way round is turned over.
+        if d.first().is_some_and(|first| d[d.len() - 1].abs() < first.abs()) {
+            d.reverse();
+            e.reverse();
+        }
+        e.push(0.0);
+        Self { d, e, low: 0, at: 0, sweep: Sweep::default() }
+    }
+
+    /// Splits off what has converged and sets up the next sweep; false when every eigenvalue is found.
+    fn next_sweep(&mut self) -> bool {
+        let n = self.d.len();
+        while self.low + 1 < n {
+            let low = self.low;
+            let mut high = low;
+            while high + 1 < n && self.e[high] > EPS_SQUARED * (self.d[high] * self.d[high + 1]).abs() {
+                high += 1;
+            }
+            // A negligible coupling, or the place past the end: no row beyond is touched.
+            self.e[high] = 0.0;
+            if high == low {
+                self.low += 1;
+            } else if high == low + 1 {
+                let (large, small) = two_by_two(self.d[low], self.e[low].sqrt(), self.d[high]);
+                (self.d[low], self.d[high]) = (large, small);
+                self.e[low] = 0.0;
+                self.low += 2;
+            } else {
+                let root = self.e[low].sqrt();
+                let half = (self.d[low + 1] - self.d[low]) / (2.0 * root);
+                let sigma = self.d[low] - root / (half + half.hypot(1.0).copysign(half));
+                let gamma = self.d[high] - sigma;
+                self.sweep = Sweep { sigma, c: 1.0, s: 0.0, gamma, p: gamma * gamma };
+                self.at = high;
+                return true;
+            }
+        }
+        false
+    }
+
+    fn run_sweep(&mut self) {
+        for i in (self.low..self.at).rev() {
+            self.sweep.step(&mut self.d, &mut self.e, i);
+        }
+        self.at = self.low;
+        self.end_sweep();
+    }
+
+    fn end_sweep(&mut self) {
+        self.e[self.low] = self.sweep.s * self.sweep.p;
+        self.d[self.low] = self.sweep.sigma + self.sweep.gamma;
+    }
+
+    fn finish(mut self, mut more: bool) -> Vec<f64> {
+        while more {
+            self.run_sweep();
+            more = self.next_sweep();
+        }
+        self.d.sort_unstable_by(|a, b| b.total_cmp(a));
+        self.d
+    }
+}
+
+/// Eigenvalues, largest first, of a tridiagonal matrix and of the same without its first row and column.
+pub(super) fn pair(matrix: &Tridiagonal) -> (Vec<f64>, Vec<f64>) {
+    let mut a = Chain::new(&matrix.diagonal, &matrix.off_diagonal);
+    let rest = matrix.diagonal.len().min(1);
+    let mut b = Chain::new(&matrix.diagonal[rest..], matrix.off_diagonal.get(rest..).unwrap_or(&[]));
+    let (mut more_a, mut more_b) = (a.next_sweep(), b.next_sweep());
+    while more_a && more_b {
+        let steps = (a.at - a.low).min(b.at - b.low);
+        // Slices of the same length let the compiler see that every index is in bounds.
+        let (from_a, from_b) = (a.at - steps, b.at - steps);
+        let (d_a, e_a) = (&mut a.d[from_a..=a.at], &mut a.e[from_a..=a.at]);
+        let (d_b, e_b) = (&mut b.d[from_b..=b.at], &mut b.e[from_b..=b.at]);
+        let (mut sweep_a, mut sweep_b) = (a.sweep, b.sweep);
+        for i in (0..steps).rev() {
+            sweep_a.step(d_a, e_a, i);
+            sweep_b.step(d_b, e_b, i);
+        }
+        (a.sweep, b.sweep) = (sweep_a, sweep_b);
+        (a.at, b.at) = (from_a, from_b);
+        if a.at == a.low {
+            a.end_sweep();
+            more_a = a.next_sweep();
+        }
+        if b.at == b.low {
+            b.end_sweep();
+            more_b = b.next_sweep();
+        }
+    }
+    (a.finish(more_a), b.finish(more_b))
+}
+
+/// Eigenvalues of `[[a, b], [b, c]]`, the one of larger magnitude first, without cancellation.
+fn two_by_two(a: f64, b: f64, c: f64) -> (f64, f64) {
+    let sum = a + c;
+    let root = (a - c).hypot(2.0 * b);
+    if sum == 0.0 {
+        return (0.5 * root, -0.5 * root);
+    }
+    let large = 0.5 * (sum + root.copysign(sum));
+    let (more, less) = if a.abs() > c.abs() { (a, c) } else { (c, a) };
+    (large, (more / large) * less - (b / large) * b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The second-difference matrix has the eigenvalues 2 - 2 cos(pi j / (n + 1)).
+    #[test]
+    fn second_differences_have_known_eigenvalues() {
+        for n in [1_usize, 2, 3, 5, 64, 257] {
+            let matrix = Tridiagonal { diagonal: vec![2.0; n], off_diagonal: vec![-1.0; n - 1] };
+            let (all, rest) = pair(&matrix);
+            for (values, n) in [(all, n), (rest, n - 1)] {
+                assert_eq!(values.len(), n);
+                for (j, value) in values.iter().rev().enumerate() {
+                    let angle = std::f64::consts::PI * (j + 1) as f64 / (n + 1) as f64;
+                    assert!((value - (2.0 - 2.0 * angle.cos())).abs() < 1e-13, "n {n}, {j}: {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn decoupled_zero_and_graded_matrices() {
+        let zero = Tridiagonal { diagonal: vec![0.0; 4], off_diagonal: vec![0.0; 3] };
+        assert_eq!(pair(&zero), (vec![0.0; 4], vec![0.0; 3]));
+        let graded = Tridiagonal { diagonal: vec![1e8, 1.0, 1e-8], off_diagonal: vec![0.0, 0.0] };
+        assert_eq!(pair(&graded).0, vec![1e8, 1.0, 1e-8]);
+        let zero_diagonal = Tridiagonal { diagonal: vec![0.0; 3], off_diagonal: vec![1.0, 1.0] };
+        let root = 2.0_f64.sqrt();
+        for (value, expected) in pair(&zero_diagonal).0.iter().zip([root, 0.0, -root]) {
+            assert!((value - expected).abs() < 1e-15);
+        }
+    }
+}

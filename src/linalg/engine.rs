@@ -1,0 +1,83 @@
+//! Who decomposes: faer (pure Rust, always there) or LAPACK (cargo feature `lapack`).
+
+use std::str::FromStr;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::convert::view;
+use crate::error::{Error, Result};
+
+/// An engine of decompositions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// faer, in pure Rust, with this project's own reduction for spectra of f32 matrices.
+    #[default]
+    Faer,
+    /// LAPACK's divide and conquer (`gesdd`) by ndarray-linalg.
+    Lapack,
+}
+
+/// Every engine that this build knows, with what it is.
+pub const ALL: &[(Engine, &str, &str)] = &[
+    // in order of preference
+    (Engine::Faer, "faer", "pure Rust; spectra of f32 matrices from one reduction of their f64 Gram matrix"),
+    (Engine::Lapack, "lapack", "LAPACK's gesdd in f64 (cargo feature `lapack`)"),
+];
+
+impl Engine {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(engine, ..)| *engine == self).map_or("faer", |(_, name, _)| name)
+    }
+
+    /// Whether this build has it.
+    pub fn is_built(self) -> bool {
+        self == Self::Faer || cfg!(feature = "lapack")
+    }
+}
+
+impl FromStr for Engine {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let (engine, ..) = crate::name::find("engine", name, ALL, |(_, name, _)| name)?;
+        if engine.is_built() {
+            Ok(*engine)
+        } else {
+            Err(Error::value("engine", name, "faer (build with `--features lapack` for lapack)"))
+        }
+    }
+}
+
+/// All min(n, m) singular values of `a`, largest first, in f64 throughout.
+pub fn singular_values(a: ArrayView2<'_, f64>, engine: Engine) -> Result<Vec<f64>> {
+    match engine {
+        Engine::Faer => view(a).singular_values().map_err(|_| convergence(a)),
+        Engine::Lapack => lapack_values(a),
+    }
+}
+
+/// The thin decomposition `U diag(s) V^T` of `a`: U (n, r), s (r), V^T (r, m), with r = min(n, m).
+pub fn thin_svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Vec<f64>, Array2<f64>)> {
+    let svd = view(a).thin_svd().map_err(|_| convergence(a))?;
+    let (u, v) = (svd.U(), svd.V());
+    let u = Array2::from_shape_fn((u.nrows(), u.ncols()), |(i, j)| u[(i, j)]);
+    let vt = Array2::from_shape_fn((v.ncols(), v.nrows()), |(i, j)| v[(j, i)]);
+    Ok((u, svd.S().column_vector().iter().copied().collect(), vt))
+}
+
+#[cfg(feature = "lapack")]
+fn lapack_values(a: ArrayView2<'_, f64>) -> Result<Vec<f64>> {
+    use ndarray_linalg::{JobSvd, SVDDC};
+    let (_, values, _) = a.svddc(JobSvd::None).map_err(|_| convergence(a))?;
+    Ok(values.to_vec())
+}
+
+#[cfg(not(feature = "lapack"))]
+fn lapack_values(_: ArrayView2<'_, f64>) -> Result<Vec<f64>> {
+    Err(Error::value("engine", "lapack", "faer (build with `--features lapack` for lapack)"))
+}
+
+fn convergence(a: ArrayView2<'_, f64>) -> Error {
+    Error::Convergence { what: format!("the singular values of a {} x {} matrix", a.nrows(), a.ncols()) }
+}

@@ -1,0 +1,200 @@
+//! Softmax over rows, with an exponential that compilers turn into vector code.
+//!
+//! Only additions, multiplications and bit moves are used (no fused multiply-add), in a fixed number of lanes: the
+//! same logits give the same bits on every machine, whichever vector units it has.
+
+use ndarray::{ArrayViewMut1, ArrayViewMut2, s};
+
+/// Numbers that are worked on side by side: one AVX-512 register, two AVX ones.
+const LANES: usize = 16;
+/// Chunks of `LANES` numbers that are summed in f32 before the sum moves on to f64.
+const CHUNKS_OF_A_SUM: usize = 64;
+
+/// Replaces each row of logits by its softmax: non-negative, summing to 1.
+///
+/// Logits of any finite size are fine; `-inf` becomes exactly 0, and a row of nothing but `-inf` becomes zeros. A row
+/// that holds NaN becomes NaN.
+pub fn softmax_rows(mut a: ArrayViewMut2<'_, f32>) {
+    pulp::Arch::new().dispatch(|| a.rows_mut().into_iter().for_each(|row| softmax(row)));
+}
+
+/// As [`softmax_rows`] under the causal mask: row i keeps columns 0 to i, the others become exactly 0.
+pub fn softmax_rows_causal(a: ArrayViewMut2<'_, f32>) {
+    softmax_rows_causal_from(a, 0);
+}
+
+/// As [`softmax_rows_causal`] for a block of rows whose first row is row `first` of the whole matrix: row i of the
+/// block keeps columns 0 to `first + i`.
+pub fn softmax_rows_causal_from(mut a: ArrayViewMut2<'_, f32>, first: usize) {
+    let columns = a.ncols();
+    pulp::Arch::new().dispatch(|| {
+        for (i, mut row) in a.rows_mut().into_iter().enumerate() {
+            let kept = (first + i + 1).min(columns);
+            row.slice_mut(s![kept..]).fill(0.0);
+            softmax(row.slice_mut(s![..kept]));
+        }
+    });
+}
+
+/// e^x, within 2e-7 of relative error from -87 to 88; exactly 0 below -87.3 (where f32 stops being normal), infinity
+/// above 88.4, NaN for NaN.
+#[inline(always)]
+#[allow(clippy::inline_always)] // inlined into its caller's vector instructions, or it is one call a number
+pub(crate) fn exp(x: f32) -> f32 {
+    // Adding 1.5 * 2^23 rounds to a whole number and leaves that number in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts; the first has 9 bits, so that its whole multiples are exact.
+    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
+    let r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
+    // (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2, interpolated at Chebyshev's nodes: error 1e-8 of e^r.
+    let tail = 1.392_618_4e-3_f32;
+    let tail = tail * r + 8.363_179e-3;
+    let tail = tail * r + 4.166_655_5e-2;
+    let tail = tail * r + 0.166_665_77;
+    let tail = tail * r + 0.5;
+    let near = 1.0 + (r + r * r * tail);
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
+    let value = near * power;
+    let value = if x < -87.3 { 0.0 } else { value };
+    if x > 88.4 { f32::INFINITY } else { value }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)] // as for `exp`
+fn softmax(mut row: ArrayViewMut1<'_, f32>) {
+    if let Some(row) = row.as_slice_mut() {
+        softmax_slice(row);
+    } else {
+        let mut copy = row.to_vec();
+        softmax_slice(&mut copy);
+        row.assign(&ArrayViewMut1::from(&mut copy));
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)] // as for `exp`
+fn softmax_slice(row: &mut [f32]) {
+    let max = largest(row);
+    if max == f32::NEG_INFINITY {
+        // Everything is masked: no column gets any weight. (NaN is never the largest, and stays what it is.)
+        let value = if row.iter().any(|x| x.is_nan()) { f32::NAN } else { 0.0 };
+        row.fill(value);
+        return;
+    }
+    let mut total = 0.0_f64;
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    for group in chunks.chunks_mut(CHUNKS_OF_A_SUM) {
+        let mut sums = [0.0_f32; LANES];
+        for chunk in group {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *x = exp(*x - max);
+                *sum += *x;
+            }
+        }
+        total += sums.into_iter().map(f64::from).sum::<f64>();
+    }
+    for x in rest {
+        *x = exp(*x - max);
+        total += f64::from(*x);
+    }
+    let scale = (1.0 / total) as f32;
+    row.iter_mut().for_each(|x| *x *= scale);
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)] // as for `exp`
+fn largest(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &x| if x > a { x } else { a })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    fn reference(row: &[f32], kept: usize) -> Vec<f64> {
+        let max = row[..kept].iter().fold(f64::NEG_INFINITY, |a, &x| a.max(f64::from(x)));
+        let exps: Vec<f64> = row[..kept].iter().map(|&x| (f64::from(x) - max).exp()).collect();
+        let sum: f64 = exps.iter().sum();
+        (0..row.len()).map(|j| if j < kept { exps[j] / sum } else { 0.0 }).collect()
+    }
+
+    fn logits(rows: usize, columns: usize, size: f32) -> Array2<f32> {
+        Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7919 + j * 104_729) as f32 * 0.37).sin() * size)
+    }
+
+    #[test]
+    fn exp_is_within_2e_7_of_the_true_one() {
+        let mut x = -87.2_f32;
+        while x < 88.0 {
+            let exact = f64::from(x).exp();
+            assert!((f64::from(exp(x)) / exact - 1.0).abs() < 2e-7, "exp({x})");
+            x += 1.3e-3;
+        }
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(f32::INFINITY), f32::INFINITY);
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(-1e30), 0.0);
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn rows_follow_an_f64_reference() {
+        for (columns, size) in [(1, 1.0), (15, 3.0), (16, 10.0), (257, 4.0), (3000, 1e4)] {
+            let given = logits(5, columns, size);
+            let (mut plain, mut causal) = (given.clone(), given.clone());
+            softmax_rows(plain.view_mut());
+            softmax_rows_causal(causal.view_mut());
+            for (i, row) in given.rows().into_iter().enumerate() {
+                let row = row.to_vec();
+                for (kept, found) in [(columns, &plain), (columns.min(i + 1), &causal)] {
+                    for (j, exact) in reference(&row, kept).into_iter().enumerate() {
+                        let off = (f64::from(found[[i, j]]) - exact).abs();
+                        assert!(off <= 1e-6 * exact + 1e-37, "{columns} columns, ({i}, {j}): off by {off}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_rows_sum_to_one() {
+        let mut a = logits(1, 100_000, 2.0);
+        softmax_rows(a.view_mut());
+        assert!((a.iter().map(|&x| f64::from(x)).sum::<f64>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn masked_and_broken_rows() {
+        let inf = f32::INFINITY;
+        let mut a = array![[-inf, -inf, -inf], [-inf, 0.0, -inf], [f32::NAN, 0.0, 1.0], [1e4, -1e4, 1e4]];
+        softmax_rows(a.view_mut());
+        assert_eq!(a.row(0), array![0.0, 0.0, 0.0]);
+        assert_eq!(a.row(1), array![0.0, 1.0, 0.0]);
+        assert!(a.row(2).iter().all(|x| x.is_nan()));
+        assert_eq!(a.row(3), array![0.5, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn any_layout_and_any_first_row() {
+        let given = logits(6, 40, 5.0);
+        let mut whole = given.clone();
+        softmax_rows_causal(whole.view_mut());
+        let mut block = given.slice(s![4.., ..]).to_owned();
+        softmax_rows_causal_from(block.view_mut(), 4);
+        assert_eq!(block, whole.slice(s![4.., ..]));
+        let mut columns_first = given.t().as_standard_layout().into_owned();
+        softmax_rows_causal(columns_first.view_mut().reversed_axes());
+        assert_eq!(columns_first.t(), whole);
+    }
+}

@@ -1,0 +1,44 @@
+//! The error of the best approximation of rank K.
+
+use super::{Metric, Of, Spectrum};
+
+/// `s_(K+1) / s_1`.
+pub(super) const SPECTRAL: Metric = Metric {
+    name: "best_rel_spectral_at",
+    about: "least ||A - B||_2 / ||A||_2 over all B of rank K: s_(K+1) / s_1",
+    unit: "",
+    source: "Eckart and Young 1936, Mirsky 1960",
+    integer: false,
+    of: Of::SpectrumAt(spectral),
+};
+
+/// `sqrt(sum_(i > K) s_i^2 / sum s^2)`.
+pub(super) const FROBENIUS: Metric = Metric {
+    name: "best_rel_fro_at",
+    about: "least ||A - B||_F / ||A||_F over all B of rank K: sqrt(sum of s_i^2 beyond K / sum of all)",
+    unit: "",
+    source: "Eckart and Young 1936",
+    integer: false,
+    of: Of::SpectrumAt(frobenius),
+};
+
+fn spectral(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
+    let next = match spectrum.sigma.get(k) {
+        Some(next) => *next,
+        None if spectrum.is_whole() => 0.0,
+        None => return None,
+    };
+    spectrum.unless_zero(|| next / spectrum.first())
+}
+
+fn frobenius(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
+    let rest: f64 = if spectrum.is_whole() {
+        // Summed from the small end: a difference of sums would lose small tails.
+        spectrum.sigma.iter().skip(k).rev().map(|s| s * s).sum()
+    } else if k <= spectrum.sigma.len() {
+        spectrum.energy - spectrum.sigma.iter().take(k).map(|s| s * s).sum::<f64>()
+    } else {
+        return None;
+    };
+    spectrum.unless_zero(|| (rest.max(0.0) / spectrum.energy).sqrt())
+}

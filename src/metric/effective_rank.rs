@@ -1,0 +1,21 @@
+//! The effective rank of Roy and Vetterli.
+
+use super::{Metric, Of, Spectrum};
+
+/// The exponential of the entropy of the normalised singular values.
+pub(super) const METRIC: Metric = Metric {
+    name: "effective_rank",
+    about: "exp(-sum p_i ln p_i) with p_i = s_i / sum s",
+    unit: "values",
+    source: "Roy and Vetterli 2007",
+    integer: false,
+    of: Of::Spectrum(effective_rank),
+};
+
+fn effective_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
+    let all = spectrum.l1()?;
+    spectrum.unless_zero(|| {
+        let shares = spectrum.sigma.iter().map(|s| s / all).filter(|p| *p > 0.0);
+        (-shares.map(|p| p * p.ln()).sum::<f64>()).exp()
+    })
+}

@@ -1,0 +1,76 @@
+//! Metrics of spectra and of attention rows, each in its own file; [`ALL`] is their list.
+//!
+//! # One more metric
+//! A new file with a `pub const METRIC: Metric` (or two), and two lines here: its `mod` and its place in [`ALL`].
+//! It becomes a column of every study that measures what it is of, a line of `luna list`, and a case of the laws.
+
+mod best_error;
+mod cumulative;
+mod effective_rank;
+mod logit_sd;
+mod max_prob;
+mod nuclear_rank;
+mod numerical_rank;
+mod participation_ratio;
+mod rank1_residual;
+mod row_entropy;
+pub mod rows;
+mod share_rank;
+mod sigma_max;
+mod spectrum;
+mod stable_rank;
+
+pub use rows::RowProfile;
+pub use spectrum::Spectrum;
+
+/// What a metric is computed from.
+#[derive(Clone, Copy, Debug)]
+pub enum Of {
+    /// The singular values of a matrix. None: not to be had from the values that are known.
+    Spectrum(fn(&Spectrum<'_>) -> Option<f64>),
+    /// The singular values and an index K; its column is named `..._at_K`.
+    SpectrumAt(fn(&Spectrum<'_>, usize) -> Option<f64>),
+    /// The rows of an attention matrix.
+    Rows(fn(&RowProfile) -> f64),
+}
+
+/// A figure with a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// The name of its column; `_at` is followed by an index.
+    pub name: &'static str,
+    /// Its formula in one line, in the papers' letters.
+    pub about: &'static str,
+    /// Its unit; empty for a plain number.
+    pub unit: &'static str,
+    /// Who defined it.
+    pub source: &'static str,
+    /// Whether it is a whole number.
+    pub integer: bool,
+    /// How it is computed.
+    pub of: Of,
+}
+
+/// Every metric, in the order of the columns.
+pub const ALL: &[Metric] = &[
+    // of the spectrum
+    sigma_max::METRIC,
+    cumulative::L1,
+    cumulative::ENERGY,
+    share_rank::ENERGY_90,
+    share_rank::ENERGY_95,
+    share_rank::ENERGY_99,
+    share_rank::L1_90,
+    effective_rank::METRIC,
+    stable_rank::METRIC,
+    participation_ratio::METRIC,
+    nuclear_rank::METRIC,
+    numerical_rank::METRIC,
+    best_error::SPECTRAL,
+    best_error::FROBENIUS,
+    // of the rows
+    row_entropy::METRIC,
+    max_prob::METRIC,
+    logit_sd::METRIC,
+    rank1_residual::METRIC,
+];

@@ -1,0 +1,20 @@
+//! The numerical rank at the precision of the matrix's entries.
+
+use super::{Metric, Of, Spectrum};
+
+/// The number of values above `max(n, m) eps s_1`.
+pub(super) const METRIC: Metric = Metric {
+    name: "numerical_rank",
+    about: "number of s > max(n, m) eps s_1, with eps of the entries (2^-23 for f32, 2^-52 for f64)",
+    unit: "values",
+    source: "the default of numpy's matrix_rank",
+    integer: true,
+    of: Of::Spectrum(numerical_rank),
+};
+
+fn numerical_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
+    let tolerance = spectrum.longest as f64 * spectrum.epsilon * spectrum.first();
+    let above = spectrum.sigma.iter().filter(|s| **s > tolerance).count();
+    // Leading values settle it only if one of them is below the tolerance already.
+    (spectrum.is_whole() || above < spectrum.sigma.len()).then_some(above as f64)
+}

@@ -1,0 +1,21 @@
+//! The participation ratio of the squared singular values.
+
+use super::{Metric, Of, Spectrum};
+
+/// `(sum s^2)^2 / sum s^4`.
+pub(super) const METRIC: Metric = Metric {
+    name: "participation_ratio",
+    about: "(sum s^2)^2 / sum s^4",
+    unit: "values",
+    source: "Bell and Dean 1970",
+    integer: false,
+    of: Of::Spectrum(participation_ratio),
+};
+
+fn participation_ratio(spectrum: &Spectrum<'_>) -> Option<f64> {
+    // Shares of the largest value keep the fourth powers in range.
+    let first = spectrum.first();
+    let squares = || spectrum.sigma.iter().map(|s| (s / first) * (s / first));
+    let ratio = || squares().sum::<f64>().powi(2) / squares().map(|square| square * square).sum::<f64>();
+    spectrum.is_whole().then(|| spectrum.unless_zero(ratio)).flatten()
+}

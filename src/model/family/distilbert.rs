@@ -1,0 +1,79 @@
+//! DistilBERT: BERT's encoder with half the layers, no segments, and names of its own.
+
+use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
+use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use crate::Result;
+use crate::model::activation::Activation;
+use crate::model::config::{Arrangement, Norm, Position};
+
+pub(super) static DISTILBERT: Family = Family {
+    name: "distilbert",
+    about: "DistilBERT (Sanh 2019): BERT's encoder with half the layers and no segments",
+    prefix: "distilbert.",
+    tensors: &[TENSORS],
+    ignored: &["pre_classifier.*"],
+    input_first: false,
+    config,
+};
+
+const WITH_HEAD: Need = Need::With(Role::HeadDense);
+
+const TENSORS: &[Tensor] = &[
+    tensor(Role::Token, "embeddings.word_embeddings.weight", &[Vocab, D]),
+    tensor(Role::Position, "embeddings.position_embeddings.weight", &[Positions, D]),
+    tensor(Role::EmbedGain, "embeddings.LayerNorm.weight", &[D]),
+    tensor(Role::EmbedShift, "embeddings.LayerNorm.bias", &[D]),
+    tensor(Role::Q, "transformer.layer.{}.attention.q_lin.weight", &[Q, D]),
+    tensor(Role::QBias, "transformer.layer.{}.attention.q_lin.bias", &[Q]),
+    tensor(Role::K, "transformer.layer.{}.attention.k_lin.weight", &[K, D]),
+    tensor(Role::KBias, "transformer.layer.{}.attention.k_lin.bias", &[K]),
+    tensor(Role::V, "transformer.layer.{}.attention.v_lin.weight", &[K, D]),
+    tensor(Role::VBias, "transformer.layer.{}.attention.v_lin.bias", &[K]),
+    tensor(Role::O, "transformer.layer.{}.attention.out_lin.weight", &[D, Q]),
+    tensor(Role::OBias, "transformer.layer.{}.attention.out_lin.bias", &[D]),
+    tensor(Role::AttnGain, "transformer.layer.{}.sa_layer_norm.weight", &[D]),
+    tensor(Role::AttnShift, "transformer.layer.{}.sa_layer_norm.bias", &[D]),
+    tensor(Role::Up, "transformer.layer.{}.ffn.lin1.weight", &[Ffn, D]),
+    tensor(Role::UpBias, "transformer.layer.{}.ffn.lin1.bias", &[Ffn]),
+    tensor(Role::Down, "transformer.layer.{}.ffn.lin2.weight", &[D, Ffn]),
+    tensor(Role::DownBias, "transformer.layer.{}.ffn.lin2.bias", &[D]),
+    tensor(Role::FfnGain, "transformer.layer.{}.output_layer_norm.weight", &[D]),
+    tensor(Role::FfnShift, "transformer.layer.{}.output_layer_norm.bias", &[D]),
+    tensor(Role::HeadDense, "vocab_transform.weight", &[D, D]).need(Need::Optional),
+    tensor(Role::HeadDenseBias, "vocab_transform.bias", &[D]).need(WITH_HEAD),
+    tensor(Role::HeadGain, "vocab_layer_norm.weight", &[D]).need(WITH_HEAD),
+    tensor(Role::HeadShift, "vocab_layer_norm.bias", &[D]).need(WITH_HEAD),
+    tensor(Role::HeadOut, "vocab_projector.weight", &[Vocab, D]).need(Need::Optional),
+    tensor(Role::HeadOutBias, "vocab_projector.bias", &[Vocab]).need(WITH_HEAD),
+];
+
+fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+    let (d, heads) = (keys.size("dim")?, keys.size("n_heads")?);
+    let activation = Activation::find(keys.name("activation", "gelu")?)?;
+    Ok(Config {
+        family,
+        layers: keys.layers("n_layers")?,
+        heads,
+        kv_heads: heads,
+        d_h: keys.head_width(d, heads)?,
+        d,
+        ffn: keys.size("hidden_dim")?,
+        positions: keys.size("max_position_embeddings")?,
+        vocab: keys.size("vocab_size")?,
+        segments: 0,
+        causal: false,
+        position: Position::Learned { padding: None },
+        arrangement: Arrangement::NormAfter,
+        norm: Norm::Layer,
+        eps: 1e-12, // fixed in the family's code, no key
+        activation,
+        head_activation: activation,
+        gated: false,
+        tied: keys.flag("tie_word_embeddings", true)?,
+        scale_logits: true,
+        scale_by_layer: false,
+        attention_bias: true,
+        ffn_bias: true,
+        sliding_window: None,
+    })
+}

@@ -1,0 +1,72 @@
+//! GPT-2: a decoder whose weights are stored (in, out), with queries, keys and values in one.
+
+use super::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
+use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use crate::Result;
+use crate::model::activation::Activation;
+use crate::model::config::{Arrangement, Norm, Position};
+
+pub(super) static GPT2: Family = Family {
+    name: "gpt2",
+    about: "GPT-2 (Radford 2019): causal decoder, learned positions, LayerNorm before each block",
+    prefix: "transformer.",
+    tensors: &[TENSORS],
+    ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],
+    input_first: true,
+    config,
+};
+
+const TENSORS: &[Tensor] = &[
+    tensor(Role::Token, "wte.weight", &[Vocab, D]),
+    tensor(Role::Position, "wpe.weight", &[Positions, D]),
+    tensor(Role::AttnGain, "h.{}.ln_1.weight", &[D]),
+    tensor(Role::AttnShift, "h.{}.ln_1.bias", &[D]),
+    tensor(Role::Qkv, "h.{}.attn.c_attn.weight", &[D, Qkv]),
+    tensor(Role::QkvBias, "h.{}.attn.c_attn.bias", &[Qkv]),
+    tensor(Role::O, "h.{}.attn.c_proj.weight", &[Q, D]),
+    tensor(Role::OBias, "h.{}.attn.c_proj.bias", &[D]),
+    tensor(Role::FfnGain, "h.{}.ln_2.weight", &[D]),
+    tensor(Role::FfnShift, "h.{}.ln_2.bias", &[D]),
+    tensor(Role::Up, "h.{}.mlp.c_fc.weight", &[D, Ffn]),
+    tensor(Role::UpBias, "h.{}.mlp.c_fc.bias", &[Ffn]),
+    tensor(Role::Down, "h.{}.mlp.c_proj.weight", &[Ffn, D]),
+    tensor(Role::DownBias, "h.{}.mlp.c_proj.bias", &[D]),
+    tensor(Role::FinalGain, "ln_f.weight", &[D]),
+    tensor(Role::FinalShift, "ln_f.bias", &[D]),
+    // The head is the one weight stored (out, in) even here.
+    tensor(Role::HeadOut, "lm_head.weight", &[Vocab, D]).need(Need::Optional),
+];
+
+fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+    keys.only("add_cross_attention", &["false"])?;
+    let (d, heads) = (keys.size("n_embd")?, keys.size("n_head")?);
+    let activation = Activation::find(keys.name("activation_function", "gelu_new")?)?;
+    // `reorder_and_upcast_attn` changes the order of half-precision arithmetic only: ours is f32 throughout.
+    keys.flag("reorder_and_upcast_attn", false)?;
+    Ok(Config {
+        family,
+        layers: keys.layers("n_layer")?,
+        heads,
+        kv_heads: heads,
+        d_h: keys.head_width(d, heads)?,
+        d,
+        ffn: if keys.has("n_inner") { keys.size("n_inner")? } else { 4 * d },
+        positions: keys.size("n_positions")?,
+        vocab: keys.size("vocab_size")?,
+        segments: 0,
+        causal: true,
+        position: Position::Learned { padding: None },
+        arrangement: Arrangement::NormBefore,
+        norm: Norm::Layer,
+        eps: keys.number("layer_norm_epsilon", 1e-5)?,
+        activation,
+        head_activation: activation,
+        gated: false,
+        tied: keys.flag("tie_word_embeddings", true)?,
+        scale_logits: keys.flag("scale_attn_weights", true)?,
+        scale_by_layer: keys.flag("scale_attn_by_inverse_layer_idx", false)?,
+        attention_bias: true,
+        ffn_bias: true,
+        sliding_window: None,
+    })
+}

@@ -1,0 +1,116 @@
+//! Softmax attention of one layer's heads, from projected queries, keys and values side by side.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use rayon::prelude::*;
+
+use super::observe::{HeadTap, Observer};
+use crate::Result;
+use crate::linalg::gemm::{Threads, product, product_into};
+use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
+
+/// Rows of logits that are held at once when nobody wants the matrix.
+const BLOCK: usize = 128;
+
+/// The projections of one layer, shape (n, (h + 2 kv) d_h): queries, then keys, then values, head by head.
+pub(super) struct Heads {
+    pub(super) qkv: Array2<f32>,
+    pub(super) layer: usize,
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) d_h: usize,
+    pub(super) scale: f32,
+    pub(super) causal: bool,
+}
+
+impl Heads {
+    /// The heads' outputs side by side, shape (n, h d_h); heads in parallel.
+    pub(super) fn attend(&self) -> Array2<f32> {
+        let mut out = Array2::zeros((self.qkv.nrows(), self.heads * self.d_h));
+        let columns = out.axis_chunks_iter_mut(Axis(1), self.d_h).into_par_iter().enumerate();
+        columns.for_each(|(head, out)| self.attend_head(head, out));
+        out
+    }
+
+    /// As `attend`, handing each head to the observer; with `outputs` false it computes no outputs.
+    ///
+    /// As many heads as there are threads are worked on at once, so no more matrices than that are held here.
+    pub(super) fn observe(&self, observer: &mut dyn Observer, outputs: bool) -> Result<Option<Array2<f32>>> {
+        let wants_matrix = observer.wants_matrix(self.layer);
+        let n = self.qkv.nrows();
+        let mut out = outputs.then(|| Array2::zeros((n, self.heads * self.d_h)));
+        let heads: Vec<usize> = (0..self.heads).collect();
+        for batch in heads.chunks(rayon::current_num_threads()) {
+            let work = |&head: &usize| {
+                let tap = self.tap(head, wants_matrix);
+                let mut out = Array2::zeros(if outputs { (n, self.d_h) } else { (0, 0) });
+                match &tap.matrix {
+                    _ if !outputs => {}
+                    Some(a) => product_into(out.view_mut(), 0.0, a.view(), self.v(head), 1.0, Threads::One),
+                    None => self.attend_head(head, out.view_mut()),
+                }
+                (tap, out)
+            };
+            let done: Vec<(HeadTap, Array2<f32>)> = batch.par_iter().map(work).collect();
+            for (tap, head_out) in done {
+                if let Some(out) = &mut out {
+                    out.slice_mut(s![.., tap.head * self.d_h..(tap.head + 1) * self.d_h]).assign(&head_out);
+                }
+                observer.head(tap)?;
+            }
+        }
+        Ok(out)
+    }
+
+    fn tap(&self, head: usize, wants_matrix: bool) -> HeadTap {
+        let (q, k) = (self.q(head), self.k(head));
+        let matrix = wants_matrix.then(|| self.weights(q, k, 0));
+        let (q, k, v) = (q.to_owned(), k.to_owned(), self.v(head).to_owned());
+        HeadTap { layer: self.layer, head, q, k, v, scale: self.scale, causal: self.causal, matrix }
+    }
+
+    /// softmax(scale q k^T) for rows of q of which the first is row `first` of all.
+    fn weights(&self, q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, first: usize) -> Array2<f32> {
+        let mut a = Array2::zeros((q.nrows(), k.nrows()));
+        product_into(a.view_mut(), 0.0, q, k.t(), self.scale, Threads::One);
+        if self.causal {
+            softmax_rows_causal_from(a.view_mut(), first);
+        } else {
+            softmax_rows(a.view_mut());
+        }
+        a
+    }
+
+    /// One head's output, a block of rows at a time; under the causal mask only the keys that a block can see.
+    fn attend_head(&self, head: usize, mut out: ArrayViewMut2<'_, f32>) {
+        let (q, k, v) = (self.q(head), self.k(head), self.v(head));
+        let n = q.nrows();
+        for first in (0..n).step_by(BLOCK) {
+            let end = (first + BLOCK).min(n);
+            let seen = if self.causal { end } else { n };
+            let a = self.weights(q.slice(s![first..end, ..]), k.slice(s![..seen, ..]), first);
+            let block = product(a.view(), v.slice(s![..seen, ..]), Threads::One);
+            out.slice_mut(s![first..end, ..]).assign(&block);
+        }
+    }
+
+    fn q(&self, head: usize) -> ArrayView2<'_, f32> {
+        self.columns(head)
+    }
+
+    fn k(&self, head: usize) -> ArrayView2<'_, f32> {
+        self.columns(self.heads + self.group(head))
+    }
+
+    fn v(&self, head: usize) -> ArrayView2<'_, f32> {
+        self.columns(self.heads + self.kv_heads + self.group(head))
+    }
+
+    /// The key and value head that a query head reads.
+    fn group(&self, head: usize) -> usize {
+        head / (self.heads / self.kv_heads)
+    }
+
+    fn columns(&self, at: usize) -> ArrayView2<'_, f32> {
+        self.qkv.slice(s![.., at * self.d_h..(at + 1) * self.d_h])
+    }
+}

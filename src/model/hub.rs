@@ -1,0 +1,157 @@
+//! Where a model lies: a folder, or an id of the Hugging Face hub, found in its cache on this machine or downloaded.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// A model that is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The hub id, if it was found by one.
+    pub id: Option<String>,
+    /// The revision that was found (a commit), if it was found by a hub id.
+    pub revision: Option<String>,
+}
+
+/// What the environment says about the hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hub {
+    /// The cache, with its folders `models--org--name`.
+    pub cache: PathBuf,
+    /// Whether downloads are off.
+    pub offline: bool,
+    /// Where downloads come from.
+    pub endpoint: Option<String>,
+}
+
+impl Hub {
+    /// From the process's environment: `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`.
+    pub fn from_env() -> Self {
+        Self::from_variables(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// From any lookup of environment variables.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
+        let path = |name: &str| get(name).map(PathBuf::from);
+        let caches = || path("XDG_CACHE_HOME").or_else(|| Some(home(&get)?.join(".cache")));
+        let hugging_face = || path("HF_HOME").or_else(|| Some(caches()?.join("huggingface")));
+        let cache = path("HF_HUB_CACHE").or_else(|| Some(hugging_face()?.join("hub")));
+        let on = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
+        Self {
+            cache: cache.unwrap_or_else(|| PathBuf::from(".cache/huggingface/hub")),
+            offline: get("HF_HUB_OFFLINE").is_some_and(on),
+            endpoint: get("HF_ENDPOINT"),
+        }
+    }
+
+    /// Finds a model: a folder of this name wins, then the cache, then (with feature `download`, unless offline) the
+    /// hub. `revision` is a branch, a tag or a commit; `main` if there is none.
+    pub fn resolve(&self, id_or_dir: &str, revision: Option<&str>) -> Result<Resolved> {
+        let dir = Path::new(id_or_dir);
+        if dir.is_dir() {
+            return match revision {
+                None => Ok(Resolved { dir: dir.to_path_buf(), id: None, revision: None }),
+                Some(revision) => {
+                    let accepted = format!("a hub id; '{id_or_dir}' is a folder here, and has no revisions");
+                    Err(Error::value("revision", revision, accepted))
+                }
+            };
+        }
+        if dir.exists() {
+            return Err(Error::malformed(dir, "a file", super::load::FOLDER));
+        }
+        if !is_id(id_or_dir) {
+            return Err(Error::file(dir)(io::Error::from(io::ErrorKind::NotFound)));
+        }
+        let wanted = revision.unwrap_or("main");
+        if !wanted.split('/').all(is_plain) {
+            return Err(Error::value("revision", wanted, "a branch, a tag or a commit"));
+        }
+        let cached = self.cached(id_or_dir, wanted)?;
+        match cached {
+            Some(found) if !self.may_download() || is_whole(&found.dir) => Ok(found),
+            _ => self.download(id_or_dir, wanted),
+        }
+    }
+
+    /// The snapshot of a revision in the cache.
+    fn cached(&self, id: &str, revision: &str) -> Result<Option<Resolved>> {
+        let repo = self.cache.join(format!("models--{}", id.replace('/', "--")));
+        let reference = repo.join("refs").join(revision);
+        let commit = if reference.is_file() {
+            let text = std::fs::read_to_string(&reference).map_err(Error::file(&reference))?;
+            let commit = text.trim().to_string();
+            if !is_plain(&commit) {
+                let what = format!("'{}' is no commit", commit.escape_debug());
+                return Err(Error::malformed(reference, what, "the name of a folder in snapshots"));
+            }
+            commit
+        } else {
+            revision.to_string()
+        };
+        let dir = repo.join("snapshots").join(&commit);
+        Ok(dir.is_dir().then(|| Resolved { dir, id: Some(id.to_string()), revision: Some(commit) }))
+    }
+
+    fn may_download(&self) -> bool {
+        cfg!(feature = "download") && !self.offline
+    }
+
+    #[cfg(not(feature = "download"))]
+    fn download(&self, id: &str, revision: &str) -> Result<Resolved> {
+        Err(self.not_cached(id, revision, "or build luna with --features download"))
+    }
+
+    #[cfg(feature = "download")]
+    fn download(&self, id: &str, revision: &str) -> Result<Resolved> {
+        if self.offline {
+            return Err(self.not_cached(
+                id,
+                revision,
+                "or let luna download it (without --offline and HF_HUB_OFFLINE)",
+            ));
+        }
+        super::download::download(self, id, revision)
+    }
+
+    fn not_cached(&self, id: &str, revision: &str, or: &str) -> Error {
+        Error::NotCached {
+            id: id.to_string(),
+            revision: revision.to_string(),
+            cache: self.cache.clone(),
+            fix: format!("fetch it with `hf download {id} --revision {revision}`, give a folder, {or}"),
+        }
+    }
+}
+
+/// As [`Hub::resolve`] with the process's environment; `offline` also turns downloads off.
+pub fn resolve(id_or_dir: &str, revision: Option<&str>, offline: bool) -> Result<Resolved> {
+    let hub = Hub::from_env();
+    Hub { offline: offline || hub.offline, ..hub }.resolve(id_or_dir, revision)
+}
+
+fn home(get: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    get("HOME").or_else(|| get("USERPROFILE")).map(PathBuf::from)
+}
+
+/// `name` or `org/name`, in the hub's letters.
+fn is_id(id: &str) -> bool {
+    let parts: Vec<&str> = id.split('/').collect();
+    parts.len() <= 2 && parts.into_iter().all(|part| is_plain(part) && !part.starts_with('.'))
+}
+
+/// A name that stays within its folder.
+fn is_plain(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    !name.is_empty() && name != "." && name != ".." && name.chars().all(letter)
+}
+
+/// Whether a snapshot has what a model needs (other programs may have fetched its tokenizer only).
+fn is_whole(dir: &Path) -> bool {
+    let has = |name: &str| dir.join(name).is_file();
+    has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))
+}

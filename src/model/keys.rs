@@ -1,0 +1,132 @@
+//! Typed reading of JSON keys; every error names the file, the key, what it holds and what is accepted.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// Sizes above this are taken for mistakes (a width or a vocabulary of 16 million).
+const LARGEST_SIZE: usize = 1 << 24;
+const MOST_LAYERS: usize = 10_000;
+
+/// One JSON object of a file. A key that holds null counts as missing.
+pub(in crate::model) struct Keys<'a> {
+    path: &'a Path,
+    map: &'a Map<String, Value>,
+    /// Where the object stands in the file ("rope_parameters."), empty at the top.
+    within: String,
+}
+
+impl<'a> Keys<'a> {
+    pub(in crate::model) fn new(path: &'a Path, map: &'a Map<String, Value>) -> Self {
+        Self { path, map, within: String::new() }
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(in crate::model) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The object under a key.
+    pub(in crate::model) fn section(&self, key: &str) -> Result<Option<Keys<'a>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let map = value.as_object().ok_or_else(|| self.wrong(key, "an object"))?;
+        Ok(Some(Self { path: self.path, map, within: format!("{}{key}.", self.within) }))
+    }
+
+    /// A needed size, from 1.
+    pub(in crate::model) fn size(&self, key: &str) -> Result<usize> {
+        self.whole(key, 1, LARGEST_SIZE, None)
+    }
+
+    /// The needed number of layers.
+    pub(in crate::model) fn layers(&self, key: &str) -> Result<usize> {
+        self.whole(key, 1, MOST_LAYERS, None)
+    }
+
+    /// A whole number from 0, or the default.
+    pub(in crate::model) fn count(&self, key: &str, default: usize) -> Result<usize> {
+        self.whole(key, 0, LARGEST_SIZE, Some(default))
+    }
+
+    fn whole(&self, key: &str, least: usize, most: usize, default: Option<usize>) -> Result<usize> {
+        let accepted = || format!("a whole number from {least} to {most}");
+        let Some(value) = self.get(key) else {
+            return default.ok_or_else(|| self.missing(key, accepted()));
+        };
+        let whole = value.as_u64().and_then(|whole| usize::try_from(whole).ok());
+        whole.filter(|whole| (least..=most).contains(whole)).ok_or_else(|| self.wrong(key, accepted()))
+    }
+
+    /// A number, or the default.
+    pub(in crate::model) fn number(&self, key: &str, default: f64) -> Result<f64> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_f64().ok_or_else(|| self.wrong(key, "a number"))
+    }
+
+    /// A needed number above 0.
+    pub(in crate::model) fn positive(&self, key: &str) -> Result<f64> {
+        let accepted = "a number above 0";
+        let value = self.get(key).ok_or_else(|| self.missing(key, accepted.into()))?;
+        value.as_f64().filter(|x| x.is_finite() && *x > 0.0).ok_or_else(|| self.wrong(key, accepted))
+    }
+
+    /// true or false, or the default.
+    pub(in crate::model) fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| self.wrong(key, "true or false"))
+    }
+
+    /// A name, or the default.
+    pub(in crate::model) fn name(&self, key: &str, default: &'a str) -> Result<&'a str> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_str().ok_or_else(|| self.wrong(key, "a name"))
+    }
+
+    /// A needed name.
+    pub(in crate::model) fn needed_name(&self, key: &str, accepted: impl Fn() -> String) -> Result<&'a str> {
+        let value = self.get(key).ok_or_else(|| self.missing(key, accepted()))?;
+        value.as_str().ok_or_else(|| self.wrong(key, accepted()))
+    }
+
+    /// A list of names, if the key is there.
+    pub(in crate::model) fn names(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let names = value.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
+        names.map(Some).ok_or_else(|| self.wrong(key, "a list of names"))
+    }
+
+    /// Refuses a key that holds anything else than one of these values (as JSON, without quotes).
+    pub(in crate::model) fn only(&self, key: &str, accepted: &[&str]) -> Result<()> {
+        let Some(value) = self.get(key) else { return Ok(()) };
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        if accepted.contains(&text.as_str()) { Ok(()) } else { Err(self.wrong(key, accepted.join(", "))) }
+    }
+
+    /// The width of one head, d / heads.
+    pub(in crate::model) fn head_width(&self, d: usize, heads: usize) -> Result<usize> {
+        if d.is_multiple_of(heads) {
+            return Ok(d / heads);
+        }
+        let what = format!("a width of {d} for {heads} heads");
+        Err(Error::malformed(self.path, what, "a width that is a multiple of the heads"))
+    }
+
+    fn missing(&self, key: &str, accepted: String) -> Error {
+        let key = format!("{}{key}", self.within);
+        Error::Key { path: self.path.to_path_buf(), key, accepted }
+    }
+
+    /// The error of a key whose value is not accepted.
+    pub(in crate::model) fn wrong(&self, key: &str, accepted: impl Into<String>) -> Error {
+        let mut value = self.get(key).unwrap_or(&Value::Null).to_string();
+        if value.chars().count() > 40 {
+            value = value.chars().take(40).chain(['…']).collect();
+        }
+        Error::malformed(self.path, format!("key '{}{key}' holds {value}", self.within), accepted)
+    }
+}

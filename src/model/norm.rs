@@ -1,0 +1,62 @@
+//! LayerNorm and RMSNorm over rows.
+
+use ndarray::{Array2, ArrayView1};
+
+use super::config::Norm;
+use super::rows::each_row;
+
+/// Sums are kept in this many lanes, in f64: exact to f32, and fast.
+const LANES: usize = 8;
+
+/// Normalises each row of a (n, d) array in place: times `gain`, plus `shift`, each of length d.
+pub(super) fn normalise(
+    kind: Norm,
+    x: &mut Array2<f32>,
+    gain: ArrayView1<'_, f32>,
+    shift: Option<ArrayView1<'_, f32>>,
+    eps: f64,
+) {
+    let gain = gain.to_vec();
+    let shift = shift.map_or_else(|| vec![0.0; gain.len()], |shift| shift.to_vec());
+    each_row(x, |row| {
+        pulp::Arch::new().dispatch(|| {
+            let n = row.len() as f64;
+            let mean = if kind == Norm::Layer { sum(row, |x| x) / n } else { 0.0 };
+            let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
+            let (mean, scale) = (mean as f32, (1.0 / (variance + eps).sqrt()) as f32);
+            for ((x, gain), shift) in row.iter_mut().zip(&gain).zip(&shift) {
+                *x = (*x - mean) * scale * gain + shift;
+            }
+        });
+    });
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)] // inlined into the vector instructions of its caller
+fn sum(row: &[f32], of: impl Fn(f64) -> f64) -> f64 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [0.0_f64; LANES];
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += of(f64::from(x));
+        }
+    }
+    lanes.into_iter().sum::<f64>() + rest.iter().map(|&x| of(f64::from(x))).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn by_hand() {
+        let (gain, shift) = (array![2.0, 2.0, 1.0, 1.0], array![0.0, 1.0, 0.0, 1.0]);
+        let mut x = array![[1.0, 3.0, 1.0, 3.0]];
+        normalise(Norm::Layer, &mut x, gain.view(), Some(shift.view()), 0.0);
+        assert_eq!(x, array![[-2.0, 3.0, -1.0, 2.0]]);
+        let mut x = array![[3.0, -3.0, 3.0, 3.0]];
+        normalise(Norm::Rms, &mut x, gain.view(), None, 7.0);
+        assert_eq!(x, array![[1.5, -1.5, 0.75, 0.75]]);
+    }
+}

@@ -1,0 +1,165 @@
+//! A run folder: the result in every form that a later tool may want, and a manifest of it.
+//!
+//! All files are written under temporary names first and take their places only when every one of them is
+//! whole, so that an interrupted run never leaves half a result beside an old one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ndarray_npy::WriteNpyExt;
+use serde_json::json;
+
+use super::{Report, Style, csv, json as format_json, svg};
+use crate::{Error, Result};
+
+/// Writes a report into a folder, which is made if it is not there: `result.json`, `result.csv`,
+/// `VIEW.csv`, `FIGURE.svg`, `ARRAY.npy`, and `manifest.json` with the stamp and the size of each file.
+/// Returns the files, the manifest last.
+pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(dir).map_err(Error::file(dir))?;
+    let mut staged = Staged { dir, files: Vec::new() };
+    staged.add("result.json", |out| format_json::write(report, Style::default(), out))?;
+    staged.add("result.csv", |out| csv::table(&report.rows, out))?;
+    for (name, view) in &report.views {
+        staged.add(&format!("{name}.csv"), |out| csv::table(view, out))?;
+    }
+    for figure in &report.figures {
+        staged.add(&format!("{}.svg", figure.name), |out| out.write_all(svg::to_svg(figure).as_bytes()))?;
+    }
+    for (name, array) in &report.arrays {
+        // Whatever the layout in memory, the file has C order: every reader expects it.
+        let array = array.as_standard_layout();
+        staged.add(&format!("{name}.npy"), |out| array.write_npy(out).map_err(io::Error::other))?;
+    }
+    let files: Vec<_> =
+        staged.files.iter().map(|(name, size)| json!({ "name": name, "bytes": size })).collect();
+    let manifest = json!({ "stamp": report.stamp.to_json(), "files": files });
+    staged.add("manifest.json", |out| writeln!(out, "{manifest:#}"))?;
+    staged.publish()
+}
+
+/// Files that wait under temporary names; whatever is not published is removed.
+struct Staged<'a> {
+    dir: &'a Path,
+    files: Vec<(String, u64)>,
+}
+
+impl Staged<'_> {
+    fn add(&mut self, name: &str, fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<()> {
+        let path = self.dir.join(name);
+        let is_plain = !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0']);
+        if !is_plain || self.files.iter().any(|(known, _)| known == name) {
+            return Err(Error::value("file of a run folder", name, "a plain name that is used once"));
+        }
+        let temporary = self.temporary(name);
+        // Recorded first, so that a file which fails half-way is removed too.
+        self.files.push((name.into(), 0));
+        let written = || {
+            let mut out = io::BufWriter::new(fs::File::create(&temporary)?);
+            fill(&mut out)?;
+            out.into_inner().map_err(io::IntoInnerError::into_error)?.metadata()
+        };
+        let size = written().map_err(Error::file(&path))?.len();
+        if let Some(file) = self.files.last_mut() {
+            file.1 = size;
+        }
+        Ok(())
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        // The number keeps two runs into one folder apart.
+        self.dir.join(format!(".{name}.{}.tmp", std::process::id()))
+    }
+
+    fn publish(mut self) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for (name, _) in &self.files {
+            let path = self.dir.join(name);
+            fs::rename(self.temporary(name), &path).map_err(Error::file(&path))?;
+            paths.push(path);
+        }
+        self.files.clear();
+        Ok(paths)
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        for (name, _) in &self.files {
+            // Nothing more can be done about a file that will not go.
+            let _ = fs::remove_file(self.temporary(name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, IxDyn};
+
+    use super::super::figure::{Curves, Figure, Kind};
+    use super::super::sample;
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn report() -> Report {
+        let mut report = sample::report();
+        let kind = Kind::Curves(Curves::default());
+        report.figures.push(Figure { name: "spectra".into(), title: "σ".into(), kind });
+        // Transposed: in memory not in C order.
+        let array = ArrayD::from_shape_fn(IxDyn(&[2, 3]), |place| (place[0] * 3 + place[1]) as f64);
+        report.arrays.push(("sigma".into(), array.reversed_axes()));
+        report
+    }
+
+    #[test]
+    fn everything_is_written_and_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        for _ in 0..2 {
+            let files = write(&report(), &folder).unwrap();
+            assert_eq!(files.len(), 6);
+            let expected =
+                ["manifest.json", "result.csv", "result.json", "sigma.npy", "spectra.svg", "summary.csv"];
+            assert_eq!(names(&folder), expected);
+        }
+        let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(Report::from_json(&read("result.json")).unwrap().stamp, report().stamp);
+        let manifest: serde_json::Value = serde_json::from_str(&read("manifest.json")).unwrap();
+        assert_eq!(manifest["files"][1]["bytes"], read("result.csv").len());
+        let array: ArrayD<f64> = ndarray_npy::read_npy(folder.join("sigma.npy")).unwrap();
+        assert_eq!(array, report().arrays[0].1);
+        let bytes = fs::read(folder.join("sigma.npy")).unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains("'fortran_order': False"));
+    }
+
+    #[test]
+    fn a_failure_names_the_file_and_leaves_the_old_result() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&report(), dir.path()).unwrap();
+        let before = names(dir.path());
+        let mut bad = report();
+        bad.stamp.push("seed", 8);
+        bad.views.push(("../escape".into(), bad.rows.clone()));
+        let error = write(&bad, dir.path()).unwrap_err().to_string();
+        assert!(error.contains("'../escape.csv'"), "{error}");
+        assert_eq!(names(dir.path()), before);
+        let old = Report::from_json(&fs::read_to_string(dir.path().join("result.json")).unwrap()).unwrap();
+        assert_eq!(old.stamp, report().stamp);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = write(&report(), &file.join("run")).unwrap_err().to_string();
+        assert!(error.contains("file"), "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The output formats, by name.
+
+use std::io::{self, Write};
+
+use super::{Report, csv, json, markdown, text};
+use crate::{Error, Result, name};
+
+/// What a format for people may use of the place that it is shown in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether ANSI colours and bold type are understood.
+    pub colour: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { width: 80, colour: false }
+    }
+}
+
+/// A way to write a report.
+pub struct Format {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    write: fn(&Report, Style, &mut dyn Write) -> io::Result<()>,
+}
+
+impl Format {
+    /// Every format, the default first.
+    pub const ALL: &'static [Self] = &[
+        // For people, then for machines, then for pages.
+        Self { name: "table", about: "aligned columns for the terminal, with notes", write: text::write },
+        Self { name: "json", about: "everything, with stamp, units and full precision", write: json::write },
+        Self { name: "csv", about: "every row in full precision, under one header", write: csv::write },
+        Self { name: "markdown", about: "tables to paste into a page", write: markdown::write },
+    ];
+
+    /// The format of this name.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        let names = || Self::ALL.iter().map(|format| format.name);
+        Self::ALL.iter().find(|format| format.name == name).ok_or_else(|| Error::UnknownName {
+            kind: "format",
+            name: name.into(),
+            suggestion: name::suggest(name, names()),
+            known: names().map(Into::into).collect(),
+        })
+    }
+
+    /// Writes a report.
+    pub fn write(&self, report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+        (self.write)(report, style, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn every_format_is_found_by_its_name_and_writes_text() {
+        for format in Format::ALL {
+            let mut out = Vec::new();
+            let found = Format::find(format.name).unwrap();
+            found.write(&sample::report(), Style::default(), &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.contains('λ') && text.ends_with('\n'), "{}: {text}", format.name);
+            assert!(!text.contains('\u{1b}'), "{} uses colour unasked", format.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_is_answered_with_the_list() {
+        let error = Format::find("yaml").err().unwrap().to_string();
+        assert!(error.ends_with("known: table, json, csv, markdown"), "{error}");
+    }
+}

@@ -1,0 +1,253 @@
+//! Lines over a common axis: bands below, then pale lines, then the lines that matter; the legend below the
+//! axis and the labels of marks outside the frame, so that nothing stands on a curve.
+
+use super::super::figure::{Curves, Mark, Series};
+use super::super::palette;
+use super::super::scale::Scale;
+use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, cut, width};
+
+const PLOT: (f64, f64) = (400.0, 270.0);
+/// A line of the legend, or of labels of marks.
+const LINE: f64 = 18.0;
+/// The sample of a line in the legend, with the space after it.
+const SAMPLE: f64 = 32.0;
+/// From the frame down to the legend: labels of ticks and of the axis.
+const FOOT: f64 = 50.0;
+
+/// Where everything stands, relative to the upper left corner.
+struct Layout<'a> {
+    x: Scale,
+    y: Scale,
+    y_ticks: Vec<(f64, String)>,
+    left: f64,
+    top: f64,
+    right: f64,
+    /// Labels of vertical marks: place, line, text.
+    above: Vec<(f64, usize, &'a str)>,
+    /// Place and index of the series of each entry of the legend.
+    legend: Vec<(f64, usize, usize)>,
+}
+
+impl<'a> Layout<'a> {
+    fn of(curves: &'a Curves) -> Self {
+        let vertical = |mark: &Mark| if let Mark::Vertical { at, .. } = mark { Some(*at) } else { None };
+        let horizontal = |mark: &Mark| if let Mark::Horizontal { at, .. } = mark { Some(*at) } else { None };
+        let xs = curves.series.iter().flat_map(|series| series.x.iter().copied());
+        let ys = curves.series.iter().flat_map(|series| {
+            let band = series.band.iter().flat_map(|(low, high)| low.iter().chain(high));
+            series.y.iter().chain(band).copied()
+        });
+        let x = Scale::over(xs.chain(curves.marks.iter().filter_map(vertical)), curves.log_x, 0.0);
+        let y = Scale::over(ys.chain(curves.marks.iter().filter_map(horizontal)), curves.log_y, 0.03);
+        let y_ticks = y.ticks(6);
+        let widest = y_ticks.iter().map(|(_, label)| width(label, SMALL)).fold(0.0, f64::max);
+        let above = above(curves, &x);
+        let rows = above.iter().map(|(_, row, _)| row + 1).max().unwrap_or(0);
+        let aside = curves.marks.iter().filter_map(|mark| match mark {
+            Mark::Horizontal { label, .. } => Some(width(label, SMALL) + 8.0),
+            Mark::Vertical { .. } => None,
+        });
+        Self {
+            left: 26.0 + widest,
+            top: 6.0 + rows as f64 * LINE,
+            right: aside.fold(14.0, f64::max).min(160.0),
+            legend: legend(curves),
+            x,
+            y,
+            y_ticks,
+            above,
+        }
+    }
+
+    fn legend_height(&self) -> f64 {
+        self.legend.iter().map(|(_, row, _)| (row + 1) as f64 * LINE).fold(0.0, f64::max)
+    }
+}
+
+/// Labels of vertical marks, each on the lowest line where it touches no other.
+fn above<'a>(curves: &'a Curves, x: &Scale) -> Vec<(f64, usize, &'a str)> {
+    let mut placed: Vec<(f64, usize, &str)> = Vec::new();
+    for mark in &curves.marks {
+        let Mark::Vertical { at, label } = mark else { continue };
+        let Some(place) = x.place(*at).map(|place| place * PLOT.0) else { continue };
+        let touches = |row: usize| {
+            placed.iter().any(|(other, other_row, other_label)| {
+                *other_row == row
+                    && (place - other).abs() < (width(label, SMALL) + width(other_label, SMALL)) / 2.0 + 6.0
+            })
+        };
+        let row = (0..placed.len()).find(|row| !touches(*row)).unwrap_or(placed.len());
+        placed.push((place, row, label));
+    }
+    placed
+}
+
+/// Entries side by side as long as they fit below the plot.
+fn legend(curves: &Curves) -> Vec<(f64, usize, usize)> {
+    let (mut x, mut row, mut entries) = (0.0, 0, Vec::new());
+    for (index, series) in curves.series.iter().enumerate() {
+        if series.label.is_empty() {
+            continue;
+        }
+        let entry = SAMPLE + width(&series.label, SMALL) + 14.0;
+        if x > 0.0 && x + entry > PLOT.0 + 14.0 {
+            (x, row) = (0.0, row + 1);
+        }
+        entries.push((x, row, index));
+        x += entry;
+    }
+    entries
+}
+
+pub(super) fn size(curves: &Curves) -> (f64, f64) {
+    let layout = Layout::of(curves);
+    (layout.left + PLOT.0 + layout.right, layout.top + PLOT.1 + FOOT + layout.legend_height())
+}
+
+pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
+    let layout = Layout::of(curves);
+    let (left, top) = (x + layout.left, y + layout.top);
+    let (right, bottom) = (left + PLOT.0, top + PLOT.1);
+    axes(curves, &layout, svg, (left, top));
+    marks(curves, &layout, svg, (left, top));
+
+    let at = |x: f64, y: f64| {
+        let (x, y) = (layout.x.place(x)?, layout.y.place(y)?);
+        Some((left + x * PLOT.0, bottom - y * PLOT.1))
+    };
+    let looks = looks(&curves.series);
+    for (series, look) in curves.series.iter().zip(&looks) {
+        if let Some((low, high)) = &series.band {
+            for (below, above) in runs(&series.x, low, at).into_iter().zip(runs(&series.x, high, at)) {
+                let outline: Vec<_> = below.into_iter().chain(above.into_iter().rev()).collect();
+                svg.area(&outline, &look.colour, 0.2);
+            }
+        }
+    }
+    for faint in [true, false] {
+        for (series, look) in curves.series.iter().zip(&looks).filter(|(series, _)| series.faint == faint) {
+            for run in runs(&series.x, &series.y, at) {
+                svg.path(&thin(run), look.pen());
+            }
+        }
+    }
+    for (place, row, index) in &layout.legend {
+        let series = &curves.series[*index];
+        let (x, y) = (left + place, bottom + FOOT + *row as f64 * LINE + 8.0);
+        if series.band.is_some() {
+            svg.rect((x, y - 5.0), (SAMPLE - 8.0, 10.0), &palette::css(palette::tint(looks[*index].rgb)));
+        }
+        svg.line((x, y), (x + SAMPLE - 8.0, y), looks[*index].pen());
+        let label = cut(&series.label, SMALL, right + layout.right - x - SAMPLE);
+        svg.text((x + SAMPLE, y + 4.0), &label, &Words::default());
+    }
+}
+
+fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)) {
+    let (right, bottom) = (left + PLOT.0, top + PLOT.1);
+    for (value, label) in &layout.y_ticks {
+        let Some(place) = layout.y.place(*value) else { continue };
+        let y = bottom - place * PLOT.1;
+        svg.line((left, y), (right, y), Pen::solid("#e8e8e8", 0.8));
+        svg.line((left - 4.0, y), (left, y), Pen::solid(INK, 1.0));
+        svg.text((left - 7.0, y + 4.0), label, &Words { anchor: Anchor::End, ..Words::default() });
+    }
+    // As many labels as stand apart from each other.
+    let apart = |ticks: &Vec<(f64, String)>| {
+        let places =
+            ticks.iter().filter_map(|(value, label)| Some((layout.x.place(*value)? * PLOT.0, label)));
+        let ends: Vec<_> = places.map(|(x, label)| (x, width(label, SMALL) / 2.0)).collect();
+        ends.windows(2).all(|pair| pair[0].0 + pair[0].1 + 6.0 < pair[1].0 - pair[1].1)
+    };
+    let ticks = (2..=10).rev().map(|most| layout.x.ticks(most)).find(apart).unwrap_or_default();
+    for (value, label) in ticks {
+        let Some(place) = layout.x.place(value) else { continue };
+        let x = left + place * PLOT.0;
+        svg.line((x, bottom), (x, bottom + 4.0), Pen::solid(INK, 1.0));
+        svg.text((x, bottom + 17.0), &label, &Words { anchor: Anchor::Middle, ..Words::default() });
+    }
+    svg.path(&[(left, top), (left, bottom), (right, bottom)], Pen::solid(INK, 1.0));
+    let words = Words { size: LABEL, anchor: Anchor::Middle, ..Words::default() };
+    let label = cut(&curves.x_label, LABEL, PLOT.0 + 60.0);
+    svg.text(((left + right) / 2.0, bottom + 37.0), &label, &words);
+    let place = (left - layout.left + 12.0, (top + bottom) / 2.0);
+    let label = cut(&curves.y_label, LABEL, PLOT.1 + 60.0);
+    svg.text(place, &label, &Words { upright: true, ..words });
+}
+
+fn marks(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)) {
+    let pen = Pen { dashes: "2 3", ..Pen::solid(GREY, 1.0) };
+    for (place, row, label) in &layout.above {
+        let x = left + place;
+        let y = top - 5.0 - *row as f64 * LINE;
+        svg.line((x, top + PLOT.1), (x, y + 2.0), pen);
+        svg.text((x, y), label, &Words { anchor: Anchor::Middle, colour: GREY, ..Words::default() });
+    }
+    for mark in &curves.marks {
+        let Mark::Horizontal { at, label } = mark else { continue };
+        let Some(place) = layout.y.place(*at) else { continue };
+        let y = top + PLOT.1 * (1.0 - place);
+        svg.line((left, y), (left + PLOT.0, y), pen);
+        let label = cut(label, SMALL, layout.right - 4.0);
+        svg.text((left + PLOT.0 + 5.0, y + 4.0), &label, &Words { colour: GREY, ..Words::default() });
+    }
+}
+
+struct Look {
+    rgb: palette::Rgb,
+    colour: String,
+    dashes: &'static str,
+    faint: bool,
+}
+
+impl Look {
+    fn pen(&self) -> Pen<'_> {
+        let (width, opacity) = if self.faint { (0.8, 0.38) } else { (1.9, 1.0) };
+        Pen { colour: &self.colour, width, opacity, dashes: self.dashes }
+    }
+}
+
+/// A series without a label shares the look of the one before it.
+fn looks(series: &[Series]) -> Vec<Look> {
+    let mut next = 0;
+    let look = |(place, series): (usize, &Series)| {
+        next += usize::from(place == 0 || !series.label.is_empty());
+        let index: usize = next - 1;
+        let rgb = palette::line(index);
+        let dashes = match (series.dashed, palette::is_repeated(index)) {
+            (true, false) => "6 3.5",
+            (true, true) => "1.5 2.5",
+            (false, true) => "9 2.5 2 2.5",
+            (false, false) => "",
+        };
+        Look { rgb, colour: palette::css(rgb), dashes, faint: series.faint }
+    };
+    series.iter().enumerate().map(look).collect()
+}
+
+/// The stretches without a gap.
+fn runs(x: &[f64], y: &[f64], at: impl Fn(f64, f64) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
+    let mut runs = vec![Vec::new()];
+    for (x, y) in x.iter().zip(y) {
+        match (at(*x, *y), runs.last_mut()) {
+            (Some(point), Some(run)) => run.push(point),
+            (None, Some(run)) if !run.is_empty() => runs.push(Vec::new()),
+            _ => {}
+        }
+    }
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// Leaves out points that no eye could tell from their neighbour: spectra have thousands.
+fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let last = points.len().saturating_sub(1);
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for (index, point) in points.into_iter().enumerate() {
+        let near = kept.last().is_some_and(|k| (k.0 - point.0).abs() < 0.5 && (k.1 - point.1).abs() < 0.5);
+        if !near || index == last {
+            kept.push(point);
+        }
+    }
+    kept
+}

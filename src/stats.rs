@@ -1,0 +1,154 @@
+//! Means with intervals, and straight lines through points with intervals of their slopes.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use crate::rng::{Rng, below};
+
+/// Resamples of a bootstrap interval.
+const RESAMPLES: usize = 2_000;
+
+/// An estimate with the ends of its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The estimate.
+    pub mid: f64,
+    /// Lower end, at 2.5 %.
+    pub low: f64,
+    /// Upper end, at 97.5 %.
+    pub high: f64,
+}
+
+/// The mean; NaN of nothing.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The median; NaN of nothing.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    quantile(&sorted, 0.5)
+}
+
+/// The standard deviation of a sample (divisor n - 1); NaN below two values.
+pub fn sd(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    (squares / (values.len() as f64 - 1.0)).sqrt()
+}
+
+/// A percentile bootstrap interval of the mean; none below two values.
+///
+/// Below about eight values such intervals are too narrow; say so beside them.
+pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| values.iter().map(|_| values[below(rng, values.len())]).sum::<f64>() / values.len() as f64)
+        .collect();
+    means.sort_unstable_by(f64::total_cmp);
+    Some(Interval { mid: mean(values), low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
+}
+
+/// Student's interval of the mean; none below two values.
+pub fn student_mean(values: &[f64]) -> Option<Interval> {
+    let freedom = values.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
+    let half = student_quantile(freedom)? * sd(values) / (values.len() as f64).sqrt();
+    let mid = mean(values);
+    Some(Interval { mid, low: mid - half, high: mid + half })
+}
+
+/// A least-squares line `y = intercept + slope x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// Where it crosses x = 0.
+    pub intercept: f64,
+    /// Its slope, with Student's interval (NaN ends below three points).
+    pub slope: Interval,
+}
+
+impl Line {
+    /// The line's value at `x`.
+    pub fn at(&self, x: f64) -> f64 {
+        self.intercept + self.slope.mid * x
+    }
+}
+
+/// The least-squares line through points; none if there are fewer than two different `x`.
+pub fn line(x: &[f64], y: &[f64]) -> Option<Line> {
+    let (mean_x, mean_y) = (mean(x), mean(y));
+    let spread: f64 = x.iter().map(|x| (x - mean_x) * (x - mean_x)).sum();
+    if x.len() < 2 || spread <= 0.0 {
+        return None;
+    }
+    let slope = x.iter().zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread;
+    let intercept = mean_y - slope * mean_x;
+    let squares: f64 = x.iter().zip(y).map(|(x, y)| (y - intercept - slope * x).powi(2)).sum();
+    let freedom = x.len() - 2;
+    let half = student_quantile(freedom).map_or(f64::NAN, |t| t * (squares / freedom as f64 / spread).sqrt());
+    Some(Line { intercept, slope: Interval { mid: slope, low: slope - half, high: slope + half } })
+}
+
+/// The root of the mean squared difference.
+pub fn rms_difference(a: &[f64], b: &[f64]) -> f64 {
+    let squares: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+    (squares / a.len() as f64).sqrt()
+}
+
+/// The 97.5 % quantile of Student's distribution; none for 0 degrees of freedom.
+fn student_quantile(freedom: usize) -> Option<f64> {
+    StudentsT::new(0.0, 1.0, freedom as f64).ok().map(|student| student.inverse_cdf(0.975))
+}
+
+/// The quantile of sorted values, interpolated; NaN of nothing.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let place = share * last as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{normal, stream};
+
+    #[test]
+    fn student_intervals_match_the_table() {
+        let interval = student_mean(&[1.0, 2.0, 3.0]).unwrap();
+        assert!((interval.high - interval.mid - 4.302_65 / 3.0_f64.sqrt()).abs() < 1e-4, "{interval:?}");
+        assert_eq!(student_mean(&[1.0]), None);
+    }
+
+    #[test]
+    fn a_bootstrap_interval_covers_the_mean_about_as_often_as_it_says() {
+        let mut rng = stream(1, "coverage");
+        let covered = (0..300)
+            .filter(|_| {
+                let sample: Vec<f64> = normal(&mut rng, 1, 30).iter().map(|x| f64::from(*x)).collect();
+                let interval = bootstrap_mean(&sample, &mut rng).unwrap();
+                interval.low <= 0.0 && 0.0 <= interval.high
+            })
+            .count();
+        assert!((265..=298).contains(&covered), "{covered} of 300");
+    }
+
+    #[test]
+    fn a_power_law_has_its_exponent_as_slope() {
+        let n = [64.0_f64, 128.0, 256.0, 512.0];
+        let x: Vec<f64> = n.iter().map(|n| n.ln()).collect();
+        let y: Vec<f64> = n.iter().map(|n| (3.0 * n.powf(0.7)).ln()).collect();
+        let line = line(&x, &y).unwrap();
+        assert!((line.slope.mid - 0.7).abs() < 1e-12 && (line.intercept - 3.0_f64.ln()).abs() < 1e-12);
+        assert!(line.slope.high - line.slope.low < 1e-10);
+        assert_eq!(super::line(&[1.0, 1.0], &[0.0, 1.0]), None);
+    }
+
+    #[test]
+    fn median_of_even_and_odd_counts() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+}

@@ -1,0 +1,155 @@
+//! Text cut into windows of token ids, as a model's own tokenizer would feed them.
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::Tokenizer;
+
+use crate::{Error, Result};
+
+/// Text tokens encoded beyond the last one that is needed: where a prefix of the text ends, its last tokens may
+/// differ from those of the whole text.
+const MARGIN: usize = 64;
+/// Bytes of text taken for one token in the first attempt; a longer prefix follows if they were not enough.
+const BYTES_A_TOKEN: usize = 6;
+
+/// A text file seen through a tokenizer: consecutive windows of n tokens, special tokens included.
+pub struct TextWindows {
+    tokenizer: Tokenizer,
+    path: PathBuf,
+    text: String,
+    positions: usize,
+    front: Vec<u32>,
+    behind: Vec<u32>,
+}
+
+impl TextWindows {
+    /// Opens the tokenizer (`tokenizer.json` of a model's folder) and the text.
+    ///
+    /// `positions` is the length of the longest window that the model takes, in tokens.
+    pub fn open(tokenizer: &Path, text: &Path, positions: usize) -> Result<Self> {
+        let (tokenizer, front, behind) = open_tokenizer(tokenizer)?;
+        let path = text.to_path_buf();
+        let text = super::text(text)?;
+        if text.trim().is_empty() {
+            return Err(Error::malformed(path, "no text", "text to cut into windows of tokens"));
+        }
+        Ok(Self { tokenizer, path, text, positions, front, behind })
+    }
+
+    /// How many tokens of a window are special: in front of the text's tokens, and behind them.
+    pub fn special_tokens(&self) -> (usize, usize) {
+        (self.front.len(), self.behind.len())
+    }
+
+    /// The first `count` windows of `n` tokens each, after the text's first `skip` tokens.
+    ///
+    /// The text is tokenized as one piece; each window holds the next `n` - (special tokens) of its tokens between
+    /// the special ones. Too short a text is an error that says how many windows would fit.
+    pub fn windows(&self, n: usize, count: usize, skip: usize) -> Result<Vec<Vec<u32>>> {
+        let special = self.front.len() + self.behind.len();
+        if n > self.positions {
+            let accepted = format!("at most {}, the model's positions", self.positions);
+            return Err(Error::Tokens { what: "a window".into(), found: n, accepted });
+        }
+        if n <= special {
+            let accepted = format!("more than {special}, the special tokens of each window");
+            return Err(Error::Tokens { what: "a window".into(), found: n, accepted });
+        }
+        if count == 0 {
+            return Err(Error::value("windows", 0, "at least 1"));
+        }
+        let step = n - special;
+        let needed = count.checked_mul(step).and_then(|tokens| tokens.checked_add(skip));
+        let needed = needed.ok_or_else(|| Error::value("windows", count, "fewer, or shorter ones"))?;
+        let tokens = self.tokens(needed)?;
+        if tokens.len() < needed {
+            let fit = tokens.len().saturating_sub(skip) / step;
+            let accepted = format!(
+                "{count} {} of {n} need {needed} ({skip} skipped, {step} of text each); {fit} would fit",
+                if count == 1 { "window" } else { "windows" }
+            );
+            return Err(Error::Tokens {
+                what: format!("'{}'", self.path.display()),
+                found: tokens.len(),
+                accepted,
+            });
+        }
+        let window = |text: &[u32]| [&self.front[..], text, &self.behind[..]].concat();
+        Ok(tokens[skip..needed].chunks_exact(step).map(window).collect())
+    }
+
+    /// At least the first `needed` tokens of the text without special tokens, or all of them if there are fewer.
+    ///
+    /// Only a prefix of the text is tokenized, cut behind a word and grown until it is long enough.
+    fn tokens(&self, needed: usize) -> Result<Vec<u32>> {
+        let enough = needed.saturating_add(MARGIN);
+        let mut bytes = enough.saturating_mul(BYTES_A_TOKEN);
+        loop {
+            let prefix = prefix(&self.text, bytes);
+            let tokens = self.encode(prefix)?;
+            if prefix.len() == self.text.len() || tokens.len() >= enough {
+                return Ok(tokens);
+            }
+            bytes = bytes.max(prefix.len()).saturating_mul(2);
+        }
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| {
+            Error::malformed(
+                &self.path,
+                format!("the tokenizer fails on it: {error}"),
+                "text that it can encode",
+            )
+        })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// The shortest prefix of at least `bytes` that ends behind a word: with white space after it and none before.
+fn prefix(text: &str, bytes: usize) -> &str {
+    let mut word_ends = text.char_indices().skip_while(|(at, _)| *at < bytes).peekable();
+    let Some((start, _)) = word_ends.peek().copied() else { return text };
+    let mut in_word = text[..start].chars().next_back().is_some_and(|c| !c.is_whitespace());
+    for (at, c) in word_ends {
+        if in_word && c.is_whitespace() {
+            return &text[..at];
+        }
+        in_word = !c.is_whitespace();
+    }
+    text
+}
+
+/// The tokenizer, free of the truncation and padding it was saved with, and the special tokens it puts in front of
+/// and behind a text.
+fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
+    let accepted = "a tokenizer.json of Hugging Face's tokenizers (or give token ids with --tokens FILE)";
+    if !path.exists() {
+        return Err(Error::malformed(path, "no such file", accepted));
+    }
+    let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    let mut tokenizer =
+        Tokenizer::from_bytes(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
+    tokenizer.with_truncation(None).map_err(|error| Error::malformed(path, error, accepted))?;
+    tokenizer.with_padding(None);
+    let probe = |special| {
+        tokenizer
+            .encode("a", special)
+            .map_err(|error| Error::malformed(path, error, "one that can encode 'a'"))
+    };
+    let (plain, framed) = (probe(false)?, probe(true)?);
+    let (plain, ids) = (plain.get_ids(), framed.get_ids());
+    let mask = framed.get_special_tokens_mask();
+    let front = mask.iter().take_while(|special| **special == 1).count();
+    let behind = ids.len().saturating_sub(front + plain.len());
+    if plain.is_empty() || ids.get(front..front + plain.len()) != Some(plain) {
+        let what = "its post-processor does not frame a text with special tokens";
+        return Err(Error::malformed(
+            path,
+            what,
+            "special tokens in front and behind (or give --tokens FILE)",
+        ));
+    }
+    let (front, behind) = (ids[..front].to_vec(), ids[ids.len() - behind..].to_vec());
+    Ok((tokenizer, front, behind))
+}

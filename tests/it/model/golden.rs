@@ -1,0 +1,122 @@
+//! Each family against Hugging Face's float64 forward pass of the same weights.
+
+use luna::linalg::softmax::{softmax_rows, softmax_rows_causal};
+use luna::model::{HeadTap, Model, Observer, Unobserved};
+use ndarray::{Axis, s};
+
+use super::{Everything, Expected, compare, largest, off, tiny};
+
+/// Runs a family at the tolerance of the issue: 1e-5 absolute for matrices, 1e-4 of the largest for outputs.
+fn family(name: &str) {
+    compare(&Model::open(&tiny(name)).unwrap(), &Expected::read(name), 1e-5, 1e-4);
+}
+
+#[test]
+fn bert() {
+    family("bert");
+}
+
+#[test]
+fn bert_with_masked_token_head() {
+    family("bert-mlm");
+}
+
+#[test]
+fn roberta() {
+    family("roberta");
+    assert_eq!(Model::open(&tiny("roberta")).unwrap().config().positions, 64);
+}
+
+#[test]
+fn distilbert() {
+    family("distilbert");
+}
+
+#[test]
+fn gpt2() {
+    family("gpt2");
+}
+
+#[test]
+fn llama_with_grouped_heads() {
+    family("llama-gqa");
+}
+
+#[test]
+fn qwen2() {
+    family("qwen2");
+}
+
+#[test]
+fn a_trained_llama() {
+    let (model, expected) = (Model::open(&tiny("stories260k")).unwrap(), Expected::read("stories260k"));
+    let hidden = model.forward(&expected.ids(), &mut Unobserved).unwrap().hidden.unwrap();
+    let last = hidden.slice(s![-1.., ..]).to_owned();
+    let logits = model.logits(&last).unwrap().unwrap();
+    let exact = expected.get("logits_last").clone().insert_axis(Axis(0));
+    let off = off(&logits, &exact) / largest(&exact);
+    assert!(off < 1e-5, "off by {off:e}");
+}
+
+#[test]
+fn a_head_carries_all_that_its_matrix_follows_from() {
+    for name in ["bert", "gpt2", "llama-gqa"] {
+        let (model, expected) = (Model::open(&tiny(name)).unwrap(), Expected::read(name));
+        let mut seen = Everything::default();
+        model.forward(&expected.ids(), &mut seen).unwrap();
+        for tap in seen.0 {
+            let mut a = tap.q.dot(&tap.k.t()) * tap.scale;
+            if tap.causal {
+                softmax_rows_causal(a.view_mut())
+            } else {
+                softmax_rows(a.view_mut())
+            }
+            assert_eq!(tap.v.dim(), tap.k.dim());
+            assert!((&a - &tap.matrix.unwrap()).iter().all(|x| x.abs() < 1e-6), "{name}");
+        }
+    }
+}
+
+/// Sees the heads of one layer without matrices, and ends there or goes on.
+struct OneLayer {
+    layer: usize,
+    ends: bool,
+    seen: Vec<HeadTap>,
+}
+
+impl Observer for OneLayer {
+    fn wants_layer(&self, layer: usize) -> bool {
+        layer == self.layer
+    }
+
+    fn last_layer(&self) -> Option<usize> {
+        self.ends.then_some(self.layer)
+    }
+
+    fn head(&mut self, head: HeadTap) -> luna::Result<()> {
+        self.seen.push(head);
+        Ok(())
+    }
+}
+
+#[test]
+fn watching_changes_nothing_and_may_end_the_pass() {
+    for name in ["bert", "llama-gqa", "stories260k"] {
+        let (model, ids) = (Model::open(&tiny(name)).unwrap(), Expected::read(name).ids());
+        let mut everything = Everything::default();
+        let watched = model.forward(&ids, &mut everything).unwrap().hidden.unwrap();
+        let alone = model.forward(&ids, &mut Unobserved).unwrap().hidden.unwrap();
+        assert!((&watched - &alone).iter().all(|x| x.abs() < 1e-4), "{name}");
+        for ends in [true, false] {
+            let mut one = OneLayer { layer: 1, ends, seen: Vec::new() };
+            let output = model.forward(&ids, &mut one).unwrap();
+            assert_eq!(output.hidden.is_none(), ends);
+            let heads = model.config().heads;
+            assert_eq!(one.seen.len(), heads);
+            for (tap, full) in one.seen.iter().zip(&everything.0[heads..]) {
+                assert_eq!((tap.layer, tap.head, tap.matrix.is_none()), (1, full.head, true));
+                assert!((&tap.q - &full.q).iter().all(|x| x.abs() < 1e-4), "{name}");
+            }
+        }
+    }
+}
