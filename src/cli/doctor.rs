@@ -165,10 +165,12 @@ fn caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Cache> {
 }
 
 fn size(bytes: Option<u64>) -> String {
-    bytes.map_or_else(
-        || "unknown".to_string(),
-        |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
-    )
+    const MIB: f64 = (1 << 20) as f64;
+    match bytes.map(|bytes| bytes as f64 / MIB) {
+        None => "unknown".to_string(),
+        Some(mib) if mib < 1024.0 => format!("{mib:.1} MiB"),
+        Some(mib) => format!("{:.1} GiB", mib / 1024.0),
+    }
 }
 
 #[cfg(test)]

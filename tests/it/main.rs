@@ -3,4 +3,5 @@
 mod floors;
 mod model;
 mod program;
+mod readme;
 mod task;

@@ -35,7 +35,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Experiment> {
     let mut entries: Vec<Entry> = Vec::with_capacity(settings.len());
     for (kind, (key, setting)) in kinds.iter().zip(settings) {
         if entries.iter().any(|entry| entry.key == key) {
-            return Err(malformed(format!("line {}: '{key}' stands twice", last_line(text, &key))));
+            return Err(malformed(format!(
+                "line {}: '{}' stands twice",
+                last_line(text, &key),
+                one_line(&key)
+            )));
         }
         entries.push(Entry { key, line: kind.line, setting });
     }
