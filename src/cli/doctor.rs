@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::list::{Entry, Registry};
 use super::{Failure, Format};
+use crate::linalg::engine;
 use crate::profile::calibrate::{self, Rate};
 use crate::profile::{machine::Machine, ram};
 
@@ -62,10 +63,8 @@ struct Cache {
 
 /// The engines of decompositions that this build has.
 pub(super) fn engines() -> Registry {
-    let mut entries = vec![Entry::new("faer", "pure Rust, in every build")];
-    if cfg!(feature = "lapack") {
-        entries.push(Entry::new("lapack", "the system's OpenBLAS"));
-    }
+    let built = engine::ALL.iter().filter(|(engine, ..)| engine.is_built());
+    let entries = built.map(|(_, name, about)| Entry::new(*name, *about)).collect();
     Registry { kind: "engine", about: "what decomposes matrices, named by --engine", entries }
 }
 
