@@ -44,7 +44,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to a whole number and leaves that number in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts; the first has 9 bits, so that its whole multiples are exact.
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let whole = shifted - ROUND;
@@ -101,7 +101,9 @@ fn softmax_slice(row: &mut [f32]) {
         total += f64::from(*x);
     }
     let scale = (1.0 / total) as f32;
-    row.iter_mut().for_each(|x| *x *= scale);
+    for x in row {
+        *x *= scale;
+    }
 }
 
 #[inline(always)]

@@ -48,17 +48,23 @@ impl Activation {
     }
 
     fn apply_slice(self, row: &mut [f32]) {
-        let arch = pulp::Arch::new();
         match self {
-            Self::Gelu => arch.dispatch(|| row.iter_mut().for_each(|x| *x *= normal_cdf(*x))),
-            Self::GeluTanh => arch.dispatch(|| {
-                // (1 + tanh u) / 2 = sigmoid(2 u)
-                row.iter_mut().for_each(|x| *x *= sigmoid(1.595_769_1 * (*x + 0.044_715 * *x * *x * *x)));
-            }),
-            Self::Relu => row.iter_mut().for_each(|x| *x = x.max(0.0)),
-            Self::Silu => arch.dispatch(|| row.iter_mut().for_each(|x| *x *= sigmoid(*x))),
+            Self::Gelu => multiply(row, normal_cdf),
+            // (1 + tanh u) / 2 = sigmoid(2 u)
+            Self::GeluTanh => multiply(row, |x| sigmoid(1.595_769 * (x + 0.044_715 * x * x * x))),
+            Self::Relu => multiply(row, |x| if x > 0.0 { 1.0 } else { 0.0 }),
+            Self::Silu => multiply(row, sigmoid),
         }
     }
+}
+
+/// x becomes x times `factor` of x.
+fn multiply(row: &mut [f32], factor: impl Fn(f32) -> f32) {
+    pulp::Arch::new().dispatch(|| {
+        for x in row {
+            *x *= factor(*x);
+        }
+    });
 }
 
 #[inline(always)]

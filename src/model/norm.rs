@@ -1,4 +1,4 @@
-//! LayerNorm and RMSNorm over rows.
+//! `LayerNorm` and `RMSNorm` over rows.
 
 use ndarray::{Array2, ArrayView1};
 
