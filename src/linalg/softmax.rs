@@ -14,8 +14,8 @@ const CHUNKS_OF_A_SUM: usize = 64;
 ///
 /// Logits of any finite size are fine; `-inf` becomes exactly 0, and a row of nothing but `-inf` becomes zeros. A row
 /// that holds NaN becomes NaN.
-pub fn softmax_rows(mut a: ArrayViewMut2<'_, f32>) {
-    pulp::Arch::new().dispatch(|| a.rows_mut().into_iter().for_each(|row| softmax(row)));
+pub fn softmax_rows(a: ArrayViewMut2<'_, f32>) {
+    pulp::Arch::new().dispatch(Rows { a, first: None });
 }
 
 /// As [`softmax_rows`] under the causal mask: row i keeps columns 0 to i, the others become exactly 0.
@@ -25,15 +25,30 @@ pub fn softmax_rows_causal(a: ArrayViewMut2<'_, f32>) {
 
 /// As [`softmax_rows_causal`] for a block of rows whose first row is row `first` of the whole matrix: row i of the
 /// block keeps columns 0 to `first + i`.
-pub fn softmax_rows_causal_from(mut a: ArrayViewMut2<'_, f32>, first: usize) {
-    let columns = a.ncols();
-    pulp::Arch::new().dispatch(|| {
-        for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-            let kept = (first + i + 1).min(columns);
+pub fn softmax_rows_causal_from(a: ArrayViewMut2<'_, f32>, first: usize) {
+    pulp::Arch::new().dispatch(Rows { a, first: Some(first) });
+}
+
+/// The rows to work on. A type and not a closure: closures are not inlined into the function that has the machine's
+/// vector instructions switched on, and would run without them.
+struct Rows<'a> {
+    a: ArrayViewMut2<'a, f32>,
+    /// The first row's number, under the causal mask.
+    first: Option<usize>,
+}
+
+impl pulp::WithSimd for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(mut self, _: S) {
+        let columns = self.a.ncols();
+        for (i, mut row) in self.a.rows_mut().into_iter().enumerate() {
+            let kept = self.first.map_or(columns, |first| (first + i + 1).min(columns));
             row.slice_mut(s![kept..]).fill(0.0);
             softmax(row.slice_mut(s![..kept]));
         }
-    });
+    }
 }
 
 /// e^x, within 2e-7 of relative error from -87 to 88; exactly 0 below -87.3 (where f32 stops being normal), infinity

@@ -60,11 +60,24 @@ impl Activation {
 
 /// x becomes x times `factor` of x.
 fn multiply(row: &mut [f32], factor: impl Fn(f32) -> f32) {
-    pulp::Arch::new().dispatch(|| {
-        for x in row {
-            *x *= factor(*x);
+    pulp::Arch::new().dispatch(Multiply { row, factor });
+}
+
+/// A type and not a closure, for the reason given in `linalg::softmax`.
+struct Multiply<'a, F> {
+    row: &'a mut [f32],
+    factor: F,
+}
+
+impl<F: Fn(f32) -> f32> pulp::WithSimd for Multiply<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for x in self.row {
+            *x *= (self.factor)(*x);
         }
-    });
+    }
 }
 
 #[inline(always)]
