@@ -41,6 +41,7 @@ impl pulp::WithSimd for Rows<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
     fn with_simd<S: pulp::Simd>(mut self, _: S) {
         let columns = self.a.ncols();
         for (i, mut row) in self.a.rows_mut().into_iter().enumerate() {
@@ -177,7 +178,12 @@ mod tests {
                 for (kept, found) in [(columns, &plain), (columns.min(i + 1), &causal)] {
                     for (j, exact) in reference(&row, kept).into_iter().enumerate() {
                         let off = (f64::from(found[[i, j]]) - exact).abs();
-                        assert!(off <= 1e-6 * exact + 1e-37, "{columns} columns, ({i}, {j}): off by {off}");
+                        // x - max is rounded to f32: half a unit in the last place of twice the size.
+                        let rounding = 4e-7 + 1.2e-7 * f64::from(size).min(90.0);
+                        assert!(
+                            off <= rounding * exact + 1e-37,
+                            "{columns} columns, ({i}, {j}): off by {off}"
+                        );
                     }
                 }
             }

@@ -19,29 +19,30 @@ pub(super) fn normalise(
     let gain = gain.to_vec();
     let shift = shift.map_or_else(|| vec![0.0; gain.len()], |shift| shift.to_vec());
     each_row(x, |row| {
-        pulp::Arch::new().dispatch(Row { row, kind, gain: &gain, shift: &shift, eps });
+        pulp::Arch::new().dispatch(OneRow { numbers: row, kind, gain: &gain, shift: &shift, eps });
     });
 }
 
 /// One row to normalise. A type and not a closure, for the reason given in `linalg::softmax`.
-struct Row<'a> {
-    row: &'a mut [f32],
+struct OneRow<'a> {
+    numbers: &'a mut [f32],
     kind: Norm,
     gain: &'a [f32],
     shift: &'a [f32],
     eps: f64,
 }
 
-impl pulp::WithSimd for Row<'_> {
+impl pulp::WithSimd for OneRow<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let n = self.row.len() as f64;
-        let mean = if self.kind == Norm::Layer { sum(self.row, 0.0, false) / n } else { 0.0 };
-        let variance = sum(self.row, mean, true) / n;
+        let n = self.numbers.len() as f64;
+        let mean = if self.kind == Norm::Layer { sum(self.numbers, 0.0, false) / n } else { 0.0 };
+        let variance = sum(self.numbers, mean, true) / n;
         let (mean, scale) = (mean as f32, (1.0 / (variance + self.eps).sqrt()) as f32);
-        for ((x, gain), shift) in self.row.iter_mut().zip(self.gain).zip(self.shift) {
+        for ((x, gain), shift) in self.numbers.iter_mut().zip(self.gain).zip(self.shift) {
             *x = (*x - mean) * scale * gain + shift;
         }
     }
