@@ -1,7 +1,8 @@
 //! One pass over the rows of an attention matrix, for every metric that reads rows.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
-use ndarray::{ArrayView1, ArrayView2};
-use pulp::Arch;
+use ndarray::ArrayView2;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Figures of the rows of an attention matrix (n, m).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub struct RowProfile {
     pub logit_sd: f64,
     /// `||A - 1 x^T|| / ||A||` with `x` the mean row and `||.|| = sqrt(||.||_1 ||.||_inf)` (Dong et al. 2021).
     pub rank1_residual: f64,
+    /// How many entries are not 0 (or too small for a normal f32).
+    pub positive: usize,
     /// The largest `|sum of a row - 1|`.
     pub row_sum_drift: f64,
 }
@@ -34,71 +37,76 @@ struct RowSums {
 }
 
 const LANES: usize = 16;
+/// Entries that are summed in f32 before a sum moves on to f64.
+const CHUNK: usize = 1024;
 
 impl RowProfile {
     /// The profile of `a`; all zeros for an empty matrix.
     pub fn of(a: ArrayView2<'_, f32>) -> Self {
-        let (n, m) = a.dim();
-        if n == 0 || m == 0 {
+        if a.is_empty() {
             return Self::default();
         }
-        let standard = a.as_standard_layout();
-        let a = standard.view();
-        let arch = Arch::new();
+        Arch::new().dispatch(Pass(a.as_standard_layout().view()))
+    }
+}
+
+/// The loops over a whole matrix, in the vector instructions that the machine has.
+struct Pass<'a>(ArrayView2<'a, f32>);
+
+impl WithSimd for Pass<'_> {
+    type Output = RowProfile;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> RowProfile {
+        let (n, m) = self.0.dim();
         let shift = (m as f32).ln();
-        let mut profile = Self::default();
+        let mut profile = RowProfile::default();
         let (mut squares, mut freedom) = (0.0, 0.0);
-        let mut column_sum = vec![0.0_f32; m];
-        let (mut most, mut column_most) = (0.0_f64, vec![0.0_f32; m]);
-        for row in a.rows() {
-            let Some(row) = row.to_slice() else { continue };
-            let sums = arch.dispatch(|| row_sums(row, shift));
+        let (mut column_sum, mut column_abs) = (vec![0.0_f32; m], vec![0.0_f32; m]);
+        let mut most = 0.0_f64;
+        for row in self.0.rows().into_iter().filter_map(|row| row.to_slice()) {
+            let sums = row_sums(row, shift);
             profile.entropy += sums.entropy / n as f64;
             profile.max_prob += f64::from(sums.max) / n as f64;
             profile.row_sum_drift = profile.row_sum_drift.max((sums.sum - 1.0).abs());
+            profile.positive += sums.count as usize;
             if sums.count > 0.0 {
                 squares += (sums.log_squared - sums.log * sums.log / sums.count).max(0.0);
                 freedom += sums.count - 1.0;
             }
-            let row_most = arch.dispatch(|| add_row(row, &mut column_sum, &mut column_most));
-            most = most.max(row_most);
+            most = most.max(add_row(row, &mut column_sum, &mut column_abs));
         }
         profile.logit_sd = if freedom > 0.0 { (squares / freedom).sqrt() } else { 0.0 };
-        let whole = (most * largest(&column_most)).sqrt();
-        let mean: Vec<f32> = column_sum.iter().map(|sum| sum / n as f32).collect();
-        profile.rank1_residual = if whole > 0.0 { residual(a, &mean, arch) / whole } else { 0.0 };
+        let whole = (most * largest(&column_abs)).sqrt();
+        column_sum.iter_mut().for_each(|sum| *sum /= n as f32);
+        profile.rank1_residual = if whole > 0.0 { residual(self.0, &column_sum) / whole } else { 0.0 };
         profile
     }
 }
 
-/// `||A - 1 x^T||_(1,inf)`.
-fn residual(a: ArrayView2<'_, f32>, mean: &[f32], arch: Arch) -> f64 {
+/// `||A - 1 x^T||_(1,inf)` with `x` the mean row.
+#[inline(always)]
+fn residual(a: ArrayView2<'_, f32>, mean: &[f32]) -> f64 {
     let mut most = 0.0_f64;
-    let mut column_most = vec![0.0_f32; mean.len()];
+    let mut column = vec![0.0_f32; mean.len()];
     for row in a.rows().into_iter().filter_map(|row| row.to_slice()) {
-        let sum = arch.dispatch(|| {
+        let mut sum = 0.0_f64;
+        for ((row, mean), column) in row.chunks(CHUNK).zip(mean.chunks(CHUNK)).zip(column.chunks_mut(CHUNK)) {
             let mut lanes = [0.0_f32; LANES];
-            let mut add = |at: usize, x: f32, mean: f32, column: &mut f32| {
-                let distance = (x - mean).abs();
-                lanes[at] += distance;
-                *column += distance;
-            };
-            let (rows, means) = (row.chunks_exact(LANES), mean.chunks_exact(LANES));
-            let (row_rest, mean_rest) = (rows.remainder(), means.remainder());
-            let (columns, column_rest) = column_most.as_chunks_mut::<LANES>();
-            for ((row, mean), column) in rows.zip(means).zip(columns) {
-                for at in 0..LANES {
-                    add(at, row[at], mean[at], &mut column[at]);
+            for ((row, mean), column) in
+                row.chunks(LANES).zip(mean.chunks(LANES)).zip(column.chunks_mut(LANES))
+            {
+                for (((x, mean), column), lane) in row.iter().zip(mean).zip(column).zip(&mut lanes) {
+                    let distance = (x - mean).abs();
+                    *lane += distance;
+                    *column += distance;
                 }
             }
-            for (at, ((x, mean), column)) in row_rest.iter().zip(mean_rest).zip(column_rest).enumerate() {
-                add(at, *x, *mean, column);
-            }
-            lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>()
-        });
+            sum += total(lanes);
+        }
         most = most.max(sum);
     }
-    (most * largest(&column_most)).sqrt()
+    (most * largest(&column)).sqrt()
 }
 
 /// Adds a row to the column sums, plain and absolute; returns the sum of its absolute values.
@@ -106,54 +114,65 @@ fn residual(a: ArrayView2<'_, f32>, mean: &[f32], arch: Arch) -> f64 {
 fn add_row(row: &[f32], column_sum: &mut [f32], column_abs: &mut [f32]) -> f64 {
     let mut sum = 0.0_f64;
     for ((row, plain), abs) in
-        row.chunks(LANES).zip(column_sum.chunks_mut(LANES)).zip(column_abs.chunks_mut(LANES))
+        row.chunks(CHUNK).zip(column_sum.chunks_mut(CHUNK)).zip(column_abs.chunks_mut(CHUNK))
     {
-        let mut chunk = 0.0_f32;
-        for ((x, plain), abs) in row.iter().zip(plain).zip(abs) {
-            *plain += x;
-            *abs += x.abs();
-            chunk += x.abs();
+        let mut lanes = [0.0_f32; LANES];
+        for ((row, plain), abs) in row.chunks(LANES).zip(plain.chunks_mut(LANES)).zip(abs.chunks_mut(LANES)) {
+            for (((x, plain), abs), lane) in row.iter().zip(plain).zip(abs).zip(&mut lanes) {
+                *plain += x;
+                *abs += x.abs();
+                *lane += x.abs();
+            }
         }
-        sum += f64::from(chunk);
+        sum += total(lanes);
     }
     sum
 }
 
 #[inline(always)]
 fn row_sums(row: &[f32], shift: f32) -> RowSums {
-    let mut lanes = [[0.0_f32; LANES]; 6];
-    let mut add = |at: usize, p: f32| {
-        let positive = p >= f32::MIN_POSITIVE;
-        let weight = if positive { 1.0 } else { 0.0 };
-        // ln(p m): small numbers, so that their squares do not drown the variance.
-        let log = if positive { ln(p) + shift } else { 0.0 };
-        lanes[0][at] += p;
-        lanes[1][at] += p * log;
-        lanes[2][at] = lanes[2][at].max(p);
-        lanes[3][at] += weight;
-        lanes[4][at] += log;
-        lanes[5][at] += log * log;
-    };
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for at in 0..LANES {
-            add(at, chunk[at]);
+    let mut sums = RowSums::default();
+    let mut weighted = 0.0;
+    for chunk in row.chunks(CHUNK) {
+        let mut lanes = [[0.0_f32; LANES]; 6];
+        let (whole, rest) = chunk.as_chunks::<LANES>();
+        for part in whole {
+            for at in 0..LANES {
+                add(&mut lanes, at, part[at], shift);
+            }
         }
+        for (at, p) in rest.iter().enumerate() {
+            add(&mut lanes, at, *p, shift);
+        }
+        sums.sum += total(lanes[0]);
+        weighted += total(lanes[1]);
+        sums.max = lanes[2].iter().copied().fold(sums.max, f32::max);
+        sums.count += total(lanes[3]);
+        sums.log += total(lanes[4]);
+        sums.log_squared += total(lanes[5]);
     }
-    for (at, p) in rest.iter().enumerate() {
-        add(at, *p);
-    }
-    let total = |lane: [f32; LANES]| lane.iter().map(|x| f64::from(*x)).sum::<f64>();
-    let sum = total(lanes[0]);
-    RowSums {
-        sum,
-        entropy: f64::from(shift) * sum - total(lanes[1]),
-        max: lanes[2].iter().copied().fold(0.0, f32::max),
-        count: total(lanes[3]),
-        log: total(lanes[4]),
-        log_squared: total(lanes[5]),
-    }
+    sums.entropy = f64::from(shift) * sums.sum - weighted;
+    sums
+}
+
+/// Adds one entry to the sums of its lane.
+#[inline(always)]
+fn add(lanes: &mut [[f32; LANES]; 6], at: usize, p: f32, shift: f32) {
+    let positive = p >= f32::MIN_POSITIVE;
+    let weight = if positive { 1.0 } else { 0.0 };
+    // ln(p m): small numbers, so that their squares do not drown the variance.
+    let log = if positive { ln(p) + shift } else { 0.0 };
+    lanes[0][at] += p;
+    lanes[1][at] += p * log;
+    lanes[2][at] = if p > lanes[2][at] { p } else { lanes[2][at] };
+    lanes[3][at] += weight;
+    lanes[4][at] += log;
+    lanes[5][at] += log * log;
+}
+
+#[inline(always)]
+fn total(lanes: [f32; LANES]) -> f64 {
+    lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
 /// The natural logarithm of a normal positive f32, to about 2e-7 relative: no branches, so that loops vectorise.
@@ -171,11 +190,6 @@ fn ln(x: f32) -> f32 {
 
 fn largest(values: &[f32]) -> f64 {
     f64::from(values.iter().copied().fold(0.0, f32::max))
-}
-
-/// The sum of a row in f64, for the report of rows that are not stochastic.
-pub fn row_sum(row: ArrayView1<'_, f32>) -> f64 {
-    row.iter().map(|x| f64::from(*x)).sum()
 }
 
 #[cfg(test)]
