@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{Failure, Format};
+use crate::linalg::engine;
 use crate::name;
 
 /// A kind of thing that can be named, with all of its names.
@@ -42,7 +43,12 @@ impl Entry {
 
 /// Everything that can be named, in the order to show.
 pub fn registries() -> Vec<Registry> {
-    vec![super::doctor::engines()]
+    vec![engines()]
+}
+
+fn engines() -> Registry {
+    let entries = engine::ALL.iter().map(|(_, name, about)| Entry::new(*name, *about)).collect();
+    Registry { kind: "engine", about: "what decomposes matrices, named by --engine", entries }
 }
 
 /// What `luna list` takes.
