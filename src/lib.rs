@@ -33,6 +33,7 @@ pub mod profile;
 pub mod report;
 pub mod rng;
 pub mod stats;
+pub mod study;
 pub mod task;
 
 pub use error::{Error, Result};

@@ -102,7 +102,7 @@ fn student_quantile(freedom: usize) -> Option<f64> {
 }
 
 /// The quantile of sorted values, interpolated; NaN of nothing.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = share * last as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);

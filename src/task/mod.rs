@@ -1,5 +1,7 @@
 //! Data sources: what a model or a mechanism is shown.
 
+pub mod dump;
+pub mod synthetic;
 pub mod tokens;
 pub mod window;
 

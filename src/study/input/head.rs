@@ -1,0 +1,79 @@
+//! One head of one window, from whatever source.
+
+use std::borrow::Cow;
+
+use ndarray::{Array2, Axis};
+
+use crate::attention::{Mask, softmax};
+use crate::task::dump::Matrix;
+
+/// One attention head over one window.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Names the head apart from the window, the same on every machine; random streams are labelled with it.
+    pub label: String,
+    /// The layer, from 0; of synthetic heads the place in the list.
+    pub layer: usize,
+    /// The head in its layer, from 0.
+    pub head: usize,
+    /// The window, from 0.
+    pub window: usize,
+    /// Query and key lengths (n, m).
+    pub shape: (usize, usize),
+    /// Which keys a query sees.
+    pub mask: Mask,
+    /// Width of queries and keys, if it is known.
+    pub width: Option<usize>,
+    /// What is known of it.
+    pub body: Body,
+}
+
+/// What is known of a head.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Queries (n, `d_h`), keys (m, `d_h`) and the factor on their products, in f32; and the matrix if it is made.
+    Projected {
+        /// Queries.
+        q: Array2<f32>,
+        /// Keys.
+        k: Array2<f32>,
+        /// The factor on `q k^T`.
+        scale: f64,
+        /// Whether the matrix is to be made in f64.
+        precise: bool,
+        /// The attention matrix, if somebody made it already.
+        matrix: Option<Array2<f32>>,
+    },
+    /// Logits, to be put through the mask and softmax.
+    Logits(Array2<f64>),
+    /// The attention matrix itself.
+    Given(Matrix),
+}
+
+impl Head {
+    /// The attention matrix (n, m), rows summing to 1 (as far as those of a dump do).
+    pub fn matrix(&self) -> Cow<'_, Matrix> {
+        match &self.body {
+            Body::Given(matrix) => Cow::Borrowed(matrix),
+            Body::Logits(logits) => Cow::Owned(Matrix::F64(softmax::from_logits(logits.clone(), self.mask))),
+            Body::Projected { q, k, scale, precise: true, .. } => {
+                Cow::Owned(Matrix::F64(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask)))
+            }
+            Body::Projected { q, k, scale, matrix, .. } => Cow::Owned(Matrix::F32(match matrix {
+                Some(matrix) => matrix.clone(),
+                None => softmax::matrix(q.view(), k.view(), *scale as f32, self.mask),
+            })),
+        }
+    }
+}
+
+/// Weights as an attention matrix: what the mask hides becomes 0, and every row is brought to sum 1.
+pub(super) fn normalised(mut weights: Array2<f64>, mask: Mask) -> Matrix {
+    let m = weights.ncols();
+    for (i, mut row) in weights.axis_iter_mut(Axis(0)).enumerate() {
+        row.iter_mut().skip(mask.visible(i, m)).for_each(|x| *x = 0.0);
+        let sum = row.sum();
+        row.mapv_inplace(|x| x / sum);
+    }
+    Matrix::F64(weights)
+}

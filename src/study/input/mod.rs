@@ -1,0 +1,145 @@
+//! Where a study's heads come from: a trained model, dumped matrices, or synthetic heads.
+
+mod dumped;
+mod embedded;
+mod head;
+mod synthetic;
+mod trained;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+pub use head::{Body, Head};
+
+use crate::error::{Error, Result};
+use crate::name::{Indices, List};
+
+/// The options that choose an input. Without any, a few embedded synthetic heads are studied.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub struct InputArgs {
+    /// Trained model: a folder with config.json and safetensors, or a hub id in the Hugging Face cache
+    #[arg(long, value_name = "DIR|ID", conflicts_with_all = ["attention", "synthetic"])]
+    pub model: Option<String>,
+    /// Revision of a hub id
+    #[arg(long, value_name = "NAME", requires = "model")]
+    pub revision: Option<String>,
+    /// Never download; use what the cache holds
+    #[arg(long, requires = "model")]
+    pub offline: bool,
+    /// Text for the model, through its own tokenizer.json
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with = "tokens")]
+    pub text: Option<PathBuf>,
+    /// Token ids for the model, as JSON list or separated by white space; fed as they stand
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub tokens: Option<PathBuf>,
+    /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m)
+    #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
+    pub attention: Option<PathBuf>,
+    /// Array of the --attention file, if it holds several
+    #[arg(long, value_name = "NAME", requires = "attention")]
+    pub tensor: Option<String>,
+    /// Synthetic heads such as gaussian:logit_sd=1,d_h=64 or local:w=17, as a comma list (see `luna list`)
+    #[arg(long, value_name = "SPECS")]
+    pub synthetic: Option<String>,
+    /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
+    #[arg(long, value_name = "N,...", conflicts_with = "attention")]
+    pub seq_len: Option<List<usize>>,
+    /// Windows of the text, or draws of random synthetic heads [default: 4]
+    #[arg(long, value_name = "W", conflicts_with = "attention")]
+    pub windows: Option<usize>,
+    /// Tokens of the text to leave out before the first window
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub skip_tokens: usize,
+    /// Layers to study, such as 0-3,7 [default: all]
+    #[arg(long, value_name = "INDICES")]
+    pub layers: Option<Indices>,
+    /// Heads to study in each layer [default: all]
+    #[arg(long, value_name = "INDICES")]
+    pub heads: Option<Indices>,
+    /// Mask synthetic heads causally (models and dumps bring their own mask)
+    #[arg(long, conflicts_with_all = ["model", "attention"])]
+    pub causal: bool,
+}
+
+/// Receives heads; an error ends the visit.
+pub type Sink<'a> = dyn FnMut(Head) -> Result<()> + 'a;
+
+/// An input that is open: it hands out its heads, window by window.
+pub trait Source {
+    /// Whose heads they are: a hub id, a folder's or a file's name, or "synthetic".
+    fn name(&self) -> &str;
+
+    /// The lengths that will be visited, ascending.
+    fn lengths(&self) -> &[usize];
+
+    /// How many windows there are of each length.
+    fn windows(&self) -> usize;
+
+    /// How many heads a window has.
+    fn heads(&self) -> usize;
+
+    /// Facts about the input for the stamp of the result.
+    fn facts(&self) -> Vec<(String, Value)>;
+
+    /// What a reader must know about the input.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether layers and heads of this input mean something (in synthetic heads the label does).
+    fn is_layered(&self) -> bool {
+        true
+    }
+
+    /// Hands every chosen head of a window to `sink`, with its attention matrix if `matrices`.
+    fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()>;
+}
+
+impl InputArgs {
+    /// Opens the input that the options name.
+    pub fn open(&self, seed: u64) -> Result<Box<dyn Source>> {
+        for n in self.seq_len.iter().flat_map(|lengths| lengths.iter()) {
+            if *n == 0 {
+                return Err(Error::value("--seq-len", 0, "1 or more"));
+            }
+        }
+        if self.windows == Some(0) {
+            return Err(Error::value("--windows", 0, "1 or more"));
+        }
+        if self.model.is_some() {
+            Ok(Box::new(trained::Trained::open(self)?))
+        } else if let Some(path) = &self.attention {
+            Ok(Box::new(dumped::Dumped::open(self, path)?))
+        } else if let Some(specs) = &self.synthetic {
+            Ok(Box::new(synthetic::Drawn::open(self, specs, "synthetic", seed)?))
+        } else {
+            embedded::open(self, seed)
+        }
+    }
+
+    /// Whether no input was named.
+    pub fn is_embedded(&self) -> bool {
+        self.model.is_none() && self.attention.is_none() && self.synthetic.is_none()
+    }
+
+    /// The lengths asked for, ascending, or `default`.
+    fn lengths_or(&self, default: usize) -> Vec<usize> {
+        let mut lengths = self.seq_len.as_ref().map_or_else(|| vec![default], |lengths| lengths.to_vec());
+        lengths.sort_unstable();
+        lengths
+    }
+
+    fn select(&self, layers: usize, heads: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+        let select = |what, indices: &Option<Indices>, count| match indices {
+            Some(indices) => indices.select(what, count).map(|mut chosen| {
+                chosen.sort_unstable();
+                chosen
+            }),
+            None => Ok((0..count).collect()),
+        };
+        Ok((select("--layers", &self.layers, layers)?, select("--heads", &self.heads, heads)?))
+    }
+}

@@ -1,0 +1,176 @@
+//! A trained model and a text as an input.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Body, Head, InputArgs, Sink, Source};
+use crate::attention::Mask;
+use crate::error::{Error, Result};
+use crate::model::{HeadTap, Model, Observer, hub};
+use crate::task::tokens;
+use crate::task::window::TextWindows;
+
+pub(super) struct Trained {
+    name: String,
+    model: Model,
+    layers: Vec<usize>,
+    heads: Vec<usize>,
+    lengths: Vec<usize>,
+    /// Token ids of every window, by length.
+    windows: Vec<Vec<Vec<u32>>>,
+    facts: Vec<(String, Value)>,
+}
+
+impl Trained {
+    pub(super) fn open(args: &InputArgs) -> Result<Self> {
+        let asked = args.model.as_deref().unwrap_or_default();
+        let resolved = hub::resolve(asked, args.revision.as_deref(), args.offline)?;
+        let model = Model::open(&resolved.dir)?;
+        let config = model.config();
+        let (layers, heads) = args.select(config.layers, config.heads)?;
+        let lengths = args.lengths_or(config.positions.min(512));
+        let mut facts: Vec<(String, Value)> = vec![
+            ("model".into(), resolved.id.clone().unwrap_or_else(|| asked.to_string()).into()),
+            ("family".into(), config.family.name.into()),
+        ];
+        if let Some(revision) = &resolved.revision {
+            facts.push(("revision".into(), revision.clone().into()));
+        }
+        let windows = windows(args, &model, &lengths, &mut facts)?;
+        let folder =
+            resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = resolved.id.unwrap_or(folder);
+        Ok(Self { name, model, layers, heads, lengths, windows, facts })
+    }
+}
+
+/// The windows of every length, from the text or the token ids.
+fn windows(
+    args: &InputArgs,
+    model: &Model,
+    lengths: &[usize],
+    facts: &mut Vec<(String, Value)>,
+) -> Result<Vec<Vec<Vec<u32>>>> {
+    let count = args.windows.unwrap_or(4);
+    facts.push(("skip_tokens".into(), args.skip_tokens.into()));
+    match (&args.text, &args.tokens) {
+        (Some(text), _) => {
+            file_facts("text", text, facts)?;
+            let tokenizer = model.dir().join("tokenizer.json");
+            let text = TextWindows::open(&tokenizer, text, model.config().positions)?;
+            lengths.iter().map(|n| text.windows(*n, count, args.skip_tokens)).collect()
+        }
+        (None, Some(path)) => {
+            file_facts("tokens", path, facts)?;
+            let ids = tokens::read(path, model.config().vocab)?;
+            lengths.iter().map(|n| cut(&ids, *n, count, args, model.config().positions)).collect()
+        }
+        (None, None) => {
+            let accepted = "a text beside it (--text FILE), or token ids (--tokens FILE)";
+            Err(Error::value("--model", args.model.as_deref().unwrap_or_default(), accepted))
+        }
+    }
+}
+
+/// Cuts token ids, as they stand, into windows of n.
+fn cut(ids: &[u32], n: usize, count: usize, args: &InputArgs, positions: usize) -> Result<Vec<Vec<u32>>> {
+    if n > positions {
+        let accepted = format!("at most {positions}, the model's positions");
+        return Err(Error::Tokens { what: format!("--seq-len {n}"), found: n, accepted });
+    }
+    let ids = ids.get(args.skip_tokens..).unwrap_or(&[]);
+    // One short list of ids is meant as it is: a default number of windows must not refuse it.
+    let count = if args.windows.is_none() { count.min((ids.len() / n).max(1)) } else { count };
+    if ids.len() < n * count {
+        return Err(Error::Tokens {
+            what: format!("{count} windows of {n} tokens from token {}", args.skip_tokens),
+            found: ids.len(),
+            accepted: format!("{} windows of this length would fit", ids.len() / n),
+        });
+    }
+    Ok(ids.chunks(n).take(count).map(<[u32]>::to_vec).collect())
+}
+
+fn file_facts(kind: &str, path: &Path, facts: &mut Vec<(String, Value)>) -> Result<()> {
+    let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    facts.push((kind.into(), path.display().to_string().into()));
+    facts.push((format!("{kind}_sha256"), hash.into()));
+    Ok(())
+}
+
+impl Source for Trained {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    fn windows(&self) -> usize {
+        self.windows.iter().map(Vec::len).min().unwrap_or(0)
+    }
+
+    fn heads(&self) -> usize {
+        self.layers.len() * self.heads.len()
+    }
+
+    fn facts(&self) -> Vec<(String, Value)> {
+        self.facts.clone()
+    }
+
+    fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
+        let at = self.lengths.iter().position(|length| *length == n);
+        let Some(ids) = at.and_then(|at| self.windows[at].get(window)) else { return Ok(()) };
+        let mut tap = Tap { layers: &self.layers, heads: &self.heads, window, matrices, sink };
+        self.model.forward(ids, &mut tap).map(|_| ())
+    }
+}
+
+/// Hands the chosen heads on.
+struct Tap<'a, 'b> {
+    layers: &'a [usize],
+    heads: &'a [usize],
+    window: usize,
+    matrices: bool,
+    sink: &'a mut Sink<'b>,
+}
+
+impl Observer for Tap<'_, '_> {
+    fn wants_layer(&self, layer: usize) -> bool {
+        self.layers.contains(&layer)
+    }
+
+    fn wants_matrix(&self, layer: usize) -> bool {
+        self.matrices && self.layers.contains(&layer)
+    }
+
+    fn last_layer(&self) -> Option<usize> {
+        self.layers.last().copied()
+    }
+
+    fn head(&mut self, tap: HeadTap) -> Result<()> {
+        if !self.heads.contains(&tap.head) {
+            return Ok(());
+        }
+        let HeadTap { layer, head, q, k, scale, causal, matrix, .. } = tap;
+        if let Some(x) = q.iter().chain(&k).find(|x| !x.is_finite()) {
+            let what = format!("queries and keys of layer {layer}, head {head}");
+            let at = format!("window {}", self.window);
+            return Err(Error::NotFinite { what, value: f64::from(*x), at });
+        }
+        (self.sink)(Head {
+            label: format!("layer {layer} head {head}"),
+            layer,
+            head,
+            window: self.window,
+            shape: (q.nrows(), k.nrows()),
+            mask: if causal { Mask::Causal } else { Mask::Full },
+            width: Some(q.ncols()),
+            body: Body::Projected { q, k, scale: f64::from(scale), precise: false, matrix },
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! The figures of one spectrum, in the order of the columns, and the columns of the result.
+
+use crate::metric::{self, Metric, Of, RowProfile, Spectrum};
+use crate::report::{Cell, Column, Digits};
+
+use super::null::Asked;
+
+/// A metric, and its index where it has one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Figure {
+    pub(super) metric: &'static Metric,
+    pub(super) at: Option<usize>,
+}
+
+impl Figure {
+    /// Every figure for these indices, in the order of [`metric::ALL`].
+    pub(super) fn all(at: &[usize]) -> Vec<Self> {
+        let mut at = at.to_vec();
+        at.sort_unstable();
+        metric::ALL
+            .iter()
+            .flat_map(|metric| match metric.of {
+                Of::SpectrumAt(_) => at.iter().map(|k| Self { metric, at: Some(*k) }).collect(),
+                Of::Spectrum(_) | Of::Rows(_) => vec![Self { metric, at: None }],
+            })
+            .collect()
+    }
+
+    /// The name of its column.
+    pub(super) fn name(&self) -> String {
+        match self.at {
+            Some(k) => format!("{}_{k}", self.metric.name),
+            None => self.metric.name.to_string(),
+        }
+    }
+
+    /// Its value; none where it does not exist for this spectrum, and for figures of rows without rows.
+    pub(super) fn of(&self, spectrum: &Spectrum<'_>, rows: Option<&RowProfile>) -> Option<f64> {
+        match (self.metric.of, self.at) {
+            (Of::Spectrum(value), _) => value(spectrum),
+            (Of::SpectrumAt(value), Some(k)) if k < spectrum.size => value(spectrum, k),
+            (Of::SpectrumAt(_), _) => None,
+            (Of::Rows(value), _) => rows.map(value),
+        }
+    }
+
+    /// Whether it reads rows, which a centred matrix has none of that would mean anything.
+    pub(super) fn is_of_rows(&self) -> bool {
+        matches!(self.metric.of, Of::Rows(_))
+    }
+
+    fn column(&self, prefix: &str, of: &str) -> Column {
+        let about = format!("{}{of}", self.metric.about);
+        Column::new(format!("{prefix}{}", self.name()), self.metric.unit, about, self.digits())
+    }
+
+    /// How a table shows it.
+    pub(super) fn digits(&self) -> Digits {
+        match (self.metric.integer, self.metric.unit) {
+            (true, _) => Digits::Fixed(0),
+            (_, "values") => Digits::Fixed(1),
+            _ => Digits::Fixed(3),
+        }
+    }
+}
+
+/// Figures of one matrix, plain and centred, aligned with [`Figure::all`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values {
+    pub(super) plain: Vec<Option<f64>>,
+    pub(super) centred: Vec<Option<f64>>,
+}
+
+impl Values {
+    /// The cells of both, in the order of [`figure_columns`].
+    pub(super) fn cells(&self, figures: &[Figure]) -> impl Iterator<Item = Option<f64>> {
+        let centred = figures.iter().zip(&self.centred).filter(|(figure, _)| !figure.is_of_rows());
+        let centred: Vec<Option<f64>> = centred.map(|(_, value)| *value).collect();
+        self.plain.clone().into_iter().chain(centred)
+    }
+}
+
+/// The columns of [`Values::cells`] under a prefix.
+fn figure_columns(figures: &[Figure], prefix: &str, of: &str) -> Vec<Column> {
+    let plain = figures.iter().map(|figure| figure.column(prefix, of));
+    let centred = figures.iter().filter(|figure| !figure.is_of_rows());
+    let of = format!(", of the matrix less its mean row{of}");
+    plain.chain(centred.map(|figure| figure.column(&format!("{prefix}centred_"), &of))).collect()
+}
+
+/// The columns of everything that is measured of a head: itself, and each null model.
+pub(super) fn measured(figures: &[Figure], nulls: &[Asked]) -> Vec<Column> {
+    let mut columns = figure_columns(figures, "", "");
+    for null in nulls {
+        let name = null.model.name;
+        columns.extend(figure_columns(
+            figures,
+            &format!("null_{name}_"),
+            &format!(", mean of the {name} null draws"),
+        ));
+    }
+    columns
+}
+
+/// The columns that say which measurement a row is.
+pub(super) fn keys() -> Vec<Column> {
+    [
+        ("input", "what the head is, where layer and head do not say it", Digits::Text),
+        ("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
+        ("head", "head in its layer, from 0", Digits::Integer),
+        ("window", "window of the text, or draw, from 0", Digits::Integer),
+        ("n", "rows of the attention matrix", Digits::Integer),
+    ]
+    .map(|(name, about, digits)| Column::new(name, "", about, digits))
+    .into()
+}
+
+/// A cell of a figure.
+pub(super) fn cell(value: Option<f64>, figure: &Figure) -> Cell {
+    match value {
+        Some(value) if figure.metric.integer && value.fract() == 0.0 => Cell::Int(value as i64),
+        Some(value) => Cell::Float(value),
+        None => Cell::Missing,
+    }
+}

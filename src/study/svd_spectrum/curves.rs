@@ -1,0 +1,189 @@
+//! Linformer's figure 1, with its controls: the cumulative curves beside the null models, and the heat map.
+
+use ndarray::Array2;
+
+use super::Config;
+use super::exact::Measured;
+use super::null::Asked;
+use super::summary::{Heads, windows_of};
+use crate::report::{Curves, Figure, Heat, Kind, Mark, Series};
+use crate::stats;
+use crate::study::input::Source;
+
+/// Points of a curve beyond which they are thinned.
+const DENSE: usize = 64;
+
+/// Shares of the first k values in their sum, for k = 1, 2, ...; ones for a spectrum of zeros.
+pub(super) fn cumulative(sigma: &[f64]) -> Vec<f64> {
+    shares(sigma, |s| s)
+}
+
+fn cumulative_energy(sigma: &[f64]) -> Vec<f64> {
+    shares(sigma, |s| s * s)
+}
+
+fn shares(sigma: &[f64], weight: fn(f64) -> f64) -> Vec<f64> {
+    let total: f64 = sigma.iter().map(|s| weight(*s)).sum();
+    let mut sum = 0.0;
+    sigma
+        .iter()
+        .map(|s| {
+            sum += weight(*s);
+            if total > 0.0 { sum / total } else { 1.0 }
+        })
+        .collect()
+}
+
+/// The mean curve of curves of one length.
+pub(super) fn mean<'a>(curves: impl Iterator<Item = &'a [f64]>) -> Vec<f64> {
+    let mut sum: Vec<f64> = Vec::new();
+    let mut count = 0.0;
+    for curve in curves {
+        sum.resize(curve.len().max(sum.len()), 0.0);
+        sum.iter_mut().zip(curve).for_each(|(sum, share)| *sum += share);
+        count += 1.0;
+    }
+    sum.iter_mut().for_each(|sum| *sum /= count);
+    sum
+}
+
+/// The figures of a result.
+pub(super) fn figures(
+    config: &Config,
+    heads: &Heads<'_>,
+    source: &dyn Source,
+    nulls: &[Asked],
+) -> Vec<Figure> {
+    let Some(n) = heads.0.iter().flatten().map(|one| one.n).max() else { return Vec::new() };
+    let k = config.shown(n);
+    let longest: Vec<&Vec<&Measured>> =
+        heads.0.iter().filter(|head| head.iter().all(|one| one.n == n)).collect();
+    let each: Vec<(String, Vec<f64>)> = longest
+        .iter()
+        .map(|head| {
+            let curves: Vec<Vec<f64>> = head.iter().map(|one| cumulative(&one.spectra.plain)).collect();
+            (
+                head.first().map_or_else(String::new, |one| one.label.clone()),
+                mean(curves.iter().map(Vec::as_slice)),
+            )
+        })
+        .collect();
+    let series = if source.is_layered() {
+        layered(&longest, &each, nulls)
+    } else {
+        each.iter().map(|(label, curve)| line(label, curve)).collect()
+    };
+    let curves = Figure {
+        name: "cumulative".into(),
+        title: format!("{}, n = {n}", source.name()),
+        kind: Kind::Curves(Curves {
+            x_label: "leading singular values k".into(),
+            y_label: "share of the spectrum in the first k".into(),
+            log_x: true,
+            series,
+            marks: vec![Mark::Vertical { at: k as f64, label: format!("k = {k}") }],
+            ..Curves::default()
+        }),
+    };
+    let mut panels = vec![curves];
+    if source.is_layered() {
+        panels.push(heat(&longest, k));
+    }
+    vec![Figure { name: "spectrum".into(), title: String::new(), kind: Kind::Panels(panels) }]
+}
+
+/// Every head faintly, the means of both definitions, and each null model with the band of 95 % of the heads.
+fn layered(heads: &[&Vec<&Measured>], each: &[(String, Vec<f64>)], nulls: &[Asked]) -> Vec<Series> {
+    let mut series: Vec<Series> = Vec::new();
+    for (index, (_, curve)) in each.iter().enumerate() {
+        let label = if index == 0 { "each head" } else { "" };
+        series.push(Series { faint: true, ..line(label, curve) });
+    }
+    let average = mean(each.iter().map(|(_, curve)| curve.as_slice()));
+    series.push(line(&format!("sum of σ, mean of {} heads (Linformer)", each.len()), &average));
+    let energies: Vec<Vec<f64>> =
+        heads.iter().copied().flatten().map(|one| cumulative_energy(&one.spectra.plain)).collect();
+    series.push(line("sum of σ², mean", &mean(energies.iter().map(Vec::as_slice))));
+    let centred: Vec<Vec<f64>> =
+        heads.iter().copied().flatten().map(|one| cumulative(&one.spectra.centred)).collect();
+    series.push(line("sum of σ, centred, mean", &mean(centred.iter().map(Vec::as_slice))));
+    for (null, asked) in nulls.iter().enumerate() {
+        let curves: Vec<&[f64]> =
+            heads.iter().copied().flatten().map(|one| one.nulls[null].cumulative.as_slice()).collect();
+        let average = mean(curves.iter().copied());
+        let edge = |share: f64| -> Vec<f64> {
+            (0..average.len())
+                .map(|k| {
+                    let mut at: Vec<f64> = curves.iter().filter_map(|curve| curve.get(k).copied()).collect();
+                    at.sort_unstable_by(f64::total_cmp);
+                    stats::quantile(&at, share)
+                })
+                .collect()
+        };
+        let (low, high) = (thin(&edge(0.025)).1, thin(&edge(0.975)).1);
+        let label = format!("sum of σ, {} null, 95 % of heads", asked.model.name);
+        series.push(Series { band: Some((low, high)), dashed: true, ..line(&label, &average) });
+    }
+    series
+}
+
+fn line(label: &str, curve: &[f64]) -> Series {
+    let (x, y) = thin(curve);
+    Series { label: label.into(), x, y, ..Series::default() }
+}
+
+/// The points of a curve that a figure needs: all of the first ones, then a few an octave, and the last.
+fn thin(curve: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let mut kept = Vec::new();
+    let mut k = 1;
+    while k < curve.len() {
+        kept.push(k);
+        k += (k / DENSE).max(1);
+    }
+    kept.push(curve.len());
+    kept.retain(|k| *k > 0);
+    (kept.iter().map(|k| *k as f64).collect(), kept.iter().map(|k| curve[k - 1]).collect())
+}
+
+fn heat(heads: &[&Vec<&Measured>], k: usize) -> Figure {
+    let size = |side: fn(&Measured) -> usize| heads.iter().copied().flatten().map(|one| side(one) + 1).max();
+    let (layers, width) = (size(|one| one.layer).unwrap_or(0), size(|one| one.head).unwrap_or(0));
+    let mut values = Array2::from_elem((layers, width), f64::NAN);
+    for head in heads {
+        let value = windows_of(head, |one| cumulative(&one.spectra.plain).get(k.saturating_sub(1)).copied());
+        if let (Some(one), Some(value)) = (head.first(), value) {
+            values[[one.layer, one.head]] = stats::mean(&value);
+        }
+    }
+    Figure {
+        name: "heat".into(),
+        title: format!("share of the sum of σ at k = {k}"),
+        kind: Kind::Heat(Heat {
+            row_label: "layer".into(),
+            col_label: "head".into(),
+            value_label: format!("cum_l1_at_{k}"),
+            values,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_rise_to_one() {
+        assert_eq!(cumulative(&[3.0, 1.0]), [0.75, 1.0]);
+        assert_eq!(cumulative_energy(&[3.0, 1.0]), [0.9, 1.0]);
+        assert_eq!(cumulative(&[0.0, 0.0]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn thinning_keeps_the_first_and_the_last() {
+        let curve: Vec<f64> = (1..=1000).map(f64::from).collect();
+        let (x, y) = thin(&curve);
+        assert_eq!((x[0], x[63], *x.last().unwrap()), (1.0, 64.0, 1000.0));
+        assert!(x == y && x.windows(2).all(|pair| pair[0] < pair[1]) && x.len() < 300);
+        assert_eq!(thin(&[]), (vec![], vec![]));
+    }
+}
