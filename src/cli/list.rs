@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::{Failure, Format};
 use crate::linalg::engine;
-use crate::name;
+use crate::study::svd_spectrum::null;
+use crate::task::synthetic;
+use crate::{metric, model, name, report};
 
 /// A kind of thing that can be named, with all of its names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,10 +45,40 @@ impl Entry {
 
 /// Everything that can be named, in the order to show.
 pub fn registries() -> Vec<Registry> {
-    vec![engines()]
+    let of_metric = |metric: &metric::Metric| Entry {
+        source: metric.source.into(),
+        ..Entry::new(metric.name, metric.about)
+    };
+    let synthetic = synthetic::ALL
+        .iter()
+        .map(|input| Entry { takes: name::takes(input.takes), ..Entry::new(input.name, input.about) });
+    let nulls = null::ALL
+        .iter()
+        .map(|null| Entry { takes: name::takes(null.takes), ..Entry::new(null.name, null.about) });
+    vec![
+        Registry {
+            kind: "model-family",
+            about: "trained models that --model opens, by model_type",
+            entries: model::ALL.iter().map(|family| Entry::new(family.name, family.about)).collect(),
+        },
+        Registry { kind: "synthetic-input", about: "heads for --synthetic", entries: synthetic.collect() },
+        Registry { kind: "null-model", about: "what --null sets beside each head", entries: nulls.collect() },
+        Registry {
+            kind: "metric",
+            about: "figures of spectra (also with the prefixes centred_ and null_...) and of rows",
+            entries: metric::ALL.iter().map(of_metric).collect(),
+        },
+        Registry {
+            kind: "format",
+            about: "what --format writes",
+            entries: report::Format::ALL.iter().map(|format| Entry::new(format.name, format.about)).collect(),
+        },
+        engines(),
+    ]
 }
 
 fn engines() -> Registry {
+    // Also those that this build lacks: the list is of names, and `luna doctor` tells the builds apart.
     let entries = engine::ALL.iter().map(|(_, name, about)| Entry::new(*name, *about)).collect();
     Registry { kind: "engine", about: "what decomposes matrices, named by --engine", entries }
 }

@@ -12,9 +12,13 @@ pub mod experiment;
 pub mod interrupt;
 pub mod list;
 pub mod progress;
+mod study;
+mod svd_spectrum;
 
 pub use completions::Completions;
 pub use exit::Failure;
+pub use study::OutputArgs;
+pub use svd_spectrum::SvdSpectrum;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -67,6 +71,8 @@ pub struct Global {
 /// What luna can be told to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Singular values of attention matrices beside null models: is attention low-rank?
+    SvdSpectrum(Box<SvdSpectrum>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win
@@ -115,6 +121,7 @@ fn run(app: &App) -> Result<(), Failure> {
 
 fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     match &app.command {
+        Command::SvdSpectrum(study) => study.run(&app.global, out),
         // An experiment file has taken the place of `run` before clap saw it; this one could not be told apart.
         Command::Run { file } => {
             let accepted = "an experiment file right after 'run'";

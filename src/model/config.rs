@@ -14,6 +14,7 @@ pub(super) use super::keys::Keys;
 /// Keys that Hugging Face's own classes have a default for (norms' eps, activations, `rope_theta`, ...) may be
 /// missing and take that default; sizes may not.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // facts of their own, not states of one machine
 pub struct Config {
     /// The family, by `model_type`.
     pub family: &'static Family,
@@ -23,7 +24,7 @@ pub struct Config {
     pub heads: usize,
     /// Key and value heads; each serves `heads / kv_heads` query heads.
     pub kv_heads: usize,
-    /// d_h: width of one head.
+    /// `d_h`: width of one head.
     pub d_h: usize,
     /// d: width of the model.
     pub d: usize,
@@ -53,7 +54,7 @@ pub struct Config {
     pub gated: bool,
     /// Whether the head's weight is the token table.
     pub tied: bool,
-    /// Whether logits are divided by sqrt(d_h).
+    /// Whether logits are divided by `sqrt(d_h)`.
     pub scale_logits: bool,
     /// Whether layer i divides its logits by i + 1 too.
     pub scale_by_layer: bool,
@@ -70,7 +71,7 @@ pub struct Config {
 pub enum Position {
     /// A learned table, added to the tokens'.
     Learned {
-        /// RoBERTa's padding id: positions are counted from behind it, and padding tokens do not count.
+        /// `RoBERTa`'s padding id: positions are counted from behind it, and padding tokens do not count.
         padding: Option<usize>,
     },
     /// Queries and keys are turned by their positions.
@@ -89,9 +90,9 @@ pub enum Arrangement {
 /// Which norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
-    /// LayerNorm: less the mean, over the standard deviation.
+    /// `LayerNorm`: less the mean, over the standard deviation.
     Layer,
-    /// RMSNorm: over the root of the mean square.
+    /// `RMSNorm`: over the root of the mean square.
     Rms,
 }
 

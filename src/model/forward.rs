@@ -148,7 +148,7 @@ impl Pass<'_> {
     }
 }
 
-/// Rows of the position table. RoBERTa counts from behind its padding token, and gives that token its own row.
+/// Rows of the position table. `RoBERTa` counts from behind its padding token, and gives that token its own row.
 fn positions(tokens: &[usize], padding: Option<usize>) -> Vec<usize> {
     let Some(padding) = padding else { return (0..tokens.len()).collect() };
     let mut next = padding;

@@ -11,7 +11,8 @@ use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
 /// Rows of logits that are held at once when nobody wants the matrix.
 const BLOCK: usize = 128;
 
-/// The projections of one layer, shape (n, (h + 2 kv) d_h): queries, then keys, then values, head by head.
+/// The projections of one layer, shape (n, (h + 2 kv) `d_h)`: queries, then keys, then values, head by head.
+#[allow(clippy::struct_field_names)] // h and kv heads are what they are called
 pub(super) struct Heads {
     pub(super) qkv: Array2<f32>,
     pub(super) layer: usize,
@@ -23,7 +24,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// The heads' outputs side by side, shape (n, h d_h); heads in parallel.
+    /// The heads' outputs side by side, shape (n, h `d_h`); heads in parallel.
     pub(super) fn attend(&self) -> Array2<f32> {
         let mut out = Array2::zeros((self.qkv.nrows(), self.heads * self.d_h));
         let columns = out.axis_chunks_iter_mut(Axis(1), self.d_h).into_par_iter().enumerate();

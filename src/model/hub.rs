@@ -65,7 +65,8 @@ impl Hub {
             return Err(Error::malformed(dir, "a file", super::load::FOLDER));
         }
         if !is_id(id_or_dir) {
-            return Err(Error::file(dir)(io::Error::from(io::ErrorKind::NotFound)));
+            let what = "no such folder, and no hub id (org/name) either";
+            return Err(Error::file(dir)(io::Error::new(io::ErrorKind::NotFound, what)));
         }
         let wanted = revision.unwrap_or("main");
         if !wanted.split('/').all(is_plain) {

@@ -14,7 +14,7 @@ const MOST_LAYERS: usize = 10_000;
 pub(in crate::model) struct Keys<'a> {
     path: &'a Path,
     map: &'a Map<String, Value>,
-    /// Where the object stands in the file ("rope_parameters."), empty at the top.
+    /// Where the object stands in the file ("`rope_parameters`."), empty at the top.
     within: String,
 }
 

@@ -1,4 +1,4 @@
-//! LayerNorm and RMSNorm over rows.
+//! `LayerNorm` and `RMSNorm` over rows.
 
 use ndarray::{Array2, ArrayView1};
 
@@ -19,29 +19,53 @@ pub(super) fn normalise(
     let gain = gain.to_vec();
     let shift = shift.map_or_else(|| vec![0.0; gain.len()], |shift| shift.to_vec());
     each_row(x, |row| {
-        pulp::Arch::new().dispatch(|| {
-            let n = row.len() as f64;
-            let mean = if kind == Norm::Layer { sum(row, |x| x) / n } else { 0.0 };
-            let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
-            let (mean, scale) = (mean as f32, (1.0 / (variance + eps).sqrt()) as f32);
-            for ((x, gain), shift) in row.iter_mut().zip(&gain).zip(&shift) {
-                *x = (*x - mean) * scale * gain + shift;
-            }
-        });
+        pulp::Arch::new().dispatch(OneRow { numbers: row, kind, gain: &gain, shift: &shift, eps });
     });
 }
 
+/// One row to normalise. A type and not a closure, for the reason given in `linalg::softmax`.
+struct OneRow<'a> {
+    numbers: &'a mut [f32],
+    kind: Norm,
+    gain: &'a [f32],
+    shift: &'a [f32],
+    eps: f64,
+}
+
+impl pulp::WithSimd for OneRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let n = self.numbers.len() as f64;
+        let mean = if self.kind == Norm::Layer { sum(self.numbers, 0.0, false) / n } else { 0.0 };
+        let variance = sum(self.numbers, mean, true) / n;
+        let (mean, scale) = (mean as f32, (1.0 / (variance + self.eps).sqrt()) as f32);
+        for ((x, gain), shift) in self.numbers.iter_mut().zip(self.gain).zip(self.shift) {
+            *x = (*x - mean) * scale * gain + shift;
+        }
+    }
+}
+
+/// The sum of x - `mean`, or of its squares.
 #[inline(always)]
 #[allow(clippy::inline_always)] // inlined into the vector instructions of its caller
-fn sum(row: &[f32], of: impl Fn(f64) -> f64) -> f64 {
+fn sum(row: &[f32], mean: f64, squares: bool) -> f64 {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut lanes = [0.0_f64; LANES];
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += of(f64::from(x));
+            let x = f64::from(x) - mean;
+            *lane += if squares { x * x } else { x };
         }
     }
-    lanes.into_iter().sum::<f64>() + rest.iter().map(|&x| of(f64::from(x))).sum::<f64>()
+    let mut total = lanes.iter().sum::<f64>();
+    for &x in rest {
+        let x = f64::from(x) - mean;
+        total += if squares { x * x } else { x };
+    }
+    total
 }
 
 #[cfg(test)]

@@ -36,11 +36,11 @@ pub struct HeadTap {
     pub layer: usize,
     /// The query head within the layer, from 0.
     pub head: usize,
-    /// Queries, shape (n, d_h); with rotary positions, after turning.
+    /// Queries, shape (n, `d_h`); with rotary positions, after turning.
     pub q: Array2<f32>,
-    /// Keys that this head reads (grouped heads share them), shape (n, d_h); after turning.
+    /// Keys that this head reads (grouped heads share them), shape (n, `d_h`); after turning.
     pub k: Array2<f32>,
-    /// Values that this head reads, shape (n, d_h).
+    /// Values that this head reads, shape (n, `d_h`).
     pub v: Array2<f32>,
     /// The factor on q k^T.
     pub scale: f32,

@@ -9,7 +9,7 @@ use crate::{Error, Result, name};
 /// How a model turns its queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
-    /// The base of the frequencies: pair i of d_h / 2 turns by theta^(-2i / d_h) a position.
+    /// The base of the frequencies: pair i of `d_h` / 2 turns by theta^(-2i / `d_h`) a position.
     pub theta: f64,
     /// How the frequencies are stretched for inputs longer than those first trained on.
     pub scaling: Scaling,
@@ -58,15 +58,15 @@ impl Rope {
         Ok(Self { theta, scaling })
     }
 
-    /// Angle by which each of the d_h / 2 pairs turns a position, in radians.
+    /// Angle by which each of the `d_h` / 2 pairs turns a position, in radians.
     pub fn frequencies(&self, d_h: usize) -> Vec<f64> {
         let plain = |i: usize| self.theta.powf(-((2 * i) as f64) / d_h as f64);
         (0..d_h / 2).map(|i| self.scaling.stretch(plain(i))).collect()
     }
 
-    /// Turns each row (a position, from 0) of heads of width d_h that stand side by side, shape (n, heads d_h).
+    /// Turns each row (a position, from 0) of heads of width `d_h` that stand side by side, shape (n, heads `d_h`).
     ///
-    /// Number i of a head is paired with number i + d_h / 2, as in Hugging Face's files.
+    /// Number i of a head is paired with number i + `d_h` / 2, as in Hugging Face's files.
     pub(super) fn turn(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
         let frequencies = self.frequencies(d_h);
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();

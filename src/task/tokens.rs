@@ -46,7 +46,7 @@ fn words(path: &Path, text: &str) -> Result<Vec<u32>> {
     for (line, words) in text.lines().enumerate() {
         for word in words.split_whitespace() {
             let id = word.parse().map_err(|_| {
-                let what = format!("'{}' (item {}, line {})", short(word), ids.len() + 1, line + 1);
+                let what = format!("'{}' (item {}, line {})", short(&word), ids.len() + 1, line + 1);
                 Error::malformed(path, what, ACCEPTED)
             })?;
             ids.push(id);
@@ -56,7 +56,7 @@ fn words(path: &Path, text: &str) -> Result<Vec<u32>> {
 }
 
 /// An item as an error shows it: one line, not longer than a line.
-fn short(item: impl ToString) -> String {
+fn short(item: &impl ToString) -> String {
     let text = item.to_string();
     let mut shown: String = text.chars().take(32).flat_map(char::escape_default).collect();
     if text.chars().nth(32).is_some() {

@@ -1,4 +1,4 @@
-//! BERT and RoBERTa: the same encoder; RoBERTa counts positions from behind the padding token's, and heads differ.
+//! BERT and `RoBERTa`: the same encoder; `RoBERTa` counts positions from behind the padding token's, and heads differ.
 
 use super::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
 use super::{Config, Family, Keys, Need, Role, Tensor, tensor};

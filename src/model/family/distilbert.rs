@@ -1,4 +1,4 @@
-//! DistilBERT: BERT's encoder with half the layers, no segments, and names of its own.
+//! `DistilBERT`: BERT's encoder with half the layers, no segments, and names of its own.
 
 use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::{Config, Family, Keys, Need, Role, Tensor, tensor};

@@ -1,4 +1,4 @@
-//! Llama, Mistral and Qwen2: decoders with rotary positions, RMSNorm, gated feed-forward networks and grouped heads.
+//! Llama, Mistral and Qwen2: decoders with rotary positions, `RMSNorm`, gated feed-forward networks and grouped heads.
 
 use super::Dim::{D, Ffn, K, Q, Vocab};
 use super::{Config, Family, Keys, Need, Role, Tensor, tensor};

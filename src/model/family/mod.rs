@@ -95,9 +95,9 @@ pub(super) enum Dim {
     Segments,
     /// d, the model's width.
     D,
-    /// h d_h, the width of all queries.
+    /// h `d_h`, the width of all queries.
     Q,
-    /// The width of all keys, or of all values: (key and value heads) d_h.
+    /// The width of all keys, or of all values: (key and value heads) `d_h`.
     K,
     /// Queries, keys and values side by side.
     Qkv,

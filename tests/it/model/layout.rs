@@ -1,1 +1,244 @@
-//! x
+//! One model in every layout that its file may have: the same figures come out.
+
+use std::fs;
+
+use half::{bf16, f16};
+use luna::model::{Model, Unobserved};
+use safetensors::Dtype;
+use serde_json::json;
+
+use super::{Expected, Raw, Raws, compare, raws, set_config, tiny, with_config, with_tensors, write_raws};
+
+/// Opens a changed copy and compares it with the figures of the unchanged one.
+fn same(name: &str, change: impl FnOnce(Raws) -> Raws) {
+    let dir = with_tensors(name, change);
+    compare(&Model::open(dir.path()).unwrap(), &Expected::read(name), 1e-5, 1e-4);
+}
+
+fn renamed(raws: Raws, name: impl Fn(&str) -> String) -> Raws {
+    raws.into_iter().map(|(old, raw)| (name(&old), raw)).collect()
+}
+
+#[test]
+fn with_a_prefix() {
+    for (name, prefix) in [("bert", "bert."), ("roberta", "roberta."), ("distilbert", "distilbert.")] {
+        same(name, |raws| renamed(raws, |old| format!("{prefix}{old}")));
+    }
+}
+
+#[test]
+fn without_a_prefix() {
+    for (name, prefix) in [("bert-mlm", "bert."), ("gpt2", "transformer."), ("llama-gqa", "model.")] {
+        same(name, |raws| renamed(raws, |old| old.trim_start_matches(prefix).to_string()));
+    }
+}
+
+#[test]
+fn with_gamma_and_beta() {
+    let old = |name: &str| {
+        let gain = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+        gain.replace("LayerNorm.bias", "LayerNorm.beta")
+    };
+    same("bert", |raws| renamed(raws, |name| format!("bert.{}", old(name))));
+}
+
+#[test]
+fn with_tensors_that_have_no_part_in_attention() {
+    let extra = |dtype, shape: Vec<usize>, bytes| Raw { dtype, shape, bytes: vec![0; bytes] };
+    same("bert", |mut raws| {
+        raws.insert("embeddings.position_ids".into(), extra(Dtype::I64, vec![1, 64], 512));
+        raws.insert("classifier.weight".into(), extra(Dtype::F32, vec![2, 32], 256));
+        raws.insert("cls.seq_relationship.bias".into(), extra(Dtype::F32, vec![2], 8));
+        raws
+    });
+    same("gpt2", |mut raws| {
+        raws.insert("transformer.h.0.attn.bias".into(), extra(Dtype::U8, vec![1, 1, 64, 64], 4096));
+        raws.insert("transformer.h.1.attn.masked_bias".into(), extra(Dtype::F32, vec![], 4));
+        raws
+    });
+    same("llama-gqa", |mut raws| {
+        let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
+        raws.insert(name.into(), extra(Dtype::F32, vec![4], 16));
+        raws
+    });
+}
+
+/// A copy of an f32 tensor in another type.
+fn converted(raw: &Raw, dtype: Dtype, bytes: impl Fn(f32) -> [u8; 2]) -> Raw {
+    let numbers = super::chunks(&raw.bytes).map(f32::from_le_bytes);
+    Raw { dtype, shape: raw.shape.clone(), bytes: numbers.flat_map(bytes).collect() }
+}
+
+/// Half-precision weights give what their values give when they are written as f32.
+fn half_precision(name: &str, dtype: Dtype, narrow: fn(f32) -> [u8; 2], wide: fn([u8; 2]) -> f32) {
+    let narrowed = |raws: &Raws| -> Raws {
+        raws.iter().map(|(name, raw)| (name.clone(), converted(raw, dtype, narrow))).collect()
+    };
+    let widened = |raws: Raws| -> Raws {
+        let wide = |raw: &Raw| super::chunks(&raw.bytes).flat_map(|two| wide(two).to_le_bytes()).collect();
+        let raw = |raw: Raw| Raw { dtype: Dtype::F32, bytes: wide(&raw), shape: raw.shape };
+        raws.into_iter().map(|(name, r)| (name, raw(r))).collect()
+    };
+    let half = with_tensors(name, |raws| narrowed(&raws));
+    let full = with_tensors(name, |raws| widened(narrowed(&raws)));
+    let ids = Expected::read(name).ids();
+    let run = |dir: &tempfile::TempDir| {
+        let model = Model::open(dir.path()).unwrap();
+        let hidden = model.forward(&ids, &mut Unobserved).unwrap().hidden.unwrap();
+        let logits = model.logits(&hidden).unwrap();
+        (hidden, logits)
+    };
+    assert_eq!(run(&half), run(&full), "{name} as {dtype:?}");
+}
+
+#[test]
+fn in_half_precision() {
+    for name in ["bert-mlm", "gpt2", "llama-gqa"] {
+        half_precision(
+            name,
+            Dtype::F16,
+            |x| f16::from_f32(x).to_le_bytes(),
+            |x| f16::from_le_bytes(x).to_f32(),
+        );
+        half_precision(
+            name,
+            Dtype::BF16,
+            |x| bf16::from_f32(x).to_le_bytes(),
+            |x| bf16::from_le_bytes(x).to_f32(),
+        );
+    }
+}
+
+/// f16 moves these weights (drawn large) by 5e-4 of their size, so the figures stay near the f32 ones.
+#[test]
+fn half_precision_is_near_full_precision() {
+    let dir = with_tensors("llama-gqa", |raws| {
+        let f16 = |raw: &Raw| converted(raw, Dtype::F16, |x| f16::from_f32(x).to_le_bytes());
+        raws.iter().map(|(name, raw)| (name.clone(), f16(raw))).collect()
+    });
+    compare(&Model::open(dir.path()).unwrap(), &Expected::read("llama-gqa"), 5e-3, 2e-2);
+}
+
+#[test]
+fn in_shards() {
+    for name in ["bert", "stories260k"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::copy(tiny(name).join("config.json"), dir.path().join("config.json")).unwrap();
+        let mut shards = [Raws::new(), Raws::new(), Raws::new()];
+        let mut map = serde_json::Map::new();
+        for (i, (tensor, raw)) in raws(name).into_iter().enumerate() {
+            map.insert(tensor.clone(), json!(format!("model-{}.safetensors", i % 3)));
+            shards[i % 3].insert(tensor, raw);
+        }
+        for (i, shard) in shards.iter().enumerate() {
+            write_raws(&dir.path().join(format!("model-{i}.safetensors")), shard);
+        }
+        let index = json!({"metadata": {"total_size": 1}, "weight_map": map}).to_string();
+        fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+        let ids = Expected::read(name).ids();
+        let run =
+            |dir: &std::path::Path| Model::open(dir).unwrap().forward(&ids, &mut Unobserved).unwrap().hidden;
+        assert_eq!(run(dir.path()), run(&tiny(name)));
+    }
+}
+
+#[test]
+fn mistral_is_llama_by_another_name() {
+    let changes = json!({"model_type": "mistral", "sliding_window": 64, "head_dim": null});
+    let dir = with_config("llama-gqa", &changes);
+    let model = Model::open(dir.path()).unwrap();
+    assert_eq!(model.config().family.name, "mistral");
+    compare(&model, &Expected::read("llama-gqa"), 1e-5, 1e-4);
+}
+
+/// BERT's masked-token model under the two other encoders' names and conventions: the same logits.
+#[test]
+fn masked_token_heads_of_three_families_agree() {
+    let expected = Expected::read("bert-mlm");
+    let add = |table: &mut Raw, segment: &Raw| {
+        let segment: Vec<f32> = super::chunks(&segment.bytes[..128]).map(f32::from_le_bytes).collect();
+        let sum = super::chunks(&table.bytes).map(f32::from_le_bytes).zip(segment.iter().cycle());
+        table.bytes = sum.flat_map(|(a, b)| (a + b).to_le_bytes()).collect();
+    };
+    let words = [
+        ("bert.encoder.layer", "transformer.layer"),
+        ("bert.embeddings", "embeddings"),
+        ("attention.self.query", "attention.q_lin"),
+        ("attention.self.key", "attention.k_lin"),
+        ("attention.self.value", "attention.v_lin"),
+        ("attention.output.dense", "attention.out_lin"),
+        ("attention.output.LayerNorm", "sa_layer_norm"),
+        ("intermediate.dense", "ffn.lin1"),
+        ("output.dense", "ffn.lin2"),
+        ("output.LayerNorm", "output_layer_norm"),
+        ("cls.predictions.transform.dense", "vocab_transform"),
+        ("cls.predictions.transform.LayerNorm", "vocab_layer_norm"),
+        ("cls.predictions.bias", "vocab_projector.bias"),
+    ];
+    let dir = with_tensors("bert-mlm", |mut raws| {
+        let segment = raws.remove("bert.embeddings.token_type_embeddings.weight").unwrap();
+        add(raws.get_mut("bert.embeddings.position_embeddings.weight").unwrap(), &segment);
+        renamed(raws, |name| words.iter().fold(name.to_string(), |name, (old, new)| name.replace(old, new)))
+    });
+    let keys = json!({"model_type": "distilbert", "dim": 32, "hidden_dim": 64, "n_heads": 4, "n_layers": 2});
+    set_config(dir.path(), &keys);
+    compare(&Model::open(dir.path()).unwrap(), &expected, 1e-5, 1e-4);
+
+    let head = [
+        ("bert.", "roberta."),
+        ("cls.predictions.transform.dense", "lm_head.dense"),
+        ("cls.predictions.transform.LayerNorm", "lm_head.layer_norm"),
+        ("cls.predictions.bias", "lm_head.bias"),
+    ];
+    let dir = with_tensors("bert-mlm", |mut raws| {
+        let table = raws.get_mut("bert.embeddings.position_embeddings.weight").unwrap();
+        table.bytes = [vec![0; 99 * 128], table.bytes.clone()].concat();
+        table.shape[0] += 99;
+        renamed(raws, |name| head.iter().fold(name.to_string(), |name, (old, new)| name.replace(old, new)))
+    });
+    // A padding id beyond the vocabulary, so that no token of the input is one.
+    set_config(
+        dir.path(),
+        &json!({"model_type": "roberta", "pad_token_id": 98, "max_position_embeddings": 163}),
+    );
+    let model = Model::open(dir.path()).unwrap();
+    assert_eq!(model.config().positions, 64);
+    compare(&model, &expected, 1e-5, 1e-4);
+}
+
+/// GPT-2's switches change the scale of the logits; a decoder of BERT's kind is causal.
+#[test]
+fn switches_of_the_configuration() {
+    let changes = json!({"scale_attn_by_inverse_layer_idx": true, "reorder_and_upcast_attn": true});
+    let dir = with_config("gpt2", &changes);
+    let model = Model::open(dir.path()).unwrap();
+    assert_eq!(model.config().scale(1), model.config().scale(0) / 2.0);
+    let dir = with_config("gpt2", &json!({"scale_attn_weights": false}));
+    assert_eq!(Model::open(dir.path()).unwrap().config().scale(1), 1.0);
+    let dir = with_config("bert", &json!({"is_decoder": true}));
+    let mut seen = super::Everything::default();
+    Model::open(dir.path()).unwrap().forward(&[3, 4, 5], &mut seen).unwrap();
+    assert!(seen.0.iter().all(|tap| tap.causal && tap.matrix.as_ref().unwrap()[[0, 1]] == 0.0));
+}
+
+#[test]
+fn rotary_settings_stand_in_either_place() {
+    let hidden = |changes: serde_json::Value| {
+        let dir = with_config("llama-gqa", &changes);
+        let model = Model::open(dir.path()).unwrap();
+        model.forward(&Expected::read("llama-gqa").ids(), &mut Unobserved).unwrap().hidden.unwrap()
+    };
+    let plain = hidden(json!({}));
+    let old = json!({"rope_parameters": null, "rope_theta": 10000.0, "rope_scaling": null});
+    assert_eq!(hidden(old), plain);
+    let theta = hidden(json!({"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}));
+    assert_eq!(hidden(json!({"rope_parameters": null, "rope_theta": 500})), theta);
+    assert_ne!(theta, plain);
+    let linear = hidden(json!({"rope_parameters": null, "rope_scaling": {"type": "linear", "factor": 2.0}}));
+    assert_ne!(linear, plain);
+    let llama3 = json!({
+        "rope_theta": 10000.0, "rope_type": "llama3", "factor": 2.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+    });
+    assert_ne!(hidden(json!({"rope_parameters": llama3})), plain);
+}

@@ -1,0 +1,178 @@
+//! Runs a study: options in, progress while it works, the result to stdout and into a folder.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+
+use super::progress::{Progress, Show};
+use super::{Failure, Global, interrupt};
+use crate::error::{Error, Result};
+use crate::linalg::engine::Engine;
+use crate::name::List;
+use crate::profile::{clock, machine::Machine};
+use crate::report::{self, Figure, Format, Kind, Report, Stamp, Style};
+use crate::study::{Context, Outcome, Watch, input::InputArgs};
+
+/// Rows of a plot of curves in the terminal.
+const PLOT_HEIGHT: usize = 20;
+
+/// How every study writes its result.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// How to write the result: table, json, csv or markdown
+    #[arg(long, value_name = "NAME", default_value = "table", value_parser = format)]
+    pub format: &'static Format,
+    /// Folder for result.json, result.csv, figures and arrays
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Draw the main figure in the terminal, below the table
+    #[arg(long)]
+    pub plot: bool,
+    /// Columns of the result to print instead of the tables, such as layer,head,stable_rank (all: every one)
+    #[arg(long, value_name = "NAME,...")]
+    pub columns: Option<List<String>>,
+    /// Who decomposes: faer, or lapack where it is built in
+    #[arg(long, value_name = "NAME", default_value = "faer")]
+    pub engine: Engine,
+}
+
+fn format(name: &str) -> Result<&'static Format> {
+    Format::find(name)
+}
+
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Runs `study` and writes what it found.
+pub(super) fn run(
+    global: &Global,
+    output: &OutputArgs,
+    input: &InputArgs,
+    out: &mut dyn Write,
+    study: impl FnOnce(Context<'_>) -> Result<Outcome>,
+) -> Result<(), Failure> {
+    if input.is_embedded() && !global.quiet {
+        // A closed stderr loses a hint and nothing else.
+        let _ = writeln!(
+            std::io::stderr(),
+            "luna: no input named: these are embedded synthetic heads; for a trained model add\n      \
+             --model DIR --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)"
+        );
+    }
+    let watch = Terminal::new(global.quiet);
+    let context = Context { seed: global.seed, engine: output.engine, watch: &watch };
+    let Outcome { mut report, complete } = study(context)?;
+    watch.finish();
+    report.stamp = stamp(global, output).iter().chain(report.stamp.iter()).map(own).collect();
+    if let Some(dir) = &output.out {
+        report::folder::write(&report, dir)?;
+    }
+    let terminal = std::io::stdout().is_terminal();
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let style = Style { width: width(terminal), colour: terminal && !no_colour };
+    print(&mut report, output, style, out)?;
+    if complete { Ok(()) } else { Err(Error::Interrupted.into()) }
+}
+
+fn own((key, value): (&str, &serde_json::Value)) -> (String, serde_json::Value) {
+    (key.to_string(), value.clone())
+}
+
+fn print(report: &mut Report, output: &OutputArgs, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(columns) = &output.columns {
+        if columns.iter().ne(["all"]) {
+            report.rows = report.rows.select(columns)?;
+        }
+        report.views.clear();
+    }
+    output.format.write(report, style, out)?;
+    if output.plot
+        && let Some(figure) = report.figures.first()
+    {
+        writeln!(out, "\n{}", plot(figure, style))?;
+    }
+    Ok(())
+}
+
+/// The last heat map of a figure, or its first curves.
+fn plot(figure: &Figure, style: Style) -> String {
+    let Kind::Panels(panels) = &figure.kind else { return report::to_terminal(figure, style, PLOT_HEIGHT) };
+    let heat = panels.iter().rev().find(|panel| matches!(panel.kind, Kind::Heat(_)));
+    heat.or(panels.first()).map_or_else(String::new, |panel| report::to_terminal(panel, style, PLOT_HEIGHT))
+}
+
+/// Columns of the terminal; without one, what fits a page.
+fn width(terminal: bool) -> usize {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let found =
+        || terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| usize::from(columns));
+    asked.or_else(|| found().filter(|_| terminal)).unwrap_or(if terminal { 80 } else { 100 }).max(40)
+}
+
+fn stamp(global: &Global, output: &OutputArgs) -> Stamp {
+    let machine = Machine::read();
+    let command: Vec<String> = std::env::args_os().skip(1).map(lossy).collect();
+    let mut stamp = Stamp::default();
+    stamp.push("version", env!("CARGO_PKG_VERSION"));
+    stamp.push("command", command);
+    stamp.push("date", clock::today());
+    stamp.push("seed", global.seed);
+    stamp.push("threads", rayon::current_num_threads());
+    stamp.push("engine", output.engine.name());
+    stamp.push("cpu", machine.cpu.unwrap_or_default());
+    stamp.push("cpu_features", machine.features);
+    stamp.push("os", machine.os);
+    stamp
+}
+
+fn lossy(text: OsString) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+/// Follows a study for whoever sits at the terminal.
+struct Terminal {
+    show: Show,
+    progress: Mutex<Option<Progress>>,
+    stop: &'static AtomicBool,
+}
+
+impl Terminal {
+    fn new(quiet: bool) -> Self {
+        Self { show: Show::fitting(quiet), progress: Mutex::new(None), stop: interrupt::watch() }
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Option<Progress>)) {
+        // A thread that panicked while it showed progress has harmed the progress only.
+        act(&mut self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    fn finish(&self) {
+        self.with(|progress| *progress = None);
+    }
+}
+
+impl Watch for Terminal {
+    fn begin(&self, total: usize, what: &str) {
+        self.with(|progress| *progress = Some(Progress::start(self.show, total as u64, what)));
+    }
+
+    fn step(&self, steps: usize, message: &str) {
+        self.with(|progress| {
+            if let Some(progress) = progress {
+                progress.tick(steps as u64, message);
+            }
+        });
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
