@@ -1,15 +1,14 @@
 //! `luna doctor`: what this program and this machine are, for a report of a problem or beside a measurement.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::list::{Entry, Registry};
 use super::{Failure, Format};
 use crate::linalg::engine;
+use crate::model::hub::Hub;
 use crate::profile::calibrate::{self, Rate};
 use crate::profile::{machine::Machine, ram};
 
@@ -30,7 +29,7 @@ struct Findings {
     version: &'static str,
     build: &'static str,
     features: Vec<&'static str>,
-    engines: Vec<String>,
+    engines: Vec<&'static str>,
     os: String,
     cpu: Option<String>,
     cpu_features: Vec<&'static str>,
@@ -41,7 +40,7 @@ struct Findings {
     memory_peak_bytes: Option<u64>,
     gemm_n: usize,
     gemm: Vec<Gemm>,
-    caches: Vec<Cache>,
+    model_cache: Cache,
 }
 
 /// A calibrated rate of matrix products.
@@ -53,20 +52,18 @@ struct Gemm {
     median_gflops: f64,
 }
 
-/// A folder in which models of the hub are looked for.
+/// The folder in which models of the hub are looked for.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Cache {
-    from: &'static str,
     folder: PathBuf,
     exists: bool,
+    /// The environment variables that have a say in it, as far as they are set.
+    variables: Vec<(&'static str, String)>,
+    offline: bool,
 }
 
-/// The engines of decompositions that this build has.
-pub(super) fn engines() -> Registry {
-    let built = engine::ALL.iter().filter(|(engine, ..)| engine.is_built());
-    let entries = built.map(|(_, name, about)| Entry::new(*name, *about)).collect();
-    Registry { kind: "engine", about: "what decomposes matrices, named by --engine", entries }
-}
+/// What decides where [`Hub`] looks.
+const VARIABLES: &[&str] = &["HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT"];
 
 impl Doctor {
     /// Looks around, measures for about a second, and writes what was found.
@@ -101,7 +98,11 @@ impl Findings {
             version: env!("CARGO_PKG_VERSION"),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             features: features.into_iter().filter_map(|(name, on)| on.then_some(name)).collect(),
-            engines: engines().entries.into_iter().map(|entry| entry.name).collect(),
+            engines: engine::ALL
+                .iter()
+                .filter(|(engine, ..)| engine.is_built())
+                .map(|(_, name, _)| *name)
+                .collect(),
             os: machine.os,
             cpu: machine.cpu,
             cpu_features: machine.features,
@@ -117,7 +118,7 @@ impl Findings {
                 gemm("f64", 1, rates.f64_one),
                 gemm("f64", threads, rates.f64_all),
             ],
-            caches: caches(|name| std::env::var_os(name)),
+            model_cache: Cache::find(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
         }
     }
 
@@ -143,24 +144,29 @@ impl Findings {
             let value = format!("{product}: {median_gflops:.0} GFLOP/s (best {best_gflops:.0})");
             lines.push(("product", value));
         }
-        for Cache { from, folder, exists } in &self.caches {
-            let state = if *exists { "" } else { ", not there" };
-            lines.push(("model cache", format!("{} (from {from}{state})", folder.display())));
+        let Cache { folder, exists, variables, offline } = &self.model_cache;
+        let state = if *exists { "" } else { " (not there)" };
+        lines.push(("model cache", format!("{}{state}", folder.display())));
+        for (name, value) in variables {
+            lines.push(("", format!("{name}={value}")));
+        }
+        if *offline {
+            lines.push(("", "offline: nothing is downloaded".to_string()));
         }
         lines
     }
 }
 
-/// Where models of the hub are looked for, in the order of the Hugging Face tools: the first one counts.
-fn caches(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Cache> {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let places = [
-        ("HF_HUB_CACHE", set("HF_HUB_CACHE")),
-        ("HF_HOME", set("HF_HOME").map(|home| home.join("hub"))),
-        ("the home folder", set("HOME").map(|home| home.join(".cache/huggingface/hub"))),
-    ];
-    let found = places.into_iter().filter_map(|(from, folder)| Some((from, folder?)));
-    found.map(|(from, folder)| Cache { from, exists: folder.is_dir(), folder }).collect()
+impl Cache {
+    fn find(get: impl Fn(&str) -> Option<String>) -> Self {
+        let hub = Hub::from_variables(&get);
+        Self {
+            exists: hub.cache.is_dir(),
+            folder: hub.cache,
+            variables: VARIABLES.iter().filter_map(|name| Some((*name, get(name)?))).collect(),
+            offline: hub.offline,
+        }
+    }
 }
 
 fn size(bytes: Option<u64>) -> String {
@@ -177,19 +183,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn caches_come_in_the_order_in_which_they_count() {
-        let set = |name: &str| match name {
-            "HF_HOME" => Some(OsString::from("/hf")),
-            "HF_HUB_CACHE" => Some(OsString::new()),
-            _ => Some(OsString::from("/home/ada")),
-        };
-        let folders: Vec<_> = caches(set).into_iter().map(|cache| (cache.from, cache.folder)).collect();
-        let expected = [
-            ("HF_HOME", PathBuf::from("/hf/hub")),
-            ("the home folder", PathBuf::from("/home/ada/.cache/huggingface/hub")),
-        ];
-        assert_eq!(folders, expected);
-        assert_eq!(caches(|_| None), []);
+    fn the_cache_is_shown_with_what_decides_it() {
+        let cache = Cache::find(|name| (name == "HF_HOME").then(|| "/no/such".to_string()));
+        assert_eq!((cache.folder, cache.exists), (PathBuf::from("/no/such/hub"), false));
+        assert_eq!(cache.variables, [("HF_HOME", "/no/such".to_string())]);
     }
 
     #[test]

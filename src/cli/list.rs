@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{Failure, Format};
+use crate::linalg::engine;
 use crate::study::svd_spectrum::null;
 use crate::task::synthetic;
 use crate::{metric, model, name, report};
@@ -72,8 +73,14 @@ pub fn registries() -> Vec<Registry> {
             about: "what --format writes",
             entries: report::Format::ALL.iter().map(|format| Entry::new(format.name, format.about)).collect(),
         },
-        super::doctor::engines(),
+        engines(),
     ]
+}
+
+fn engines() -> Registry {
+    // Also those that this build lacks: the list is of names, and `luna doctor` tells the builds apart.
+    let entries = engine::ALL.iter().map(|(_, name, about)| Entry::new(*name, *about)).collect();
+    Registry { kind: "engine", about: "what decomposes matrices, named by --engine", entries }
 }
 
 /// What `luna list` takes.

@@ -1,4 +1,4 @@
-//! Rust sources as far as the law needs them: code without comments, strings and unit tests; what it imports.
+//! Rust sources as far as the law needs them: code without comments, strings and tests; what it imports.
 
 /// A line of code.
 pub(super) struct Line {
@@ -8,18 +8,25 @@ pub(super) struct Line {
     pub(super) text: String,
 }
 
-/// The program's own code: up to the unit tests at the end, blanks for comments and the insides of strings.
+/// The program's own code: without what is marked `#[cfg(test)]`, with blanks for comments and the insides of strings.
 pub(super) fn code(text: &str) -> Vec<Line> {
-    let lines = blanked(text);
-    let lines = lines.lines().enumerate().map(|(i, line)| Line { number: i + 1, text: line.to_string() });
-    let lines: Vec<Line> = lines.collect();
-    // By custom the unit tests stand last, in `mod tests`; a `cfg(test)` before other things hides only itself.
-    let tests = lines.windows(2).position(|pair| {
-        pair[0].text.trim_start().starts_with("#[cfg(test)]")
-            && pair[1].text.trim_start().starts_with("mod tests")
-    });
-    let end = tests.unwrap_or(lines.len());
-    lines.into_iter().take(end).collect()
+    let mut code = Vec::new();
+    let mut tests: Option<i32> = None; // inside an item for tests, and how many braces deep
+    for (i, line) in blanked(text).lines().enumerate() {
+        let marked = line.trim_start().starts_with("#[cfg(test)]");
+        if tests.is_none() && !marked {
+            code.push(Line { number: i + 1, text: line.to_string() });
+            continue;
+        }
+        let mut depth = tests.unwrap_or(0);
+        let mut ended = false;
+        for letter in line.chars() {
+            depth += i32::from(letter == '{') - i32::from(letter == '}');
+            ended |= depth == 0 && matches!(letter, '}' | ';');
+        }
+        tests = (!ended).then_some(depth);
+    }
+    code
 }
 
 /// The same text, letter for letter, with blanks for comments and for what is in strings and characters.

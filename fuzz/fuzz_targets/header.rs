@@ -1,0 +1,20 @@
+//! The header of a safetensors file: what is accepted lies within the file and does not overlap.
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use luna::model::weights::Header;
+
+fuzz_target!(|file: &[u8]| {
+    match Header::parse(Path::new("model.safetensors"), file) {
+        Ok(header) => {
+            let mut places: Vec<_> =
+                header.tensors.values().filter(|place| !place.bytes.is_empty()).collect();
+            places.sort_by_key(|place| place.bytes.start);
+            assert!(places.iter().all(|place| place.bytes.end <= file.len()));
+            assert!(places.windows(2).all(|pair| pair[0].bytes.end <= pair[1].bytes.start));
+        }
+        Err(error) => assert!(!error.to_string().contains('\n')),
+    }
+});
