@@ -33,7 +33,7 @@ pub struct OutputArgs {
     /// Draw the main figure in the terminal, below the table
     #[arg(long)]
     pub plot: bool,
-    /// Columns of the result to print instead of the tables, such as layer,head,stable_rank (all: every one)
+    /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank` (all: every one)
     #[arg(long, value_name = "NAME,...")]
     pub columns: Option<List<String>>,
     /// Who decomposes: faer, or lapack where it is built in

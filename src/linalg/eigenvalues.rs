@@ -37,6 +37,7 @@ struct Sweep {
 impl Sweep {
     /// One step: couples rows `i` and `i + 1`.
     #[inline(always)]
+    #[allow(clippy::inline_always)] // two chains only run in each other's gaps when both stand in one loop
     fn step(&mut self, d: &mut [f64], e: &mut [f64], i: usize) {
         let b = e[i];
         let r = self.p + b;

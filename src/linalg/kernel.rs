@@ -2,6 +2,7 @@
 //!
 //! `pulp` picks the widest instructions that the machine has at run time; on a machine without any, the same loops
 //! run on scalars.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
 use pulp::{Simd, WithSimd};
 

@@ -78,7 +78,9 @@ impl WithSimd for Pass<'_> {
         }
         profile.logit_sd = if freedom > 0.0 { (squares / freedom).sqrt() } else { 0.0 };
         let whole = (most * largest(&column_abs)).sqrt();
-        column_sum.iter_mut().for_each(|sum| *sum /= n as f32);
+        for sum in &mut column_sum {
+            *sum /= n as f32;
+        }
         profile.rank1_residual = if whole > 0.0 { residual(self.0, &column_sum) / whole } else { 0.0 };
         profile
     }
@@ -137,8 +139,8 @@ fn row_sums(row: &[f32], shift: f32) -> RowSums {
         let mut lanes = [[0.0_f32; LANES]; 6];
         let (whole, rest) = chunk.as_chunks::<LANES>();
         for part in whole {
-            for at in 0..LANES {
-                add(&mut lanes, at, part[at], shift);
+            for (at, p) in part.iter().enumerate() {
+                add(&mut lanes, at, *p, shift);
             }
         }
         for (at, p) in rest.iter().enumerate() {

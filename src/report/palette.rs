@@ -32,8 +32,9 @@ pub(super) fn is_repeated(index: usize) -> bool {
 
 /// The colour of a share between 0 (dark) and 1 (light).
 pub(super) fn ramp(share: f64) -> Rgb {
-    // `clamp` would let NaN through.
-    let place = share.max(0.0).min(1.0) * (RAMP.len() - 1) as f64;
+    // A number that is none counts as 0.
+    let share = if share.is_nan() { 0.0 } else { share };
+    let place = share.clamp(0.0, 1.0) * (RAMP.len() - 1) as f64;
     let step = (place.floor() as usize).min(RAMP.len() - 2);
     let rest = place - step as f64;
     let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * rest).round() as u8;

@@ -73,7 +73,8 @@ fn above<'a>(curves: &'a Curves, x: &Scale) -> Vec<(f64, usize, &'a str)> {
         let touches = |row: usize| {
             placed.iter().any(|(other, other_row, other_label)| {
                 *other_row == row
-                    && (place - other).abs() < (width(label, SMALL) + width(other_label, SMALL)) / 2.0 + 6.0
+                    && (place - other).abs()
+                        < f64::midpoint(width(label, SMALL), width(other_label, SMALL)) + 6.0
             })
         };
         let row = (0..placed.len()).find(|row| !touches(*row)).unwrap_or(placed.len());
@@ -169,8 +170,8 @@ fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)
     svg.path(&[(left, top), (left, bottom), (right, bottom)], Pen::solid(INK, 1.0));
     let words = Words { size: LABEL, anchor: Anchor::Middle, ..Words::default() };
     let label = cut(&curves.x_label, LABEL, PLOT.0 + 60.0);
-    svg.text(((left + right) / 2.0, bottom + 37.0), &label, &words);
-    let place = (left - layout.left + 12.0, (top + bottom) / 2.0);
+    svg.text((f64::midpoint(left, right), bottom + 37.0), &label, &words);
+    let place = (left - layout.left + 12.0, f64::midpoint(top, bottom));
     let label = cut(&curves.y_label, LABEL, PLOT.1 + 60.0);
     svg.text(place, &label, &Words { upright: true, ..words });
 }

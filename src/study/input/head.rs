@@ -42,7 +42,7 @@ pub enum Body {
         /// Whether the matrix is to be made in f64.
         precise: bool,
         /// The attention matrix, if somebody made it already.
-        matrix: Option<Array2<f32>>,
+        matrix: Option<Matrix>,
     },
     /// Logits, to be put through the mask and softmax.
     Logits(Array2<f64>),
@@ -54,15 +54,14 @@ impl Head {
     /// The attention matrix (n, m), rows summing to 1 (as far as those of a dump do).
     pub fn matrix(&self) -> Cow<'_, Matrix> {
         match &self.body {
-            Body::Given(matrix) => Cow::Borrowed(matrix),
+            Body::Given(matrix) | Body::Projected { matrix: Some(matrix), .. } => Cow::Borrowed(matrix),
             Body::Logits(logits) => Cow::Owned(Matrix::F64(softmax::from_logits(logits.clone(), self.mask))),
             Body::Projected { q, k, scale, precise: true, .. } => {
                 Cow::Owned(Matrix::F64(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask)))
             }
-            Body::Projected { q, k, scale, matrix, .. } => Cow::Owned(Matrix::F32(match matrix {
-                Some(matrix) => matrix.clone(),
-                None => softmax::matrix(q.view(), k.view(), *scale as f32, self.mask),
-            })),
+            Body::Projected { q, k, scale, .. } => {
+                Cow::Owned(Matrix::F32(softmax::matrix(q.view(), k.view(), *scale as f32, self.mask)))
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct InputArgs {
     /// Array of the --attention file, if it holds several
     #[arg(long, value_name = "NAME", requires = "attention")]
     pub tensor: Option<String>,
-    /// Synthetic heads such as gaussian:logit_sd=1,d_h=64 or local:w=17, as a comma list (see `luna list`)
+    /// Synthetic heads such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list (see `luna list`)
     #[arg(long, value_name = "SPECS")]
     pub synthetic: Option<String>,
     /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]

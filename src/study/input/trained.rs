@@ -9,6 +9,7 @@ use super::{Body, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::model::{HeadTap, Model, Observer, hub};
+use crate::task::dump::Matrix;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
 
@@ -95,10 +96,16 @@ fn cut(ids: &[u32], n: usize, count: usize, args: &InputArgs, positions: usize) 
 
 fn file_facts(kind: &str, path: &Path, facts: &mut Vec<(String, Value)>) -> Result<()> {
     let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(&bytes));
     facts.push((kind.into(), path.display().to_string().into()));
     facts.push((format!("{kind}_sha256"), hash.into()));
     Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
 }
 
 impl Source for Trained {
@@ -170,7 +177,13 @@ impl Observer for Tap<'_, '_> {
             shape: (q.nrows(), k.nrows()),
             mask: if causal { Mask::Causal } else { Mask::Full },
             width: Some(q.ncols()),
-            body: Body::Projected { q, k, scale: f64::from(scale), precise: false, matrix },
+            body: Body::Projected {
+                q,
+                k,
+                scale: f64::from(scale),
+                precise: false,
+                matrix: matrix.map(Matrix::F32),
+            },
         })
     }
 }

@@ -43,7 +43,9 @@ pub(super) fn mean<'a>(curves: impl Iterator<Item = &'a [f64]>) -> Vec<f64> {
         sum.iter_mut().zip(curve).for_each(|(sum, share)| *sum += share);
         count += 1.0;
     }
-    sum.iter_mut().for_each(|sum| *sum /= count);
+    for sum in &mut sum {
+        *sum /= count;
+    }
     sum
 }
 

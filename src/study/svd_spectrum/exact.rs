@@ -32,6 +32,8 @@ pub(super) struct Measured {
     pub(super) n: usize,
     pub(super) spectra: Spectra,
     pub(super) values: Values,
+    /// The share of zeros among the probabilities that the mask leaves open.
+    pub(super) zeros: f64,
     pub(super) nulls: Vec<NullMeasured>,
 }
 
@@ -133,9 +135,11 @@ impl Job<'_> {
             }
             nulls.push(self.mean(&drawn));
         }
+        let visible: usize = (0..head.shape.0).map(|i| head.mask.visible(i, head.shape.1)).sum();
+        let zeros = visible.saturating_sub(rows.positive) as f64 / visible.max(1) as f64;
         let Head { label, layer, head, window, shape, .. } = head;
         let (label, layer, head, window) = (label.clone(), *layer, *head, *window);
-        Ok(Measured { label, layer, head, window, n: shape.0, spectra, values, nulls })
+        Ok(Measured { label, layer, head, window, n: shape.0, spectra, values, zeros, nulls })
     }
 
     fn matrix(&self, matrix: &Matrix) -> Result<(Spectra, RowProfile, Values)> {

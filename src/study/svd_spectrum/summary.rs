@@ -11,6 +11,9 @@ use crate::rng::stream;
 use crate::stats::{self, Interval};
 use crate::study::input::Source;
 
+/// The share of zeros among visible probabilities above which a head's temperature says little about it.
+const ZEROS: f64 = 0.01;
+
 /// Measurements grouped by head and length, in the order of the rows.
 pub(super) struct Heads<'a>(pub(super) Vec<Vec<&'a Measured>>);
 
@@ -40,9 +43,10 @@ fn differences(head: &[&Measured], figures: &[Figure], nulls: usize) -> Vec<Opti
         .collect()
 }
 
-/// The difference whose upper end is highest: the null model that is hardest to be below.
-fn hardest(differences: &[Option<Interval>]) -> Option<Interval> {
-    differences.iter().flatten().copied().max_by(|a, b| a.high.total_cmp(&b.high))
+/// The null model that is hardest to be below, with the difference from it: the one whose upper end is highest.
+fn hardest(differences: &[Option<Interval>]) -> Option<(usize, Interval)> {
+    let known = differences.iter().enumerate().filter_map(|(null, difference)| Some((null, (*difference)?)));
+    known.max_by(|(_, a), (_, b)| a.high.total_cmp(&b.high))
 }
 
 /// Names the columns that say which head a row is; `all` adds those that the input makes empty.
@@ -74,10 +78,7 @@ pub(super) fn keys_for_people(source: &dyn Source) -> Vec<Column> {
     head_columns(source, false)
 }
 
-/// A figure that stands in the summary: its column's prefix, the figure, and where its values are.
-type Shown<'a> = (String, &'a Figure, usize, Box<dyn Fn(&Measured) -> Option<f64> + 'a>);
-
-/// The table that people read: one row a head, the figures that the question turns on.
+/// The table that people read: one row a head, the figures that the question turns on, in 80 columns.
 pub(super) fn table(
     config: &Config,
     heads: &Heads<'_>,
@@ -85,59 +86,50 @@ pub(super) fn table(
     figures: &[Figure],
     nulls: &[Asked],
 ) -> Table {
-    let n = source.lengths().last().copied().unwrap_or(0);
-    let k = config.shown(n);
-    let find = |name: &str, at: Option<usize>| {
-        figures.iter().enumerate().find(|(_, figure)| figure.metric.name == name && figure.at == at)
+    let k = config.shown(source.lengths().last().copied().unwrap_or(0));
+    let place = |name: &str, at: Option<usize>| {
+        figures.iter().position(|figure| figure.metric.name == name && figure.at == at).unwrap_or(0)
     };
-    let mut shown: Vec<Shown<'_>> = Vec::new();
-    for (name, at) in [
-        ("cum_l1_at", Some(k)),
-        ("cum_energy_at", Some(k)),
-        ("rank90_energy", None),
-        ("effective_rank", None),
-    ] {
-        if let Some((index, figure)) = find(name, at) {
-            shown.push((String::new(), figure, index, Box::new(move |one| one.values.plain[index])));
-        }
-    }
-    if let Some((index, figure)) = find("effective_rank", None) {
-        shown.push(("centred_".into(), figure, index, Box::new(move |one| one.values.centred[index])));
-        for (null, asked) in nulls.iter().enumerate() {
-            let prefix = format!("null_{}_", asked.model.name);
-            let value = move |one: &Measured| one.nulls[null].values.plain[index];
-            shown.push((prefix, figure, index, Box::new(value)));
-        }
-    }
+    let (l1, energy) = (place("cum_l1_at", Some(k)), place("cum_energy_at", Some(k)));
+    let rank = effective_rank_index(figures);
     let keys = head_columns(source, false);
     let mut all = keys.clone();
-    for (prefix, figure, ..) in &shown {
-        let name = format!("{prefix}{}", figure.name());
-        let digits = if figure.metric.unit == "values" { Digits::Fixed(0) } else { Digits::Fixed(3) };
-        all.push(Column::new(name, "", figure.metric.about, digits));
+    for (name, about, digits) in [
+        (figures[l1].name(), figures[l1].metric.about, Digits::Fixed(3)),
+        (figures[energy].name(), figures[energy].metric.about, Digits::Fixed(3)),
+        ("erank".into(), "effective_rank: exp of the entropy of s_i / sum s", Digits::Fixed(1)),
+        ("centred_erank".into(), "effective_rank of the matrix less its mean row", Digits::Fixed(1)),
+    ] {
+        all.push(Column::new(name, "", about, digits));
     }
     if !nulls.is_empty() {
         for (name, about) in [
-            ("difference_low", "lower 95 % end of effective_rank less that of the null it is least below"),
-            ("difference_high", "upper 95 % end of it"),
+            ("null_erank", "effective_rank of the null model that the head is least below"),
+            ("diff_low", "lower 95 % end of erank less null_erank"),
+            ("diff_high", "upper 95 % end of it"),
         ] {
-            all.push(Column::new(name, "", about, Digits::Fixed(0)));
+            all.push(Column::new(name, "", about, Digits::Fixed(1)));
         }
-        all.extend(verdict::columns(&["x"]).pop());
+        let about = "lower: 95 % intervals of the differences from all null models lie below 0; not lower: one lies \
+                     above; undecided: otherwise";
+        all.push(Column::new("lower_than_null", "", about, Digits::Text));
     }
     let mut table =
         Table::new(format!("Spectra of attention: {}, n = {}", source.name(), lengths(source)), all);
     for head in &heads.0 {
         let Some(first) = head.first() else { continue };
+        let mean =
+            |value: &dyn Fn(&Measured) -> Option<f64>| windows_of(head, value).map(|all| stats::mean(&all));
         let mut row = head_cells(first, &keys);
-        row.extend(
-            shown.iter().map(|(_, _, _, value)| windows_of(head, value).map(|v| stats::mean(&v)).into()),
-        );
+        row.extend([l1, energy, rank].map(|index| mean(&|one| one.values.plain[index]).into()));
+        row.push(mean(&|one| one.values.centred[rank]).into());
         if !nulls.is_empty() {
             let differences = differences(head, figures, nulls.len());
             let hardest = hardest(&differences);
-            row.push(hardest.map(|interval| interval.low).into());
-            row.push(hardest.map(|interval| interval.high).into());
+            let null = hardest.and_then(|(null, _)| mean(&|one| one.nulls[null].values.plain[rank]));
+            row.push(null.into());
+            row.push(hardest.map(|(_, interval)| interval.low).into());
+            row.push(hardest.map(|(_, interval)| interval.high).into());
             row.push(verdict::verdict(&differences).name().into());
         }
         table.push(row);
@@ -162,7 +154,7 @@ pub(super) fn overall(config: &Config, measured: &[Measured], figures: &[Figure]
         Column::new("n", "", "rows of the attention matrix", Digits::Integer),
     ];
     for (_, figure) in &shown {
-        all.push(Column::new(figure.name(), "", figure.metric.about, figure.digits()));
+        all.push(Column::new(short(figure), "", figure.metric.about, figure.digits()));
     }
     let mut table = Table::new("Means over all heads and windows", all);
     let mut lengths: Vec<usize> = measured.iter().map(|one| one.n).collect();
@@ -170,9 +162,10 @@ pub(super) fn overall(config: &Config, measured: &[Measured], figures: &[Figure]
     for n in lengths {
         let mut push = |what: String, values: &dyn Fn(&Measured) -> Option<&Vec<Option<f64>>>| {
             let of = |index: usize| {
+                // A matrix of zeros (a centred uniform one) has no shares and no ranks: it is left out.
                 let all = measured.iter().filter(|one| one.n == n);
-                let all: Option<Vec<f64>> = all.map(|one| values(one)?[index]).collect();
-                all.map(|all| stats::mean(&all))
+                let all: Vec<f64> = all.filter_map(|one| values(one)?[index]).collect();
+                (!all.is_empty()).then(|| stats::mean(&all))
             };
             let mut row: Vec<Cell> = vec![what.into(), n.into()];
             row.extend(shown.iter().map(|(index, _)| of(*index).into()));
@@ -189,6 +182,14 @@ pub(super) fn overall(config: &Config, measured: &[Measured], figures: &[Figure]
         }
     }
     table
+}
+
+/// The name of a column in a table of 80 columns.
+fn short(figure: &Figure) -> String {
+    match figure.metric.name {
+        "effective_rank" => "erank".into(),
+        _ => figure.name(),
+    }
 }
 
 /// One row a head: means over windows with 95 % bootstrap intervals.
@@ -285,6 +286,14 @@ pub(super) fn notes(
                 "one window and one draw leave no interval: take --windows or --null-draws above 1".into(),
             );
         }
+    }
+    let full = heads.0.iter().filter(|head| head.iter().any(|one| one.zeros > ZEROS)).count();
+    if !nulls.is_empty() && full > 0 {
+        notes.push(format!(
+            "in {full} heads over {:.0} % of the probabilities that the mask leaves open are 0: logit_sd, and with it \
+             the gaussian null, describes the others only",
+            100.0 * ZEROS
+        ));
     }
     if (2..8).contains(&windows) {
         notes.push(format!("{windows} windows: bootstrap intervals of so few are too narrow"));
