@@ -219,14 +219,18 @@ fn report(
         Aggregate::Auto | Aggregate::No => rows(source, figures, nulls, measured),
     };
     let mut report = Report { rows, ..Report::default() };
+    let mut growth_notes = Vec::new();
     if config.aggregate != Aggregate::No {
         report.views.push(("summary".into(), summary::table(config, &heads, source, figures, nulls)));
         report.views.push(("overall".into(), summary::overall(config, measured, figures, nulls)));
         if source.lengths().len() > 1 {
-            report.views.push(("growth".into(), growth::table(&heads, source, figures)));
+            let table = growth::table(&heads, source, figures);
+            growth_notes = growth::notes(&table, source.lengths().len());
+            report.views.push(("growth".into(), table));
         }
     }
     report.notes = summary::notes(config, &heads, source, figures, nulls, context.engine);
+    report.notes.extend(growth_notes);
     report.figures = curves::figures(config, &heads, source, nulls);
     for n in source.lengths() {
         let of = |side: fn(&Spectra) -> &Vec<f64>| {

@@ -92,16 +92,36 @@ fn cells(fit: Option<Fit>) -> Vec<Cell> {
     ]
 }
 
-pub(super) fn notes(source: &dyn Source) -> Vec<String> {
-    match source.lengths().len() {
-        0 | 1 => Vec::new(),
-        2 => vec!["two lengths decide between no laws: take three or more --seq-len".into()],
-        _ => vec![
-            "growth: exponents have Student's interval over lengths and windows; windows of different lengths share \
-             text, so the interval is a little too narrow"
-                .into(),
-        ],
+/// What the table of growth says in one line a figure, and what its intervals are.
+pub(super) fn notes(table: &Table, lengths: usize) -> Vec<String> {
+    if lengths == 2 {
+        return vec!["two lengths decide between no laws: take three or more --seq-len".into()];
     }
+    let mut notes: Vec<String> = FITTED.iter().filter_map(|name| over_heads(table, name)).collect();
+    notes.push(
+        "growth: exponents have Student's interval over lengths and windows; windows of different lengths share text, \
+         so the interval is a little too narrow"
+            .into(),
+    );
+    notes
+}
+
+/// The mean exponent of a figure over the heads, and how many are closer to the power law.
+fn over_heads(table: &Table, name: &str) -> Option<String> {
+    let place = |column: &str| table.index(column).ok();
+    let (figure, exponent, closer) = (place("figure")?, place("exponent")?, place("closer_law")?);
+    let rows: Vec<&Vec<Cell>> = table.rows.iter().filter(|row| row[figure] == Cell::from(name)).collect();
+    let exponents: Vec<f64> = rows.iter().filter_map(|row| row[exponent].number()).collect();
+    let interval = stats::student_mean(&exponents)?;
+    let power = rows.iter().filter(|row| row[closer] == Cell::from("power")).count();
+    Some(format!(
+        "{name} grows as n^{:.2} in the mean over {} heads (95 % interval {:.2} to {:.2}); the power law is closer than \
+         the logarithm in {power}",
+        interval.mid,
+        exponents.len(),
+        interval.low,
+        interval.high,
+    ))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Means over windows: what people read, and the aggregated rows.
 
+use super::Config;
 use super::columns::{self, Figure, Values};
 use super::exact::{Measured, effective_rank_index};
 use super::null::Asked;
 use super::verdict::{self, Verdict, difference};
-use super::{Config, growth};
 use crate::linalg::engine::Engine;
 use crate::report::{Cell, Column, Digits, Table};
 use crate::rng::stream;
@@ -304,7 +304,6 @@ pub(super) fn notes(
                 .into(),
         );
     }
-    notes.extend(growth::notes(source));
     notes
 }
 
