@@ -4,4 +4,6 @@ mod floors;
 mod model;
 mod program;
 mod readme;
+mod real_model;
+mod study;
 mod task;
