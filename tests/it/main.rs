@@ -5,5 +5,6 @@ mod model;
 mod program;
 mod readme;
 mod real_model;
+mod spectra;
 mod study;
 mod task;
