@@ -1,6 +1,7 @@
 //! The one test binary.
 
 mod floors;
+mod lanczos;
 mod model;
 mod program;
 mod readme;
