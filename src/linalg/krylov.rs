@@ -27,6 +27,9 @@ const TILE: usize = 64;
 const PARTIAL_BYTES: usize = 1 << 27;
 /// The part of f32 arithmetic in a bound, relative to `||A||_F`: entries are right to a few units of 2^-23.
 const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
+/// The share of the tolerance that the search aims at: the residuals that it goes by are estimates, those that count
+/// are computed at its end.
+const AIM: f64 = 0.9;
 
 /// A matrix that hands out its rows.
 pub trait Operator: Sync {
@@ -93,7 +96,7 @@ pub struct Value {
 /// The leading singular values, and the exact sum of all squares.
 #[derive(Clone, Debug)]
 pub struct Leading {
-    /// Values, largest first.
+    /// Values, largest first; fewer than asked for if so few rounds were allowed.
     pub values: Vec<Value>,
     /// `||A||_F^2`, from every entry.
     pub energy: f64,
@@ -136,17 +139,30 @@ pub fn leading(
         rounds += 1;
         let coupling = search.extend(&next, image.product.view());
         let ritz = search.ritz(top, coupling.residual.view())?;
-        let converged = ritz.residuals.iter().zip(&ritz.theta);
-        let converged = converged.take_while(|(r, theta)| **r <= options.tolerance * **theta).count();
+        let rounding = ROUNDING * image.energy.sqrt();
+        let settled = ritz.residuals.iter().zip(&ritz.theta).take_while(|(residual, theta)| {
+            let sigma = theta.sqrt();
+            let bound = if sigma > 0.0 { *residual / sigma } else { residual.sqrt() };
+            // A bound below the rounding cannot become better.
+            bound + rounding <= AIM * options.tolerance * sigma || bound <= rounding
+        });
+        let converged = settled.count();
         on_round(Round { rounds, converged })?;
-        let full = search.size() + block > most;
-        if converged >= top || rounds >= options.rounds || (full && most == m) {
-            break (search.vectors(ritz.coordinates.slice(s![.., ..top])), image.energy);
+        let whole = search.size() == m;
+        if converged >= top || rounds >= options.rounds || whole {
+            // Few rounds may end with fewer vectors than values were asked for.
+            let found = top.min(search.size());
+            break (search.vectors(ritz.coordinates.slice(s![.., ..found])), image.energy);
         }
-        if full {
+        if search.size() + block <= most {
+            next = coupling.next;
+        } else if most == m {
+            // The basis may grow to the whole space: what is missing is less than a block.
+            next = coupling.next.slice(s![.., ..m - search.size()]).to_owned();
+        } else {
             search.restart(&ritz, top + block / 2);
+            next = coupling.next;
         }
-        next = coupling.next;
     };
     let values = verify(a, vectors.view(), energy, options.tolerance);
     Ok(Leading { values, energy, rounds: rounds + 1 })

@@ -1,7 +1,11 @@
 //! The one test binary.
 
 mod floors;
+mod lanczos;
 mod model;
 mod program;
 mod readme;
+mod real_model;
+mod spectra;
+mod study;
 mod task;

@@ -148,7 +148,7 @@ fn report(config: &Config, source: &dyn Source, all: &[Found]) -> Report {
         ];
         let Leading { values: sigmas, energy, rounds } = &found.leading;
         let converged = found.leading.converged().len();
-        missing += sigmas.len() - converged;
+        missing += config.top.min(found.shape.0).min(found.shape.1) - converged;
         let mut row = keys.clone();
         row.extend([config.top.into(), converged.into(), (*rounds).into()]);
         row.extend(known.iter().map(|figure| cell(value(figure, &found.leading, found.shape), figure)));

@@ -18,7 +18,7 @@ use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 
 /// Watches every head, with matrices.
 #[derive(Default)]
-struct Everything(Vec<HeadTap>);
+pub(crate) struct Everything(pub(crate) Vec<HeadTap>);
 
 impl Observer for Everything {
     fn wants_matrix(&self, _layer: usize) -> bool {
@@ -32,15 +32,15 @@ impl Observer for Everything {
 }
 
 /// The folder of a tiny model.
-fn tiny(name: &str) -> PathBuf {
+pub(crate) fn tiny(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hf_tiny").join(name)
 }
 
 /// What Hugging Face computed.
-struct Expected(BTreeMap<String, ArrayD<f64>>);
+pub(crate) struct Expected(BTreeMap<String, ArrayD<f64>>);
 
 impl Expected {
-    fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let bytes = fs::read(tiny(name).join("expected.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let array = |(name, view): (&str, TensorView<'_>)| {
@@ -54,11 +54,11 @@ impl Expected {
         Self(tensors.iter().map(array).collect())
     }
 
-    fn get(&self, name: &str) -> &ArrayD<f64> {
+    pub(crate) fn get(&self, name: &str) -> &ArrayD<f64> {
         &self.0[name]
     }
 
-    fn ids(&self) -> Vec<u32> {
+    pub(crate) fn ids(&self) -> Vec<u32> {
         self.get("input_ids").iter().map(|id| *id as u32).collect()
     }
 }

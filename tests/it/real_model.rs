@@ -1,0 +1,171 @@
+//! A trained encoder against figures that transformers and torch computed in float64 (`minilm_tinyshakespeare_512`).
+//!
+//! `LUNA_MINILM` names the folder of all-MiniLM-L6-v2, `LUNA_SHARED` the folder with `oracles/` and `data/`; without
+//! them these tests say so and pass.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on fails, and says how far off it was
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use luna::report::Report;
+use luna::task::window::TextWindows;
+use ndarray::Axis;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use crate::study::{number, svd_spectrum};
+
+/// Figures that may differ by this share: a forward pass in f32 against one in f64.
+const FIGURES: f64 = 1e-3;
+/// Singular values, against the largest of their matrix.
+const VALUES: f64 = 1e-4;
+/// Ranks are counts: where a share is reached within rounding, it may be reached one value later.
+const RANKS: f64 = 1.0;
+
+/// Where the real model and what belongs to it are.
+struct Real {
+    model: String,
+    shared: PathBuf,
+}
+
+impl Real {
+    /// Nothing, said aloud, unless both folders are named.
+    fn found() -> Option<Self> {
+        let (model, shared) = (env::var("LUNA_MINILM"), env::var("LUNA_SHARED"));
+        let (Ok(model), Ok(shared)) = (model, shared) else {
+            println!("skipped: LUNA_MINILM and LUNA_SHARED do not name a model and its oracle");
+            return None;
+        };
+        Some(Self { model, shared: shared.into() })
+    }
+
+    fn text(&self) -> PathBuf {
+        self.shared.join("data/text/tinyshakespeare.txt")
+    }
+
+    fn oracle(&self, ending: &str) -> Vec<u8> {
+        fs::read(self.shared.join("oracles/minilm_tinyshakespeare_512").with_extension(ending)).unwrap()
+    }
+
+    fn figures(&self) -> Value {
+        serde_json::from_slice(&self.oracle("json")).unwrap()
+    }
+
+    /// Flags that ask for the spectra of this many windows.
+    fn flags<'a>(&'a self, text: &'a Path, windows: &'a str) -> Vec<&'a str> {
+        let input = ["--model", &self.model, "--text", text.to_str().unwrap()];
+        let rest = ["--seq-len", "512", "--windows", windows, "--at", "128", "--null", "none"];
+        [&input[..], &rest].concat()
+    }
+}
+
+#[test]
+fn windows_hold_the_tokens_of_the_oracle() {
+    let Some(real) = Real::found() else { return };
+    let tokenizer = Path::new(&real.model).join("tokenizer.json");
+    let windows = TextWindows::open(&tokenizer, &real.text(), 512).unwrap().windows(512, 1, 0).unwrap();
+    let expected = real.figures()["input_ids"].as_array().unwrap().clone();
+    let found: Vec<Value> = windows[0].iter().map(|id| (*id).into()).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_head_has_the_spectrum_of_the_oracle() {
+    let Some(real) = Real::found() else { return };
+    let report = svd_spectrum(&real.flags(&real.text(), "1"), 0);
+    let expected = real.figures();
+    compare_figures(&report, &expected["heads"], "");
+    compare_figures(&report, &expected["centred_heads"], "centred_");
+    compare_values(&report, &real.oracle("safetensors"), "");
+    compare_values(&report, &real.oracle("safetensors"), "centred_");
+    let l1 = report.rows.cells("cum_l1_at_128").unwrap().map(|cell| cell.number().unwrap());
+    let mean = l1.sum::<f64>() / report.rows.rows.len() as f64;
+    assert!((mean - 0.8248).abs() < 5e-5, "mean cumulative L1 is {mean}");
+    assert!((mean - expected["mean_cum_l1_at_128"].as_f64().unwrap()).abs() < 1e-5);
+}
+
+fn compare_figures(report: &Report, heads: &Value, prefix: &str) {
+    let (table, heads) = (&report.rows, heads.as_array().unwrap());
+    assert_eq!((table.rows.len(), heads.len()), (72, 72));
+    let mut worst = 0.0_f64;
+    for (row, head) in heads.iter().enumerate() {
+        for key in ["layer", "head"] {
+            assert_eq!(number(table, row, key), head[key].as_f64().unwrap(), "{key} of row {row}");
+        }
+        let check = |name: &str, key: &str, allowed: &dyn Fn(f64) -> f64| {
+            let (found, expected) =
+                (number(table, row, &format!("{prefix}{name}")), head[key].as_f64().unwrap());
+            let off = (found - expected).abs();
+            assert!(off <= allowed(expected), "{prefix}{name} of head {head}: {found}");
+            off / expected
+        };
+        for name in
+            ["cum_l1_at_128", "cum_energy_at_128", "effective_rank", "stable_rank", "participation_ratio"]
+        {
+            worst = worst.max(check(name, name, &|expected| FIGURES * expected));
+        }
+        worst = worst.max(check("sigma_max", "sigma1", &|expected| VALUES * expected));
+        for name in ["rank90_energy", "rank90_l1"] {
+            check(name, name, &|_| RANKS);
+        }
+    }
+    println!("{prefix}figures of {} heads: at most {worst:.1e} off, relative", heads.len());
+}
+
+fn compare_values(report: &Report, oracle: &[u8], prefix: &str) {
+    let tensors = SafeTensors::deserialize(oracle).unwrap();
+    let expected = tensors.tensor(&format!("{prefix}singular_values")).unwrap();
+    assert_eq!(expected.shape(), [6, 12, 512]);
+    let expected: Vec<f64> = match expected.dtype() {
+        safetensors::Dtype::F64 => {
+            expected.data().as_chunks().0.iter().copied().map(f64::from_le_bytes).collect()
+        }
+        safetensors::Dtype::F32 => {
+            let bytes = expected.data().as_chunks().0.iter().copied();
+            bytes.map(|four| f64::from(f32::from_le_bytes(four))).collect()
+        }
+        other => panic!("{other:?}"),
+    };
+    let name = format!("{prefix}singular_values_n512");
+    let found = &report.arrays.iter().find(|(array, _)| *array == name).unwrap().1;
+    assert_eq!(found.shape(), [72, 512]);
+    let mut worst = 0.0_f64;
+    for ((head, found), expected) in found.axis_iter(Axis(0)).enumerate().zip(expected.chunks(512)) {
+        let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / expected[0];
+        assert!(off <= VALUES, "{prefix}singular values of head {head} are {off:e} off");
+        worst = worst.max(off);
+    }
+    println!("{prefix}singular values: at most {worst:.1e} of the largest off");
+}
+
+/// The peak is read while the program runs, as it stands in the last reading before it ends.
+#[test]
+#[cfg(target_os = "linux")]
+fn four_windows_stay_below_500_megabytes() {
+    let Some(real) = Real::found() else { return };
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("luna"))
+        .arg("svd-spectrum")
+        .args(real.flags(&real.text(), "4"))
+        .args(["--format", "json"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    let end = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = line.map_or(peak, |kilobytes| kilobytes.trim().parse::<u64>().unwrap());
+        if let Some(end) = child.try_wait().unwrap() {
+            break end;
+        }
+        sleep(Duration::from_millis(2));
+    };
+    assert!(end.success());
+    println!("peak memory of 4 windows: {} MB", peak * 1024 / 1_000_000);
+    assert!(peak > 0 && peak * 1024 < 500_000_000, "{peak} kB");
+}

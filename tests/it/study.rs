@@ -1,0 +1,34 @@
+//! A study run as the program runs it: its flags in, its report out.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use clap::Parser;
+use luna::linalg::engine::Engine;
+use luna::report::{Cell, Report, Table};
+use luna::study::svd_spectrum::{self, Config};
+use luna::study::{Context, Unwatched};
+
+#[derive(Debug, Parser)]
+#[command(args_override_self = true)]
+struct Asked {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// What `luna svd-spectrum` finds with these flags and this seed.
+pub(crate) fn svd_spectrum(flags: &[&str], seed: u64) -> Report {
+    let asked = Asked::try_parse_from([&["svd-spectrum"], flags].concat()).unwrap();
+    let context = Context { seed, engine: Engine::Faer, watch: &Unwatched };
+    let outcome = svd_spectrum::run(&asked.config, context).unwrap();
+    assert!(outcome.complete);
+    outcome.report
+}
+
+/// The cell of a row, counted from 0, under a column.
+pub(crate) fn cell<'a>(table: &'a Table, row: usize, column: &str) -> &'a Cell {
+    &table.rows[row][table.index(column).unwrap()]
+}
+
+/// The number in it.
+pub(crate) fn number(table: &Table, row: usize, column: &str) -> f64 {
+    cell(table, row, column).number().unwrap_or_else(|| panic!("no number in row {row} under {column}"))
+}
