@@ -194,7 +194,7 @@ mod tests {
         for (text, part) in [
             ("local:w=4", "an odd number"),
             ("gaussian:logit_sd=-1", "above 0"),
-            ("gaussian:logit_sd=nan", "above 0"),
+            ("gaussian:logit_sd=nan", "a finite number"),
             ("rank:r=0", "1 or more"),
             ("local:width=3", "takes no parameter 'width'"),
             ("locl", "did you mean 'local'?"),

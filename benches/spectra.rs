@@ -1,0 +1,65 @@
+//! Both spectra of a 512 x 512 attention matrix, by every way that was considered: `cargo bench --bench spectra`.
+//!
+//! What `svd-spectrum` needs is the singular values of the matrix and of the matrix less its mean row. Measured on two
+//! cores of an AMD EPYC (Zen 3, AVX2), softmax of Gaussian queries and keys, one thread, best of 16:
+//!
+//! | way | plain | plain and centred |
+//! |---|---|---|
+//! | faer, f64 SVD of each | 45 ms | 90 ms |
+//! | faer, f32 SVD of each (good to 1e-6 of the largest) | 27-34 ms | 54-68 ms |
+//! | faer, eigenvalues of each f64 Gram matrix | 21 ms | 42 ms |
+//! | one Gram matrix, faer's tridiagonal reduction, LAPACK's QL recurrence | 18 ms | 22 ms |
+//! | **`spectra::of_f32`: one Gram matrix, one reduction from the mean direction, two QL chains at once** | | **15 ms** |
+//!
+//! Of the 15 ms the Gram matrix takes 3.4 (at 40 GFLOP/s, the machine's f64 rate), the reduction 9.0 (of these 4.3
+//! are products with the triangle that is left, bound by the traffic from the third-level cache, and 2.7 its
+//! updates), the eigenvalues 2.6. Tried within the reduction: panels of 8, 16, 24, 32, 48, 64 columns take 10.2, 9.0,
+//! 9.0, 9.9, 10.6, 12.0 ms; the update as one product of stacked panels instead of two saves 0.6 ms; prefetching the
+//! next columns by hand costs 1.5 ms; another distance between columns (512 to 544 numbers) changes nothing.
+//!
+//! Threads: one matrix a thread keeps both cores at 95 % (user time over wall time of the command below). Two threads
+//! within one matrix (`faer` with `Par::rayon(2)`) make one f64 SVD no faster: 73 ms against 70 ms, measured in turn on
+//! a busy machine. The reduction waits for memory, and threads that each own a matrix wait at different times.
+//!
+//! The whole command (`svd-spectrum --null none --windows 4` on all-MiniLM-L6-v2: 288 matrices, plain and centred)
+//! beside transformers and torch 2.15 (plain only), in turn on the same two cores: 3.1 s against 16-21 s, median ratio
+//! of four pairs 0.19 (0.10 to 0.25), peak memory 117 MiB against 1255 MiB. Singular values alone: 2.2 s for both
+//! spectra against 6.1 to 8.2 s for one.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use faer::{Mat, Par, Side};
+use luna::attention::{Mask, softmax};
+use luna::linalg::engine::Engine;
+use luna::linalg::spectra;
+use luna::rng::{normal, stream};
+
+const N: usize = 512;
+
+fn ways(criterion: &mut Criterion) {
+    let mut rng = stream(0, "bench");
+    let (q, k) = (normal(&mut rng, N, 64), normal(&mut rng, N, 64));
+    let a = softmax::matrix(q.view(), k.view(), 0.125, Mask::Full);
+    let single = Mat::from_fn(N, N, |i, j| a[[i, j]]);
+    let double = Mat::from_fn(N, N, |i, j| f64::from(a[[i, j]]));
+    let mut group = criterion.benchmark_group("singular values of 512 x 512");
+    group.sample_size(10);
+    group.bench_function("of_f32: plain and centred", |bench| {
+        bench.iter(|| spectra::of_f32(a.view(), Engine::Faer));
+    });
+    faer::set_global_parallelism(Par::Seq);
+    group.bench_function("faer f32 SVD: plain", |bench| bench.iter(|| single.singular_values()));
+    group.bench_function("faer f64 SVD: plain", |bench| bench.iter(|| double.singular_values()));
+    group.bench_function("faer eigenvalues of the f64 Gram matrix: plain", |bench| {
+        bench.iter(|| (&double * double.transpose()).self_adjoint_eigenvalues(Side::Lower));
+    });
+    faer::set_global_parallelism(Par::rayon(2));
+    group.bench_function("faer f64 SVD, two threads: plain", |bench| bench.iter(|| double.singular_values()));
+    #[cfg(feature = "lapack")]
+    group.bench_function("LAPACK f64 gesdd: plain and centred", |bench| {
+        bench.iter(|| spectra::of_f32(a.view(), Engine::Lapack));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, ways);
+criterion_main!(benches);
