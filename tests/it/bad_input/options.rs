@@ -1,0 +1,100 @@
+//! Options: values out of range, names that nobody has, options that exclude each other.
+
+use super::{misused, refused, with};
+
+#[test]
+fn values_out_of_range() {
+    refused(with(&["--at", "0"]), &["--at: '0' is not accepted", "1 or more"]);
+    refused(with(&["--at", "16,0"]), &["--at: '0'", "1 or more"]);
+    refused(with(&["--show-at", "99"]), &["--show-at: '99'", "one of --at 2,4"]);
+    refused(with(&["--windows", "0"]), &["--windows: '0'", "1 or more"]);
+    refused(with(&["--seq-len", "0"]), &["--seq-len: '0'", "1 or more"]);
+    refused(with(&["--seq-len", "64,0"]), &["--seq-len: '0'", "1 or more"]);
+    refused(with(&["--null-draws", "0"]), &["--null-draws: '0'", "1 or more"]);
+    refused(with(&["--top", "0"]), &["--top: '0'", "1 or more"]);
+    refused(with(&["--rounds", "0"]), &["--rounds: '0'", "1 or more"]);
+    for tolerance in ["0", "nan", "inf"] {
+        refused(with(&["--tolerance", tolerance]), &["--tolerance: ", "a finite number above 0"]);
+    }
+    refused(with(&["--layers", "3"]), &["--layers: '3'", "accepted: "]);
+    refused(with(&["--heads", "1"]), &["--heads: '1'", "accepted: "]);
+}
+
+#[test]
+fn values_that_are_none() {
+    misused(&["--at", "x"], &["'--at", "'x'", "a whole number"]);
+    misused(&["--at", ""], &["'--at", "a whole number"]);
+    misused(&["--heads", "3-1"], &["'--heads", "'3-1'", "0-3,7"]);
+    misused(&["--windows", "many"], &["'--windows", "'many'"]);
+    misused(&["--method", "lanczoz"], &["'--method", "exact, lanczos", "'lanczos'"]);
+    misused(&["--threads", "0"], &["'--threads", "1..=1024"]);
+    misused(&["--bogus"], &["'--bogus'"]);
+}
+
+#[test]
+fn synthetic_heads_that_nobody_draws() {
+    let refused = |spec: &str, parts: &[&str]| refused(with(&["--synthetic", spec]), parts);
+    refused("gausian", &["synthetic input 'gausian'", "did you mean 'gaussian'?", "known: gaussian, "]);
+    refused("local:width=3", &["'local' takes no parameter 'width'", "it takes: w="]);
+    refused("local:w=4", &["'w'", "'local'", "'4'", "an odd number"]);
+    refused("gaussian:logit_sd=-1", &["'logit_sd'", "'-1'", "a finite number above 0"]);
+    refused("gaussian:logit_sd=nan", &["'logit_sd'", "a finite number"]);
+    refused("gaussian:d_h=0", &["'d_h'", "'0'", "1 or more"]);
+    refused("rank:r=0", &["'r'", "'0'", "1 or more"]);
+    refused("rank:r", &["'rank:r'", "accepted: "]);
+    refused("", &["accepted: "]);
+    refused("identity,,uniform", &["accepted: "]);
+}
+
+#[test]
+fn names_that_stand_in_no_registry() {
+    refused(with(&["--null", "gausian"]), &["null model 'gausian'", "did you mean 'gaussian'?", "shuffled"]);
+    misused(&["--format", "jsn"], &["format 'jsn'", "did you mean 'json'?", "table, json, csv, markdown"]);
+    misused(&["--engine", "magma"], &["'--engine", "'magma'", "faer"]);
+    let columns = with(&["--columns", "layer,efective_rank"]);
+    refused(columns, &["column 'efective_rank'", "did you mean 'effective_rank'?"]);
+}
+
+#[test]
+#[cfg(not(feature = "lapack"))]
+fn an_engine_that_is_not_built_in() {
+    misused(&["--engine", "lapack"], &["'--engine", "'lapack'", "--features lapack"]);
+}
+
+#[test]
+fn options_that_exclude_each_other() {
+    misused(&["--synthetic", "identity", "--model", "m"], &["'--synthetic <SPECS>'", "'--model <DIR|ID>'"]);
+    misused(&["--attention", "a.npy", "--model", "m"], &["'--attention <FILE>'", "'--model <DIR|ID>'"]);
+    misused(&["--attention", "a.npy", "--seq-len", "8"], &["'--attention <FILE>'", "'--seq-len"]);
+    misused(&["--attention", "a.npy", "--causal"], &["'--attention <FILE>'", "'--causal'"]);
+    for (option, input) in [
+        ("--text", "--synthetic"),
+        ("--tokens", "--synthetic"),
+        ("--text", "--attention"),
+        ("--tokens", "--attention"),
+    ] {
+        misused(&[option, "file", input, "a.npy"], &[option, input]);
+    }
+    misused(&["--tensor", "a", "--synthetic", "identity"], &["'--tensor", "'--synthetic"]);
+    misused(&["--text", "file"], &["required", "--model <DIR|ID>"]);
+}
+
+#[test]
+fn more_than_the_memory() {
+    let exact = with(&["--seq-len", "4000000"]);
+    refused(exact, &["--method exact at n = 4000000", "GiB, this machine has", "--method lanczos --top K"]);
+    // So long that the bytes cannot even be counted.
+    let uncountable = usize::MAX.to_string();
+    for n in ["100000000000", &uncountable] {
+        refused(with(&["--seq-len", n]), &[n, "--method lanczos"]);
+        let lanczos = with(&["--synthetic", "gaussian", "--method", "lanczos", "--seq-len", n]);
+        refused(lanczos, &["--method lanczos", n, "this machine has", "need less"]);
+        let top = with(&["--synthetic", "gaussian", "--method", "lanczos", "--top", n]);
+        refused(top, &["--method lanczos", n, "this machine has", "need less"]);
+    }
+    refused(
+        with(&["--synthetic", "gaussian", "--windows", &uncountable, "--method", "lanczos"]),
+        &["--windows"],
+    );
+    refused(with(&["--synthetic", "gaussian", "--null-draws", &uncountable]), &["--null-draws"]);
+}
