@@ -10,7 +10,7 @@ use super::{far, random};
 /// `U diag(sigma) V^T` with random orthonormal columns in U (n, r) and V (m, r).
 fn planted(seed: u64, (n, m): (usize, usize), sigma: &[f64]) -> Array2<f64> {
     let columns = |seed, rows| thin_svd(random(seed, rows, sigma.len()).view()).unwrap().0;
-    let scaled = columns(seed, n) * &ndarray::aview1(sigma);
+    let scaled = columns(seed, n) * ndarray::aview1(sigma);
     scaled.dot(&columns(seed + 1, m).t())
 }
 
