@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A name that stands in no registry.
-    #[error("unknown {kind} '{name}'{}; known: {}", did_you_mean(.suggestion.as_deref()), .known.join(", "))]
+    #[error("unknown {kind} '{name}'{}; known: {}", did_you_mean(.suggestion.as_deref()), listed(.known))]
     UnknownName {
         /// What kind of thing was looked up ("synthetic input", "null model").
         kind: &'static str,
@@ -196,6 +196,14 @@ impl Error {
 
 fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
+}
+
+/// The first names, and how many more there are: a line that a person reads.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 24;
+    let more = names.len().saturating_sub(MOST);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    names.iter().take(MOST).cloned().chain(more).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -67,6 +67,9 @@ pub(super) fn run(
              --model DIR --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)"
         );
     }
+    if let Some(dir) = &output.out {
+        report::folder::prepare(dir)?;
+    }
     let watch = Terminal::new(global.quiet);
     let context = Context { seed: global.seed, engine: output.engine, watch: &watch };
     let Outcome { mut report, complete } = study(context)?;

@@ -71,14 +71,17 @@ impl Options {
 
     /// Vectors in the basis at most.
     fn basis(&self) -> usize {
-        2 * self.top + 4 * self.block
+        self.top.saturating_mul(2).saturating_add(4 * self.block)
     }
 
     /// Bytes that the search needs for a matrix of this shape, its operator's own aside.
     pub fn bytes(&self, (n, m): (usize, usize), threads: usize) -> usize {
-        let vectors = self.basis() + self.top + 4 * self.block;
-        let tiles = threads * TILE.min(n) * m;
-        4 * (m * vectors + tiles) + PARTIAL_BYTES.min(4 * m * self.top.max(self.block) * n.div_ceil(TILE))
+        // Saturating: what cannot even be counted must be refused as too much, not wrap to a little.
+        let product = |factors: &[usize]| factors.iter().fold(1, |all: usize, one| all.saturating_mul(*one));
+        let vectors = self.basis().saturating_add(self.top).saturating_add(4 * self.block);
+        let tiles = product(&[4, threads, TILE.min(n), m]);
+        let partial = product(&[4, m, self.top.max(self.block), n.div_ceil(TILE)]);
+        product(&[4, m, vectors]).saturating_add(tiles).saturating_add(PARTIAL_BYTES.min(partial))
     }
 }
 

@@ -11,11 +11,19 @@ pub(super) fn write(report: &Report, _: Style, out: &mut dyn Write) -> io::Resul
 /// Writes one table.
 pub(super) fn table(table: &Table, out: impl Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(table.columns.iter().map(|column| &column.name))?;
+    writer.write_record(table.columns.iter().map(|column| &column.name)).map_err(own)?;
     for row in &table.rows {
-        writer.write_record(row.iter().map(super::Cell::exact))?;
+        writer.write_record(row.iter().map(super::Cell::exact)).map_err(own)?;
     }
     writer.flush()
+}
+
+/// The error of the file below: its kind tells a closed pipe from a full disk, and the crate's own conversion loses it.
+fn own(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// `VIEW.csv`, `FIGURE.svg`, `ARRAY.npy`, and `manifest.json` with the stamp and the size of each file.
 /// Returns the files, the manifest last.
 pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
-    fs::create_dir_all(dir).map_err(Error::file(dir))?;
+    prepare(dir)?;
     let mut staged = Staged { dir, files: Vec::new() };
     staged.add("result.json", |out| format_json::write(report, Style::default(), out))?;
     staged.add("result.csv", |out| csv::table(&report.rows, out))?;
@@ -37,6 +37,14 @@ pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
     let manifest = json!({ "stamp": report.stamp.to_json(), "files": files });
     staged.add("manifest.json", |out| writeln!(out, "{manifest:#}"))?;
     staged.publish()
+}
+
+/// Makes the folder if it is not there; to be called before long work, which a wrong name would waste.
+pub fn prepare(dir: &Path) -> Result<()> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(Error::malformed(dir, "a file", "a folder, or the name of a new one"));
+    }
+    fs::create_dir_all(dir).map_err(Error::file(dir))
 }
 
 /// Files that wait under temporary names; whatever is not published is removed.

@@ -24,22 +24,22 @@ pub struct InputArgs {
     #[arg(long, value_name = "DIR|ID", conflicts_with_all = ["attention", "synthetic"])]
     pub model: Option<String>,
     /// Revision of a hub id
-    #[arg(long, value_name = "NAME", requires = "model")]
+    #[arg(long, value_name = "NAME", requires = "model", conflicts_with_all = ["attention", "synthetic"])]
     pub revision: Option<String>,
     /// Never download; use what the cache holds
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "model", conflicts_with_all = ["attention", "synthetic"])]
     pub offline: bool,
     /// Text for the model, through its own tokenizer.json
-    #[arg(long, value_name = "FILE", requires = "model", conflicts_with = "tokens")]
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["tokens", "attention", "synthetic"])]
     pub text: Option<PathBuf>,
     /// Token ids for the model, as JSON list or separated by white space; fed as they stand
-    #[arg(long, value_name = "FILE", requires = "model")]
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["attention", "synthetic"])]
     pub tokens: Option<PathBuf>,
     /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m)
     #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
     pub attention: Option<PathBuf>,
     /// Array of the --attention file, if it holds several
-    #[arg(long, value_name = "NAME", requires = "attention")]
+    #[arg(long, value_name = "NAME", requires = "attention", conflicts_with_all = ["model", "synthetic"])]
     pub tensor: Option<String>,
     /// Synthetic heads such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list (see `luna list`)
     #[arg(long, value_name = "SPECS")]
@@ -106,8 +106,8 @@ impl InputArgs {
                 return Err(Error::value("--seq-len", 0, "1 or more"));
             }
         }
-        if self.windows == Some(0) {
-            return Err(Error::value("--windows", 0, "1 or more"));
+        if let Some(windows) = self.windows.filter(|windows| !(1..=1_000_000).contains(windows)) {
+            return Err(Error::value("--windows", windows, "1 or more, at most 1000000"));
         }
         if self.model.is_some() {
             Ok(Box::new(trained::Trained::open(self)?))

@@ -84,7 +84,7 @@ fn cut(ids: &[u32], n: usize, count: usize, args: &InputArgs, positions: usize) 
     let ids = ids.get(args.skip_tokens..).unwrap_or(&[]);
     // One short list of ids is meant as it is: a default number of windows must not refuse it.
     let count = if args.windows.is_none() { count.min((ids.len() / n).max(1)) } else { count };
-    if ids.len() < n * count {
+    if ids.len() / n < count {
         return Err(Error::Tokens {
             what: format!("{count} windows of {n} tokens from token {}", args.skip_tokens),
             found: ids.len(),

@@ -92,7 +92,9 @@ impl Config {
         if let Some(k) = self.show_at.filter(|k| !self.at.contains(k)) {
             return Err(Error::value("--show-at", k, format!("one of --at {}", self.at)));
         }
-        one_or_more("--null-draws", self.null_draws)?;
+        if !(1..=1_000_000).contains(&self.null_draws) {
+            return Err(Error::value("--null-draws", self.null_draws, "1 or more, at most 1000000"));
+        }
         one_or_more("--top", self.top)?;
         one_or_more("--rounds", self.rounds)?;
         if !(self.tolerance.is_finite() && self.tolerance > 0.0) {

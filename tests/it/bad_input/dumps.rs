@@ -93,7 +93,7 @@ fn npy_of_other_shapes_and_types() {
 fn npy_with_broken_bytes() {
     let folder = Folder::new();
     let whole = npy(0.5_f32, &[2, 2]);
-    let short = ["a.npy array of float32 or float64"];
+    let short = ["expected a .npy array of float32 or float64"];
     for length in [5, 9, 40, whole.len() - 1] {
         folder.refused("a.npy", &whole[..length], &[], &short);
     }
@@ -180,6 +180,16 @@ fn broken_archives() {
     let at = whole.windows(6).position(|bytes| bytes == b"(4, 4)").unwrap();
     header[at..at + 6].copy_from_slice(b"(9, 9)");
     folder.refused("a.npz", header, &[], &["an .npz file of float32 or float64 arrays"]);
+    // A promise of more than any memory, in the place of the blanks behind the header.
+    let mut promise = whole.clone();
+    let long = b"(9999999, 9999999), }";
+    promise[at..at + long.len()].copy_from_slice(long);
+    folder.refused(
+        "a.npz",
+        promise,
+        &[],
+        &["promises more numbers", "an .npz file of float32 or float64 arrays"],
+    );
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn folders_that_are_not_there() {
     refused(with(&["--model", "/no/such/folder"]), &["'/no/such/folder': no such folder", "hub id"]);
     let folder = Folder::new();
     let file = folder.file("config.json");
-    refused(with(&["--model", text(&file)]), &["config.json': a file", "expected a folder"]);
+    refused(with(&["--model", text(&file)]), &["config.json': a file", "expected a model folder"]);
     let empty = tempfile::tempdir().unwrap();
     refused(with(&["--model", text(empty.path())]), &["config.json"]);
 }
@@ -162,11 +162,11 @@ fn broken_settings() {
     set("num_attention_heads", json!(0));
     folder.refused(&["config.json", "num_attention_heads", "0"]);
     set("num_attention_heads", json!(5));
-    folder.refused(&["config.json", "num_attention_heads", "5"]);
+    folder.refused(&["config.json", "a width of 32 for 5 heads"]);
     set("hidden_size", json!("wide\nand wider"));
     folder.refused(&["config.json", "hidden_size"]);
     set("num_hidden_layers", json!(1_u64 << 60));
-    folder.refused(&["layer.2"]);
+    folder.refused(&["num_hidden_layers", "a whole number from 1 to 10000"]);
     let mut without = config.clone();
     without.as_object_mut().unwrap().remove("num_attention_heads");
     folder.write("config.json", without.to_string());

@@ -21,9 +21,9 @@ fn a_place_that_takes_no_results_is_found_before_the_work() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("notes.txt");
     fs::write(&file, "mine").unwrap();
-    // An hour of work, were it begun.
+    // Minutes of work, were it begun.
     let command =
-        with(&["--synthetic", "gaussian", "--seq-len", "2048", "--windows", "500", "--out", text(&file)]);
+        with(&["--synthetic", "gaussian", "--seq-len", "2048", "--windows", "4", "--out", text(&file)]);
     refused(command, &["expected a folder"]);
 }
 
