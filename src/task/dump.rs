@@ -297,6 +297,9 @@ mod tests {
         }
     }
 
+    /// Writes one number as the bytes of a type.
+    type Bytes<'a> = &'a dyn Fn(&f64) -> Vec<u8>;
+
     #[test]
     fn arrays_of_two_to_four_dimensions_in_each_format() {
         for (shape, four, end) in [
@@ -331,7 +334,7 @@ mod tests {
         let brain = |x: &f64| half::bf16::from_f64(*x).to_le_bytes().to_vec();
         let single = |x: &f64| (*x as f32).to_le_bytes().to_vec();
         let double = |x: &f64| x.to_le_bytes().to_vec();
-        let types: [(Dtype, &dyn Fn(&f64) -> Vec<u8>); 4] =
+        let types: [(Dtype, Bytes<'_>); 4] =
             [(Dtype::F16, &half), (Dtype::BF16, &brain), (Dtype::F32, &single), (Dtype::F64, &double)];
         for (dtype, bytes) in types {
             let data: Vec<u8> = counted(&[2, 2, 2]).iter().flat_map(bytes).collect();

@@ -75,7 +75,7 @@ fn head_of_a_result() {
     let script = "{ \"$0\" svd-spectrum --quiet --format csv --seq-len 16 --null none; echo \"ended with $?\" >&2; } \
                   | head -1";
     let sh = Command::new("sh")
-        .args(["-c", script, text(&assert_cmd::cargo::cargo_bin!("luna"))])
+        .args(["-c", script, text(assert_cmd::cargo::cargo_bin!("luna"))])
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&sh.stderr), "ended with 0\n");
