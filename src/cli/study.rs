@@ -17,6 +17,9 @@ use crate::profile::{clock, machine::Machine};
 use crate::report::{self, Figure, Format, Kind, Report, Stamp, Style};
 use crate::study::{Context, Outcome, Watch, input::InputArgs};
 
+/// Said where no input was named.
+const HINT: &str = "luna: no input named: these are embedded synthetic heads; for a trained model add\n      --model DIR \
+                    --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)";
 /// Rows of a plot of curves in the terminal.
 const PLOT_HEIGHT: usize = 20;
 
@@ -59,18 +62,10 @@ pub(super) fn run(
     out: &mut dyn Write,
     study: impl FnOnce(Context<'_>) -> Result<Outcome>,
 ) -> Result<(), Failure> {
-    if input.is_embedded() && !global.quiet {
-        // A closed stderr loses a hint and nothing else.
-        let _ = writeln!(
-            std::io::stderr(),
-            "luna: no input named: these are embedded synthetic heads; for a trained model add\n      \
-             --model DIR --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)"
-        );
-    }
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;
     }
-    let watch = Terminal::new(global.quiet);
+    let watch = Terminal::new(global.quiet, input.is_embedded());
     let context = Context { seed: global.seed, engine: output.engine, watch: &watch };
     let Outcome { mut report, complete } = study(context)?;
     watch.finish();
@@ -143,13 +138,16 @@ fn lossy(text: OsString) -> String {
 /// Follows a study for whoever sits at the terminal.
 struct Terminal {
     show: Show,
+    /// Whether to say what is measured where no input was named.
+    hint: bool,
     progress: Mutex<Option<Progress>>,
     stop: &'static AtomicBool,
 }
 
 impl Terminal {
-    fn new(quiet: bool) -> Self {
-        Self { show: Show::fitting(quiet), progress: Mutex::new(None), stop: interrupt::watch() }
+    fn new(quiet: bool, embedded: bool) -> Self {
+        let hint = embedded && !quiet;
+        Self { show: Show::fitting(quiet), hint, progress: Mutex::new(None), stop: interrupt::watch() }
     }
 
     fn with(&self, act: impl FnOnce(&mut Option<Progress>)) {
@@ -164,6 +162,10 @@ impl Terminal {
 
 impl Watch for Terminal {
     fn begin(&self, total: usize, what: &str) {
+        // Only now: a refusal is one line, and a closed stderr loses a hint and nothing else.
+        if self.hint {
+            let _ = writeln!(std::io::stderr(), "{HINT}");
+        }
         self.with(|progress| *progress = Some(Progress::start(self.show, total as u64, what)));
     }
 
