@@ -22,9 +22,9 @@
 //! a busy machine. The reduction waits for memory, and threads that each own a matrix wait at different times.
 //!
 //! The whole command (`svd-spectrum --null none --windows 4` on all-MiniLM-L6-v2: 288 matrices, plain and centred)
-//! beside transformers and torch 2.15 (plain only), in turn on the same two cores: 3.1 s against 16-21 s, median ratio
-//! of four pairs 0.19 (0.10 to 0.25), peak memory 117 MiB against 1255 MiB. Singular values alone: 2.2 s for both
-//! spectra against 6.1 to 8.2 s for one.
+//! beside transformers and torch 2.15 (plain only), in turn on the same two cores, five pairs: medians 3.2 s against
+//! 15.6 s, ratio 0.196 (0.19 to 0.24), CPU time 0.24, peak memory 117 MiB against 1232 MiB. Singular values alone:
+//! 2.2 s for both spectra against 6.1 to 8.2 s for one.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use faer::{Mat, Par, Side};
