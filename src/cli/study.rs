@@ -62,6 +62,15 @@ pub(super) fn run(
     out: &mut dyn Write,
     study: impl FnOnce(Context<'_>) -> Result<Outcome>,
 ) -> Result<(), Failure> {
+    // A picture after JSON or CSV would be read as part of it.
+    if output.plot && output.format.name != "table" {
+        return Err(Error::value(
+            "--plot",
+            output.format.name,
+            "--format table (--out holds the figure as SVG)",
+        )
+        .into());
+    }
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;
     }

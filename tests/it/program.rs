@@ -108,3 +108,10 @@ fn every_shell_gets_its_completions() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("doctor"), "{shell}");
     }
 }
+
+#[test]
+fn a_plot_never_follows_what_a_program_reads() {
+    let (code, line) = refusal(&["svd-spectrum", "--plot", "--format", "json"]);
+    assert_eq!(code, 1);
+    assert!(line.starts_with("luna: --plot: 'json' is not accepted; accepted: --format table"), "{line}");
+}
