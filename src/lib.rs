@@ -7,9 +7,9 @@
 //! | roof | [`cli`] | arguments, experiment files, progress, exit codes: the only floor that talks |
 //! | fourth | [`study`] | the questions: configuration in, tables and figures out |
 //! | third | [`model`] | trained Transformers: files of weights, forward passes, taps on their heads |
-//! | second | [`attention`], [`metric`], [`task`], [`profile`] | attention matrices; figures of spectra and rows; where inputs come from; the machine |
+//! | second | [`attention`], [`metric`], [`task`], [`profile`] | attention mechanisms; figures of spectra, rows and pairs of matrices; where inputs come from; the machine |
 //! | first | [`linalg`], [`report`] | products, decompositions, matrix-free spectra; tables, figures and every way to write them |
-//! | ground | [`error`], [`name`], [`rng`], [`stats`] | the one error, finding by name, seeded streams, intervals |
+//! | ground | [`error`], [`name`], [`rng`], [`cost`], [`stats`] | the one error, finding by name, seeded streams, counts of operations, intervals |
 //!
 //! # Alphabet
 //! The papers' letters mean one thing everywhere: `n` query length, `m` context length, `l` projected length, `d` model
@@ -24,6 +24,7 @@
 
 pub mod attention;
 pub mod cli;
+pub mod cost;
 pub mod error;
 pub mod linalg;
 pub mod metric;

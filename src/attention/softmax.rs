@@ -4,10 +4,50 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
-use super::Mask;
+use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use crate::cost::{Cost, Shape};
+use crate::error::Result;
 use crate::linalg::gemm::{Threads, product, product_into};
 use crate::linalg::krylov::Operator;
 use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
+use crate::name::Params;
+
+/// Its entry in the list.
+pub(super) const KIND: Kind = Kind {
+    name: "softmax",
+    about: "exact attention, the reference of all others",
+    equation: "softmax(q k^T / sqrt(d_h)) v",
+    paper: "Vaswani et al. 2017",
+    takes: &[],
+    full: Under::Honoured,
+    causal: Under::Honoured,
+    stochastic: true,
+    build: |_: &Params<'_>, _: &Origin<'_>| Ok(Box::new(Softmax)),
+};
+
+struct Softmax;
+
+impl Mechanism for Softmax {
+    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
+        let m = input.k.nrows();
+        Ok(pattern::forward(input, v, &|i| vec![0..input.mask.visible(i, m)], work))
+    }
+
+    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
+        Ok(matrix(input.q, input.k, input.scale, input.mask))
+    }
+
+    fn cost(&self, shape: &Shape) -> Cost {
+        let pairs = shape.pairs();
+        Cost::product(pairs, shape.d_h, 1)
+            + Cost::softmax(shape.n, pairs)
+            + Cost::product(pairs, 1, shape.d_v)
+    }
+
+    fn rank(&self, _: &Shape) -> Option<usize> {
+        None
+    }
+}
 
 /// The attention matrix (n, m) of queries (n, `d_h`) and keys (m, `d_h`) in f32, on the calling thread.
 pub fn matrix(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, scale: f32, mask: Mask) -> Array2<f32> {

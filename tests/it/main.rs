@@ -1,5 +1,6 @@
 //! The one test binary.
 
+mod attention;
 mod bad_input;
 mod floors;
 mod lanczos;

@@ -1,0 +1,122 @@
+//! What attention costs: shapes, counts of operations, and closed forms of the pieces.
+//!
+//! A multiply-add is one MAC and counts as 2 FLOPs. Exponentials and divisions are counted apart and never mixed in.
+//! Additions, comparisons and sorting outside products are not counted: they are below the products by a factor of the
+//! head width, and no paper's table has them.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Mul};
+
+/// The shape of one head's attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Queries.
+    pub n: usize,
+    /// Keys and values.
+    pub m: usize,
+    /// Width of queries and keys.
+    pub d_h: usize,
+    /// Width of values, usually `d_h`.
+    pub d_v: usize,
+    /// Whether query i sees keys 0 to i only.
+    pub causal: bool,
+}
+
+impl Shape {
+    /// Self-attention of one head: n tokens, one width for queries, keys and values, every key seen.
+    pub fn square(n: usize, d_h: usize) -> Self {
+        Self { n, m: n, d_h, d_v: d_h, causal: false }
+    }
+
+    /// How many pairs of a query and a key the mask leaves open.
+    pub fn pairs(&self) -> usize {
+        if !self.causal {
+            return self.n * self.m;
+        }
+        let rising = self.n.min(self.m);
+        rising * (rising + 1) / 2 + (self.n - rising) * self.m
+    }
+}
+
+/// Operations of one forward pass of one head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Multiply-adds in products.
+    pub macs: u64,
+    /// Exponentials (and logarithms of 1 + an exponential, which are one operation here).
+    pub exps: u64,
+    /// Divisions; a row that is divided by its sum counts one.
+    pub divs: u64,
+}
+
+impl Cost {
+    /// FLOPs of the products: 2 a multiply-add.
+    pub fn flops(&self) -> u64 {
+        2 * self.macs
+    }
+
+    /// A product of shapes (n, d) and (d, m).
+    pub fn product(n: usize, d: usize, m: usize) -> Self {
+        Self { macs: n as u64 * d as u64 * m as u64, ..Self::default() }
+    }
+
+    /// A softmax over `rows` rows of `cells` open cells in all.
+    pub fn softmax(rows: usize, cells: usize) -> Self {
+        Self { exps: cells as u64, divs: rows as u64, macs: 0 }
+    }
+
+    /// This many exponentials.
+    pub fn exps(count: usize) -> Self {
+        Self { exps: count as u64, ..Self::default() }
+    }
+
+    /// This many divisions.
+    pub fn divs(count: usize) -> Self {
+        Self { divs: count as u64, ..Self::default() }
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { macs: self.macs + other.macs, exps: self.exps + other.exps, divs: self.divs + other.divs }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Mul<usize> for Cost {
+    type Output = Self;
+
+    fn mul(self, times: usize) -> Self {
+        let times = times as u64;
+        Self { macs: self.macs * times, exps: self.exps * times, divs: self.divs * times }
+    }
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), Add::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_counted_one_by_one() {
+        for (n, m) in [(1, 1), (7, 5), (5, 7), (33, 64)] {
+            for causal in [false, true] {
+                let shape = Shape { n, m, d_h: 4, d_v: 4, causal };
+                let counted = (0..n).map(|i| if causal { (i + 1).min(m) } else { m }).sum::<usize>();
+                assert_eq!(shape.pairs(), counted, "{shape:?}");
+            }
+        }
+    }
+}

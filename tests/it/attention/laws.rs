@@ -1,0 +1,1 @@
+//! What holds for every mechanism of the list, at odd shapes.
