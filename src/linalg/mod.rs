@@ -1,7 +1,8 @@
 //! Matrix products, decompositions and spectra.
 //!
 //! [`spectra`] is the door for whole spectra, [`krylov`] for the leading values of a matrix that does not fit in
-//! memory; [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products.
+//! memory, [`norm`] for the largest alone, [`truncation`] for what the best approximation of each rank leaves;
+//! [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products.
 
 mod convert;
 mod eigenvalues;
@@ -9,6 +10,8 @@ pub mod engine;
 pub mod gemm;
 mod kernel;
 pub mod krylov;
+pub mod norm;
 pub mod softmax;
 pub mod spectra;
 mod tridiagonal;
+pub mod truncation;
