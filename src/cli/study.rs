@@ -15,7 +15,7 @@ use crate::linalg::engine::Engine;
 use crate::name::List;
 use crate::profile::{clock, machine::Machine};
 use crate::report::{self, Figure, Format, Kind, Report, Stamp, Style};
-use crate::study::{Context, Outcome, Watch, input::InputArgs};
+use crate::study::{Context, Outcome, Watch};
 
 /// Said where no input was named.
 const HINT: &str = "luna: no input named: these are embedded synthetic heads; for a trained model add\n      --model DIR \
@@ -54,11 +54,11 @@ impl std::fmt::Debug for Format {
     }
 }
 
-/// Runs `study` and writes what it found.
+/// Runs `study` and writes what it found; `embedded` if no input was named.
 pub(super) fn run(
     global: &Global,
     output: &OutputArgs,
-    input: &InputArgs,
+    embedded: bool,
     out: &mut dyn Write,
     study: impl FnOnce(Context<'_>) -> Result<Outcome>,
 ) -> Result<(), Failure> {
@@ -74,7 +74,7 @@ pub(super) fn run(
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;
     }
-    let watch = Terminal::new(global.quiet, input.is_embedded());
+    let watch = Terminal::new(global.quiet, embedded);
     let context = Context { seed: global.seed, engine: output.engine, watch: &watch };
     let Outcome { mut report, complete } = study(context)?;
     watch.finish();

@@ -28,8 +28,7 @@ impl SvdSpectrum {
             let for_people = matches!(self.output.format.name, "table" | "markdown");
             config.aggregate = if for_people { Aggregate::Yes } else { Aggregate::No };
         }
-        study::run(global, &self.output, &self.config.input, out, |context| {
-            svd_spectrum::run(&config, context)
-        })
+        let embedded = config.input.is_embedded() && config.dump.attention.is_none();
+        study::run(global, &self.output, embedded, out, |context| svd_spectrum::run(&config, context))
     }
 }

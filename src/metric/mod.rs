@@ -1,4 +1,4 @@
-//! Metrics of spectra and of attention rows, each in its own file; [`ALL`] is their list.
+//! Metrics of spectra, of attention rows, and of what stands in for attention, each in its own file; [`ALL`] is their list.
 //!
 //! # One more metric
 //! A new file with a `pub const METRIC: Metric` (or two), and two lines here: its `mod` and its place in [`ALL`].
@@ -8,11 +8,16 @@ mod best_error;
 mod cumulative;
 mod effective_rank;
 mod logit_sd;
+mod matrix_error;
 mod max_prob;
 mod nuclear_rank;
 mod numerical_rank;
+mod output;
+mod output_error;
+pub mod pair;
 mod participation_ratio;
 mod rank1_residual;
+mod row_distance;
 mod row_entropy;
 pub mod rows;
 mod share_rank;
@@ -20,6 +25,8 @@ mod sigma_max;
 mod spectrum;
 mod stable_rank;
 
+pub use output::{Output, OutputProfile};
+pub use pair::{PairProfile, Reference};
 pub use rows::RowProfile;
 pub use spectrum::Spectrum;
 
@@ -32,6 +39,10 @@ pub enum Of {
     SpectrumAt(fn(&Spectrum<'_>, usize) -> Option<f64>),
     /// The rows of an attention matrix.
     Rows(fn(&RowProfile) -> f64),
+    /// An attention matrix and what stands in for it.
+    Pair(fn(&PairProfile) -> f64),
+    /// The output of softmax attention and of what stands in for it.
+    Output(fn(&OutputProfile) -> f64),
 }
 
 /// A figure with a name.
@@ -73,4 +84,15 @@ pub const ALL: &[Metric] = &[
     max_prob::METRIC,
     logit_sd::METRIC,
     rank1_residual::METRIC,
+    // of a stand-in beside the matrix
+    matrix_error::REL_FRO,
+    matrix_error::REL_SPECTRAL,
+    matrix_error::MAX_ABS,
+    row_distance::TV,
+    row_distance::KL,
+    row_distance::DRIFT,
+    // of its output beside the output
+    output_error::REL_FRO,
+    output_error::REL_SPECTRAL,
+    output_error::COSINE,
 ];

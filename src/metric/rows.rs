@@ -179,7 +179,7 @@ fn total(lanes: [f32; LANES]) -> f64 {
 
 /// The natural logarithm of a normal positive f32, to about 2e-7 relative: no branches, so that loops vectorise.
 #[inline(always)]
-fn ln(x: f32) -> f32 {
+pub(super) fn ln(x: f32) -> f32 {
     // x = 2^e f with f in [sqrt(1/2), sqrt(2)): adding the distance to sqrt(1/2) moves the cut of the exponent there.
     let bits = x.to_bits().wrapping_add(0x3f80_0000 - 0x3f35_04f3);
     let exponent = ((bits >> 23) as i32 - 127) as f32;

@@ -13,12 +13,14 @@ use crate::rng::{Rng, normal, stream};
 /// What a synthetic head hands over; the mask and the softmax are put on by whoever asked.
 #[derive(Clone, Debug)]
 pub enum Draw {
-    /// Queries and keys (n, `d_h`) and the factor on their products.
+    /// Queries, keys and values (n, `d_h`) and the factor on the products of queries and keys.
     Heads {
         /// Queries, shape (n, `d_h`).
         q: Array2<f32>,
         /// Keys, shape (n, `d_h`).
         k: Array2<f32>,
+        /// Values, shape (n, `d_h`): independent standard normal numbers.
+        v: Array2<f32>,
         /// The factor on `q k^T`.
         scale: f64,
     },
@@ -144,7 +146,8 @@ fn gaussian(params: &Params<'_>, n: usize, rng: &mut Rng) -> Result<Draw> {
     let sd = positive(params, "logit_sd")?;
     let width = params.at_least("d_h", 1_usize)?;
     let (q, k) = (normal(rng, n, width), normal(rng, n, width));
-    Ok(Draw::Heads { q, k, scale: sd / (width as f64).sqrt() })
+    let v = normal(rng, n, width);
+    Ok(Draw::Heads { q, k, v, scale: sd / (width as f64).sqrt() })
 }
 
 fn low_rank(params: &Params<'_>, n: usize, rng: &mut Rng) -> Result<Draw> {

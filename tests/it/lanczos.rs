@@ -17,7 +17,7 @@ const ENERGY: f64 = 1e-5;
 fn exact(spec: &str, n: usize, mask: Mask) -> Vec<f64> {
     let spec: Spec = spec.parse().unwrap();
     let a = match Synthetic::find(&spec).unwrap().draw(&spec, n, 0, SEED).unwrap() {
-        Draw::Heads { q, k, scale } => softmax::matrix_f64(q.view(), k.view(), scale, mask),
+        Draw::Heads { q, k, scale, .. } => softmax::matrix_f64(q.view(), k.view(), scale, mask),
         Draw::Logits(logits) => softmax::from_logits(logits, mask),
         Draw::Weights(weights) => weights,
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Body, Head, InputArgs, Sink, Source};
+use super::{Body, DumpArgs, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::Result;
 use crate::task::dump::{Dump, Matrix};
@@ -23,8 +23,8 @@ pub(super) struct Dumped {
 }
 
 impl Dumped {
-    pub(super) fn open(args: &InputArgs, path: &Path) -> Result<Self> {
-        let dump = Dump::read(path, args.tensor.as_deref())?;
+    pub(super) fn open(args: &InputArgs, file: &DumpArgs, path: &Path) -> Result<Self> {
+        let dump = Dump::read(path, file.tensor.as_deref())?;
         let (layers, heads, n, _) = dump.shape();
         let (layers, heads) = args.select(layers, heads)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

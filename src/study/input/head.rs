@@ -37,6 +37,8 @@ pub enum Body {
         q: Array2<f32>,
         /// Keys.
         k: Array2<f32>,
+        /// Values (m, `d_v`).
+        v: Array2<f32>,
         /// The factor on `q k^T`.
         scale: f64,
         /// Whether the matrix is to be made in f64.

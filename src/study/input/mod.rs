@@ -1,7 +1,6 @@
 //! Where a study's heads come from: a trained model, dumped matrices, or synthetic heads.
 
 mod dumped;
-mod embedded;
 mod head;
 mod synthetic;
 mod trained;
@@ -21,34 +20,28 @@ use crate::name::{Indices, List};
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Trained model: a folder with config.json and safetensors, or a hub id in the Hugging Face cache
-    #[arg(long, value_name = "DIR|ID", conflicts_with_all = ["attention", "synthetic"])]
+    #[arg(long, value_name = "DIR|ID", conflicts_with = "synthetic")]
     pub model: Option<String>,
     /// Revision of a hub id
-    #[arg(long, value_name = "NAME", requires = "model", conflicts_with_all = ["attention", "synthetic"])]
+    #[arg(long, value_name = "NAME", requires = "model", conflicts_with = "synthetic")]
     pub revision: Option<String>,
     /// Never download; use what the cache holds
-    #[arg(long, requires = "model", conflicts_with_all = ["attention", "synthetic"])]
+    #[arg(long, requires = "model", conflicts_with = "synthetic")]
     pub offline: bool,
     /// Text for the model, through its own tokenizer.json
-    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["tokens", "attention", "synthetic"])]
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["tokens", "synthetic"])]
     pub text: Option<PathBuf>,
     /// Token ids for the model, as JSON list or separated by white space; fed as they stand
-    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["attention", "synthetic"])]
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with = "synthetic")]
     pub tokens: Option<PathBuf>,
-    /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m)
-    #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
-    pub attention: Option<PathBuf>,
-    /// Array of the --attention file, if it holds several
-    #[arg(long, value_name = "NAME", requires = "attention", conflicts_with_all = ["model", "synthetic"])]
-    pub tensor: Option<String>,
     /// Synthetic heads such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list (see `luna list`)
     #[arg(long, value_name = "SPECS")]
     pub synthetic: Option<String>,
     /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
-    #[arg(long, value_name = "N,...", conflicts_with = "attention")]
+    #[arg(long, value_name = "N,...")]
     pub seq_len: Option<List<usize>>,
     /// Windows of the text, or draws of random synthetic heads [default: 4]
-    #[arg(long, value_name = "W", conflicts_with = "attention")]
+    #[arg(long, value_name = "W")]
     pub windows: Option<usize>,
     /// Tokens of the text to leave out before the first window
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -60,8 +53,33 @@ pub struct InputArgs {
     #[arg(long, value_name = "INDICES")]
     pub heads: Option<Indices>,
     /// Mask synthetic heads causally (models and dumps bring their own mask)
-    #[arg(long, conflicts_with_all = ["model", "attention"])]
+    #[arg(long, conflicts_with = "model")]
     pub causal: bool,
+}
+
+/// The options that choose dumped matrices as an input, where a study needs nothing but matrices.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub struct DumpArgs {
+    /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m)
+    #[arg(long, value_name = "FILE", conflicts_with_all = OTHERS)]
+    pub attention: Option<PathBuf>,
+    /// Array of the --attention file, if it holds several
+    #[arg(long, value_name = "NAME", requires = "attention", conflicts_with_all = OTHERS)]
+    pub tensor: Option<String>,
+}
+
+/// The options of [`InputArgs`] that mean nothing beside dumped matrices.
+const OTHERS: [&str; 9] =
+    ["model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "causal"];
+
+/// Synthetic heads that a study falls back on when no input is named: it needs no file and no download.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedded {
+    /// The heads, as for --synthetic.
+    pub heads: &'static str,
+    /// Their length: short enough for seconds on any machine.
+    pub length: usize,
 }
 
 /// Receives heads; an error ends the visit.
@@ -98,9 +116,17 @@ pub trait Source {
     fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()>;
 }
 
+impl DumpArgs {
+    /// Opens the dumped matrices, if some are named; layers and heads are chosen by `input`.
+    pub fn open(&self, input: &InputArgs) -> Result<Option<Box<dyn Source>>> {
+        let Some(path) = &self.attention else { return Ok(None) };
+        Ok(Some(Box::new(dumped::Dumped::open(input, self, path)?)))
+    }
+}
+
 impl InputArgs {
-    /// Opens the input that the options name.
-    pub fn open(&self, seed: u64) -> Result<Box<dyn Source>> {
+    /// Opens the input that the options name, or the embedded one.
+    pub fn open(&self, seed: u64, embedded: Embedded) -> Result<Box<dyn Source>> {
         for n in self.seq_len.iter().flat_map(|lengths| lengths.iter()) {
             if *n == 0 {
                 return Err(Error::value("--seq-len", 0, "1 or more"));
@@ -111,18 +137,17 @@ impl InputArgs {
         }
         if self.model.is_some() {
             Ok(Box::new(trained::Trained::open(self)?))
-        } else if let Some(path) = &self.attention {
-            Ok(Box::new(dumped::Dumped::open(self, path)?))
         } else if let Some(specs) = &self.synthetic {
             Ok(Box::new(synthetic::Drawn::open(self, specs, "synthetic", seed)?))
         } else {
-            embedded::open(self, seed)
+            let drawn = synthetic::Drawn::open(self, embedded.heads, "embedded", seed)?;
+            Ok(Box::new(drawn.with_lengths(self.lengths_or(embedded.length))))
         }
     }
 
     /// Whether no input was named.
     pub fn is_embedded(&self) -> bool {
-        self.model.is_none() && self.attention.is_none() && self.synthetic.is_none()
+        self.model.is_none() && self.synthetic.is_none()
     }
 
     /// The lengths asked for, ascending, or `default`.

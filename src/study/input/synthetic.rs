@@ -74,8 +74,8 @@ impl Source for Drawn {
     fn visit(&self, n: usize, window: usize, _matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
         for (layer, spec, synthetic) in &self.specs {
             let (width, body) = match synthetic.draw(spec, n, window, self.seed)? {
-                Draw::Heads { q, k, scale } => {
-                    (Some(q.ncols()), Body::Projected { q, k, scale, precise: true, matrix: None })
+                Draw::Heads { q, k, v, scale } => {
+                    (Some(q.ncols()), Body::Projected { q, k, v, scale, precise: true, matrix: None })
                 }
                 Draw::Logits(logits) => (None, Body::Logits(logits)),
                 Draw::Weights(weights) => (None, Body::Given(normalised(weights, self.mask))),

@@ -163,9 +163,9 @@ impl Observer for Tap<'_, '_> {
         if !self.heads.contains(&tap.head) {
             return Ok(());
         }
-        let HeadTap { layer, head, q, k, scale, causal, matrix, .. } = tap;
-        if let Some(x) = q.iter().chain(&k).find(|x| !x.is_finite()) {
-            let what = format!("queries and keys of layer {layer}, head {head}");
+        let HeadTap { layer, head, q, k, v, scale, causal, matrix } = tap;
+        if let Some(x) = q.iter().chain(&k).chain(&v).find(|x| !x.is_finite()) {
+            let what = format!("queries, keys and values of layer {layer}, head {head}");
             let at = format!("window {}", self.window);
             return Err(Error::NotFinite { what, value: f64::from(*x), at });
         }
@@ -180,6 +180,7 @@ impl Observer for Tap<'_, '_> {
             body: Body::Projected {
                 q,
                 k,
+                v,
                 scale: f64::from(scale),
                 precise: false,
                 matrix: matrix.map(Matrix::F32),

@@ -22,6 +22,7 @@ impl Figure {
             .flat_map(|metric| match metric.of {
                 Of::SpectrumAt(_) => at.iter().map(|k| Self { metric, at: Some(*k) }).collect(),
                 Of::Spectrum(_) | Of::Rows(_) => vec![Self { metric, at: None }],
+                Of::Pair(_) | Of::Output(_) => Vec::new(),
             })
             .collect()
     }
@@ -41,6 +42,8 @@ impl Figure {
             (Of::SpectrumAt(value), Some(k)) if k < spectrum.size => value(spectrum, k),
             (Of::SpectrumAt(_), _) => None,
             (Of::Rows(value), _) => rows.map(value),
+            // Not among these figures.
+            (Of::Pair(_) | Of::Output(_), _) => None,
         }
     }
 

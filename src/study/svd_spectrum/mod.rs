@@ -17,11 +17,18 @@ mod verdict;
 
 use clap::{Args, ValueEnum};
 
-use super::input::{InputArgs, Source};
+use super::input::{DumpArgs, Embedded, InputArgs, Source};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::List;
 use crate::report::Report;
+
+/// Patterns that a reader can judge without a machine, next to untrained heads of three temperatures.
+const EMBEDDED: Embedded = Embedded {
+    heads: "gaussian:logit_sd=0.25,gaussian:logit_sd=1,gaussian:logit_sd=4,iid,rank:r=8,local:w=17,locality:sd=8,\
+            causal-mean,identity",
+    length: 256,
+};
 
 /// How singular values are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -51,6 +58,9 @@ pub struct Config {
     /// Where the heads come from.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Matrices from elsewhere, in the place of heads.
+    #[command(flatten)]
+    pub dump: DumpArgs,
     /// Indices K of the cumulative and best-approximation figures (those below n)
     #[arg(long, value_name = "K,...", default_value = "16,32,64,128,256")]
     pub at: List<usize>,
@@ -116,7 +126,10 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     config.check()?;
     // Mistakes in names cost nothing if they are found before a model is opened.
     let nulls = null::find(&config.null)?;
-    let source = config.input.open(context.seed)?;
+    let source = match config.dump.open(&config.input)? {
+        Some(dumped) => dumped,
+        None => config.input.open(context.seed, EMBEDDED)?,
+    };
     let mut outcome = match config.method {
         Method::Exact => exact::run(config, source.as_ref(), &nulls, context)?,
         Method::Lanczos => leading::run(config, source.as_ref(), context)?,

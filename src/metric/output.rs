@@ -1,0 +1,96 @@
+//! How an output differs from the output of softmax attention.
+
+use faer::Side;
+use ndarray::{Array2, ArrayView2};
+
+/// An output of softmax attention, with what every comparison needs of it.
+#[derive(Clone, Debug)]
+pub struct Output {
+    o: Array2<f32>,
+    fro: f64,
+    spectral: f64,
+}
+
+/// How an output O' (n, `d_v`) differs from O, that of softmax attention.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OutputProfile {
+    /// `||O - O'||_F / ||O||_F`.
+    pub rel_fro: f64,
+    /// `||O - O'||_2 / ||O||_2`.
+    pub rel_spectral: f64,
+    /// Mean over rows of the cosine between a row of O and the same row of O'.
+    pub cosine: f64,
+}
+
+impl Output {
+    /// Of an output (n, `d_v`).
+    pub fn new(o: Array2<f32>) -> Self {
+        let exact = o.mapv(f64::from);
+        Self { fro: fro(&exact), spectral: spectral(&exact), o }
+    }
+
+    /// The output.
+    pub fn array(&self) -> ArrayView2<'_, f32> {
+        self.o.view()
+    }
+
+    /// Compares an output of the same shape.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub fn compare(&self, other: ArrayView2<'_, f32>) -> OutputProfile {
+        assert_eq!(self.o.dim(), other.dim(), "two outputs of one shape");
+        let (o, other) = (self.o.mapv(f64::from), other.mapv(f64::from));
+        let difference = &o - &other;
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let cosines = o.rows().into_iter().zip(other.rows()).map(|(a, b)| {
+            let lengths = a.dot(&a).sqrt() * b.dot(&b).sqrt();
+            share(a.dot(&b), lengths)
+        });
+        OutputProfile {
+            rel_fro: share(fro(&difference), self.fro),
+            rel_spectral: share(spectral(&difference), self.spectral),
+            cosine: cosines.sum::<f64>() / o.nrows().max(1) as f64,
+        }
+    }
+}
+
+fn fro(x: &Array2<f64>) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// The largest singular value, from the smaller Gram matrix: exact to about 1e-8 of it.
+fn spectral(x: &Array2<f64>) -> f64 {
+    let gram = if x.ncols() <= x.nrows() { x.t().dot(x) } else { x.dot(&x.t()) };
+    let gram = faer::Mat::from_fn(gram.nrows(), gram.ncols(), |i, j| gram[[i, j]]);
+    let values = gram.self_adjoint_eigenvalues(Side::Lower).unwrap_or_default();
+    values.last().map_or(0.0, |value| value.max(0.0).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::engine::{Engine, singular_values};
+    use crate::rng::{normal, stream};
+
+    #[test]
+    fn figures_equal_their_definitions() {
+        for (n, d) in [(1, 1), (40, 8), (5, 16)] {
+            let mut rng = stream(1, &format!("output {n} {d}"));
+            let (a, b) = (normal(&mut rng, n, d), normal(&mut rng, n, d));
+            let found = Output::new(a.clone()).compare(b.view());
+            let norms = |x: &Array2<f32>| {
+                let sigma = singular_values(x.mapv(f64::from).view(), Engine::Faer).unwrap();
+                (sigma[0], sigma.iter().map(|s| s * s).sum::<f64>().sqrt())
+            };
+            let (whole, part) = (norms(&a), norms(&(&a - &b)));
+            assert!((found.rel_spectral - part.0 / whole.0).abs() < 1e-6, "{n} {d}");
+            assert!((found.rel_fro - part.1 / whole.1).abs() < 1e-6, "{n} {d}");
+            assert!(found.cosine.abs() <= 1.0);
+            let itself = Output::new(a.clone()).compare(a.view());
+            assert!(itself.rel_fro == 0.0 && (itself.cosine - 1.0).abs() < 1e-6);
+            let opposite = Output::new(a.clone()).compare((-a).view());
+            assert!((opposite.rel_fro - 2.0).abs() < 1e-6 && (opposite.cosine + 1.0).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One pass over two matrices, for every metric that compares an attention matrix with what stands in for it.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
+
+use ndarray::{Array2, ArrayView2};
+use pulp::{Arch, Simd, WithSimd};
+
+use super::rows::ln;
+use crate::linalg::norm;
+use crate::rng::Rng;
+
+/// What an entry of the stand-in counts for in the divergence at least: where it is 0 or negative and attention is not,
+/// the divergence itself would be infinite.
+pub const KL_FLOOR: f32 = 1e-30;
+/// Spectral norms are bounded to this share of themselves.
+pub const SPECTRAL_BOUND: f64 = 1e-3;
+
+/// An attention matrix, with what every comparison needs of it.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    a: Array2<f32>,
+    fro: f64,
+    spectral: f64,
+    /// The sum of `a ln a`.
+    information: f64,
+}
+
+/// How a matrix B differs from the attention matrix A (n, m) that it stands in for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PairProfile {
+    /// `||A - B||_F / ||A||_F`.
+    pub rel_fro: f64,
+    /// `||A - B||_2 / ||A||_2`; the numerator is right to [`SPECTRAL_BOUND`] of itself.
+    pub rel_spectral: f64,
+    /// The largest `|a - b|`.
+    pub max_abs: f64,
+    /// Mean over rows of `sum |a - b| / 2`: the total variation of two distributions.
+    pub tv: f64,
+    /// Mean over rows of `sum a ln(a / max(b, 1e-30))`, in nats.
+    pub kl: f64,
+    /// The largest `|sum of a row of B - 1|`.
+    pub row_sum_drift: f64,
+}
+
+impl Reference {
+    /// Of an attention matrix (n, m) and its spectral norm.
+    pub fn new(a: Array2<f32>, spectral: f64) -> Self {
+        let a = a.as_standard_layout().into_owned();
+        let fro = a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let positive = a.iter().filter(|x| **x > 0.0);
+        let information = positive.map(|x| f64::from(*x) * f64::from(*x).ln()).sum();
+        Self { a, fro, spectral, information }
+    }
+
+    /// The matrix.
+    pub fn matrix(&self) -> ArrayView2<'_, f32> {
+        self.a.view()
+    }
+
+    /// Compares a stand-in of the same shape; `rng` starts the search for the spectral norm.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub fn compare(&self, b: ArrayView2<'_, f32>, rng: &mut Rng) -> PairProfile {
+        assert_eq!(self.a.dim(), b.dim(), "two matrices of one shape");
+        if self.a.is_empty() {
+            return PairProfile::default();
+        }
+        let mut difference = b.as_standard_layout().into_owned();
+        let sums = Arch::new().dispatch(Pass { a: &self.a, b: &mut difference });
+        let rows = self.a.nrows() as f64;
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let spectral = norm::spectral(difference.view(), SPECTRAL_BOUND, rng).value;
+        PairProfile {
+            rel_fro: share(sums.squares.sqrt(), self.fro),
+            rel_spectral: share(spectral, self.spectral),
+            max_abs: f64::from(sums.largest),
+            tv: 0.5 * sums.absolute / rows,
+            kl: (self.information - sums.cross) / rows,
+            row_sum_drift: sums.drift,
+        }
+    }
+}
+
+/// Sums over the whole matrix.
+#[derive(Default)]
+struct Sums {
+    squares: f64,
+    absolute: f64,
+    largest: f32,
+    /// Of `a ln max(b, floor)`.
+    cross: f64,
+    drift: f64,
+}
+
+const LANES: usize = 16;
+
+/// Sums up, and turns `b` into `a - b`.
+struct Pass<'a> {
+    a: &'a Array2<f32>,
+    b: &'a mut Array2<f32>,
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Sums {
+        let m = self.a.ncols();
+        let mut sums = Sums::default();
+        let (a, b) = (self.a.as_slice().unwrap_or(&[]), self.b.as_slice_mut().unwrap_or(&mut []));
+        for (a, b) in a.chunks_exact(m).zip(b.chunks_exact_mut(m)) {
+            let mut row = 0.0_f64;
+            // Short stretches are summed in f32: the sums of rows stay exact to about 1e-7.
+            for (a, b) in a.chunks(LANES * 32).zip(b.chunks_mut(LANES * 32)) {
+                let mut lanes = [[0.0_f32; LANES]; 5];
+                let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks_mut::<LANES>());
+                for (a, b) in a.iter().zip(b) {
+                    for at in 0..LANES {
+                        add(&mut lanes, at, a[at], &mut b[at]);
+                    }
+                }
+                for (at, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+                    add(&mut lanes, at, *a, b);
+                }
+                let total = |lanes: [f32; LANES]| lanes.iter().map(|x| f64::from(*x)).sum::<f64>();
+                row += total(lanes[0]);
+                sums.squares += total(lanes[1]);
+                sums.absolute += total(lanes[2]);
+                sums.largest = lanes[3].iter().copied().fold(sums.largest, f32::max);
+                sums.cross += total(lanes[4]);
+            }
+            sums.drift = sums.drift.max((row - 1.0).abs());
+        }
+        sums
+    }
+}
+
+#[inline(always)]
+fn add(lanes: &mut [[f32; LANES]; 5], at: usize, a: f32, b: &mut f32) {
+    let floored = if *b > KL_FLOOR { *b } else { KL_FLOOR };
+    let difference = a - *b;
+    let size = difference.abs();
+    lanes[0][at] += *b;
+    lanes[1][at] += difference * difference;
+    lanes[2][at] += size;
+    lanes[3][at] = if size > lanes[3][at] { size } else { lanes[3][at] };
+    lanes[4][at] += a * ln(floored);
+    *b = difference;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::softmax::softmax_rows;
+    use crate::rng::{normal, stream};
+    use ndarray::array;
+
+    fn compare(a: &Array2<f32>, b: &Array2<f32>) -> PairProfile {
+        let spectral = norm::spectral(a.view(), 1e-6, &mut stream(0, "a")).value;
+        Reference::new(a.clone(), spectral).compare(b.view(), &mut stream(0, "b"))
+    }
+
+    #[test]
+    fn a_small_pair_by_hand() {
+        let found = compare(&array![[1.0, 0.0], [0.5, 0.5]], &array![[0.5, 0.5], [0.5, 0.5]]);
+        let squares = (0.5_f64 / 1.5).sqrt();
+        assert!((found.rel_fro - squares).abs() < 1e-7);
+        assert!((found.max_abs - 0.5).abs() < 1e-7 && (found.tv - 0.25).abs() < 1e-7);
+        assert!((found.kl - 0.5 * 2.0_f64.ln()).abs() < 1e-6, "{found:?}");
+        assert!(found.row_sum_drift < 1e-6);
+    }
+
+    #[test]
+    fn nothing_differs_from_itself() {
+        let mut a = normal(&mut stream(1, "pair"), 33, 70);
+        softmax_rows(a.view_mut());
+        let found = compare(&a, &a);
+        assert_eq!((found.rel_fro, found.rel_spectral, found.max_abs, found.tv), (0.0, 0.0, 0.0, 0.0));
+        assert!(found.kl.abs() < 1e-6 && found.row_sum_drift < 1e-5, "{found:?}");
+    }
+
+    /// Against sums written out in f64.
+    #[test]
+    fn figures_equal_their_definitions() {
+        let (mut a, mut b) =
+            (normal(&mut stream(2, "pair"), 19, 531), normal(&mut stream(3, "pair"), 19, 531));
+        softmax_rows(a.view_mut());
+        softmax_rows(b.view_mut());
+        b *= 1.25;
+        b[[0, 0]] = -0.5;
+        let found = compare(&a, &b);
+        let pairs = || a.iter().zip(&b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+        let tv = pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0 / 19.0;
+        let kl = pairs().map(|(a, b)| a * (a / b.max(1e-30)).ln()).sum::<f64>() / 19.0;
+        let fro =
+            pairs().map(|(a, b)| (a - b).powi(2)).sum::<f64>() / pairs().map(|(a, _)| a * a).sum::<f64>();
+        let drift =
+            b.rows().into_iter().map(|row| (row.mapv(f64::from).sum() - 1.0).abs()).fold(0.0, f64::max);
+        assert!((found.tv - tv).abs() < 1e-6 * tv && (found.kl - kl).abs() < 1e-5, "{found:?} {tv} {kl}");
+        assert!((found.rel_fro - fro.sqrt()).abs() < 1e-6 * fro.sqrt());
+        assert!((found.row_sum_drift - drift).abs() < 1e-6);
+    }
+}
