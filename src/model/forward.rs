@@ -9,6 +9,7 @@ use super::linear::Linear;
 use super::load::Store;
 use super::norm::normalise;
 use super::observe::Observer;
+use super::substitute::Substitute;
 use crate::Result;
 
 /// Runs the model over token ids that were checked; `None` if the observer had seen all that it wanted before the end.
@@ -17,8 +18,9 @@ pub(super) fn forward(
     store: &Store,
     ids: &[u32],
     observer: &mut dyn Observer,
+    substitute: Option<&dyn Substitute>,
 ) -> Result<Option<Array2<f32>>> {
-    let pass = Pass { config, store };
+    let pass = Pass { config, store, substitute };
     let mut x = pass.embed(ids)?;
     for layer in 0..config.layers {
         let last = observer.last_layer() == Some(layer);
@@ -35,6 +37,7 @@ pub(super) fn forward(
 struct Pass<'a> {
     config: &'a Config,
     store: &'a Store,
+    substitute: Option<&'a dyn Substitute>,
 }
 
 impl Pass<'_> {
@@ -66,8 +69,10 @@ impl Pass<'_> {
         let before = self.config.arrangement == Arrangement::NormBefore;
         let input = if before { Some(self.normed(x, attn, layer)?) } else { None };
         let heads = self.project(layer, input.as_ref().unwrap_or(x))?;
-        let attended = if observer.wants_layer(layer) {
-            heads.observe(observer, !last)?
+        let watches = observer.wants_layer(layer);
+        let substitute = self.substitute.filter(|substitute| substitute.replaces(layer));
+        let attended = if watches || substitute.is_some() {
+            heads.observe(watches.then_some(observer), substitute, !last)?
         } else {
             (!last).then(|| heads.attend())
         };

@@ -4,9 +4,10 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::observe::{HeadTap, Observer};
-use crate::Result;
+use super::substitute::Substitute;
 use crate::linalg::gemm::{Threads, product, product_into};
 use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
+use crate::{Error, Result};
 
 /// Rows of logits that are held at once when nobody wants the matrix.
 const BLOCK: usize = 128;
@@ -32,32 +33,55 @@ impl Heads {
         out
     }
 
-    /// As `attend`, handing each head to the observer; with `outputs` false it computes no outputs.
+    /// As `attend`, handing each head to the observer and taking its output from the substitute, where there is one;
+    /// with `outputs` false it computes no outputs.
     ///
     /// As many heads as there are threads are worked on at once, so no more matrices than that are held here.
-    pub(super) fn observe(&self, observer: &mut dyn Observer, outputs: bool) -> Result<Option<Array2<f32>>> {
-        let wants_matrix = observer.wants_matrix(self.layer);
-        let n = self.qkv.nrows();
-        let mut out = outputs.then(|| Array2::zeros((n, self.heads * self.d_h)));
+    pub(super) fn observe(
+        &self,
+        mut observer: Option<&mut dyn Observer>,
+        substitute: Option<&dyn Substitute>,
+        outputs: bool,
+    ) -> Result<Option<Array2<f32>>> {
+        let wants_matrix = observer.as_ref().is_some_and(|observer| observer.wants_matrix(self.layer));
+        let mut out = outputs.then(|| Array2::zeros((self.qkv.nrows(), self.heads * self.d_h)));
         let heads: Vec<usize> = (0..self.heads).collect();
         for batch in heads.chunks(rayon::current_num_threads()) {
             let work = |&head: &usize| {
                 let tap = self.tap(head, wants_matrix);
-                let mut out = Array2::zeros(if outputs { (n, self.d_h) } else { (0, 0) });
-                match &tap.matrix {
-                    _ if !outputs => {}
-                    Some(a) => product_into(out.view_mut(), 0.0, a.view(), self.v(head), 1.0, Threads::One),
-                    None => self.attend_head(head, out.view_mut()),
-                }
-                (tap, out)
+                let out = outputs.then(|| self.output(&tap, substitute)).transpose()?;
+                Ok((tap, out))
             };
-            let done: Vec<(HeadTap, Array2<f32>)> = batch.par_iter().map(work).collect();
+            let done: Vec<(HeadTap, Option<Array2<f32>>)> =
+                batch.par_iter().map(work).collect::<Result<_>>()?;
             for (tap, head_out) in done {
-                if let Some(out) = &mut out {
+                if let (Some(out), Some(head_out)) = (&mut out, head_out) {
                     out.slice_mut(s![.., tap.head * self.d_h..(tap.head + 1) * self.d_h]).assign(&head_out);
                 }
-                observer.head(tap)?;
+                if let Some(observer) = &mut observer {
+                    observer.head(tap)?;
+                }
             }
+        }
+        Ok(out)
+    }
+
+    /// One head's output, shape (n, `d_h`).
+    fn output(&self, tap: &HeadTap, substitute: Option<&dyn Substitute>) -> Result<Array2<f32>> {
+        let shape = (self.qkv.nrows(), self.d_h);
+        if let Some(substitute) = substitute {
+            let out = substitute.attend(tap)?;
+            if out.dim() != shape {
+                let what = format!("substituted output of layer {} head {}", tap.layer, tap.head);
+                let expected = format!("(n, d_h) = {shape:?}");
+                return Err(Error::Shape { what, found: out.shape().to_vec(), expected });
+            }
+            return Ok(out);
+        }
+        let mut out = Array2::zeros(shape);
+        match &tap.matrix {
+            Some(a) => product_into(out.view_mut(), 0.0, a.view(), self.v(tap.head), 1.0, Threads::One),
+            None => self.attend_head(tap.head, out.view_mut()),
         }
         Ok(out)
     }

@@ -1,6 +1,6 @@
 //! Affine maps x W + b with weights as they lie in the file.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, CowArray, Ix1, Ix2};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView2, ArrayViewMut2, CowArray, Ix1, Ix2};
 
 use super::family::Role;
 use super::load::Store;
@@ -26,6 +26,11 @@ impl<'a> Linear<'a> {
         Ok(Self { weight, input_first, bias: store.vector_if(roles.1, layer)? })
     }
 
+    /// A map that owns its numbers; the weight is stored (out, in).
+    pub(super) fn owned(weight: Array2<f32>, bias: Array1<f32>) -> Linear<'static> {
+        Linear { weight: weight.into(), input_first: false, bias: Some(bias.into()) }
+    }
+
     /// The weight as (in, out).
     fn weight(&self) -> ArrayView2<'_, f32> {
         if self.input_first { self.weight.view() } else { self.weight.t() }
@@ -37,14 +42,14 @@ impl<'a> Linear<'a> {
     }
 
     /// x W + b, shape (n, in) to (n, out).
-    pub(super) fn apply(&self, x: &Array2<f32>) -> Array2<f32> {
+    pub(super) fn apply(&self, x: &ArrayRef2<f32>) -> Array2<f32> {
         let mut out = Array2::zeros((x.nrows(), self.outputs()));
         self.apply_into(x, out.view_mut());
         out
     }
 
     /// As `apply`, into columns of a larger array.
-    pub(super) fn apply_into(&self, x: &Array2<f32>, mut out: ArrayViewMut2<'_, f32>) {
+    pub(super) fn apply_into(&self, x: &ArrayRef2<f32>, mut out: ArrayViewMut2<'_, f32>) {
         let beta = match &self.bias {
             Some(bias) => {
                 out.assign(bias);
@@ -56,7 +61,7 @@ impl<'a> Linear<'a> {
     }
 
     /// `sum += x W + b`.
-    pub(super) fn add_to(&self, sum: &mut Array2<f32>, x: &Array2<f32>) {
+    pub(super) fn add_to(&self, sum: &mut Array2<f32>, x: &ArrayRef2<f32>) {
         if let Some(bias) = &self.bias {
             *sum += bias;
         }

@@ -3,6 +3,9 @@
 //! [`Model::open`] maps a folder as the Hugging Face hub lays it out; [`Model::forward`] runs token ids through it and
 //! hands every head's queries, keys, values and (if asked) attention matrix to an [`Observer`]. Each [`Family`] is one
 //! table of tensor names and one reader of configuration keys.
+//!
+//! [`Model::forward_with`] puts a [`Substitute`] in the place of softmax attention, in the layers that it chooses.
+//! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer.
 
 mod activation;
 pub mod config;
@@ -16,11 +19,13 @@ pub mod hub;
 mod keys;
 mod linear;
 pub mod load;
+pub mod luna;
 mod mapped;
 mod norm;
 mod observe;
 mod rope;
 mod rows;
+mod substitute;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +37,7 @@ pub use config::Config;
 pub use family::{ALL, Family};
 pub use observe::{HeadTap, Observer, Unobserved};
 pub use rope::{Rope, Scaling};
+pub use substitute::Substitute;
 
 use crate::{Error, Result};
 
@@ -85,7 +91,22 @@ impl Model {
     /// Heads run in parallel; the observer is called from this thread, layer by layer and head by head.
     pub fn forward(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Output> {
         self.check(ids)?;
-        let hidden = forward::forward(&self.config, &self.store, ids, observer)?;
+        let hidden = forward::forward(&self.config, &self.store, ids, observer, None)?;
+        Ok(Output { hidden })
+    }
+
+    /// As [`forward`](Self::forward), with the heads of the layers that `substitute` chooses computed by it.
+    ///
+    /// The observer sees queries, keys and values as they come to a replaced layer, and (if it asks) the softmax
+    /// matrix that would have stood there.
+    pub fn forward_with(
+        &self,
+        ids: &[u32],
+        observer: &mut dyn Observer,
+        substitute: &dyn Substitute,
+    ) -> Result<Output> {
+        self.check(ids)?;
+        let hidden = forward::forward(&self.config, &self.store, ids, observer, Some(substitute))?;
         Ok(Output { hidden })
     }
 

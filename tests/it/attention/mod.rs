@@ -1,4 +1,4 @@
 //! Attention mechanisms: laws over the whole list, and other people's numbers.
 
-mod golden;
+pub(crate) mod golden;
 mod laws;

@@ -6,6 +6,8 @@ mod bad_weights;
 mod golden;
 mod hub;
 mod layout;
+mod luna_modules;
+mod substitute;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,143 @@
+//! Luna attention with its projections: `LunarMultiheadAttention` of the authors' code.
+
+use ndarray::{Array2, Array3, ArrayRef2, ArrayView2, Axis};
+
+use super::attend::{attend, kept, real_rows, weights};
+use super::{LayerConfig, Named, Padding, check, head_width};
+use crate::Result;
+use crate::model::linear::Linear;
+
+/// Pack and unpack attention (Ma et al. 2021, section 3.1), with the authors' projections.
+///
+/// With `C` the context and W standing for W and its bias:
+///
+/// - pack: `y_p = softmax((p W_pq) (C W_pk)^T / sqrt(d / pack_heads)) (C W_pv)`, heads side by side, no output
+///   projection
+/// - unpack: `y_x = [softmax((x W_q) (y_p W_k)^T / sqrt(d / heads)) (y_p W_v)] W_out`
+///
+/// Tied weights have `W_pk = W_pv` (`pc_proj`) and `W_k = W_v` (`c_proj`); pack and unpack share nothing. Which of the
+/// two it is follows from the names of the tensors.
+///
+/// Padding is cut away before anything reads it, so that what stands there (even NaN) has no influence. A context that
+/// is all padding packs into zeros, and an all-padded P makes every unpacked row `out_proj`'s bias; the authors' code
+/// gives NaN in both cases.
+pub struct LunaAttention {
+    d: usize,
+    heads: usize,
+    pack_heads: usize,
+    pack_query: Linear<'static>,
+    pack: KeyValue,
+    query: Linear<'static>,
+    unpack: KeyValue,
+    out: Linear<'static>,
+}
+
+/// What a context was packed into, ready to be read by any number of queries.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// The packed context, shape (l, d), rows of padding in P included.
+    pub y_p: Array2<f32>,
+    /// Rows of `y_p` that are not padding; `None` if none is.
+    real: Option<Vec<usize>>,
+    keys: Array2<f32>,
+    /// `None` if they are the keys.
+    values: Option<Array2<f32>>,
+}
+
+impl LunaAttention {
+    /// Reads `pq_proj`, `pc_proj` (or `pk_proj` and `pv_proj`), `q_proj`, `c_proj` (or `k_proj` and `v_proj`) and
+    /// `out_proj`, all (d, d) with biases.
+    pub fn load(named: &Named, config: &LayerConfig) -> Result<Self> {
+        let LayerConfig { d, heads, pack_heads, .. } = *config;
+        head_width(d, heads)?;
+        head_width(d, pack_heads)?;
+        Ok(Self {
+            d,
+            heads,
+            pack_heads,
+            pack_query: named.linear("pq_proj", d, d)?,
+            pack: KeyValue::load(named, ["pc_proj", "pk_proj", "pv_proj"], d)?,
+            query: named.linear("q_proj", d, d)?,
+            unpack: KeyValue::load(named, ["c_proj", "k_proj", "v_proj"], d)?,
+            out: named.linear("out_proj", d, d)?,
+        })
+    }
+
+    /// (`y_x`, `y_p`), shapes (n, d) and (l, d), of queries x (n, d), p (l, d) and a context (m, d).
+    pub fn forward(
+        &self,
+        x: ArrayView2<'_, f32>,
+        p: ArrayView2<'_, f32>,
+        context: ArrayView2<'_, f32>,
+        padding: Padding<'_>,
+    ) -> Result<(Array2<f32>, Array2<f32>)> {
+        let packed = self.pack(p, context, padding)?;
+        Ok((self.unpack(x, &packed)?, packed.y_p))
+    }
+
+    /// Packs a context (m, d) by p (l, d): O(l m).
+    pub fn pack(
+        &self,
+        p: ArrayView2<'_, f32>,
+        context: ArrayView2<'_, f32>,
+        padding: Padding<'_>,
+    ) -> Result<Packed> {
+        check("p", p.shape(), self.d)?;
+        check("context", context.shape(), self.d)?;
+        let rows = real_rows("the context", context.nrows(), padding.context)?;
+        let real = real_rows("p", p.nrows(), padding.p)?;
+        let (keys, values) = self.pack.apply(&kept(context, rows.as_deref()));
+        let queries = self.pack_query.apply(&p);
+        let y_p = attend(&queries, &keys, values.as_ref().unwrap_or(&keys), self.pack_heads);
+        let (keys, values) = self.unpack.apply(&kept(y_p.view(), real.as_deref()));
+        Ok(Packed { y_p, real, keys, values })
+    }
+
+    /// `y_x` (n, d) of queries x (n, d) that read a packed context: O(l n), each row by itself.
+    pub fn unpack(&self, x: ArrayView2<'_, f32>, packed: &Packed) -> Result<Array2<f32>> {
+        check("x", x.shape(), self.d)?;
+        let Packed { keys, values, .. } = packed;
+        let read = attend(&self.query.apply(&x), keys, values.as_ref().unwrap_or(keys), self.heads);
+        Ok(self.out.apply(&read))
+    }
+
+    /// The weights of the unpack attention, shape (h, n, l); columns of padding in P are zeros.
+    pub fn unpack_weights(&self, x: ArrayView2<'_, f32>, packed: &Packed) -> Result<Array3<f32>> {
+        check("x", x.shape(), self.d)?;
+        let queries = self.query.apply(&x);
+        let mut all = Array3::zeros((self.heads, x.nrows(), packed.y_p.nrows()));
+        for (head, mut all) in all.outer_iter_mut().enumerate() {
+            let weights = weights(&queries, &packed.keys, self.heads, head);
+            for (at, column) in weights.axis_iter(Axis(1)).enumerate() {
+                let at = packed.real.as_ref().map_or(at, |real| real[at]);
+                all.column_mut(at).assign(&column);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Keys and values of the same rows: by one projection, or by two.
+pub(super) enum KeyValue {
+    Tied(Linear<'static>),
+    Untied(Linear<'static>, Linear<'static>),
+}
+
+impl KeyValue {
+    /// By the name of the tied projection, and those of the untied keys' and values'.
+    pub(super) fn load(named: &Named, [both, key, value]: [&str; 3], d: usize) -> Result<Self> {
+        Ok(if named.has(&format!("{key}.weight")) || !named.has(&format!("{both}.weight")) {
+            Self::Untied(named.linear(key, d, d)?, named.linear(value, d, d)?)
+        } else {
+            Self::Tied(named.linear(both, d, d)?)
+        })
+    }
+
+    /// Keys, and values unless they are the keys.
+    pub(super) fn apply(&self, x: &ArrayRef2<f32>) -> (Array2<f32>, Option<Array2<f32>>) {
+        match self {
+            Self::Tied(both) => (both.apply(x), None),
+            Self::Untied(key, value) => (key.apply(x), Some(value.apply(x))),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Causal Luna attention with its projections: `LunarCausalAttention` of the authors' code.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use super::attend::{kept, real_rows};
+use super::attention::KeyValue;
+use super::{LayerConfig, Named, check, head_width};
+use crate::Result;
+use crate::attention::luna_causal::{State, Weight, chunked};
+use crate::linalg::gemm::{Threads, product};
+use crate::model::linear::Linear;
+
+/// Time steps that [`LunaCausalAttention::forward`] works on at once.
+const CHUNK: usize = 64;
+
+/// Luna attention in which row t reads rows 0 to t: of each head, with sums over j <= t,
+///
+/// - `w_t = weight((x_t W_pc) (p W_pq)^T / sqrt(d_h))`, l numbers
+/// - `a_t = softmax(q_t (1/t) sum k_j^T w_j)`, over l, with `q_t = x_t W_q / sqrt(d_h)`
+/// - `y_t = [a_t (1/t) sum w_j^T v_j] W_out`
+///
+/// p itself is read as it is and does not change. Tied weights have `W_k = W_v` (`c_proj`). Rows of p that are padding
+/// are cut away; if all are, every row of the output is `out_proj`'s bias. There is no mask over time beside the causal
+/// one (the authors' code takes one and ignores it): padding belongs behind the real rows, where no real row reads it.
+pub struct LunaCausalAttention {
+    d: usize,
+    heads: usize,
+    weight: Weight,
+    pack_query: Linear<'static>,
+    pack_key: Linear<'static>,
+    query: Linear<'static>,
+    key_value: KeyValue,
+    out: Linear<'static>,
+}
+
+/// What the rows so far were summed into: its size does not depend on how many they are.
+#[derive(Clone, Debug)]
+pub struct CausalState {
+    /// (l, d): the packing queries, without padding.
+    pack_query: Array2<f32>,
+    heads: Vec<State>,
+}
+
+/// Projections of some rows: what every head takes its columns from.
+struct Projected {
+    queries: Array2<f32>,
+    pack_keys: Array2<f32>,
+    keys: Array2<f32>,
+    values: Option<Array2<f32>>,
+}
+
+impl LunaCausalAttention {
+    /// Reads `pq_proj`, `pc_proj`, `q_proj`, `c_proj` (or `k_proj` and `v_proj`) and `out_proj`, all (d, d) with biases.
+    pub fn load(named: &Named, config: &LayerConfig) -> Result<Self> {
+        let LayerConfig { d, heads, weight, .. } = *config;
+        head_width(d, heads)?;
+        Ok(Self {
+            d,
+            heads,
+            weight,
+            pack_query: named.linear("pq_proj", d, d)?,
+            pack_key: named.linear("pc_proj", d, d)?,
+            query: named.linear("q_proj", d, d)?,
+            key_value: KeyValue::load(named, ["c_proj", "k_proj", "v_proj"], d)?,
+            out: named.linear("out_proj", d, d)?,
+        })
+    }
+
+    /// y (n, d) of x (n, d) and p (l, d), of which the rows marked in `padding` are not read.
+    pub fn forward(
+        &self,
+        x: ArrayView2<'_, f32>,
+        p: ArrayView2<'_, f32>,
+        padding: Option<&[bool]>,
+    ) -> Result<Array2<f32>> {
+        check("x", x.shape(), self.d)?;
+        let pack_query = self.pack_query(p, padding)?;
+        let mut read = Array2::zeros(x.raw_dim());
+        if !read.is_empty() && !pack_query.is_empty() {
+            let rows = self.project(x);
+            let d_h = self.d / self.heads;
+            read.axis_chunks_iter_mut(Axis(1), d_h).into_par_iter().enumerate().for_each(
+                |(head, mut out)| {
+                    let columns = s![.., head * d_h..(head + 1) * d_h];
+                    let logits = product(
+                        rows.pack_keys.slice(columns),
+                        pack_query.slice(columns).reversed_axes(),
+                        Threads::One,
+                    );
+                    let w = logits.mapv_into(|x| self.weight.apply(x));
+                    let (q, k) = (rows.queries.slice(columns), rows.keys.slice(columns));
+                    out.assign(&chunked(q, k, w.view(), rows.values().slice(columns), CHUNK));
+                },
+            );
+        }
+        Ok(self.out.apply(&read))
+    }
+
+    /// A state that has seen no row yet.
+    pub fn start(&self, p: ArrayView2<'_, f32>, padding: Option<&[bool]>) -> Result<CausalState> {
+        let pack_query = self.pack_query(p, padding)?;
+        let d_h = self.d / self.heads;
+        let heads = vec![State::new(d_h, pack_query.nrows(), d_h); self.heads];
+        Ok(CausalState { pack_query, heads })
+    }
+
+    /// The next row: y (d) of x (d), as [`forward`](Self::forward) gives it, in O(l d).
+    pub fn step(&self, state: &mut CausalState, x: ArrayView1<'_, f32>) -> Result<Array1<f32>> {
+        check("x", x.shape(), self.d)?;
+        let mut read = Array2::zeros((1, self.d));
+        if !state.pack_query.is_empty() {
+            let row = self.project(x.insert_axis(Axis(0)));
+            let d_h = self.d / self.heads;
+            for (head, state_of_head) in state.heads.iter_mut().enumerate() {
+                let columns = s![.., head * d_h..(head + 1) * d_h];
+                let of = |rows: &Array2<f32>| rows.slice(columns).index_axis_move(Axis(0), 0).to_owned();
+                let logits = state.pack_query.slice(columns).dot(&of(&row.pack_keys));
+                let w = logits.mapv_into(|x| self.weight.apply(x));
+                let (q, k, v) = (of(&row.queries), of(&row.keys), of(row.values()));
+                let y = state_of_head.push(q.view(), k.view(), w.view(), v.view());
+                read.slice_mut(columns).row_mut(0).assign(&y);
+            }
+        }
+        Ok(self.out.apply(&read).index_axis_move(Axis(0), 0))
+    }
+
+    /// p W_pq / `sqrt(d_h)` of the rows that are not padding.
+    fn pack_query(&self, p: ArrayView2<'_, f32>, padding: Option<&[bool]>) -> Result<Array2<f32>> {
+        check("p", p.shape(), self.d)?;
+        let real = real_rows("p", p.nrows(), padding)?;
+        Ok(self.pack_query.apply(&kept(p, real.as_deref())) * self.scale())
+    }
+
+    fn project(&self, x: ArrayView2<'_, f32>) -> Projected {
+        let (keys, values) = self.key_value.apply(&x);
+        let queries = self.query.apply(&x) * self.scale();
+        Projected { queries, pack_keys: self.pack_key.apply(&x), keys, values }
+    }
+
+    fn scale(&self) -> f32 {
+        (1.0 / ((self.d / self.heads) as f64).sqrt()) as f32
+    }
+}
+
+impl Projected {
+    fn values(&self) -> &Array2<f32> {
+        self.values.as_ref().unwrap_or(&self.keys)
+    }
+}

@@ -1,0 +1,89 @@
+//! Luna's encoder: `LunaEncoderLayer`, and a stack of them.
+
+use ndarray::Array2;
+
+use super::feed_forward::FeedForward;
+use super::layer_norm::LayerNorm;
+use super::{LayerConfig, LunaAttention, Named, Padding};
+use crate::Result;
+
+/// One layer: Luna attention of X and P over X, residuals and norms on both streams, feed-forward network on X only.
+pub struct LunaEncoderLayer {
+    attention: LunaAttention,
+    x_norm: LayerNorm,
+    p_norm: LayerNorm,
+    feed_forward: FeedForward,
+    pre_norm: bool,
+}
+
+impl LunaEncoderLayer {
+    /// Reads `self_attn`, `self_attn_layer_norm`, `self_atten_proj_layer_norm` (the authors' spelling), `fc1`, `fc2`
+    /// and `final_layer_norm`.
+    pub fn load(named: &Named, config: &LayerConfig) -> Result<Self> {
+        let LayerConfig { d, pre_norm, eps, .. } = *config;
+        Ok(Self {
+            attention: LunaAttention::load(&named.within("self_attn"), config)?,
+            x_norm: LayerNorm::load(named, "self_attn_layer_norm", d, eps)?,
+            p_norm: LayerNorm::load(named, "self_atten_proj_layer_norm", d, eps)?,
+            feed_forward: FeedForward::load(named, config)?,
+            pre_norm,
+        })
+    }
+
+    /// x (n, d) and p (l, d) for the next layer; `padding.context` is that of x.
+    pub fn forward(
+        &self,
+        x: Array2<f32>,
+        p: Array2<f32>,
+        padding: Padding<'_>,
+    ) -> Result<(Array2<f32>, Array2<f32>)> {
+        let query = self.x_norm.before(self.pre_norm, &x);
+        let pack_query = self.p_norm.before(self.pre_norm, &p);
+        let (y_x, y_p) = self.attention.forward(query.view(), pack_query.view(), query.view(), padding)?;
+        let x = self.x_norm.after(self.pre_norm, x, &y_x);
+        Ok((self.feed_forward.apply(x), self.p_norm.after(self.pre_norm, p, &y_p)))
+    }
+}
+
+/// A stack of layers; if norms stand before blocks, with a last norm for each stream.
+pub struct LunaEncoder {
+    layers: Vec<LunaEncoderLayer>,
+    last: Option<(LayerNorm, LayerNorm)>,
+}
+
+impl LunaEncoder {
+    /// Reads `layers.0` to `layers.COUNT-1`, and `layer_norm` and `proj_layer_norm` if norms stand before blocks.
+    pub fn load(named: &Named, config: &LayerConfig, layers: usize) -> Result<Self> {
+        let all = named.within("layers");
+        let layer = |at: usize| LunaEncoderLayer::load(&all.within(&at.to_string()), config);
+        Ok(Self { layers: (0..layers).map(layer).collect::<Result<_>>()?, last: last_norms(named, config)? })
+    }
+
+    /// The layers, lowest first.
+    pub fn layers(&self) -> &[LunaEncoderLayer] {
+        &self.layers
+    }
+
+    /// The encoded x (n, d), and the last P (l, d), which a decoder starts from.
+    pub fn forward(
+        &self,
+        mut x: Array2<f32>,
+        mut p: Array2<f32>,
+        padding: Padding<'_>,
+    ) -> Result<(Array2<f32>, Array2<f32>)> {
+        for layer in &self.layers {
+            (x, p) = layer.forward(x, p, padding)?;
+        }
+        if let Some((x_norm, p_norm)) = &self.last {
+            x_norm.apply(&mut x);
+            p_norm.apply(&mut p);
+        }
+        Ok((x, p))
+    }
+}
+
+/// The norms of X and P behind a stack whose blocks have theirs before.
+pub(super) fn last_norms(named: &Named, config: &LayerConfig) -> Result<Option<(LayerNorm, LayerNorm)>> {
+    let load = |name: &str| LayerNorm::load(named, name, config.d, config.eps);
+    config.pre_norm.then(|| Ok((load("layer_norm")?, load("proj_layer_norm")?))).transpose()
+}

@@ -1,0 +1,123 @@
+//! Weights by their authors' names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayD};
+
+use crate::model::linear::Linear;
+use crate::model::mapped::Mapped;
+use crate::model::weights::{Float, Header};
+use crate::{Error, Result};
+
+/// Tensors by name, seen from a prefix: of a file, or of a map.
+#[derive(Clone)]
+pub struct Named {
+    path: PathBuf,
+    source: Arc<Source>,
+    prefix: String,
+}
+
+enum Source {
+    File { bytes: Mapped, header: Header },
+    Map(BTreeMap<String, ArrayD<f32>>),
+}
+
+impl Named {
+    /// The tensors of a safetensors file; numbers are read when they are asked for.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = Mapped::open(path)?;
+        let header = Header::parse(path, &bytes)?;
+        Ok(Self::of(path, Source::File { bytes, header }))
+    }
+
+    /// Tensors that are in memory already; `path` is named in errors and not read.
+    pub fn new(path: &Path, tensors: BTreeMap<String, ArrayD<f32>>) -> Self {
+        Self::of(path, Source::Map(tensors))
+    }
+
+    fn of(path: &Path, source: Source) -> Self {
+        Self { path: path.to_path_buf(), source: Arc::new(source), prefix: String::new() }
+    }
+
+    /// The same tensors seen from one part further in: of `layers`, `within("0")` is `layers.0`.
+    pub fn within(&self, part: &str) -> Self {
+        Self { prefix: self.full(part) + ".", ..self.clone() }
+    }
+
+    /// Whether there is such a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        let name = self.full(name);
+        match &*self.source {
+            Source::File { header, .. } => header.tensors.contains_key(&name),
+            Source::Map(tensors) => tensors.contains_key(&name),
+        }
+    }
+
+    /// A tensor of exactly this shape.
+    pub fn matrix(&self, name: &str, (rows, columns): (usize, usize)) -> Result<Array2<f32>> {
+        let numbers = self.numbers(name, &[rows, columns])?;
+        Ok(Array2::from_shape_vec((rows, columns), numbers).expect("the shape was checked"))
+    }
+
+    /// A tensor of one axis, of exactly this length.
+    pub fn vector(&self, name: &str, length: usize) -> Result<Array1<f32>> {
+        self.numbers(name, &[length]).map(Array1::from_vec)
+    }
+
+    /// `NAME.weight` (out, in) and `NAME.bias` (out).
+    pub(super) fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear<'static>> {
+        let weight = self.matrix(&format!("{name}.weight"), (outputs, inputs))?;
+        Ok(Linear::owned(weight, self.vector(&format!("{name}.bias"), outputs)?))
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn numbers(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>> {
+        let (path, name, expected) = (self.path.clone(), self.full(name), expected.to_vec());
+        let found = match &*self.source {
+            Source::File { header, .. } => header.tensors.get(&name).map(|place| &place.shape[..]),
+            Source::Map(tensors) => tensors.get(&name).map(|tensor| tensor.shape()),
+        };
+        match found {
+            None => return Err(Error::TensorMissing { path, name, expected }),
+            Some(found) if found != expected => {
+                let found = found.to_vec();
+                return Err(Error::TensorShape { path, name, expected, found });
+            }
+            Some(_) => {}
+        }
+        match &*self.source {
+            Source::File { bytes, header } => {
+                let place = &header.tensors[&name];
+                let float = Float::find(&place.dtype).ok_or_else(|| {
+                    Error::malformed(&path, format!("tensor '{name}' is {}", place.dtype), "F32, F16 or BF16")
+                })?;
+                Ok(float.numbers(&bytes[place.bytes.clone()]).into_owned())
+            }
+            Source::Map(tensors) => Ok(tensors[&name].iter().copied().collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::IxDyn;
+
+    #[test]
+    fn errors_name_the_tensor_and_both_shapes() {
+        let tensor = ArrayD::zeros(IxDyn(&[2, 3]));
+        let map = BTreeMap::from([("layers.0.fc1.weight".to_string(), tensor)]);
+        let named = Named::new(Path::new("w"), map).within("layers").within("0");
+        assert!(named.has("fc1.weight") && !named.has("fc2.weight"));
+        assert_eq!(named.matrix("fc1.weight", (2, 3)).unwrap().dim(), (2, 3));
+        let text = named.matrix("fc1.weight", (3, 2)).unwrap_err().to_string();
+        assert_eq!(text, "'w': tensor 'layers.0.fc1.weight' has shape [2, 3]; expected [3, 2]");
+        let text = named.vector("fc1.bias", 3).unwrap_err().to_string();
+        assert_eq!(text, "'w': no tensor 'layers.0.fc1.bias'; expected one of shape [3]");
+    }
+}

@@ -1,0 +1,20 @@
+//! What may compute a layer's heads in the place of softmax attention.
+
+use ndarray::Array2;
+
+use super::observe::HeadTap;
+use crate::Result;
+
+/// Computes heads' outputs in the place of softmax attention, while everything else of a model stays as it was trained.
+///
+/// Layers behind a replaced one run on what the replacement made of their input.
+pub trait Substitute: Sync {
+    /// Whether this layer's heads are replaced (layers count from 0).
+    fn replaces(&self, layer: usize) -> bool;
+
+    /// The output of one head, shape (n, `d_h`). Called for several heads at once, from several threads; an error ends
+    /// the forward pass.
+    ///
+    /// The tap's `matrix`, the softmax that is replaced, is there only if the observer of the same pass asks for it.
+    fn attend(&self, head: &HeadTap) -> Result<Array2<f32>>;
+}
