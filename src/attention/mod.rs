@@ -12,11 +12,14 @@
 
 mod input;
 mod kind;
+mod local;
+mod longformer;
 mod luna;
 mod mask;
 mod pattern;
 mod pool;
 pub mod softmax;
+mod sparse;
 mod work;
 
 use ndarray::{Array2, ArrayView2, s};
@@ -35,6 +38,10 @@ pub const ALL: &[&Kind] = &[
     // the exact one, the nested one, then by their papers' years
     &softmax::KIND,
     &luna::KIND,
+    // those that read some of the keys
+    &local::KIND,
+    &longformer::KIND,
+    &sparse::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.
