@@ -1,5 +1,7 @@
 //! Which keys a query may see.
 
+use crate::cost::Shape;
+
 /// A mask over the attention matrix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mask {
@@ -11,6 +13,11 @@ pub enum Mask {
 }
 
 impl Mask {
+    /// The mask that a shape is counted under.
+    pub fn of(shape: &Shape) -> Self {
+        if shape.causal { Self::Causal } else { Self::Full }
+    }
+
     /// How many keys query `i` sees out of `m`; they are the first ones.
     pub fn visible(self, i: usize, m: usize) -> usize {
         match self {

@@ -12,12 +12,15 @@
 
 mod input;
 mod kind;
+mod local;
+mod longformer;
 mod luna;
 pub mod luna_causal;
 mod mask;
 mod pattern;
 mod pool;
 pub mod softmax;
+mod sparse;
 mod work;
 
 use ndarray::{Array2, ArrayView2, s};
@@ -35,8 +38,12 @@ use crate::name::{self, Spec};
 pub const ALL: &[&Kind] = &[
     // the exact one, the nested one, then by their papers' years
     &softmax::KIND,
-    &luna::KIND,
+    &self::luna::KIND,
     &luna_causal::KIND,
+    // those that read some of the keys
+    &local::KIND,
+    &longformer::KIND,
+    &sparse::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.

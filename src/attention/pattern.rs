@@ -5,6 +5,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2};
 
 use super::{Input, Work};
+use crate::cost::{Cost, Shape};
 use crate::linalg::gemm::{Threads, product_into};
 use crate::linalg::softmax::softmax_rows;
 
@@ -41,6 +42,13 @@ pub(super) fn matrix(input: &Input<'_>, reads: Reads<'_>) -> Array2<f32> {
     }
     softmax_rows(a.view_mut());
     a
+}
+
+/// What [`forward`] costs when query i reads `keys(i)` keys.
+pub(super) fn cost(shape: &Shape, keys: impl Fn(usize) -> usize) -> Cost {
+    let read = (0..shape.n).map(keys).filter(|keys| *keys > 0);
+    let (rows, pairs) = read.fold((0, 0), |(rows, pairs), keys| (rows + 1, pairs + keys));
+    Cost::product(pairs, shape.d_h, 1) + Cost::softmax(rows, pairs) + Cost::product(pairs, 1, shape.d_v)
 }
 
 /// Sorted ranges as they are, brought together where they touch or overlap.

@@ -82,3 +82,10 @@ fn softmax_is_torch_s() {
     agrees("softmax", "out", "softmax", Mask::Full, &nothing, 2e-6);
     agrees("softmax", "out_causal", "softmax", Mask::Causal, &nothing, 2e-6);
 }
+
+#[test]
+fn local_is_longformer_s_window() {
+    let nothing = Learned::default();
+    agrees("local_window16", "out", "local:l=16", Mask::Full, &nothing, 2e-6);
+    agrees("local_window16", "out", "longformer:l=16,global=0", Mask::Full, &nothing, 2e-6);
+}

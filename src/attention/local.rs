@@ -1,0 +1,82 @@
+//! Sliding-window attention: softmax over the keys beside the query (the "local attention" of the Long Range Arena;
+//! the window of Beltagy et al. 2020).
+//!
+//! The Long Range Arena's published code cuts a sequence into blocks instead, and its reshape puts every (n/w)-th token
+//! into one block. A window is what the papers describe, and what this is.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use crate::cost::{Cost, Shape};
+use crate::error::Result;
+use crate::name::{Param, Params};
+
+/// Its entry in the list.
+pub(super) const KIND: Kind = Kind {
+    name: "local",
+    about: "sliding window: each query sees the keys around its own position",
+    equation: "softmax over j with |i - j| <= l/2 of q_i k_j / sqrt(d_h)",
+    paper: "Beltagy et al. 2020 (Longformer's window)",
+    takes: &[Param { name: "l", default: Some("64"), about: "width of the window: l/2 keys on each side" }],
+    full: Under::Honoured,
+    causal: Under::Honoured,
+    stochastic: true,
+    build,
+};
+
+struct Local {
+    l: usize,
+}
+
+fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
+    Ok(Box::new(Local { l: params.at_least("l", 1)? }))
+}
+
+/// The keys within l/2 (rounded down) of position `i`, out of the first `visible` ones: t - l/2 to t + l/2, both
+/// counted. Positions are compared as they are: a query behind the last key may have none.
+pub(super) fn window(i: usize, l: usize, visible: usize) -> Range<usize> {
+    let start = i.saturating_sub(l / 2).min(visible);
+    start..(i + l / 2 + 1).min(visible)
+}
+
+impl Local {
+    fn sees(&self, i: usize, m: usize, mask: Mask) -> Range<usize> {
+        window(i, self.l, mask.visible(i, m))
+    }
+}
+
+impl Mechanism for Local {
+    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
+        let m = input.k.nrows();
+        Ok(pattern::forward(input, v, &|i| vec![self.sees(i, m, input.mask)], work))
+    }
+
+    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
+        let m = input.k.nrows();
+        Ok(pattern::matrix(input, &|i| vec![self.sees(i, m, input.mask)]))
+    }
+
+    fn cost(&self, shape: &Shape) -> Cost {
+        pattern::cost(shape, |i| self.sees(i, shape.m, Mask::of(shape)).len())
+    }
+
+    fn rank(&self, _: &Shape) -> Option<usize> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window;
+
+    #[test]
+    fn windows_end_where_the_keys_do() {
+        assert_eq!(window(10, 16, 64), 2..19);
+        assert_eq!(window(10, 16, 11), 2..11, "causal");
+        assert_eq!(window(3, 5, 64), 1..6, "an odd l is rounded down");
+        assert_eq!(window(3, 1, 64), 3..4);
+        assert!(window(20, 4, 5).is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+//! Sparse Transformer (Child et al. 2019): each query sees about 2 sqrt(n) keys in two patterns, strided or fixed.
+//!
+//! Strided: the last `stride` keys and every `stride`-th one behind them. Fixed: the keys of the query's own block of
+//! `stride`, and the last `c` columns of every block, which stand for their blocks. The paper gives the two patterns to
+//! different heads, to alternating layers, or to one head as their union ("merged"); here a head attends to the union.
+//!
+//! The paper is about language models: its patterns are causal. Without a mask the symmetric reading is taken: a window
+//! to both sides and the strides in both directions, and the summary columns of all blocks. The Long Range Arena's
+//! code is causal there too, uses the two fixed patterns, and masks a dense matrix.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::local::window;
+use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use crate::cost::{Cost, Shape};
+use crate::error::Result;
+use crate::name::{Param, Params};
+
+/// Its entry in the list.
+pub(super) const KIND: Kind = Kind {
+    name: "sparse",
+    about: "a window and every stride-th key, or the own block and a few columns of every block",
+    equation: "softmax over the j of A_i of q_i k_j / sqrt(d_h); strided: i - j <= s or s divides i - j; \
+               fixed: j/s = i/s (whole parts) or j mod s >= s - c",
+    paper: "Child et al. 2019",
+    takes: &[
+        Param { name: "kind", default: Some("strided"), about: "strided or fixed" },
+        Param {
+            name: "stride",
+            default: Some("32"),
+            about: "stride, or block of the fixed pattern (s); about sqrt(n)",
+        },
+        Param { name: "c", default: Some("8"), about: "summary columns of a block in the fixed pattern" },
+    ],
+    full: Under::Honoured,
+    causal: Under::Honoured,
+    stochastic: true,
+    build,
+};
+
+enum Sparse {
+    Strided { stride: usize },
+    Fixed { stride: usize, c: usize },
+}
+
+fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
+    let kind: String = params.get("kind")?;
+    let stride = params.at_least("stride", 1)?;
+    let c = params.at_least("c", 1)?;
+    Ok(Box::new(match kind.as_str() {
+        "strided" => Sparse::Strided { stride },
+        "fixed" if c > stride => return Err(params.refuse("c", &c, &format!("1 to the stride, {stride}"))),
+        "fixed" => Sparse::Fixed { stride, c },
+        _ => return Err(params.refuse("kind", &kind, "strided or fixed")),
+    }))
+}
+
+/// How many of the first `end` numbers leave `rest` when divided by `stride`.
+fn strides_before(end: usize, stride: usize, rest: usize) -> usize {
+    (end + stride - 1 - rest) / stride
+}
+
+/// How many of the first `end` keys are summary columns, the last `c` of each block.
+fn summaries_before(end: usize, stride: usize, c: usize) -> usize {
+    end / stride * c + (end % stride).saturating_sub(stride - c)
+}
+
+impl Sparse {
+    /// The keys beside the query: its window, or its block.
+    fn near(&self, i: usize, visible: usize) -> Range<usize> {
+        match *self {
+            Self::Strided { stride } => window(i, 2 * stride, visible),
+            Self::Fixed { stride, .. } => {
+                let start = i / stride * stride;
+                start.min(visible)..(start + stride).min(visible)
+            }
+        }
+    }
+
+    fn sees(&self, i: usize, m: usize, mask: Mask) -> Vec<Range<usize>> {
+        let visible = mask.visible(i, m);
+        let mut ranges = vec![self.near(i, visible)];
+        match *self {
+            Self::Strided { stride } => {
+                ranges.extend((i % stride..visible).step_by(stride).map(|j| j..j + 1))
+            }
+            Self::Fixed { stride, c } => ranges
+                .extend((stride - c..visible).step_by(stride).map(|start| start..(start + c).min(visible))),
+        }
+        pattern::merged(ranges)
+    }
+
+    /// How many keys [`sees`](Self::sees) comes to.
+    fn count(&self, i: usize, visible: usize) -> usize {
+        let far_before = |end| match *self {
+            Self::Strided { stride } => strides_before(end, stride, i % stride),
+            Self::Fixed { stride, c } => summaries_before(end, stride, c),
+        };
+        let near = self.near(i, visible);
+        near.len() + far_before(near.start) + far_before(visible) - far_before(near.end)
+    }
+}
+
+impl Mechanism for Sparse {
+    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
+        let m = input.k.nrows();
+        Ok(pattern::forward(input, v, &|i| self.sees(i, m, input.mask), work))
+    }
+
+    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
+        let m = input.k.nrows();
+        Ok(pattern::matrix(input, &|i| self.sees(i, m, input.mask)))
+    }
+
+    fn cost(&self, shape: &Shape) -> Cost {
+        pattern::cost(shape, |i| self.count(i, Mask::of(shape).visible(i, shape.m)))
+    }
+
+    fn rank(&self, _: &Shape) -> Option<usize> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sets of the paper (section 4.3), key by key.
+    fn paper(sparse: &Sparse, i: usize, j: usize) -> bool {
+        match *sparse {
+            Sparse::Strided { stride } => i.abs_diff(j) <= stride || i.abs_diff(j) % stride == 0,
+            Sparse::Fixed { stride, c } => i / stride == j / stride || j % stride >= stride - c,
+        }
+    }
+
+    #[test]
+    fn the_ranges_are_the_papers_sets() {
+        for sparse in [
+            Sparse::Strided { stride: 1 },
+            Sparse::Strided { stride: 5 },
+            Sparse::Fixed { stride: 6, c: 2 },
+            Sparse::Fixed { stride: 3, c: 3 },
+        ] {
+            for (i, mask) in (0..40).flat_map(|i| [(i, Mask::Full), (i, Mask::Causal)]) {
+                let visible = mask.visible(i, 23);
+                let expected: Vec<usize> = (0..visible).filter(|j| paper(&sparse, i, *j)).collect();
+                let found: Vec<usize> = sparse.sees(i, 23, mask).into_iter().flatten().collect();
+                assert_eq!(found, expected, "query {i}, {mask:?}");
+                assert_eq!(sparse.count(i, visible), expected.len(), "query {i}, {mask:?}");
+            }
+        }
+    }
+}
