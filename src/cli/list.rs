@@ -10,7 +10,7 @@ use super::{Failure, Format};
 use crate::linalg::engine;
 use crate::study::svd_spectrum::null;
 use crate::task::synthetic;
-use crate::{metric, model, name, report};
+use crate::{attention, metric, model, name, report};
 
 /// A kind of thing that can be named, with all of its names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +55,17 @@ pub fn registries() -> Vec<Registry> {
     let nulls = null::ALL
         .iter()
         .map(|null| Entry { takes: name::takes(null.takes), ..Entry::new(null.name, null.about) });
+    let attentions = attention::ALL.iter().map(|kind| Entry {
+        takes: name::takes(kind.takes),
+        source: kind.paper.into(),
+        ..Entry::new(kind.name, format!("{}: {}", kind.about, kind.equation))
+    });
     vec![
+        Registry {
+            kind: "attention",
+            about: "mechanisms that --attention of approx-error compares",
+            entries: attentions.collect(),
+        },
         Registry {
             kind: "model-family",
             about: "trained models that --model opens, by model_type",
@@ -65,7 +75,7 @@ pub fn registries() -> Vec<Registry> {
         Registry { kind: "null-model", about: "what --null sets beside each head", entries: nulls.collect() },
         Registry {
             kind: "metric",
-            about: "figures of spectra (also with the prefixes centred_ and null_...) and of rows",
+            about: "figures of spectra (also with the prefixes centred_ and null_...), of rows, and of stand-ins",
             entries: metric::ALL.iter().map(of_metric).collect(),
         },
         Registry {

@@ -5,6 +5,7 @@
 //! A file with its `Args`, a line in [`Command`] and its arm in `dispatch`; experiment files, completions and help
 //! know it from there.
 
+mod approx_error;
 mod completions;
 pub mod doctor;
 mod exit;
@@ -15,6 +16,7 @@ pub mod progress;
 mod study;
 mod svd_spectrum;
 
+pub use approx_error::ApproxError;
 pub use completions::Completions;
 pub use exit::Failure;
 pub use study::OutputArgs;
@@ -73,6 +75,8 @@ pub struct Global {
 pub enum Command {
     /// Singular values of attention matrices beside null models: is attention low-rank?
     SvdSpectrum(Box<SvdSpectrum>),
+    /// How well every efficient attention stands in for softmax, beside the best matrix of its rank
+    ApproxError(Box<ApproxError>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win
@@ -122,6 +126,7 @@ fn run(app: &App) -> Result<(), Failure> {
 fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     match &app.command {
         Command::SvdSpectrum(study) => study.run(&app.global, out),
+        Command::ApproxError(study) => study.run(&app.global, out),
         // An experiment file has taken the place of `run` before clap saw it; this one could not be told apart.
         Command::Run { file } => {
             let accepted = "an experiment file right after 'run'";

@@ -133,15 +133,22 @@ impl WithSimd for GramTimes<'_> {
         let mut rows = a.chunks_exact(4 * m);
         for four in &mut rows {
             let rows: [&[f32]; 4] = std::array::from_fn(|r| &four[r * m..(r + 1) * m]);
-            let shares = rows.map(|row| row_dot(simd, row, x));
+            // Written out: a closure would be compiled without the vector instructions.
+            let shares = [
+                row_dot(simd, rows[0], x),
+                row_dot(simd, rows[1], x),
+                row_dot(simd, rows[2], x),
+                row_dot(simd, rows[3], x),
+            ];
             let (ys, y_rest) = S::as_mut_simd_f32s(y);
-            let heads = shares.map(|share| simd.splat_f32s(share));
+            let (h0, h1) = (simd.splat_f32s(shares[0]), simd.splat_f32s(shares[1]));
+            let (h2, h3) = (simd.splat_f32s(shares[2]), simd.splat_f32s(shares[3]));
             let [r0, r1, r2, r3] = rows.map(|row| &S::as_simd_f32s(row).0[..ys.len()]);
             for (i, y) in ys.iter_mut().enumerate() {
-                let mut sum = simd.mul_add_f32s(r0[i], heads[0], *y);
-                sum = simd.mul_add_f32s(r1[i], heads[1], sum);
-                sum = simd.mul_add_f32s(r2[i], heads[2], sum);
-                *y = simd.mul_add_f32s(r3[i], heads[3], sum);
+                let mut sum = simd.mul_add_f32s(r0[i], h0, *y);
+                sum = simd.mul_add_f32s(r1[i], h1, sum);
+                sum = simd.mul_add_f32s(r2[i], h2, sum);
+                *y = simd.mul_add_f32s(r3[i], h3, sum);
             }
             let done = m - y_rest.len();
             for (i, y) in y_rest.iter_mut().enumerate() {

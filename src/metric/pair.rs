@@ -45,9 +45,11 @@ impl Reference {
     /// Of an attention matrix (n, m) and its spectral norm.
     pub fn new(a: Array2<f32>, spectral: f64) -> Self {
         let a = a.as_standard_layout().into_owned();
-        let fro = a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        let positive = a.iter().filter(|x| **x > 0.0);
-        let information = positive.map(|x| f64::from(*x) * f64::from(*x).ln()).sum();
+        // Beside zeros the pass gives the sums of the matrix itself.
+        let mut itself = a.clone();
+        let mut zeros = Array2::zeros(a.dim());
+        let fro = Arch::new().dispatch(Pass { a: &a, b: &mut zeros }).squares.sqrt();
+        let information = Arch::new().dispatch(Pass { a: &a, b: &mut itself }).cross;
         Self { a, fro, spectral, information }
     }
 

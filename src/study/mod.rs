@@ -1,5 +1,6 @@
 //! Questions: a configuration in, a [`Report`](crate::report::Report) out. No printing, no clock, no globals.
 
+pub mod approx_error;
 pub mod input;
 pub mod svd_spectrum;
 

@@ -11,7 +11,9 @@ use clap::Args;
 use serde_json::Value;
 
 pub use head::{Body, Head};
+pub(in crate::study) use trained::Trained;
 
+use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{Indices, List};
 
@@ -98,6 +100,11 @@ pub trait Source {
 
     /// How many heads a window has.
     fn heads(&self) -> usize;
+
+    /// The mask that its heads are made under.
+    fn mask(&self) -> Mask {
+        Mask::Full
+    }
 
     /// Facts about the input for the stamp of the result.
     fn facts(&self) -> Vec<(String, Value)>;

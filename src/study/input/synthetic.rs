@@ -62,6 +62,10 @@ impl Source for Drawn {
         self.specs.len()
     }
 
+    fn mask(&self) -> Mask {
+        self.mask
+    }
+
     fn facts(&self) -> Vec<(String, Value)> {
         let specs: Vec<String> = self.specs.iter().map(|(_, spec, _)| spec.to_string()).collect();
         vec![("synthetic".into(), specs.into()), ("causal".into(), (self.mask == Mask::Causal).into())]

@@ -13,7 +13,7 @@ use crate::task::dump::Matrix;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
 
-pub(super) struct Trained {
+pub(in crate::study) struct Trained {
     name: String,
     model: Model,
     layers: Vec<usize>,
@@ -25,7 +25,8 @@ pub(super) struct Trained {
 }
 
 impl Trained {
-    pub(super) fn open(args: &InputArgs) -> Result<Self> {
+    /// Opens the model and cuts the text that the options name.
+    pub(in crate::study) fn open(args: &InputArgs) -> Result<Self> {
         let asked = args.model.as_deref().unwrap_or_default();
         let resolved = hub::resolve(asked, args.revision.as_deref(), args.offline)?;
         let model = Model::open(&resolved.dir)?;
@@ -44,6 +45,24 @@ impl Trained {
             resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let name = resolved.id.unwrap_or(folder);
         Ok(Self { name, model, layers, heads, lengths, windows, facts })
+    }
+
+    /// The model itself.
+    pub(in crate::study) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The token ids of one window of length n.
+    pub(in crate::study) fn ids(&self, n: usize, window: usize) -> Option<&[u32]> {
+        let at = self.lengths.iter().position(|length| *length == n)?;
+        self.windows[at].get(window).map(Vec::as_slice)
+    }
+
+    /// Hands out every head of these layers, and no others.
+    pub(in crate::study) fn restrict(&mut self, layers: Vec<usize>) {
+        self.layers = layers;
+        self.layers.sort_unstable();
+        self.heads = (0..self.model.config().heads).collect();
     }
 }
 
@@ -125,13 +144,16 @@ impl Source for Trained {
         self.layers.len() * self.heads.len()
     }
 
+    fn mask(&self) -> Mask {
+        if self.model.config().causal { Mask::Causal } else { Mask::Full }
+    }
+
     fn facts(&self) -> Vec<(String, Value)> {
         self.facts.clone()
     }
 
     fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
-        let at = self.lengths.iter().position(|length| *length == n);
-        let Some(ids) = at.and_then(|at| self.windows[at].get(window)) else { return Ok(()) };
+        let Some(ids) = self.ids(n, window) else { return Ok(()) };
         let mut tap = Tap { layers: &self.layers, heads: &self.heads, window, matrices, sink };
         self.model.forward(ids, &mut tap).map(|_| ())
     }

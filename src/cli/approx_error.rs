@@ -1,0 +1,28 @@
+//! `luna approx-error`.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::study::{self, OutputArgs};
+use super::{Failure, Global};
+use crate::study::approx_error::{self, Config};
+
+/// What `luna approx-error` takes.
+#[derive(Args, Clone, Debug)]
+pub struct ApproxError {
+    /// What is measured.
+    #[command(flatten)]
+    config: Config,
+    /// How it is written.
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl ApproxError {
+    /// Measures and writes.
+    pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
+        let embedded = self.config.input.is_embedded();
+        study::run(global, &self.output, embedded, out, |context| approx_error::run(&self.config, context))
+    }
+}

@@ -1,0 +1,202 @@
+//! `luna approx-error`: how well does each mechanism stand in for softmax attention, beside the best of its rank?
+//!
+//! Every mechanism is built for every head of the input, and its matrix and output are compared with those of softmax
+//! attention by the metrics of [`crate::metric`]; beside it stands what the truncated decomposition of the same rank
+//! reaches on the same head. Pieces that belong to a head and not to its input (P of Luna, E and F of Linformer) can be
+//! fitted on the first windows and judged on the others.
+//!
+//! Two other questions are asked of the same inputs: `--substitute` runs the whole model with its attention replaced,
+//! and `--check linformer-theorem-1` tests the construction by which Linformer proves its claim.
+
+mod asked;
+mod curves;
+mod fits;
+mod measure;
+mod reach;
+mod rows;
+mod substitute;
+mod summary;
+
+use clap::{Args, ValueEnum};
+use rayon::prelude::*;
+
+use super::input::{Embedded, Head, InputArgs, Source};
+use super::{Context, Outcome};
+use crate::attention::fit;
+use crate::error::{Error, Result};
+use crate::name::List;
+use crate::report::Report;
+
+use asked::Asked;
+use fits::Fits;
+use measure::{Job, Measured};
+
+/// Untrained heads of three temperatures: what a mechanism does before anything is learned.
+const EMBEDDED: Embedded = Embedded {
+    heads: "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4",
+    length: 256,
+};
+/// Bytes of queries, keys and values that may wait for their turn.
+const WAITING: usize = 1 << 26;
+
+/// What can be checked beside the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Check {
+    /// The construction in the proof of Linformer's theorem 1, by the relative and the additive form
+    #[value(name = "linformer-theorem-1")]
+    LinformerTheorem1,
+}
+
+/// What `luna approx-error` takes.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where the heads come from.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Mechanisms, such as `luna:p=segment,linformer:l=64` (see `luna list attention`) [default: a handful that fits
+    /// the mask]
+    #[arg(long, value_name = "SPECS")]
+    pub attention: Option<String>,
+    /// Projected lengths: every named mechanism that takes l, and has none typed, is measured at each (those up to n)
+    #[arg(long, value_name = "L,...", default_value = "16,32,64,128,256")]
+    pub l: List<usize>,
+    /// Print the smallest l at which each mechanism's output error stays below these
+    #[arg(long, value_name = "EPS,...", conflicts_with_all = ["substitute", "check"])]
+    pub tolerance: Option<List<f64>>,
+    /// First windows to fit p=fitted and e=fitted on; the others are judged [default: all but the last quarter]
+    #[arg(long, value_name = "W")]
+    pub fit_windows: Option<usize>,
+    /// Steps of a fit at most
+    #[arg(long, value_name = "S", default_value_t = fit::Options::default().steps)]
+    pub fit_steps: usize,
+    /// Run the whole model with the attention of these layers replaced: all, or such as 0-3,5
+    #[arg(long, value_name = "all|LAYERS", requires = "model", conflicts_with_all = ["check", "layers", "heads"])]
+    pub substitute: Option<String>,
+    /// Test a claim of a paper instead
+    #[arg(long, value_enum, value_name = "CLAIM", conflicts_with = "attention")]
+    pub check: Option<Check>,
+}
+
+impl Config {
+    fn check(&self) -> Result<()> {
+        if self.l.contains(&0) {
+            return Err(Error::value("--l", 0, "1 or more"));
+        }
+        if self.fit_steps == 0 {
+            return Err(Error::value("--fit-steps", 0, "1 or more"));
+        }
+        for eps in self.tolerance.iter().flat_map(|list| list.iter()) {
+            if *eps <= 0.0 {
+                return Err(Error::value("--tolerance", eps, "numbers above 0"));
+            }
+        }
+        Ok(())
+    }
+
+    fn fit_options(&self) -> fit::Options {
+        fit::Options { steps: self.fit_steps, ..fit::Options::default() }
+    }
+}
+
+/// Runs the study on the input that the configuration names.
+pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
+    config.check()?;
+    // Mistakes in names cost nothing if they are found before a model is opened.
+    if let Some(specs) = &config.attention {
+        for spec in crate::name::specs(specs)? {
+            crate::attention::find(&spec)?;
+        }
+    }
+    let mut outcome = match &config.substitute {
+        Some(layers) => substitute::run(config, layers, context)?,
+        None => compare(config, context)?,
+    };
+    if !outcome.complete {
+        let note = "interrupted: not everything that was asked for is in this result";
+        outcome.report.notes.insert(0, note.into());
+    }
+    Ok(outcome)
+}
+
+/// What a result says about the input that it came from.
+fn stamp(report: &mut Report, source: &dyn Source) {
+    let stamp = &mut report.stamp;
+    stamp.push("study", "approx-error");
+    stamp.push("input", source.name());
+    for (key, value) in source.facts() {
+        stamp.push(key, value);
+    }
+    stamp.push("seq_len", source.lengths().to_vec());
+    stamp.push("windows", source.windows());
+    report.notes.extend(source.notes());
+}
+
+fn compare(config: &Config, context: Context<'_>) -> Result<Outcome> {
+    let source = config.input.open(context.seed, EMBEDDED)?;
+    let source = source.as_ref();
+    let longest = source.lengths().last().copied().unwrap_or(1);
+    let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
+    let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
+    let fitted = asked.iter().filter(|asked| asked.fitted).count();
+    let heads = source.lengths().len() * source.heads();
+    context.watch.begin(heads * (fitted + source.windows() * asked.len()), "cells");
+    let fits = Fits::run(&asked, source, windows, &config.fit_options(), context)?;
+    let job = Job { asked: &asked, lengths: &config.l, fits: &fits, context };
+    let mut measured = Vec::new();
+    let complete = match visit(source, &job, &mut measured) {
+        Ok(()) => true,
+        Err(Error::Interrupted) if !measured.is_empty() => false,
+        Err(error) => return Err(error),
+    };
+    measured.sort_by(|a, b| {
+        (a.n, a.layer, a.head, &a.label, a.window).cmp(&(b.n, b.layer, b.head, &b.label, b.window))
+    });
+    let mut report = report(config, source, &job, &measured);
+    stamp(&mut report, source);
+    Ok(Outcome { report, complete })
+}
+
+fn visit(source: &dyn Source, job: &Job<'_>, measured: &mut Vec<Measured>) -> Result<()> {
+    let threads = rayon::current_num_threads();
+    let mut measure = |waiting: &mut Vec<Head>| -> Result<()> {
+        let heads = std::mem::take(waiting);
+        let done: Vec<Result<Measured>> = heads.par_iter().map(|head| job.head(head)).collect();
+        // What was finished before an interruption is kept.
+        let mut ended = Ok(());
+        for one in done {
+            match one {
+                Ok(one) => measured.push(one),
+                Err(error) => ended = Err(error),
+            }
+        }
+        ended
+    };
+    for n in source.lengths() {
+        let mut waiting = Vec::new();
+        for window in 0..source.windows() {
+            source.visit(*n, window, false, &mut |head| {
+                job.context.watch.check()?;
+                let each = 12 * n * head.width.unwrap_or(1);
+                waiting.push(head);
+                let most = (WAITING / each.max(1)).clamp(threads, 12 * threads);
+                if waiting.len() >= most { measure(&mut waiting) } else { Ok(()) }
+            })?;
+        }
+        measure(&mut waiting)?;
+    }
+    Ok(())
+}
+
+fn report(config: &Config, source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> Report {
+    let mut report = Report { rows: rows::table(source, job.asked, measured), ..Report::default() };
+    let groups = summary::Group::all(job, measured);
+    for n in source.lengths() {
+        report.views.push((format!("summary_n{n}"), summary::table(source, job, &groups, *n)));
+    }
+    if let Some(tolerance) = &config.tolerance {
+        report.views.push(("reach".into(), reach::table(tolerance, job, &groups)));
+    }
+    report.notes = summary::notes(source, job, measured);
+    report.figures = curves::figures(source, job, &groups);
+    report
+}

@@ -1,0 +1,152 @@
+//! l*(eps): the smallest projected length at which a mechanism's output error stays below eps.
+
+use super::measure::Job;
+use super::rows::place;
+use super::summary::Group;
+use crate::report::{Cell, Column, Digits, Table};
+use crate::rng::{below, stream};
+use crate::stats;
+
+/// Resamples of heads behind an interval.
+const RESAMPLES: usize = 1_000;
+
+/// Where a curve of errors over l comes to stay below a tolerance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reach {
+    /// At the least l already.
+    First(f64),
+    /// Between two lengths, interpolated along a straight line of ln error over ln l.
+    At(f64),
+    Never,
+}
+
+impl Reach {
+    fn of(curve: &[(f64, f64)], eps: f64) -> Self {
+        let Some(above) = curve.iter().rposition(|(_, error)| *error > eps) else {
+            return curve.first().map_or(Self::Never, |(l, _)| Self::First(*l));
+        };
+        let (Some((l, error)), Some((next, less))) = (curve.get(above), curve.get(above + 1)) else {
+            return Self::Never;
+        };
+        let share = if *less > 0.0 { (error / eps).ln() / (error / less).ln() } else { 1.0 };
+        Self::At((l.ln() + share * (next / l).ln()).exp())
+    }
+
+    fn number(self) -> f64 {
+        match self {
+            Self::First(l) | Self::At(l) => l,
+            Self::Never => f64::INFINITY,
+        }
+    }
+}
+
+/// One row a mechanism and tolerance.
+pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table {
+    let columns = [
+        ("mechanism", "the mechanism with its parameters but l", Digits::Text),
+        ("fit", "train or held-out, of a mechanism with fitted pieces", Digits::Text),
+        ("n", "rows of the attention matrix", Digits::Integer),
+        ("tolerance", "output error to stay below", Digits::Significant(3)),
+        ("l_star", "smallest l at which the mean output error stays below it", Digits::Fixed(1)),
+        ("l_star_low", "lower end of its 95 % bootstrap interval over heads", Digits::Fixed(1)),
+        ("l_star_high", "upper end; none if some resamples never reach it", Digits::Fixed(1)),
+        ("reached", "yes, at the least l, or not reached", Digits::Text),
+    ]
+    .map(|(name, about, digits)| {
+        Column::new(name, if name.starts_with("l_star") { "rows" } else { "" }, about, digits)
+    });
+    let mut table =
+        Table::new("Smallest l at which the output error stays below a tolerance", columns.into());
+    let metric = place("output_rel_fro");
+    let mut seen: Vec<(usize, &str, super::fits::Role)> = Vec::new();
+    for group in groups.iter().filter(|group| group.l.is_some()) {
+        let key = (group.n, group.name(job.asked), group.role);
+        if seen.contains(&key) {
+            continue;
+        }
+        seen.push(key);
+        let mut curve: Vec<(f64, Vec<f64>)> = groups
+            .iter()
+            .filter(|other| (other.n, other.name(job.asked), other.role) == key)
+            .filter_map(|other| Some((other.l? as f64, other.values(metric)?)))
+            .collect();
+        curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for eps in tolerance {
+            let mean = |heads: &dyn Fn(&[f64]) -> f64| -> Vec<(f64, f64)> {
+                curve.iter().map(|(l, values)| (*l, heads(values))).collect()
+            };
+            let found = Reach::of(&mean(&|values| stats::mean(values)), *eps);
+            let count = curve.iter().map(|(_, values)| values.len()).min().unwrap_or(0);
+            let (low, high) = ends(job, count, |drawn| {
+                Reach::of(
+                    &mean(&|values| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64),
+                    *eps,
+                )
+            });
+            let (l, reached) = match found {
+                Reach::At(l) => (Some(l), "yes"),
+                Reach::First(l) => (Some(l), "at the least l"),
+                Reach::Never => (None, "not reached"),
+            };
+            table.push(vec![
+                key.1.into(),
+                key.2.name().into(),
+                key.0.into(),
+                (*eps).into(),
+                l.into(),
+                finite(low),
+                finite(high),
+                reached.into(),
+            ]);
+        }
+    }
+    table
+}
+
+fn finite(value: Option<f64>) -> Cell {
+    value.filter(|value| value.is_finite()).into()
+}
+
+/// The ends of the interval over resampled heads; none below two heads.
+fn ends(job: &Job<'_>, heads: usize, reach: impl Fn(&[usize]) -> Reach) -> (Option<f64>, Option<f64>) {
+    if heads < 2 {
+        return (None, None);
+    }
+    let mut rng = stream(job.context.seed, "bootstrap reach");
+    let mut found: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let drawn: Vec<usize> = (0..heads).map(|_| below(&mut rng, heads)).collect();
+            reach(&drawn).number()
+        })
+        .collect();
+    found.sort_unstable_by(f64::total_cmp);
+    // Without interpolation: between a length and "never" there is nothing to interpolate.
+    let at = |share: f64| found.get((share * (found.len() - 1) as f64).round() as usize).copied();
+    (at(0.025), at(0.975))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_law_is_crossed_where_it_says() {
+        let curve: Vec<(f64, f64)> = [16.0_f64, 32.0, 64.0, 128.0].map(|l| (l, 2.0 / l.sqrt())).into();
+        let Reach::At(l) = Reach::of(&curve, 0.3) else { panic!("reached") };
+        assert!((l - 4.0 / 0.09).abs() < 1e-9, "{l}");
+        assert_eq!(Reach::of(&curve, 0.1), Reach::Never);
+        assert_eq!(Reach::of(&curve, 0.6), Reach::First(16.0));
+    }
+
+    #[test]
+    fn a_curve_that_rises_again_has_not_stayed_below() {
+        let Reach::At(l) = Reach::of(&[(16.0, 0.05), (32.0, 0.4), (64.0, 0.1)], 0.2) else {
+            panic!("reached")
+        };
+        assert!(l > 32.0 && l < 64.0);
+        assert_eq!(Reach::of(&[(16.0, 0.05), (32.0, 0.4)], 0.2), Reach::Never);
+        let Reach::At(l) = Reach::of(&[(16.0, 0.5), (32.0, 0.0)], 0.2) else { panic!("reached") };
+        assert!((l - 32.0).abs() < 1e-9, "an error of exactly 0 has no logarithm: {l}");
+        assert_eq!(Reach::of(&[], 0.2), Reach::Never);
+    }
+}

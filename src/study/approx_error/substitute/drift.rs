@@ -1,0 +1,82 @@
+//! What changes at the end of a model: hidden states, and what a language model predicts from them.
+
+use ndarray::{Array2, ArrayView1, s};
+
+use crate::error::Result;
+use crate::metric::Output;
+use crate::model::Model;
+
+/// Rows of logits that are held at once: a vocabulary is wide.
+const BLOCK: usize = 64;
+
+/// How far a pass with stand-ins is from the pass of the model as it was trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Drift {
+    /// `||H - H'||_F / ||H||_F` of the last hidden states.
+    pub(super) hidden_rel_fro: f64,
+    /// Mean over tokens of the cosine between the two hidden states.
+    pub(super) hidden_cosine: f64,
+    /// Of a language model.
+    pub(super) prediction: Option<Prediction>,
+}
+
+/// Means over the positions that have a next token.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Prediction {
+    /// Negative log likelihood of the next token, of the model as it was trained, in nats.
+    pub(super) nll_exact: f64,
+    /// The same with the stand-ins.
+    pub(super) nll: f64,
+    /// `sum p ln(p / p')` of the two next-token distributions, in nats.
+    pub(super) kl: f64,
+    /// Share of positions at which the likeliest next token is the same.
+    pub(super) top1: f64,
+}
+
+impl Drift {
+    /// Compares two last hidden states (n, d) of the same token ids.
+    pub(super) fn of(model: &Model, ids: &[u32], exact: &Array2<f32>, other: &Array2<f32>) -> Result<Self> {
+        let hidden = Output::new(exact.clone()).compare(other.view());
+        let prediction = if model.config().causal { predict(model, ids, exact, other)? } else { None };
+        Ok(Self { hidden_rel_fro: hidden.rel_fro, hidden_cosine: hidden.cosine, prediction })
+    }
+}
+
+fn predict(
+    model: &Model,
+    ids: &[u32],
+    exact: &Array2<f32>,
+    other: &Array2<f32>,
+) -> Result<Option<Prediction>> {
+    let last = ids.len().saturating_sub(1);
+    let mut sums = Prediction::default();
+    for from in (0..last).step_by(BLOCK) {
+        let to = (from + BLOCK).min(last);
+        let logits = |hidden: &Array2<f32>| model.logits(&hidden.slice(s![from..to, ..]).to_owned());
+        let (Some(exact), Some(other)) = (logits(exact)?, logits(other)?) else { return Ok(None) };
+        for ((exact, other), next) in exact.rows().into_iter().zip(other.rows()).zip(&ids[from + 1..]) {
+            let (p, q) = (log_softmax(exact), log_softmax(other));
+            sums.nll_exact -= p[*next as usize];
+            sums.nll -= q[*next as usize];
+            sums.kl += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
+            sums.top1 += f64::from(u8::from(largest(&p) == largest(&q)));
+        }
+    }
+    let count = last as f64;
+    Ok((last > 0).then(|| Prediction {
+        nll_exact: sums.nll_exact / count,
+        nll: sums.nll / count,
+        kl: sums.kl / count,
+        top1: sums.top1 / count,
+    }))
+}
+
+fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
+    let most = logits.iter().fold(f64::NEG_INFINITY, |most, x| most.max(f64::from(*x)));
+    let sum: f64 = logits.iter().map(|x| (f64::from(*x) - most).exp()).sum();
+    logits.iter().map(|x| f64::from(*x) - most - sum.ln()).collect()
+}
+
+fn largest(values: &[f64]) -> Option<usize> {
+    (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b]))
+}

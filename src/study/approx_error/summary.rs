@@ -1,0 +1,229 @@
+//! Means over heads and windows with intervals: what people read.
+
+use std::collections::BTreeMap;
+
+use super::asked::Asked;
+use super::fits::Role;
+use super::measure::{Job, Measured, Optimum, metrics};
+use super::rows::place;
+use crate::attention::{Mask, Under};
+use crate::report::{Cell, Column, Digits, Table};
+use crate::rng::stream;
+use crate::stats::{self, Interval};
+use crate::study::input::Source;
+
+/// A mechanism on one length in one role: the mean over windows of every head.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) n: usize,
+    /// Its place among the mechanisms; none for the optimum of an l.
+    pub(super) asked: Option<usize>,
+    pub(super) l: Option<usize>,
+    pub(super) role: Role,
+    /// By head, in the order of the heads: values of [`metrics`], of which the optimum knows three.
+    pub(super) heads: Vec<Vec<Option<f64>>>,
+    /// By head: the gap to the optimum, where there is one.
+    pub(super) gaps: Vec<Option<f64>>,
+}
+
+impl Group {
+    /// Every group, mechanisms in the order asked for, then the optimum at every l.
+    pub(super) fn all(job: &Job<'_>, measured: &[Measured]) -> Vec<Self> {
+        let mut groups = Vec::new();
+        for window_sets in measured.chunk_by(|a, b| a.n == b.n) {
+            let n = window_sets[0].n;
+            for (at, asked) in job.asked.iter().enumerate() {
+                let roles: &[Role] =
+                    if asked.fitted { &[Role::HeldOut, Role::Train] } else { &[Role::Judged] };
+                groups.extend(roles.iter().filter_map(|role| Self::of(job, window_sets, n, at, *role)));
+            }
+            groups.extend(job.lengths.iter().filter_map(|l| Self::floor(job, window_sets, n, *l)));
+        }
+        groups
+    }
+
+    fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
+        let error = place("matrix_rel_fro");
+        let (mut heads, mut gaps) = (Vec::new(), Vec::new());
+        for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
+            let counts = |one: &&Measured| role == Role::Train || job.fits.is_judged(one.window);
+            let cells: Vec<_> = head
+                .iter()
+                .filter(counts)
+                .flat_map(|one| one.cells.iter().filter(|cell| cell.asked == at && cell.role == role))
+                .collect();
+            if cells.is_empty() {
+                continue;
+            }
+            let mean = |value: &dyn Fn(usize) -> Option<f64>| {
+                let all: Option<Vec<f64>> = (0..cells.len()).map(value).collect();
+                all.map(|all| stats::mean(&all))
+            };
+            heads.push((0..metrics().count()).map(|i| mean(&|c| Some(cells[c].values[i]))).collect());
+            gaps.push(mean(&|c| {
+                let best = cells[c].optimum.filter(|best| best.rel_fro > 1e-6)?;
+                Some(cells[c].values[error] / best.rel_fro)
+            }));
+        }
+        let l = job.asked[at].l;
+        (!heads.is_empty()).then_some(Self { n, asked: Some(at), l, role, heads, gaps })
+    }
+
+    fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
+        let known: [(usize, fn(&Optimum) -> f64); 3] = [
+            (place("matrix_rel_fro"), |best| best.rel_fro),
+            (place("matrix_rel_spectral"), |best| best.rel_spectral),
+            (place("output_rel_fro"), |best| best.output_rel_fro),
+        ];
+        let mut heads = Vec::new();
+        for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
+            let judged = head.iter().filter(|one| job.fits.is_judged(one.window));
+            let best: Vec<Optimum> = judged
+                .flat_map(|one| one.floor.iter().filter(|(at, _)| *at == l).map(|(_, best)| *best))
+                .collect();
+            if best.is_empty() {
+                return None;
+            }
+            let mut values = vec![None; metrics().count()];
+            for (at, value) in known {
+                values[at] = Some(stats::mean(&best.iter().map(value).collect::<Vec<_>>()));
+            }
+            heads.push(values);
+        }
+        let gaps = vec![None; heads.len()];
+        Some(Self { n, asked: None, l: Some(l), role: Role::Judged, heads, gaps })
+    }
+
+    /// What stands in tables and legends.
+    pub(super) fn name<'a>(&self, asked: &'a [Asked]) -> &'a str {
+        self.asked.map_or(OPTIMUM, |at| &asked[at].name)
+    }
+
+    /// The values of one metric, one a head, where it is known.
+    pub(super) fn values(&self, metric: usize) -> Option<Vec<f64>> {
+        self.heads.iter().map(|head| head[metric]).collect()
+    }
+
+    /// The mean of one metric over heads, with the bootstrap interval over heads if there are several.
+    pub(super) fn interval(&self, metric: usize, job: &Job<'_>) -> Option<(f64, Option<Interval>)> {
+        let values = self.values(metric)?;
+        // One stream for all groups: heads are drawn alike, so that intervals of the same heads move together.
+        let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", values.len()));
+        Some((stats::mean(&values), stats::bootstrap_mean(&values, &mut rng)))
+    }
+}
+
+/// What the best matrix of a rank is called in tables.
+pub(super) const OPTIMUM: &str = "optimum (truncated SVD)";
+
+/// The table that people read: sorted by the output error at equal l.
+pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usize) -> Table {
+    let columns = [
+        ("l", "projected length", Digits::Integer),
+        ("mechanism", "the mechanism with its parameters but l", Digits::Text),
+        ("fit", "train: on the windows that its pieces were fitted on; held-out: on others", Digits::Text),
+        ("out_err", "output_rel_fro: ||O - B v||_F / ||O||_F, mean over heads", Digits::Fixed(3)),
+        ("low", "lower end of its 95 % bootstrap interval over heads", Digits::Fixed(3)),
+        ("high", "upper end of it", Digits::Fixed(3)),
+        ("tied", "~ if the interval overlaps that of the row above", Digits::Text),
+        ("mat_err", "matrix_rel_fro: ||A - B||_F / ||A||_F, mean over heads", Digits::Fixed(3)),
+        (
+            "gap",
+            "matrix_rel_fro over the least that a matrix of this rank leaves, mean over heads",
+            Digits::Fixed(2),
+        ),
+        ("row_kl", "mean over rows of sum a ln(a / b), b taken as 1e-30 at least", Digits::Fixed(2)),
+    ]
+    .map(|(name, about, digits)| {
+        Column::new(name, if name == "row_kl" { "nats" } else { "" }, about, digits)
+    });
+    let title = format!("Error of the stand-ins for softmax attention: {}, n = {n}", source.name());
+    let mut table = Table::new(title, columns.into());
+    let (output, matrix, kl) = (place("output_rel_fro"), place("matrix_rel_fro"), place("row_kl"));
+    let mut by_length: BTreeMap<(bool, usize), Vec<(&Group, f64, Option<Interval>)>> = BTreeMap::new();
+    for group in groups.iter().filter(|group| group.n == n) {
+        if let Some((mean, interval)) = group.interval(output, job) {
+            let key = (group.l.is_none(), group.l.unwrap_or(0));
+            by_length.entry(key).or_default().push((group, mean, interval));
+        }
+    }
+    for (_, mut rows) in by_length {
+        rows.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let mut above: Option<Interval> = None;
+        for (group, mean, interval) in rows {
+            let tied = above
+                .zip(interval)
+                .is_some_and(|(above, own)| own.low <= above.high && above.low <= own.high);
+            let mean_of = |metric: usize| group.values(metric).map(|values| stats::mean(&values));
+            let gaps: Option<Vec<f64>> = group.gaps.iter().copied().collect();
+            table.push(vec![
+                group.l.into(),
+                group.name(job.asked).into(),
+                group.role.name().into(),
+                mean.into(),
+                interval.map(|interval| interval.low).into(),
+                interval.map(|interval| interval.high).into(),
+                if tied { "~".into() } else { Cell::Missing },
+                mean_of(matrix).into(),
+                gaps.map(|gaps| stats::mean(&gaps)).into(),
+                mean_of(kl).into(),
+            ]);
+            above = interval;
+        }
+    }
+    table
+}
+
+/// What a reader must know beside the numbers.
+pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> Vec<String> {
+    let mut notes = vec![
+        "out_err and mat_err: relative Frobenius errors of the output B v and of the matrix B against softmax attention; \
+         1 is as far off as an output of zeros"
+            .to_string(),
+        "optimum: the truncated SVD of the attention matrix, the best matrix of rank l; no matrix of that rank has a \
+         smaller mat_err, while its out_err can be beaten (it does not know v)"
+            .to_string(),
+    ];
+    let heads = measured
+        .iter()
+        .map(|one| (&one.label, one.layer, one.head))
+        .collect::<std::collections::BTreeSet<_>>();
+    let windows = source.windows();
+    let fitted_on = job.fits.trained_on();
+    if fitted_on > 0 {
+        let steps: Vec<f64> = (0..job.asked.len()).flat_map(|at| job.fits.steps(at)).collect();
+        notes.push(format!(
+            "fitted on windows 0 to {} (stopped after {:.0} steps in the median), and every row but those marked train \
+             is judged on the other {} windows only",
+            fitted_on - 1,
+            stats::median(&steps),
+            windows - fitted_on
+        ));
+    }
+    notes.push(format!(
+        "intervals: bootstrap over {} heads, each the mean of its windows; ~ marks one that overlaps the row above, \
+         which is then not shown to be better",
+        heads.len()
+    ));
+    if (2..8).contains(&heads.len()) {
+        notes.push(format!("{} heads: bootstrap intervals of so few are too narrow", heads.len()));
+    }
+    let causal = source.mask() == Mask::Causal;
+    if causal && job.asked.iter().any(|asked| asked.kind.under(Mask::Causal) == Under::Leaks) {
+        notes.push(
+            "svd under the causal mask is the best matrix of its rank, not a causal one: its rows reach ahead".into(),
+        );
+    }
+    if job.asked.iter().any(|asked| !asked.kind.stochastic) {
+        notes.push(
+            "row_kl takes entries of B below 1e-30 (zeros, and negative ones) as 1e-30: beyond about 10 it counts such \
+             entries more than it measures distance"
+                .into(),
+        );
+    }
+    let longest = job.lengths.iter().filter(|l| measured.iter().any(|one| **l > one.n)).count();
+    if longest > 0 {
+        notes.push("an l above n: mechanisms then use n rows, and the optimum is left out".into());
+    }
+    notes
+}
