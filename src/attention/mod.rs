@@ -10,6 +10,7 @@
 //! A new file with a `pub const KIND: Kind` and an `impl Mechanism`, and two lines here: its `mod` and its place in
 //! [`ALL`]. `luna list`, help and the laws in `tests/it/attention` follow.
 
+mod bigbird;
 mod input;
 mod kind;
 mod local;
@@ -18,8 +19,11 @@ mod luna;
 mod mask;
 mod pattern;
 mod pool;
+mod reformer;
+mod sinkhorn;
 pub mod softmax;
 mod sparse;
+mod synthesizer;
 mod work;
 
 use ndarray::{Array2, ArrayView2, s};
@@ -42,6 +46,10 @@ pub const ALL: &[&Kind] = &[
     &local::KIND,
     &longformer::KIND,
     &sparse::KIND,
+    &bigbird::KIND,
+    &reformer::KIND,
+    &sinkhorn::KIND,
+    &synthesizer::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.
