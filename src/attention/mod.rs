@@ -11,6 +11,7 @@
 //! [`ALL`]. `luna list`, help and the laws in `tests/it/attention` follow.
 
 pub mod fit;
+mod bigbird;
 mod input;
 mod kind;
 mod local;
@@ -20,8 +21,11 @@ pub mod luna_causal;
 mod mask;
 mod pattern;
 mod pool;
+mod reformer;
+mod sinkhorn;
 pub mod softmax;
 mod sparse;
+mod synthesizer;
 mod work;
 
 use ndarray::{Array2, ArrayView2, s};
@@ -45,6 +49,10 @@ pub const ALL: &[&Kind] = &[
     &local::KIND,
     &longformer::KIND,
     &sparse::KIND,
+    &bigbird::KIND,
+    &reformer::KIND,
+    &sinkhorn::KIND,
+    &synthesizer::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.

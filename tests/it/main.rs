@@ -1,5 +1,6 @@
 //! The one test binary.
 
+mod approx_error;
 mod attention;
 mod bad_input;
 mod floors;

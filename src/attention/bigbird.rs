@@ -1,0 +1,160 @@
+//! `BigBird` (Zaheer et al. 2020): blocks that see a window of blocks, global blocks, and some random ones.
+//!
+//! This is the paper's internal form (ITC): the first and the last blocks are global. They see everything and are seen
+//! by all; every other block of queries sees the `window` blocks around it and `random` further blocks, drawn once for
+//! a head among those that are neither global nor in its window (all of them, where there are no more). The
+//! Long Range Arena's published code draws them from the first 1024 tokens only; here they come from everywhere. The
+//! paper has no causal form.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::{Input, Kind, Mechanism, Origin, Under, Work, pattern};
+use crate::cost::{Cost, Shape};
+use crate::error::Result;
+use crate::name::{Param, Params};
+use crate::rng::{Rng, below};
+
+/// Its entry in the list.
+pub(super) const KIND: Kind = Kind {
+    name: "bigbird",
+    about: "blocks that see a window of blocks, the first and last ones, and random ones",
+    equation: "softmax over the j in window, global and random blocks of q_i k_j / sqrt(d_h)",
+    paper: "Zaheer et al. 2020",
+    takes: &[
+        Param {
+            name: "block",
+            default: Some("16"),
+            about: "tokens a block (the paper: 64); the last may be short",
+        },
+        Param {
+            name: "window",
+            default: Some("3"),
+            about: "blocks around the query's own, itself counted; odd",
+        },
+        Param {
+            name: "global",
+            default: Some("2"),
+            about: "global blocks: first, last, second, and so on in turn",
+        },
+        Param { name: "random", default: Some("3"), about: "random blocks for each block of queries" },
+    ],
+    full: Under::Honoured,
+    causal: Under::Refused("sparse"),
+    stochastic: true,
+    build,
+};
+
+struct BigBird {
+    block: usize,
+    window: usize,
+    global: usize,
+    random: usize,
+    rng: Rng,
+}
+
+fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
+    let block = params.at_least("block", 1)?;
+    let window: usize = params.get("window")?;
+    if window.is_multiple_of(2) {
+        return Err(params.refuse("window", &window, "an odd number of blocks, 1 or more"));
+    }
+    let (global, random) = (params.get("global")?, params.get("random")?);
+    let piece =
+        format!("bigbird random blocks, block={block}, window={window}, global={global}, random={random}");
+    Ok(Box::new(BigBird { block, window, global, random, rng: origin.stream(&piece) }))
+}
+
+impl BigBird {
+    /// Whether block `b` of `blocks` is global: the first and the last ones, the first having one more if odd.
+    fn is_global(&self, b: usize, blocks: usize) -> bool {
+        b < self.global.div_ceil(2) || b + self.global / 2 >= blocks
+    }
+
+    /// The keys that each block of queries sees.
+    fn plan(&self, n: usize, m: usize) -> Vec<Vec<Range<usize>>> {
+        let (query_blocks, blocks) = (n.div_ceil(self.block), m.div_ceil(self.block));
+        let keys = |b: usize| b * self.block..((b + 1) * self.block).min(m);
+        let mut rng = self.rng.clone();
+        let rows = (0..query_blocks).map(|row| {
+            if self.is_global(row, query_blocks) {
+                return pattern::merged(vec![0..m]);
+            }
+            let near = |b: usize| self.is_global(b, blocks) || b.abs_diff(row) <= self.window / 2;
+            let (mut seen, mut others): (Vec<usize>, Vec<usize>) = (0..blocks).partition(|b| near(*b));
+            for _ in 0..self.random.min(others.len()) {
+                seen.push(others.swap_remove(below(&mut rng, others.len())));
+            }
+            pattern::merged(seen.into_iter().map(keys).collect())
+        });
+        rows.collect()
+    }
+}
+
+impl Mechanism for BigBird {
+    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
+        let plan = self.plan(input.q.nrows(), input.k.nrows());
+        Ok(pattern::forward(input, v, &|i| plan[i / self.block].clone(), work))
+    }
+
+    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
+        let plan = self.plan(input.q.nrows(), input.k.nrows());
+        Ok(pattern::matrix(input, &|i| plan[i / self.block].clone()))
+    }
+
+    fn cost(&self, shape: &Shape) -> Cost {
+        // How many keys a block sees depends on the draw where the last block is short: the same draw decides here.
+        let plan = self.plan(shape.n, shape.m);
+        let keys: Vec<usize> = plan.iter().map(|ranges| ranges.iter().map(Range::len).sum()).collect();
+        pattern::cost(shape, |i| keys[i / self.block])
+    }
+
+    fn rank(&self, _: &Shape) -> Option<usize> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+
+    fn bigbird(window: usize, global: usize, random: usize) -> BigBird {
+        BigBird { block: 4, window, global, random, rng: stream(1, "bigbird") }
+    }
+
+    #[test]
+    fn blocks_without_random_ones_are_window_and_global() {
+        let plan = bigbird(3, 2, 0).plan(38, 38);
+        assert_eq!(plan.len(), 10);
+        assert_eq!(plan[0], [0..38], "the first block is global");
+        assert_eq!(plan[9], [0..38], "and the last, which is short");
+        assert_eq!(plan[4], [0..4, 12..24, 36..38]);
+        assert_eq!(bigbird(1, 0, 0).plan(38, 38)[9], [36..38]);
+        assert_eq!(bigbird(1, 3, 0).plan(38, 38)[4], [0..8, 16..20, 36..38], "the first is ahead when odd");
+    }
+
+    #[test]
+    fn random_blocks_are_further_ones_and_as_many_as_there_are() {
+        let blocks = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).sum::<usize>() / 4;
+        for (row, ranges) in bigbird(3, 2, 2).plan(40, 40).iter().enumerate().filter(|(row, _)| row % 9 != 0)
+        {
+            // Beside the first and the last block the window takes in a global one.
+            let certain = if row == 1 || row == 8 { 4 } else { 5 };
+            assert_eq!(blocks(ranges), certain + 2, "row {row}: {ranges:?}");
+        }
+        assert!(bigbird(3, 2, 99).plan(40, 40).iter().all(|ranges| ranges == &[0..40]));
+        let plans: Vec<_> = (0..40)
+            .map(|seed| {
+                let rng = stream(seed, "bigbird");
+                BigBird { rng, ..bigbird(1, 0, 1) }.plan(40, 40)
+            })
+            .collect();
+        for b in 1..10 {
+            let drawn =
+                plans.iter().filter(|plan| plan[0].iter().any(|keys| keys.contains(&(4 * b)))).count();
+            assert!((1..=14).contains(&drawn), "block {b} was drawn {drawn} times of 40");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What holds for every cell of a comparison, whatever the mechanism.
+
+use luna::attention::{ALL, Mask, Under};
+use luna::report::Table;
+
+use super::{approx_error, refusal};
+use crate::study::{cell, number};
+
+/// Every mechanism of the list that a mask allows, at its defaults but for sizes that fit short heads.
+fn all(mask: Mask) -> String {
+    let kinds = ALL.iter().filter(|kind| !matches!(kind.under(mask), Under::Refused(_)));
+    kinds.map(|kind| kind.name).collect::<Vec<_>>().join(",")
+}
+
+fn run(mask: Mask) -> Table {
+    let specs = all(mask);
+    let mut flags = vec![
+        "--synthetic",
+        "gaussian:logit_sd=0.5,gaussian:logit_sd=3,d_h=16",
+        "--seq-len",
+        "96",
+        "--windows",
+        "2",
+    ];
+    flags.extend(["--l", "4,24,96", "--attention", &specs]);
+    if mask == Mask::Causal {
+        flags.push("--causal");
+    }
+    approx_error(&flags).unwrap().rows
+}
+
+#[test]
+fn no_matrix_of_its_rank_is_nearer_than_the_truncated_decomposition() {
+    for mask in [Mask::Full, Mask::Causal] {
+        let rows = run(mask);
+        let mut bounded = 0;
+        for row in 0..rows.rows.len() {
+            let name = format!("{mask:?} {:?} {:?}", cell(&rows, row, "mechanism"), cell(&rows, row, "l"));
+            let Some(best) = cell(&rows, row, "optimal_rel_fro").number() else { continue };
+            bounded += 1;
+            let error = number(&rows, row, "matrix_rel_fro");
+            assert!(error >= best * (1.0 - 1e-4) - 1e-5, "{name}: {error} below {best}");
+            let (error, best) =
+                (number(&rows, row, "matrix_rel_spectral"), number(&rows, row, "optimal_rel_spectral"));
+            assert!(error >= best * (1.0 - 2e-3) - 1e-5, "{name}: {error} below {best} by operator norm");
+        }
+        assert!(bounded > 20, "{mask:?}: only {bounded} cells have a rank bound");
+    }
+}
+
+#[test]
+fn figures_stay_in_their_ranges() {
+    for mask in [Mask::Full, Mask::Causal] {
+        let rows = run(mask);
+        for row in 0..rows.rows.len() {
+            let name = format!("{mask:?} {:?}", cell(&rows, row, "mechanism"));
+            let of = |column: &str| number(&rows, row, column);
+            assert!(of("matrix_rel_fro") >= 0.0 && of("output_rel_fro") >= 0.0, "{name}");
+            assert!(of("output_cosine").abs() <= 1.0 + 1e-6, "{name}");
+            assert!(of("output_rel_spectral") <= of("output_rel_fro") * 4.0 + 1e-6, "{name}: 16 columns");
+            let stochastic = ALL.iter().any(|kind| {
+                kind.stochastic && cell(&rows, row, "mechanism").exact().split(':').next() == Some(kind.name)
+            });
+            if stochastic {
+                assert!(of("row_kl") >= -1e-5 && (-1e-6..=1.0 + 1e-5).contains(&of("row_tv")), "{name}");
+                assert!(of("row_sum_drift") < 1e-3, "{name}: {}", of("row_sum_drift"));
+            }
+        }
+    }
+}
+
+#[test]
+fn softmax_and_the_whole_decomposition_are_exact() {
+    let rows = run(Mask::Full);
+    let mut exact = 0;
+    for row in 0..rows.rows.len() {
+        let whole = cell(&rows, row, "l").number() == Some(96.0);
+        match cell(&rows, row, "mechanism").exact().as_str() {
+            "softmax" => {}
+            "svd" if whole => {}
+            _ => continue,
+        }
+        exact += 1;
+        assert!(number(&rows, row, "matrix_rel_fro") < 1e-5);
+        assert!(number(&rows, row, "output_rel_fro") < 1e-5);
+    }
+    assert_eq!(exact, 8, "two heads, two draws, two mechanisms");
+}
+
+#[test]
+fn the_truncated_decomposition_is_the_optimum_beside_it() {
+    let flags =
+        ["--synthetic", "gaussian:logit_sd=2", "--seq-len", "80", "--l", "1,7,30", "--attention", "svd"];
+    let rows = approx_error(&flags).unwrap().rows;
+    for row in 0..rows.rows.len() {
+        for (own, best) in [
+            ("matrix_rel_fro", "optimal_rel_fro"),
+            ("matrix_rel_spectral", "optimal_rel_spectral"),
+            ("output_rel_fro", "optimal_output_rel_fro"),
+        ] {
+            let (own, best) = (number(&rows, row, own), number(&rows, row, best));
+            assert!((own - best).abs() < 1e-3 * best + 1e-5, "{own} {best}");
+        }
+        assert!((number(&rows, row, "gap") - 1.0).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_neighbours() {
+    let input = ["--synthetic", "gaussian:logit_sd=1", "--seq-len", "40", "--windows", "1"];
+    let of = |more: &[&str]| approx_error(&[&input[..], more].concat()).unwrap().rows;
+    let alone = of(&["--attention", "performer", "--l", "8"]);
+    let among = of(&["--attention", "luna,performer,nystrom", "--l", "4,8"]);
+    let same = among.rows.iter().filter(|row| **row == alone.rows[0]).count();
+    assert_eq!((alone.rows.len(), same), (1, 1));
+}
+
+#[test]
+fn every_l_for_those_that_take_one() {
+    let input = ["--synthetic", "gaussian", "--seq-len", "40", "--windows", "1", "--l", "4,8"];
+    let rows =
+        approx_error(&[&input[..], &["--attention", "luna,linear,nystrom:l=5"]].concat()).unwrap().rows;
+    let found: Vec<(String, String)> = (0..rows.rows.len())
+        .map(|row| (cell(&rows, row, "mechanism").exact(), cell(&rows, row, "l").exact()))
+        .collect();
+    let expected = [("luna", "4"), ("luna", "8"), ("linear", ""), ("nystrom", "5")];
+    assert_eq!(found, expected.map(|(name, l)| (name.to_string(), l.to_string())));
+}
+
+#[test]
+fn the_tolerance_of_a_mechanism_that_never_reaches_it() {
+    let input =
+        ["--synthetic", "gaussian:logit_sd=4,gaussian:logit_sd=3", "--seq-len", "64", "--l", "4,16,64"];
+    let report =
+        approx_error(&[&input[..], &["--attention", "luna,svd", "--tolerance", "0.2"]].concat()).unwrap();
+    let (_, reach) = report.views.iter().find(|(name, _)| name == "reach").unwrap();
+    assert_eq!(cell(reach, 0, "reached").exact(), "not reached");
+    assert_eq!(cell(reach, 0, "l_star").number(), None);
+    let (svd, optimum) = (number(reach, 1, "l_star"), number(reach, 2, "l_star"));
+    assert!((svd - optimum).abs() < 0.05 && (4.0..64.0).contains(&svd), "{svd} {optimum}");
+    assert!(number(reach, 1, "l_star_low") <= svd && svd <= number(reach, 1, "l_star_high"));
+}
+
+#[test]
+fn heads_that_are_only_matrices_are_refused() {
+    let message = refusal(&["--synthetic", "identity"]);
+    assert!(message.contains("'identity'") && message.contains("queries, keys and values"), "{message}");
+}
+
+#[test]
+fn bad_parameters_are_refused_in_one_line() {
+    for (spec, more, parts) in [
+        ("luna:l=0", &[][..], &["'l'", "'luna'", "'0'", "1 or more"][..]),
+        ("luna:k=16", &[], &["'luna' takes no parameter 'k'", "it takes: l=16"]),
+        ("luna:p=segments", &[], &["'p'", "'segments'", "random, segment, kmeans or fitted"]),
+        ("lunna", &[], &["attention 'lunna'", "did you mean 'luna'?", "known: softmax, luna"]),
+        ("linformer:l=64", &["--seq-len", "520", "--windows", "1"], &["'max'", "520", "linformer"]),
+        ("synthesizer", &["--seq-len", "520", "--windows", "1"], &["'max'", "520", "synthesizer"]),
+        ("bigbird:block=0", &[], &["'block'", "'bigbird'", "'0'"]),
+        ("bigbird:window=2", &[], &["'window'", "'bigbird'", "'2'"]),
+        ("luna", &["--causal"], &["'luna'", "causal", "luna-causal"]),
+        ("luna-causal", &[], &["'luna-causal", "full mask", "luna"]),
+        ("luna:l=4,luna:l=4", &[], &["'luna:l=4'", "each mechanism once"]),
+        ("luna", &["--l", "0"], &["--l: '0'", "1 or more"]),
+        ("luna", &["--tolerance", "0"], &["--tolerance: '0'", "above 0"]),
+        ("luna", &["--fit-windows", "2"], &["--fit-windows", "luna:p=fitted"]),
+        ("luna:p=fitted", &["--windows", "1"], &["--windows: '1'", "2 or more"]),
+        ("luna:p=fitted", &["--windows", "3", "--fit-windows", "3"], &["--fit-windows: '3'", "1 to 2"]),
+    ] {
+        let flags =
+            [&["--synthetic", "gaussian", "--seq-len", "32", "--l", "4", "--attention", spec], more].concat();
+        let message = refusal(&flags);
+        assert!(!message.contains('\n'), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{spec} {more:?}: '{part}' is not in: {message}");
+        }
+    }
+}

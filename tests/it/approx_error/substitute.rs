@@ -1,0 +1,86 @@
+//! Whole models with their attention replaced.
+
+use std::path::{Path, PathBuf};
+
+use super::{approx_error, refusal};
+use crate::study::{cell, number};
+
+fn model(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hf_tiny").join(name);
+    folder.to_str().unwrap().to_string()
+}
+
+/// A file of token ids that every vocabulary here has.
+fn tokens(folder: &Path, count: usize) -> PathBuf {
+    let path = folder.join("tokens.txt");
+    let ids: Vec<String> = (0..count).map(|i| (1 + (i * i * 7 + i * 3) % 60).to_string()).collect();
+    std::fs::write(&path, ids.join(" ")).unwrap();
+    path
+}
+
+fn run(name: &str, attention: &str, l: &str, layers: &str) -> luna::report::Table {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, tokens) = (model(name), tokens(folder.path(), 64));
+    let flags =
+        ["--model", &model, "--tokens", tokens.to_str().unwrap(), "--seq-len", "32", "--windows", "2"];
+    let more = ["--attention", attention, "--l", l, "--substitute", layers];
+    approx_error(&[&flags[..], &more[..]].concat()).unwrap().rows
+}
+
+#[test]
+fn exact_mechanisms_give_the_model_itself() {
+    for name in ["bert", "roberta", "distilbert", "gpt2", "llama-gqa", "qwen2", "stories260k"] {
+        let rows = run(name, "softmax,svd", "32", "all");
+        assert_eq!(rows.rows.len(), 4, "two mechanisms, two windows");
+        for row in 0..4 {
+            let drift = number(&rows, row, "hidden_rel_fro");
+            assert!(drift < 1e-5, "{name}: {:?} drifts by {drift:e}", cell(&rows, row, "mechanism"));
+            if let Some(kl) = cell(&rows, row, "next_token_kl").number() {
+                assert!(kl.abs() < 1e-6 && number(&rows, row, "top1_agreement") > 0.99, "{name}");
+                assert!(number(&rows, row, "nll_change").abs() < 1e-4, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn language_models_are_judged_by_what_they_predict() {
+    let rows = run("stories260k", "luna-causal,svd", "4", "all");
+    for row in 0..rows.rows.len() {
+        assert!(number(&rows, row, "next_token_kl") > 1e-3);
+        let (nll, perplexity) = (number(&rows, row, "nll"), number(&rows, row, "perplexity"));
+        assert!((nll.exp() - perplexity).abs() < 1e-9 * perplexity);
+        let change = nll - number(&rows, row, "nll_softmax");
+        assert!((change - number(&rows, row, "nll_change")).abs() < 1e-12);
+    }
+    let encoder = run("bert", "luna", "4", "all");
+    assert_eq!(cell(&encoder, 0, "nll").number(), None);
+    assert!(number(&encoder, 0, "hidden_rel_fro") > 1e-3);
+}
+
+#[test]
+fn fewer_layers_drift_less() {
+    let error = |layers: &str| number(&run("bert", "luna", "4", layers), 0, "hidden_rel_fro");
+    assert!(error("0") > 1e-4);
+    assert_ne!(error("0"), error("all"));
+    let rows = run("bert", "luna", "4", "1");
+    assert_eq!(number(&rows, 0, "layers"), 1.0);
+}
+
+#[test]
+fn what_cannot_be_substituted_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = tokens(folder.path(), 64);
+    let of = |name: &str, more: &[&str]| {
+        let model = model(name);
+        let flags =
+            ["--model", &model, "--tokens", tokens.to_str().unwrap(), "--seq-len", "32", "--windows", "1"];
+        refusal(&[&flags[..], more].concat())
+    };
+    let message = of("gpt2", &["--attention", "luna", "--substitute", "all"]);
+    assert!(message.contains("'luna") && message.contains("causal"), "{message}");
+    let message = of("bert", &["--attention", "luna", "--substitute", "9"]);
+    assert!(message.contains("--substitute: '9'"), "{message}");
+    let message = of("bert", &["--attention", "luna", "--substitute", "most"]);
+    assert!(message.contains("--substitute: 'most'") && message.contains("all, or layers"), "{message}");
+}
