@@ -1,6 +1,6 @@
 //! `luna list`: everything that can be named on the command line.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -30,13 +30,40 @@ pub struct Entry {
     pub name: String,
     /// One line about it.
     pub about: String,
+    /// Its equation, in the papers' letters; empty if it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub equation: String,
     /// Its parameters with defaults, as [`name::takes`] writes them; empty where there can be none.
     pub takes: String,
+    /// Its parameters one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
     /// The paper or program that it comes from; empty if it is this one.
     pub source: String,
 }
 
+/// A parameter of a thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Parameter {
+    /// Its key.
+    pub name: &'static str,
+    /// Its value when none is typed; none if it is then off.
+    pub default: Option<&'static str>,
+    /// One line about it.
+    pub about: &'static str,
+}
+
 impl Entry {
+    /// The same, with its parameters.
+    fn taking(self, takes: &[name::Param]) -> Self {
+        let parameters = takes.iter().map(|param| Parameter {
+            name: param.name,
+            default: param.default,
+            about: param.about,
+        });
+        Self { takes: name::takes(takes), parameters: parameters.collect(), ..self }
+    }
+
     /// A thing without parameters or source.
     pub fn new(name: impl Into<String>, about: impl Into<String>) -> Self {
         Self { name: name.into(), about: about.into(), ..Self::default() }
@@ -49,16 +76,13 @@ pub fn registries() -> Vec<Registry> {
         source: metric.source.into(),
         ..Entry::new(metric.name, metric.about)
     };
-    let synthetic = synthetic::ALL
-        .iter()
-        .map(|input| Entry { takes: name::takes(input.takes), ..Entry::new(input.name, input.about) });
-    let nulls = null::ALL
-        .iter()
-        .map(|null| Entry { takes: name::takes(null.takes), ..Entry::new(null.name, null.about) });
+    let synthetic =
+        synthetic::ALL.iter().map(|input| Entry::new(input.name, input.about).taking(input.takes));
+    let nulls = null::ALL.iter().map(|null| Entry::new(null.name, null.about).taking(null.takes));
     let attentions = attention::ALL.iter().map(|kind| Entry {
-        takes: name::takes(kind.takes),
+        equation: kind.equation.into(),
         source: kind.paper.into(),
-        ..Entry::new(kind.name, format!("{}: {}", kind.about, kind.equation))
+        ..Entry::new(kind.name, kind.about).taking(kind.takes)
     });
     vec![
         Registry {
@@ -115,11 +139,17 @@ impl List {
         match self.format {
             Format::Json => super::write_json(&shown, out)?,
             Format::Table => {
+                let indent = 2;
+                let width = super::study::width(std::io::stdout().is_terminal()).saturating_sub(indent);
                 for (i, registry) in shown.iter().enumerate() {
                     let gap = if i == 0 { "" } else { "\n" };
                     writeln!(out, "{gap}{}: {}", registry.kind, registry.about)?;
-                    for line in table(registry).lines() {
-                        writeln!(out, "  {}", line.trim_end())?;
+                    let text = match &self.kind {
+                        Some(_) => details(registry, width),
+                        None => table(registry, width).to_string(),
+                    };
+                    for line in text.lines() {
+                        writeln!(out, "{}", format!("  {line}").trim_end())?;
                     }
                 }
             }
@@ -128,10 +158,36 @@ impl List {
     }
 }
 
+/// Every entry in full: what `luna list KIND` shows.
+fn details(registry: &Registry, width: usize) -> String {
+    let mut text = String::new();
+    for entry in &registry.entries {
+        let source = if entry.source.is_empty() { String::new() } else { format!("  ({})", entry.source) };
+        text.push_str(&entry.name);
+        text.push_str(&source);
+        text.push('\n');
+        for line in [&entry.about, &entry.equation] {
+            text.push_str(&indented(line, width, 4));
+        }
+        for parameter in &entry.parameters {
+            let default = parameter.default.unwrap_or_default();
+            let line = format!("{}={default}: {}", parameter.name, parameter.about);
+            text.push_str(&indented(&line, width, 6));
+        }
+    }
+    text
+}
+
+/// Prose in lines of at most `width`, set in by some columns; nothing for an empty text.
+fn indented(text: &str, width: usize, by: usize) -> String {
+    let lines = report::wrap(text, width.saturating_sub(by).max(20));
+    lines.iter().map(|line| format!("{:by$}{line}\n", "")).collect()
+}
+
 /// How an entry fills one column.
 type Fill = fn(&Entry) -> &str;
 
-fn table(registry: &Registry) -> Table {
+fn table(registry: &Registry, width: usize) -> Table {
     let columns: [(&str, Fill); 4] = [
         ("name", |entry| &entry.name),
         ("takes", |entry| &entry.takes),
@@ -145,6 +201,7 @@ fn table(registry: &Registry) -> Table {
         .collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     table.set_header(columns.iter().map(|(title, _)| *title));
     for entry in &registry.entries {
         table.add_row(columns.iter().map(|(_, cell)| cell(entry)));
@@ -157,10 +214,8 @@ mod tests {
     use super::*;
 
     fn written(kind: Option<&str>, format: Format) -> Result<String, Failure> {
-        let local = Entry {
-            takes: name::takes(&[name::Param { name: "w", default: Some("17"), about: "width" }]),
-            ..Entry::new("local", "a window of keys")
-        };
+        let takes = [name::Param { name: "w", default: Some("17"), about: "width of the window in tokens" }];
+        let local = Entry::new("local", "a window of keys").taking(&takes);
         let registries = [
             Registry { kind: "synthetic input", about: "named by --synthetic", entries: vec![local] },
             Registry { kind: "engine", about: "of --engine", entries: vec![Entry::new("faer", "pure Rust")] },
@@ -178,6 +233,18 @@ mod tests {
         assert_eq!(lines[2], ["local", "w=17", "a", "window", "of", "keys"]);
         assert_eq!(lines[5], ["name", "about"]);
         assert!(text.lines().all(|line| line.trim_end() == line));
+    }
+
+    #[test]
+    fn one_kind_is_shown_with_its_parameters() {
+        let text = written(Some("synthetic input"), Format::Table).unwrap();
+        let expected = [
+            "synthetic input: named by --synthetic",
+            "  local",
+            "      a window of keys",
+            "        w=17: width of the window in tokens",
+        ];
+        assert!(text.lines().eq(expected), "{text}");
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn plot(figure: &Figure, style: Style) -> String {
 }
 
 /// Columns of the terminal; without one, what fits a page.
-fn width(terminal: bool) -> usize {
+pub(super) fn width(terminal: bool) -> usize {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let found =
         || terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| usize::from(columns));

@@ -37,6 +37,7 @@ pub use stamp::Stamp;
 pub use svg::to_svg;
 pub use table::{Column, Table};
 pub use terminal::to_terminal;
+pub use wrap::wrap;
 
 use ndarray::ArrayD;
 

@@ -1,7 +1,7 @@
 //! Breaking lines: prose at its spaces, the names of columns at their underscores.
 
 /// Prose in lines of at most `width`; a longer word keeps a line to itself.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     pack(text.split_whitespace().map(Into::into), " ", width)
 }
 
