@@ -13,6 +13,7 @@
 mod input;
 mod kind;
 mod luna;
+pub mod luna_causal;
 mod mask;
 mod pattern;
 mod pool;
@@ -35,6 +36,7 @@ pub const ALL: &[&Kind] = &[
     // the exact one, the nested one, then by their papers' years
     &softmax::KIND,
     &luna::KIND,
+    &luna_causal::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.
