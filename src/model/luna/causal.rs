@@ -125,7 +125,7 @@ impl LunaCausalAttention {
         Ok(self.out.apply(&read).index_axis_move(Axis(0), 0))
     }
 
-    /// p W_pq / `sqrt(d_h)` of the rows that are not padding.
+    /// `p W_pq / sqrt(d_h)` of the rows that are not padding.
     fn pack_query(&self, p: ArrayView2<'_, f32>, padding: Option<&[bool]>) -> Result<Array2<f32>> {
         check("p", p.shape(), self.d)?;
         let real = real_rows("p", p.nrows(), padding)?;

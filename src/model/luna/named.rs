@@ -42,6 +42,7 @@ impl Named {
     }
 
     /// The same tensors seen from one part further in: of `layers`, `within("0")` is `layers.0`.
+    #[must_use]
     pub fn within(&self, part: &str) -> Self {
         Self { prefix: self.full(part) + ".", ..self.clone() }
     }
@@ -58,7 +59,8 @@ impl Named {
     /// A tensor of exactly this shape.
     pub fn matrix(&self, name: &str, (rows, columns): (usize, usize)) -> Result<Array2<f32>> {
         let numbers = self.numbers(name, &[rows, columns])?;
-        Ok(Array2::from_shape_vec((rows, columns), numbers).expect("the shape was checked"))
+        Array2::from_shape_vec((rows, columns), numbers)
+            .map_err(|error| Error::malformed(&self.path, error, "tensors of the shapes in its header"))
     }
 
     /// A tensor of one axis, of exactly this length.
@@ -80,7 +82,7 @@ impl Named {
         let (path, name, expected) = (self.path.clone(), self.full(name), expected.to_vec());
         let found = match &*self.source {
             Source::File { header, .. } => header.tensors.get(&name).map(|place| &place.shape[..]),
-            Source::Map(tensors) => tensors.get(&name).map(|tensor| tensor.shape()),
+            Source::Map(tensors) => tensors.get(&name).map(ArrayD::shape),
         };
         match found {
             None => return Err(Error::TensorMissing { path, name, expected }),

@@ -57,6 +57,7 @@ impl<F: Fn(&HeadTap) -> Result<Array2<f32>> + Sync> Substitute for One<F> {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // the signature of what it stands for
 fn zeros(head: &HeadTap) -> Result<Array2<f32>> {
     Ok(Array2::zeros(head.v.dim()))
 }
