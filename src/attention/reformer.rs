@@ -50,6 +50,9 @@ pub(super) const KIND: Kind = Kind {
     build,
 };
 
+/// More buckets than any sequence needs; a typing error must not draw rotations until the memory is full.
+const MOST_BUCKETS: usize = 65_536;
+
 struct Reformer {
     buckets: usize,
     hashes: usize,
@@ -60,8 +63,8 @@ struct Reformer {
 
 fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     let buckets: usize = params.get("buckets")?;
-    if buckets == 0 || !buckets.is_multiple_of(2) {
-        return Err(params.refuse("buckets", &buckets, "an even number, 2 or more"));
+    if buckets % 2 == 1 || !(2..=MOST_BUCKETS).contains(&buckets) {
+        return Err(params.refuse("buckets", &buckets, &format!("an even number, 2 to {MOST_BUCKETS}")));
     }
     let hashes = params.at_least("hashes", 1)?;
     let (chunk, shared) = (params.get("chunk")?, params.get("shared")?);
