@@ -24,7 +24,8 @@ use crate::name::{Param, Params};
 pub(super) const KIND: Kind = Kind {
     name: "sinkhorn",
     about: "each block sees itself and a mixture of blocks, sorted to it by Sinkhorn's iterations",
-    equation: "softmax(q_a [K_a; sum_b R_ab K_b]^T / sqrt(d_h)) [V_a; sum_b R_ab V_b], R = Sinkhorn(mean q_a . mean k_b)",
+    equation: "softmax(q_a [K_a; sum_b R_ab K_b]^T / sqrt(d_h)) [V_a; sum_b R_ab V_b], \
+               R = Sinkhorn(mean q_a . mean k_b)",
     paper: "Tay et al. 2020 (Sparse Sinkhorn Attention)",
     takes: &[
         Param { name: "block", default: Some("16"), about: "tokens a block; the last may be short" },
