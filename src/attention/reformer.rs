@@ -12,8 +12,8 @@
 //!
 //! Chunks have a fixed size, so the cost is that of chunks with the other buckets masked inside them, as in the
 //! published codes. No causal form: the paper hides later positions, but which keys share a chunk with a query depends
-//! on tokens behind it. The Long Range Arena's code multiplies logits by sqrt(`d_h`) and lets all buckets of a chunk see
-//! each other; both are left to it.
+//! on tokens behind it. The Long Range Arena's code multiplies logits by sqrt(`d_h`) and lets all buckets of a chunk
+//! see each other; both are left to it.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
@@ -28,7 +28,8 @@ use crate::rng::{Rng, normal};
 pub(super) const KIND: Kind = Kind {
     name: "reformer",
     about: "each query sees the keys that a random hash puts into its bucket, in sorted chunks",
-    equation: "softmax over j with h(k_j) = h(q_i), chunk of j = chunk of i or the one before; h(x) = argmax [x R; -x R]",
+    equation: "softmax over j with h(k_j) = h(q_i), \
+               chunk of j = chunk of i or the one before; h(x) = argmax [x R; -x R]",
     paper: "Kitaev et al. 2020",
     takes: &[
         Param { name: "buckets", default: Some("8"), about: "buckets of a hash; even" },
@@ -50,6 +51,9 @@ pub(super) const KIND: Kind = Kind {
     build,
 };
 
+/// More buckets than any sequence needs; a typing error must not draw rotations until the memory is full.
+const MOST_BUCKETS: usize = 65_536;
+
 struct Reformer {
     buckets: usize,
     hashes: usize,
@@ -60,8 +64,8 @@ struct Reformer {
 
 fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     let buckets: usize = params.get("buckets")?;
-    if buckets == 0 || !buckets.is_multiple_of(2) {
-        return Err(params.refuse("buckets", &buckets, "an even number, 2 or more"));
+    if buckets % 2 == 1 || !(2..=MOST_BUCKETS).contains(&buckets) {
+        return Err(params.refuse("buckets", &buckets, &format!("an even number, 2 to {MOST_BUCKETS}")));
     }
     let hashes = params.at_least("hashes", 1)?;
     let (chunk, shared) = (params.get("chunk")?, params.get("shared")?);

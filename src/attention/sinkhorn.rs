@@ -24,7 +24,8 @@ use crate::name::{Param, Params};
 pub(super) const KIND: Kind = Kind {
     name: "sinkhorn",
     about: "each block sees itself and a mixture of blocks, sorted to it by Sinkhorn's iterations",
-    equation: "softmax(q_a [K_a; sum_b R_ab K_b]^T / sqrt(d_h)) [V_a; sum_b R_ab V_b], R = Sinkhorn(mean q_a . mean k_b)",
+    equation: "softmax(q_a [K_a; sum_b R_ab K_b]^T / sqrt(d_h)) [V_a; sum_b R_ab V_b], \
+               R = Sinkhorn(mean q_a . mean k_b)",
     paper: "Tay et al. 2020 (Sparse Sinkhorn Attention)",
     takes: &[
         Param { name: "block", default: Some("16"), about: "tokens a block; the last may be short" },
@@ -136,23 +137,23 @@ impl Sinkhorn {
         }
         log_r.mapv(|x| x as f32)
     }
+}
 
-    /// Each block's weights (its queries, its own keys and the sorted ones).
-    fn weights(&self, input: &Input<'_>, mix: &Mix, work: &mut Work) -> Vec<Array2<f32>> {
-        let sorted = mix.sorted(input.k, work);
-        let of_block = |(a, block): (usize, &Range<usize>)| {
-            let keys = with_own(input.k.slice(s![block.clone(), ..]), &sorted, a);
-            let logits = work.scaled(input.q.slice(s![block.clone(), ..]), keys.t(), input.scale);
-            work.softmax(logits)
-        };
-        mix.blocks.iter().enumerate().map(of_block).collect()
-    }
+/// Each block's weights (its queries, its own keys and the sorted ones).
+fn weights(input: &Input<'_>, mix: &Mix, work: &mut Work) -> Vec<Array2<f32>> {
+    let sorted = mix.sorted(input.k, work);
+    let of_block = |(a, block): (usize, &Range<usize>)| {
+        let keys = with_own(input.k.slice(s![block.clone(), ..]), &sorted, a);
+        let logits = work.scaled(input.q.slice(s![block.clone(), ..]), keys.t(), input.scale);
+        work.softmax(logits)
+    };
+    mix.blocks.iter().enumerate().map(of_block).collect()
 }
 
 impl Mechanism for Sinkhorn {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
         let mix = self.mix(input, work)?;
-        let weights = self.weights(input, &mix, work);
+        let weights = weights(input, &mix, work);
         let sorted = mix.sorted(v, work);
         let mut out = Array2::zeros((input.q.nrows(), v.ncols()));
         for (a, (block, weights)) in mix.blocks.iter().zip(weights).enumerate() {
@@ -166,7 +167,7 @@ impl Mechanism for Sinkhorn {
         let mut work = Work::default();
         let mix = self.mix(input, &mut work)?;
         let mut matrix = Array2::zeros((input.q.nrows(), input.k.nrows()));
-        for (a, (block, weights)) in mix.blocks.iter().zip(self.weights(input, &mix, &mut work)).enumerate() {
+        for (a, (block, weights)) in mix.blocks.iter().zip(weights(input, &mix, &mut work)).enumerate() {
             let (own, sorted) = weights.view().split_at(Axis(1), block.len());
             matrix.slice_mut(s![block.clone(), block.clone()]).assign(&own);
             for (t, weight) in sorted.columns().into_iter().enumerate() {

@@ -59,7 +59,7 @@ fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
 
 /// How many of the first `end` numbers leave `rest` when divided by `stride`.
 fn strides_before(end: usize, stride: usize, rest: usize) -> usize {
-    (end + stride - 1 - rest) / stride
+    end.saturating_sub(rest).div_ceil(stride)
 }
 
 /// How many of the first `end` keys are summary columns, the last `c` of each block.
@@ -71,10 +71,10 @@ impl Sparse {
     /// The keys beside the query: its window, or its block.
     fn near(&self, i: usize, visible: usize) -> Range<usize> {
         match *self {
-            Self::Strided { stride } => window(i, 2 * stride, visible),
+            Self::Strided { stride } => window(i, stride.saturating_mul(2), visible),
             Self::Fixed { stride, .. } => {
                 let start = i / stride * stride;
-                start.min(visible)..(start + stride).min(visible)
+                start.min(visible)..start.saturating_add(stride).min(visible)
             }
         }
     }
@@ -84,7 +84,7 @@ impl Sparse {
         let mut ranges = vec![self.near(i, visible)];
         match *self {
             Self::Strided { stride } => {
-                ranges.extend((i % stride..visible).step_by(stride).map(|j| j..j + 1))
+                ranges.extend((i % stride..visible).step_by(stride).map(|j| j..j + 1));
             }
             Self::Fixed { stride, c } => ranges
                 .extend((stride - c..visible).step_by(stride).map(|start| start..(start + c).min(visible))),
@@ -130,7 +130,7 @@ mod tests {
     /// The sets of the paper (section 4.3), key by key.
     fn paper(sparse: &Sparse, i: usize, j: usize) -> bool {
         match *sparse {
-            Sparse::Strided { stride } => i.abs_diff(j) <= stride || i.abs_diff(j) % stride == 0,
+            Sparse::Strided { stride } => i.abs_diff(j) <= stride || i.abs_diff(j).is_multiple_of(stride),
             Sparse::Fixed { stride, c } => i / stride == j / stride || j % stride >= stride - c,
         }
     }

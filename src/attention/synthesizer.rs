@@ -47,32 +47,38 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
     let l = params.at_least("l", 1)?;
     let max = params.at_least("max", 1)?;
     let (l, piece) = match kind.as_str() {
-        "random" => (None, format!("synthesizer R {max}")),
-        "factorised" => (Some(l), format!("synthesizer R_1 R_2 {max} {l}")),
+        "random" => (None, "synthesizer R".to_string()),
+        "factorised" if l > max => return Err(params.refuse("l", &l, &format!("1 to max, {max}"))),
+        "factorised" => (Some(l), format!("synthesizer R_1 R_2, l={l}")),
         _ => return Err(params.refuse("kind", &kind, "random or factorised")),
     };
     Ok(Box::new(Synthesizer { l, max, rng: origin.stream(&piece) }))
 }
 
 impl Synthesizer {
-    /// The logits (1, visible keys) of each query, of variance 1. They are drawn as a corner of R, whatever the length:
-    /// an input of other length has the same numbers at the same places.
+    /// The logits (1, visible keys) of each query, of variance 1: the corner of R.
+    ///
+    /// Every row of R has a stream of its own (every row of a factor its place in one), so that a longer input has the
+    /// same numbers at the same places, and nothing outside the corner is drawn.
     fn logits(&self, input: &Input<'_>, work: &mut Work) -> Result<Vec<Array2<f32>>> {
         let (n, m) = (input.q.nrows(), input.k.nrows());
         if n.max(m) > self.max {
             return Err(Error::Tokens {
                 what: "attention 'synthesizer'".into(),
                 found: n.max(m),
-                accepted: format!("its R is drawn for {} at most (parameter 'max')", self.max),
+                accepted: format!("its R is for {} at most (parameter 'max')", self.max),
             });
         }
-        let mut rng = self.rng.clone();
+        let drawn = |stream: usize, rows, columns| {
+            let mut rng = self.rng.clone();
+            rng.set_stream(stream as u64);
+            normal(&mut rng, rows, columns)
+        };
         let visible = |i| input.mask.visible(i, m);
         let Some(l) = self.l else {
-            let r = normal(&mut rng, n, self.max);
-            return Ok((0..n).map(|i| r.slice(s![i..=i, ..visible(i)]).to_owned()).collect());
+            return Ok((0..n).map(|i| drawn(i, 1, visible(i))).collect());
         };
-        let (r_1, r_2) = (normal(&mut rng, self.max, l), normal(&mut rng, self.max, l));
+        let (r_1, r_2) = (drawn(0, n, l), drawn(1, m, l));
         let scale = (1.0 / (l as f64).sqrt()) as f32;
         let row = |i| work.scaled(r_1.slice(s![i..=i, ..]), r_2.slice(s![..visible(i), ..]).t(), scale);
         Ok((0..n).map(row).collect())
@@ -139,9 +145,6 @@ mod tests {
     #[test]
     fn a_longer_input_is_refused() {
         let error = logits(None, 97).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "attention 'synthesizer': 97 tokens; its R is drawn for 96 at most (parameter 'max')"
-        );
+        assert_eq!(error, "attention 'synthesizer': 97 tokens; its R is for 96 at most (parameter 'max')");
     }
 }

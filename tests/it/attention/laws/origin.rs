@@ -2,11 +2,11 @@
 
 use luna::attention::{Mask, Under};
 
-use super::{CASES, Given, built, is_known};
+use super::{Given, built, cases};
 
 #[test]
 fn draws_belong_to_their_label() {
-    for case in CASES.iter().filter(is_known) {
+    for case in cases() {
         let (first, second) = (built(case.spec, "layer 0 head 3"), built(case.spec, "layer 0 head 4"));
         let again = built(case.spec, "layer 0 head 3");
         let refused = matches!(first.kind().full, Under::Refused(_));

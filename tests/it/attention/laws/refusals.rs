@@ -1,19 +1,19 @@
 //! What is refused is refused in one line that says what would be accepted.
 
-use luna::attention::{ALL, Attention, Origin, Under};
+use luna::attention::{ALL, Attention, Mask, Origin, Under};
 
-use super::{CASES, Given, MASKS, built, is_known};
+use super::{Given, MASKS, built, cases};
 
 fn refused(spec: &str) -> String {
     let origin = Origin { seed: 0, label: "laws", learned: None };
-    let error = Attention::build(&spec.parse().unwrap(), &origin).expect_err(spec).to_string();
+    let error = Attention::build(&spec.parse().expect("a spec"), &origin).expect_err(spec).to_string();
     assert!(!error.contains('\n'), "{spec}: {error}");
     error
 }
 
 #[test]
 fn a_mask_without_a_form_is_refused_by_name() {
-    for case in CASES.iter().filter(is_known) {
+    for case in cases() {
         let attention = built(case.spec, "laws");
         for mask in MASKS {
             let Under::Refused(instead) = attention.kind().under(mask) else {
@@ -22,8 +22,8 @@ fn a_mask_without_a_form_is_refused_by_name() {
             };
             let given = Given::normal((5, 5), (4, 3), mask);
             let [name, other] = match mask {
-                luna::attention::Mask::Full => ["full", "causal"],
-                luna::attention::Mask::Causal => ["causal", "full"],
+                Mask::Full => ["full", "causal"],
+                Mask::Causal => ["causal", "full"],
             };
             for error in [
                 attention.forward(&given.input(), given.v.view()).unwrap_err(),
@@ -67,5 +67,45 @@ fn no_parameter_takes_nonsense() {
             let error = refused(&format!("{}:l=0", kind.name));
             assert!(error.contains("1 or more"), "{error}");
         }
+    }
+}
+
+#[test]
+fn values_that_do_not_fit_each_other_are_refused() {
+    for (spec, accepted) in [
+        ("sparse:stride=0", "1 or more"),
+        ("sparse:kind=fixed,stride=4", "1 to the stride, 4"),
+        ("bigbird:block=0", "1 or more"),
+        ("bigbird:window=2", "an odd number of blocks"),
+        ("bigbird:window=0", "an odd number of blocks"),
+        ("reformer:buckets=3", "an even number"),
+        ("reformer:buckets=0", "an even number"),
+        ("reformer:hashes=0", "1 or more"),
+        ("sinkhorn:block=0", "1 or more"),
+        ("synthesizer:max=0", "1 or more"),
+        ("synthesizer:kind=factorised,max=8", "1 to max, 8"),
+    ] {
+        let error = refused(spec);
+        assert!(error.contains(&format!("accepted: {accepted}")), "{spec}: {error}");
+    }
+}
+
+#[test]
+fn absurd_sizes_do_not_overflow() {
+    let most = usize::MAX;
+    for spec in [
+        format!("local:l={most}"),
+        format!("longformer:l={most},global={most}"),
+        format!("sparse:stride={most}"),
+        format!("sparse:kind=fixed,stride={most}"),
+        format!("bigbird:block={most},window={most},global={most},random={most}"),
+        format!("reformer:chunk={most}"),
+        format!("sinkhorn:block={most}"),
+        format!("synthesizer:max={most}"),
+    ] {
+        let given = Given::normal((9, 9), (4, 3), Mask::Full);
+        let attention = built(&spec, "laws");
+        let (_, counted) = attention.counted(&given.input(), given.v.view()).unwrap();
+        assert_eq!(attention.cost(&given.shape()), counted, "{spec}");
     }
 }
