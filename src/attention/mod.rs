@@ -12,12 +12,17 @@
 
 mod input;
 mod kind;
+mod linear;
+mod linformer;
 mod luna;
 pub mod luna_causal;
 mod mask;
+mod nystrom;
 mod pattern;
+mod performer;
 mod pool;
 pub mod softmax;
+mod svd;
 mod work;
 
 use ndarray::{Array2, ArrayView2, s};
@@ -37,6 +42,11 @@ pub const ALL: &[&Kind] = &[
     &softmax::KIND,
     &luna::KIND,
     &luna_causal::KIND,
+    &linformer::KIND,
+    &linear::KIND,
+    &performer::KIND,
+    &nystrom::KIND,
+    &svd::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.
