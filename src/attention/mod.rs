@@ -14,17 +14,22 @@ mod bigbird;
 pub mod fit;
 mod input;
 mod kind;
+mod linear;
+mod linformer;
 mod local;
 mod longformer;
 mod luna;
 pub mod luna_causal;
 mod mask;
+mod nystrom;
 mod pattern;
+mod performer;
 mod pool;
 mod reformer;
 mod sinkhorn;
 pub mod softmax;
 mod sparse;
+mod svd;
 mod synthesizer;
 mod work;
 
@@ -41,10 +46,15 @@ use crate::name::{self, Spec};
 
 /// Every mechanism.
 pub const ALL: &[&Kind] = &[
-    // the exact one, the nested one, then by their papers' years
+    // the exact one and the nested one
     &softmax::KIND,
     &self::luna::KIND,
     &luna_causal::KIND,
+    // projections of the length, and kernels
+    &linformer::KIND,
+    &linear::KIND,
+    &performer::KIND,
+    &nystrom::KIND,
     // those that read some of the keys
     &local::KIND,
     &longformer::KIND,
@@ -53,6 +63,8 @@ pub const ALL: &[&Kind] = &[
     &reformer::KIND,
     &sinkhorn::KIND,
     &synthesizer::KIND,
+    // the best of its rank
+    &svd::KIND,
 ];
 
 /// One way to attend. Implementations see shapes that fit, no padding, and only masks that their [`Kind`] honours.

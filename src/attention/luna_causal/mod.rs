@@ -75,6 +75,9 @@ impl Weight {
     }
 }
 
+/// The largest number of rows of p that are drawn.
+const MOST: usize = 1 << 20;
+
 /// Where p comes from.
 enum Pack {
     Random(Rng),
@@ -89,6 +92,9 @@ struct LunaCausal {
 
 fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     let l = params.at_least("l", 1)?;
+    if l > MOST {
+        return Err(params.refuse("l", &l, "1 to 2^20"));
+    }
     let w: String = params.get("w")?;
     let weight = match w.as_str() {
         "softplus" => Weight::Softplus,

@@ -182,7 +182,6 @@ fn every_mechanism_stands_under_the_laws_with_its_defaults() {
 }
 
 #[test]
-#[ignore = "some of the mechanisms come with another branch"]
 fn every_case_is_a_mechanism() {
     for case in CASES {
         assert!(is_known(case), "{} is in no list", case.spec);
