@@ -49,7 +49,7 @@ const MOST: usize = 1 << 20;
 
 /// Where the features come from.
 enum Features {
-    Random(Rng),
+    Random(Box<Rng>),
     Given(Array2<f32>),
 }
 
@@ -67,7 +67,7 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
     }
     let features: String = params.get("features")?;
     let (l, features) = match features.as_str() {
-        "random" => (l, Features::Random(origin.stream("performer features"))),
+        "random" => (l, Features::Random(Box::new(origin.stream("performer features")))),
         "fitted" => {
             let given = origin.learned("performer", "features")?;
             (given.nrows(), Features::Given(given))
@@ -119,7 +119,7 @@ impl Performer {
     /// The features' directions and lengths, shape (l, `d_h`).
     fn w(&self, d_h: usize) -> Result<Array2<f32>> {
         match &self.features {
-            Features::Random(rng) => Ok(orthogonal(&mut rng.clone(), self.l, d_h)),
+            Features::Random(rng) => Ok(orthogonal(&mut Rng::clone(rng), self.l, d_h)),
             Features::Given(w) if w.ncols() == d_h => Ok(w.clone()),
             Features::Given(w) => Err(Error::Shape {
                 what: "fitted features of attention 'performer'".into(),

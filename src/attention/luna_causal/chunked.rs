@@ -8,7 +8,7 @@ use crate::linalg::softmax::softmax_rows;
 
 /// The outputs (n, `d_v`) by matrix products over blocks of `chunk` tokens.
 ///
-/// Arguments as for [`sequential`](super::sequential), whose numbers these are up to rounding. Memory beside the
+/// Arguments as for [`sequential()`](super::sequential()), whose numbers these are up to rounding. Memory beside the
 /// outputs: O(l (`d_h` + `d_v`) + chunk (l + `d_v` + chunk)). The authors' code has no such form.
 ///
 /// # Panics

@@ -9,7 +9,7 @@
 //! sum to 1. This is the core of the authors' `LunarCausalAttention` (fairseq-apollo, `luna_attention.py`) without its
 //! projections; there the keys of W have a projection of their own, so that `w` is an argument of every form here.
 //!
-//! Three forms that give the same numbers: [`sequential`] (a token at a time, the reference), [`chunked`] (a block of
+//! Three forms that give the same numbers: [`sequential()`] (a token at a time, the reference), [`chunked()`] (a block of
 //! tokens at a time, by matrix products), and [`State`] (one token now, the next one when it is known). None of them
 //! holds an array of n x m or n x `d_h` x l; the authors' parallel kernel holds the latter.
 
@@ -80,7 +80,7 @@ const MOST: usize = 1 << 20;
 
 /// Where p comes from.
 enum Pack {
-    Random(Rng),
+    Random(Box<Rng>),
     Given(Array2<f32>),
 }
 
@@ -103,7 +103,7 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
     };
     let p: String = params.get("p")?;
     let (l, pack) = match p.as_str() {
-        "random" => (l, Pack::Random(origin.stream("luna-causal p"))),
+        "random" => (l, Pack::Random(Box::new(origin.stream("luna-causal p")))),
         "fitted" => {
             let p = origin.learned("luna-causal", "p")?;
             (p.nrows(), Pack::Given(p))
@@ -117,7 +117,7 @@ impl LunaCausal {
     /// p, shape (l, `d_h`): not cut at short lengths, or a prefix would be answered otherwise than the whole.
     fn p(&self, d_h: usize) -> Result<Array2<f32>> {
         match &self.pack {
-            Pack::Random(rng) => Ok(normal(&mut rng.clone(), self.l, d_h)),
+            Pack::Random(rng) => Ok(normal(&mut Rng::clone(rng), self.l, d_h)),
             Pack::Given(p) if p.ncols() == d_h => Ok(p.clone()),
             Pack::Given(p) => Err(Error::Shape {
                 what: "fitted p of attention 'luna-causal'".into(),

@@ -22,7 +22,7 @@ pub fn sequential(
     counted(q, k, w, v, &mut Work::default())
 }
 
-/// As [`sequential`], counting; queries behind the last key see every key, and there is a query for every key.
+/// As [`sequential()`], counting; queries behind the last key see every key, and there is a query for every key.
 pub(super) fn counted(
     q: ArrayView2<'_, f32>,
     k: ArrayView2<'_, f32>,
