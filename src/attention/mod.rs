@@ -159,9 +159,8 @@ impl Attention {
             Mask::Full => ("full", "causal"),
             Mask::Causal => ("causal", "full"),
         };
-        let hint = if instead.is_empty() { String::new() } else { format!("; {instead} has one") };
-        let what = format!("attention '{}' has no form for the {mask} mask", self.spec);
-        Err(Error::value(what, mask, format!("the {other} mask{hint}")))
+        let hint = if instead.is_empty() { String::new() } else { format!(" ({instead} takes {mask})") };
+        Err(Error::value(format!("mask of attention '{}'", self.spec), mask, format!("{other}{hint}")))
     }
 }
 

@@ -49,9 +49,9 @@ impl Fits {
     pub(super) fn windows(asked: &[Asked], wanted: Option<usize>, windows: usize) -> Result<usize> {
         if !asked.iter().any(|asked| asked.fitted) {
             return match wanted {
-                Some(_) => Err(Error::value(
+                Some(count) => Err(Error::value(
                     "--fit-windows",
-                    "given",
+                    count,
                     "a mechanism with a fitted piece, such as luna:p=fitted",
                 )),
                 None => Ok(0),

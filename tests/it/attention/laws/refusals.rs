@@ -32,8 +32,8 @@ fn a_mask_without_a_form_is_refused_by_name() {
                 let error = error.to_string();
                 let said = [
                     format!("'{}'", case.spec),
-                    format!("the {name} mask"),
-                    format!("accepted: the {other} mask"),
+                    format!("'{name}' is not accepted"),
+                    format!("accepted: {other}"),
                 ];
                 for said in said {
                     assert!(error.contains(&said), "{error}: '{said}' is not in it");
