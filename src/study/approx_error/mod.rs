@@ -72,6 +72,9 @@ pub struct Config {
     /// Run the whole model with the attention of these layers replaced: all, or such as 0-3,5
     #[arg(long, value_name = "all|LAYERS", requires = "model", conflicts_with_all = ["check", "layers", "heads"])]
     pub substitute: Option<String>,
+    /// Rows of the result are means over heads and windows with intervals: one a mechanism and l
+    #[arg(long, conflicts_with_all = ["substitute", "check"])]
+    pub aggregate: bool,
     /// Test a claim of a paper instead
     #[arg(long, value_enum, value_name = "CLAIM", conflicts_with = "attention")]
     pub check: Option<Check>,
@@ -188,8 +191,13 @@ fn visit(source: &dyn Source, job: &Job<'_>, measured: &mut Vec<Measured>) -> Re
 }
 
 fn report(config: &Config, source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> Report {
-    let mut report = Report { rows: rows::table(source, job.asked, measured), ..Report::default() };
     let groups = summary::Group::all(job, measured);
+    let rows = if config.aggregate {
+        summary::aggregated(source, job, &groups)
+    } else {
+        rows::table(source, job.asked, measured)
+    };
+    let mut report = Report { rows, ..Report::default() };
     for n in source.lengths() {
         report.views.push((format!("summary_n{n}"), summary::table(source, job, &groups, *n)));
     }

@@ -7,7 +7,7 @@ use super::fits::Role;
 use super::measure::{Job, Measured, Optimum, metrics};
 use super::rows::place;
 use crate::attention::{Mask, Under};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::{Column, Digits, Table};
 use crate::rng::stream;
 use crate::stats::{self, Interval};
 use crate::study::input::Source;
@@ -125,7 +125,11 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
         ("out_err", "output_rel_fro: ||O - B v||_F / ||O||_F, mean over heads", Digits::Fixed(3)),
         ("low", "lower end of its 95 % bootstrap interval over heads", Digits::Fixed(3)),
         ("high", "upper end of it", Digits::Fixed(3)),
-        ("tied", "~ if the interval overlaps that of the row above", Digits::Text),
+        (
+            "tied",
+            "~ if the interval overlaps that of the row above, * if paired heads are apart",
+            Digits::Text,
+        ),
         ("mat_err", "matrix_rel_fro: ||A - B||_F / ||A||_F, mean over heads", Digits::Fixed(3)),
         (
             "gap",
@@ -149,29 +153,94 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
     }
     for (_, mut rows) in by_length {
         rows.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let mut above: Option<Interval> = None;
-        for (group, mean, interval) in rows {
-            let tied = above
-                .zip(interval)
-                .is_some_and(|(above, own)| own.low <= above.high && above.low <= own.high);
+        let mut above: Option<&(&Group, f64, Option<Interval>)> = None;
+        for row in &rows {
+            let (group, mean, interval) = row;
             let mean_of = |metric: usize| group.values(metric).map(|values| stats::mean(&values));
             let gaps: Option<Vec<f64>> = group.gaps.iter().copied().collect();
             table.push(vec![
                 group.l.into(),
                 group.name(job.asked).into(),
                 group.role.name().into(),
-                mean.into(),
+                (*mean).into(),
                 interval.map(|interval| interval.low).into(),
                 interval.map(|interval| interval.high).into(),
-                if tied { "~".into() } else { Cell::Missing },
+                above.and_then(|above| tied(above, row, output, job)).into(),
                 mean_of(matrix).into(),
                 gaps.map(|gaps| stats::mean(&gaps)).into(),
                 mean_of(kl).into(),
             ]);
-            above = interval;
+            above = Some(row);
         }
     }
     table
+}
+
+/// One row a mechanism, l and role: means over heads and windows of every metric, with their intervals.
+pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Table {
+    let key = |name: &str, about: &str, digits| Column::new(name, "", about, digits);
+    let mut columns = vec![
+        key("mechanism", "the mechanism with its parameters but l", Digits::Text),
+        key("l", "projected length", Digits::Integer),
+        key("fit", "train or held-out, of a mechanism with fitted pieces", Digits::Text),
+        key("n", "rows of the attention matrix", Digits::Integer),
+        key("heads", "heads that the means are over, each the mean of its windows", Digits::Integer),
+    ];
+    for metric in metrics() {
+        let end = |end: &str, about: &str| {
+            let name = format!("{}_{end}", metric.name);
+            Column::new(name, metric.unit, format!("{about} of {}", metric.name), Digits::Significant(4))
+        };
+        columns.push(Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4)));
+        columns.extend([end("low", "2.5 % bootstrap end"), end("high", "97.5 % bootstrap end")]);
+    }
+    columns.push(key(
+        "gap",
+        "mean of matrix_rel_fro over the least that a matrix of this rank leaves",
+        Digits::Fixed(3),
+    ));
+    let title = format!("Stand-ins for softmax attention, means over heads: {}", source.name());
+    let mut table = Table::new(title, columns);
+    for group in groups {
+        let mut row = vec![
+            group.name(job.asked).into(),
+            group.l.into(),
+            group.role.name().into(),
+            group.n.into(),
+            group.heads.len().into(),
+        ];
+        for metric in 0..metrics().count() {
+            let found = group.interval(metric, job);
+            let interval = found.and_then(|(_, interval)| interval);
+            row.push(found.map(|(mean, _)| mean).into());
+            row.push(interval.map(|interval| interval.low).into());
+            row.push(interval.map(|interval| interval.high).into());
+        }
+        let gaps: Option<Vec<f64>> = group.gaps.iter().copied().collect();
+        row.push(gaps.map(|gaps| stats::mean(&gaps)).into());
+        table.push(row);
+    }
+    table
+}
+
+/// The mark of a row whose interval overlaps that of the row above; with a star if the same heads, compared one by one,
+/// are apart all the same.
+fn tied(
+    above: &(&Group, f64, Option<Interval>),
+    own: &(&Group, f64, Option<Interval>),
+    metric: usize,
+    job: &Job<'_>,
+) -> Option<&'static str> {
+    let (high, low) = (above.2?, own.2?);
+    if low.low > high.high || high.low > low.high {
+        return None;
+    }
+    let (better, worse) = (above.0.values(metric)?, own.0.values(metric)?);
+    let differences: Vec<f64> = worse.iter().zip(&better).map(|(worse, better)| worse - better).collect();
+    let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", differences.len()));
+    let apart = worse.len() == better.len()
+        && stats::bootstrap_mean(&differences, &mut rng).is_some_and(|interval| interval.low > 0.0);
+    Some(if apart { "~*" } else { "~" })
 }
 
 /// What a reader must know beside the numbers.
@@ -201,8 +270,8 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
         ));
     }
     notes.push(format!(
-        "intervals: bootstrap over {} heads, each the mean of its windows; ~ marks one that overlaps the row above, \
-         which is then not shown to be better",
+        "intervals: bootstrap over {} heads, each the mean of its windows; ~ marks one that overlaps the row above, ~* \
+         one that does although the 95 % interval of the differences head by head leaves out 0",
         heads.len()
     ));
     if (2..8).contains(&heads.len()) {

@@ -144,6 +144,37 @@ fn the_tolerance_of_a_mechanism_that_never_reaches_it() {
 }
 
 #[test]
+fn aggregated_rows_are_means_of_the_others() {
+    let flags = [
+        "--synthetic",
+        "gaussian:logit_sd=1,gaussian:logit_sd=2",
+        "--seq-len",
+        "40",
+        "--windows",
+        "3",
+        "--l",
+        "8",
+    ];
+    let of =
+        |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap().rows;
+    let (rows, means) = (of(&[]), of(&["--aggregate"]));
+    for metric in ["matrix_rel_fro", "row_kl", "output_rel_fro", "gap"] {
+        let all: Vec<f64> = (0..rows.rows.len()).map(|row| number(&rows, row, metric)).collect();
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        assert!((number(&means, 0, metric) - mean).abs() < 1e-12, "{metric}");
+    }
+    let best: Vec<f64> = (0..rows.rows.len()).map(|row| number(&rows, row, "optimal_rel_fro")).collect();
+    assert_eq!(cell(&means, 1, "mechanism").exact(), "optimum (truncated SVD)");
+    assert!(
+        (number(&means, 1, "matrix_rel_fro") - best.iter().sum::<f64>() / best.len() as f64).abs() < 1e-12
+    );
+    let (low, mid, high) = ("output_rel_fro_low", "output_rel_fro", "output_rel_fro_high");
+    assert!(
+        number(&means, 0, low) <= number(&means, 0, mid) && number(&means, 0, mid) <= number(&means, 0, high)
+    );
+}
+
+#[test]
 fn heads_that_are_only_matrices_are_refused() {
     let message = refusal(&["--synthetic", "identity"]);
     assert!(message.contains("'identity'") && message.contains("queries, keys and values"), "{message}");
