@@ -30,7 +30,7 @@ struct Softmax;
 impl Mechanism for Softmax {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
         let m = input.k.nrows();
-        Ok(pattern::forward(input, v, &|i| vec![0..input.mask.visible(i, m)], work))
+        Ok(pattern::forward(input, v, &|i| std::iter::once(0..input.mask.visible(i, m)).collect(), work))
     }
 
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {

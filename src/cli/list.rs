@@ -181,7 +181,7 @@ fn details(registry: &Registry, width: usize) -> String {
 /// Prose in lines of at most `width`, set in by some columns; nothing for an empty text.
 fn indented(text: &str, width: usize, by: usize) -> String {
     let lines = report::wrap(text, width.saturating_sub(by).max(20));
-    lines.iter().map(|line| format!("{:by$}{line}\n", "")).collect()
+    lines.iter().flat_map(|line| [" ".repeat(by), line.clone(), "\n".into()]).collect()
 }
 
 /// How an entry fills one column.

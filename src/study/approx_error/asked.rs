@@ -65,10 +65,7 @@ impl Asked {
         if let Some(l) = l {
             spec.params.insert(0, ("l".into(), l.to_string()));
         }
-        let l = match kind.takes_l() {
-            true => Some(spec.params("attention", kind.takes)?.get("l")?),
-            false => None,
-        };
+        let l = if kind.takes_l() { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
         Ok(Self { name: common.to_string(), l, kind, fitted: fit::wanted(&spec), spec })
     }
 

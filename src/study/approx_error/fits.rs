@@ -145,7 +145,7 @@ fn samples(
     for window in 0..windows {
         source.visit(n, window, false, &mut |head| {
             context.watch.check()?;
-            let (q, k, v, scale) = projected(&head)?;
+            let ([q, k, v], scale) = projected(&head)?;
             let sample = Sample { q: q.clone(), k: k.clone(), v: v.clone(), scale };
             samples.entry(head.label.clone()).or_default().push(sample);
             Ok(())

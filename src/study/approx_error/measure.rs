@@ -62,10 +62,13 @@ pub(super) struct Job<'a> {
     pub(super) context: Context<'a>,
 }
 
-/// Queries, keys, values and scale of a head; an error for a head that is only a matrix.
-pub(super) fn projected(head: &Head) -> Result<(&Array2<f32>, &Array2<f32>, &Array2<f32>, f32)> {
+/// Queries, keys and values, and the factor on the products of queries and keys.
+pub(super) type Projected<'a> = ([&'a Array2<f32>; 3], f32);
+
+/// What a head was projected to; an error for a head that is only a matrix.
+pub(super) fn projected(head: &Head) -> Result<Projected<'_>> {
     match &head.body {
-        Body::Projected { q, k, v, scale, .. } => Ok((q, k, v, *scale as f32)),
+        Body::Projected { q, k, v, scale, .. } => Ok(([q, k, v], *scale as f32)),
         Body::Logits(_) | Body::Given(_) => Err(Error::value(
             "input",
             &head.label,
@@ -78,7 +81,7 @@ impl Job<'_> {
     pub(super) fn head(&self, head: &Head) -> Result<Measured> {
         let watch = self.context.watch;
         watch.check()?;
-        let (q, k, v, scale) = projected(head)?;
+        let ([q, k, v], scale) = projected(head)?;
         let input = Input { scale, ..Input::new(q.view(), k.view(), head.mask) };
         let a = softmax::matrix(q.view(), k.view(), scale, head.mask);
         let output = product(a.view(), v.view(), Threads::One);

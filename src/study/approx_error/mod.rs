@@ -16,6 +16,7 @@ mod reach;
 mod rows;
 mod substitute;
 mod summary;
+mod theorem;
 
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
@@ -78,6 +79,12 @@ pub struct Config {
     /// Test a claim of a paper instead
     #[arg(long, value_enum, value_name = "CLAIM", conflicts_with = "attention")]
     pub check: Option<Check>,
+    /// Errors eps that --check asks about
+    #[arg(long, value_name = "EPS,...", default_value = "0.5,0.25", requires = "check")]
+    pub eps: List<f64>,
+    /// Random projections that --check draws for each head, window and eps
+    #[arg(long, value_name = "D", default_value_t = 10, requires = "check")]
+    pub draws: usize,
 }
 
 impl Config {
@@ -87,6 +94,12 @@ impl Config {
         }
         if self.fit_steps == 0 {
             return Err(Error::value("--fit-steps", 0, "1 or more"));
+        }
+        if !(1..=1_000_000).contains(&self.draws) {
+            return Err(Error::value("--draws", self.draws, "1 or more, at most 1000000"));
+        }
+        if let Some(eps) = self.eps.iter().find(|eps| !(0.0 < **eps && **eps < 1.0)) {
+            return Err(Error::value("--eps", eps, "numbers between 0 and 1"));
         }
         for eps in self.tolerance.iter().flat_map(|list| list.iter()) {
             if *eps <= 0.0 {
@@ -110,9 +123,10 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
             crate::attention::find(&spec)?;
         }
     }
-    let mut outcome = match &config.substitute {
-        Some(layers) => substitute::run(config, layers, context)?,
-        None => compare(config, context)?,
+    let mut outcome = match (&config.substitute, config.check) {
+        (Some(layers), _) => substitute::run(config, layers, context)?,
+        (None, Some(Check::LinformerTheorem1)) => theorem::run(config, context)?,
+        (None, None) => compare(config, context)?,
     };
     if !outcome.complete {
         let note = "interrupted: not everything that was asked for is in this result";

@@ -70,11 +70,7 @@ impl Group {
     }
 
     fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
-        let known: [(usize, fn(&Optimum) -> f64); 3] = [
-            (place("matrix_rel_fro"), |best| best.rel_fro),
-            (place("matrix_rel_spectral"), |best| best.rel_spectral),
-            (place("output_rel_fro"), |best| best.output_rel_fro),
-        ];
+        let places = ["matrix_rel_fro", "matrix_rel_spectral", "output_rel_fro"].map(place);
         let mut heads = Vec::new();
         for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
             let judged = head.iter().filter(|one| job.fits.is_judged(one.window));
@@ -84,9 +80,13 @@ impl Group {
             if best.is_empty() {
                 return None;
             }
-            let mut values = vec![None; metrics().count()];
-            for (at, value) in known {
-                values[at] = Some(stats::mean(&best.iter().map(value).collect::<Vec<_>>()));
+            let count = best.len() as f64;
+            let mut values: Vec<Option<f64>> = vec![None; metrics().count()];
+            for best in &best {
+                let known = [best.rel_fro, best.rel_spectral, best.output_rel_fro];
+                for (at, value) in places.into_iter().zip(known) {
+                    *values[at].get_or_insert(0.0) += value / count;
+                }
             }
             heads.push(values);
         }
@@ -112,6 +112,9 @@ impl Group {
         Some((stats::mean(&values), stats::bootstrap_mean(&values, &mut rng)))
     }
 }
+
+/// A group, the mean of a metric over its heads, and the interval of it.
+type Shown<'a> = (&'a Group, f64, Option<Interval>);
 
 /// What the best matrix of a rank is called in tables.
 pub(super) const OPTIMUM: &str = "optimum (truncated SVD)";
@@ -144,7 +147,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
     let title = format!("Error of the stand-ins for softmax attention: {}, n = {n}", source.name());
     let mut table = Table::new(title, columns.into());
     let (output, matrix, kl) = (place("output_rel_fro"), place("matrix_rel_fro"), place("row_kl"));
-    let mut by_length: BTreeMap<(bool, usize), Vec<(&Group, f64, Option<Interval>)>> = BTreeMap::new();
+    let mut by_length: BTreeMap<(bool, usize), Vec<Shown<'_>>> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.n == n) {
         if let Some((mean, interval)) = group.interval(output, job) {
             let key = (group.l.is_none(), group.l.unwrap_or(0));
@@ -153,7 +156,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
     }
     for (_, mut rows) in by_length {
         rows.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let mut above: Option<&(&Group, f64, Option<Interval>)> = None;
+        let mut above: Option<&Shown<'_>> = None;
         for row in &rows {
             let (group, mean, interval) = row;
             let mean_of = |metric: usize| group.values(metric).map(|values| stats::mean(&values));
@@ -225,12 +228,7 @@ pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -
 
 /// The mark of a row whose interval overlaps that of the row above; with a star if the same heads, compared one by one,
 /// are apart all the same.
-fn tied(
-    above: &(&Group, f64, Option<Interval>),
-    own: &(&Group, f64, Option<Interval>),
-    metric: usize,
-    job: &Job<'_>,
-) -> Option<&'static str> {
+fn tied(above: &Shown<'_>, own: &Shown<'_>, metric: usize, job: &Job<'_>) -> Option<&'static str> {
     let (high, low) = (above.2?, own.2?);
     if low.low > high.high || high.low > low.high {
         return None;

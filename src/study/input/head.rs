@@ -30,6 +30,7 @@ pub struct Head {
 
 /// What is known of a head.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // a few dozen live at a time, each beside arrays of far more bytes
 pub enum Body {
     /// Queries (n, `d_h`), keys (m, `d_h`) and the factor on their products, in f32; and the matrix if it is made.
     Projected {

@@ -40,10 +40,9 @@ impl Figure {
         match (self.metric.of, self.at) {
             (Of::Spectrum(value), _) => value(spectrum),
             (Of::SpectrumAt(value), Some(k)) if k < spectrum.size => value(spectrum, k),
-            (Of::SpectrumAt(_), _) => None,
             (Of::Rows(value), _) => rows.map(value),
-            // Not among these figures.
-            (Of::Pair(_) | Of::Output(_), _) => None,
+            // An index beyond the spectrum; and what is not among these figures.
+            (Of::SpectrumAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
         }
     }
 

@@ -4,6 +4,7 @@
 mod fitted;
 mod laws;
 mod substitute;
+mod theorem;
 
 use clap::Parser;
 use luna::linalg::engine::Engine;

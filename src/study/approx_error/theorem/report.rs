@@ -1,0 +1,165 @@
+//! What came out of the check, by the relative and by the additive form.
+
+use std::collections::BTreeMap;
+
+use super::{Measured, Values, share_below};
+use crate::report::{Cell, Column, Digits, Report, Table};
+use crate::stats;
+use crate::study::input::Source;
+
+/// A share above which a form is said to hold: what the lemma promises at these k is above 0.99.
+const HOLDS: f64 = 0.95;
+
+pub(super) fn report(source: &dyn Source, draws: usize, measured: &[Measured]) -> Report {
+    let rows = rows(source, measured);
+    let summary = summary(source, measured);
+    let notes = notes(source, draws, measured);
+    Report { rows, views: vec![("summary".into(), summary)], notes, ..Report::default() }
+}
+
+/// What the lemma promises: the probability of an error below eps, 1 - 2 exp(-(eps^2 - eps^3) k / 4).
+fn promised(one: &Measured) -> f64 {
+    1.0 - 2.0 * (-(one.eps.powi(2) - one.eps.powi(3)) * one.k as f64 / 4.0).exp()
+}
+
+/// The columns that a check has in every table.
+fn figures() -> Vec<Column> {
+    [
+        ("eps", "error asked about", Digits::Significant(3)),
+        ("k", "rows of R: 5 ln n / (eps^2 - eps^3); above n the construction saves nothing", Digits::Integer),
+        (
+            "relative",
+            "share of columns and draws with ||P~ w - P w|| < eps ||P w||, the form that is stated",
+            Digits::Fixed(3),
+        ),
+        (
+            "rel_low",
+            "lower end of its 95 % interval (Wilson, as if columns were independent)",
+            Digits::Fixed(3),
+        ),
+        ("high", "upper end of it", Digits::Fixed(3)),
+        ("rel_med", "median of ||P~ w - P w|| / ||P w||", Digits::Fixed(3)),
+        (
+            "additive",
+            "share with ||P~ w - P w|| < eps ||P||_F ||w||, the form that the lemma gives",
+            Digits::Fixed(3),
+        ),
+        ("add_med", "median of ||P~ w - P w|| / (||P||_F ||w||)", Digits::Fixed(3)),
+        ("rate", "1 / sqrt(k), the size of the additive error that is to be expected", Digits::Fixed(3)),
+    ]
+    .map(|(name, about, digits)| Column::new(name, "", about, digits))
+    .into()
+}
+
+fn cells(first: &Measured, relative: &[f64], additive: &[f64]) -> Vec<Cell> {
+    let share = share_below(relative, first.eps);
+    vec![
+        first.eps.into(),
+        first.k.into(),
+        share.mid.into(),
+        share.low.into(),
+        share.high.into(),
+        stats::median(relative).into(),
+        share_below(additive, first.eps).mid.into(),
+        stats::median(additive).into(),
+        (1.0 / (first.k as f64).sqrt()).into(),
+    ]
+}
+
+fn key(name: &str, about: &str, digits: Digits) -> Column {
+    Column::new(name, "", about, digits)
+}
+
+/// One row a head, window, kind of values and eps.
+fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
+    let mut columns = vec![
+        key("input", "what the head is, where layer and head do not say it", Digits::Text),
+        key("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
+        key("head", "head in its layer, from 0", Digits::Integer),
+        key("window", "window of the text, or draw, from 0", Digits::Integer),
+        key("n", "rows of the attention matrix", Digits::Integer),
+        key("values", "what the columns w are", Digits::Text),
+    ];
+    columns.extend(figures());
+    columns.push(key(
+        "promised",
+        "1 - 2 exp(-(eps^2 - eps^3) k / 4), what the lemma promises",
+        Digits::Fixed(4),
+    ));
+    let mut table = Table::new(format!("Linformer's theorem 1, as stated: {}", source.name()), columns);
+    for one in measured {
+        let mut row: Vec<Cell> = vec![
+            one.label.as_str().into(),
+            one.layer.into(),
+            one.head.into(),
+            one.window.into(),
+            one.n.into(),
+            one.values.name().into(),
+        ];
+        row.extend(cells(one, &one.relative, &one.additive));
+        row.push(promised(one).into());
+        table.push(row);
+    }
+    table
+}
+
+/// What people read: a synthetic head a row, or all heads of a model together.
+fn summary(source: &dyn Source, measured: &[Measured]) -> Table {
+    let mut columns = vec![
+        key("input", "heads that the row is about", Digits::Text),
+        key("n", "rows of the attention matrix", Digits::Integer),
+        key("values", "what the columns w are", Digits::Text),
+    ];
+    columns.extend(figures());
+    let title = format!("Linformer's theorem 1, as stated: {}, n = {}", source.name(), lengths(source));
+    let mut table = Table::new(title, columns);
+    let mut groups: BTreeMap<(usize, String, usize, Values, u64), Vec<&Measured>> = BTreeMap::new();
+    for one in measured {
+        let (layer, label) =
+            if source.is_layered() { (0, "all heads".to_string()) } else { (one.layer, one.label.clone()) };
+        // Of numbers above 0 the bits are in their order; the largest eps comes first.
+        groups.entry((layer, label, one.n, one.values, !one.eps.to_bits())).or_default().push(one);
+    }
+    for ((_, label, n, values, _), group) in groups {
+        let Some(first) = group.first() else { continue };
+        let all = |of: fn(&Measured) -> &Vec<f64>| {
+            group.iter().flat_map(|one| of(one)).copied().collect::<Vec<f64>>()
+        };
+        let mut row: Vec<Cell> = vec![label.into(), n.into(), values.name().into()];
+        row.extend(cells(first, &all(|one| &one.relative), &all(|one| &one.additive)));
+        table.push(row);
+    }
+    // What fits a page: the rate follows from k, and one length stands in the title.
+    let shown = |column: &&Column| column.name != "rate" && (column.name != "n" || source.lengths().len() > 1);
+    let names: Vec<String> = table.columns.iter().filter(shown).map(|column| column.name.clone()).collect();
+    table.select(&names).unwrap_or(table)
+}
+
+fn lengths(source: &dyn Source) -> String {
+    source.lengths().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn notes(source: &dyn Source, draws: usize, measured: &[Measured]) -> Vec<String> {
+    let holding = |errors: fn(&Measured) -> &Vec<f64>| {
+        measured.iter().filter(|one| share_below(errors(one), one.eps).mid >= HOLDS).count()
+    };
+    let (relative, additive) = (holding(|one| &one.relative), holding(|one| &one.additive));
+    let count = measured.len();
+    let what =
+        if source.is_layered() { "heads, windows and eps" } else { "heads, draws, kinds of values and eps" };
+    let mut notes = vec![
+        format!(
+            "which form holds (in 95 % of columns and more): the additive one in {additive} of {count} cases of {what}, \
+             the relative one, which the theorem states, in {relative} of {count}"
+        ),
+        format!(
+            "each share is over the columns of the values and {draws} random projections; a projection is shared by the \
+             columns of a head, so the intervals are somewhat too narrow"
+        ),
+    ];
+    let beyond = measured.iter().filter(|one| one.k > one.n).count();
+    if beyond > 0 {
+        notes.push(format!("in {beyond} of {count} cases the k of the proof exceeds n: it projects to more rows than there are"));
+    }
+    notes
+}
