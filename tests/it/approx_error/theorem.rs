@@ -22,7 +22,8 @@ const PUBLISHED: [(&str, &str, [(f64, f64); 3]); 4] = [
 fn the_published_table_comes_out() {
     for (eps, sd, expected) in PUBLISHED {
         let head = format!("gaussian:logit_sd={sd},d_h=64");
-        let flags = ["--synthetic", &head, "--seq-len", "512", "--windows", "3", "--draws", "3", "--eps", eps];
+        let flags =
+            ["--synthetic", &head, "--seq-len", "512", "--windows", "3", "--draws", "3", "--eps", eps];
         let table = rows(&flags);
         assert_eq!(table.rows.len(), 9, "three windows, three kinds of values");
         for (values, (share, median)) in ["N(0,1)", "N(1,1)", "1+0.1 N(0,1)"].into_iter().zip(expected) {

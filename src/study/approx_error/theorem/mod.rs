@@ -24,10 +24,8 @@ use crate::study::input::{Head, Source};
 use crate::study::{Context, Outcome};
 
 /// Untrained heads of three temperatures at the length and width of the paper's models.
-const EMBEDDED: Embedded = Embedded {
-    heads: "gaussian:logit_sd=0.25,gaussian:logit_sd=1,gaussian:logit_sd=4",
-    length: 512,
-};
+const EMBEDDED: Embedded =
+    Embedded { heads: "gaussian:logit_sd=0.25,gaussian:logit_sd=1,gaussian:logit_sd=4", length: 512 };
 
 /// Values whose columns are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

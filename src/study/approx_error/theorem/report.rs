@@ -130,7 +130,8 @@ fn summary(source: &dyn Source, measured: &[Measured]) -> Table {
         table.push(row);
     }
     // What fits a page: the rate follows from k, and one length stands in the title.
-    let shown = |column: &&Column| column.name != "rate" && (column.name != "n" || source.lengths().len() > 1);
+    let shown =
+        |column: &&Column| column.name != "rate" && (column.name != "n" || source.lengths().len() > 1);
     let names: Vec<String> = table.columns.iter().filter(shown).map(|column| column.name.clone()).collect();
     table.select(&names).unwrap_or(table)
 }
