@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use crate::linalg::engine::thin_svd;
     use crate::rng::{normal, stream};
+    use ndarray::Axis;
 
     #[test]
     fn errors_are_those_of_the_truncated_decomposition() {
@@ -88,11 +89,9 @@ mod tests {
             let norm = |x: &Array2<f64>| x.iter().map(|x| x * x).sum::<f64>().sqrt();
             for l in 0..=n.min(m) {
                 let mut best = Array2::<f64>::zeros((n, m));
-                for i in 0..l {
-                    best += &(s[i]
-                        * &u.column(i)
-                            .insert_axis(ndarray::Axis(1))
-                            .dot(&vt.row(i).insert_axis(ndarray::Axis(0))));
+                for (i, s) in s.iter().enumerate().take(l) {
+                    let (left, right) = (u.column(i).insert_axis(Axis(1)), vt.row(i).insert_axis(Axis(0)));
+                    best += &(left.dot(&right) * *s);
                 }
                 let rest = &exact - &best;
                 let output_error = norm(&rest.dot(&w)) / norm(&exact.dot(&w));

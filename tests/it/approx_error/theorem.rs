@@ -9,9 +9,12 @@ fn rows(flags: &[&str]) -> Table {
     approx_error(&[&["--check", "linformer-theorem-1"], flags].concat()).unwrap().rows
 }
 
+/// eps, logit sd, and by kind of values a share and a median.
+type Case = (&'static str, &'static str, [(f64, f64); 3]);
+
 /// The table of an independent computation (numpy; 20 draws of 64 columns, n = 512, `d_h` = 64): eps, logit sd, and for
 /// values N(0,1), N(1,1), 1+0.1 N(0,1) the share of columns by the relative form and the median relative error.
-const PUBLISHED: [(&str, &str, [(f64, f64); 3]); 4] = [
+const PUBLISHED: [Case; 4] = [
     ("0.5", "0.25", [(0.126, 1.40), (1.0, 0.084), (1.0, 0.078)]),
     ("0.5", "1", [(0.0, 1.42), (1.0, 0.145), (1.0, 0.105)]),
     ("0.5", "4", [(0.0, 1.43), (0.0, 0.98), (0.0, 0.78)]),
