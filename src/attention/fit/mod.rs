@@ -88,7 +88,7 @@ use crate::name::{Item, Spec};
 use crate::rng::Rng;
 
 /// Every mechanism that can be fitted.
-const ALL: &[&Fit] = &[&luna::FIT, &linformer::FIT];
+const ALL: &[&Fit] = &[&self::luna::FIT, &self::linformer::FIT];
 
 /// Fewest windows of which one is held out to find the number of steps.
 const FEWEST_TO_HOLD_OUT: usize = 3;

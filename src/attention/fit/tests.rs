@@ -48,9 +48,9 @@ fn gradients_are_central_differences() {
     all.extend(samples(1, 3, 7));
     let mut rng = stream(1, "gradients");
     for (name, entry, sizes) in [
-        ("luna", &luna::FIT, vec![(5, 4)]),
-        ("linformer", &linformer::FIT, vec![(5, 11), (5, 11)]),
-        ("linformer shared", &linformer::FIT, vec![(5, 11)]),
+        ("luna", &super::luna::FIT, vec![(5, 4)]),
+        ("linformer", &super::linformer::FIT, vec![(5, 11), (5, 11)]),
+        ("linformer shared", &super::linformer::FIT, vec![(5, 11)]),
     ] {
         let pieces: Vec<_> =
             sizes.iter().map(|(rows, columns)| normal(&mut rng, *rows, *columns) * 0.7).collect();
@@ -135,7 +135,7 @@ fn a_p_that_made_the_outputs_is_recovered() {
         window.weight = 1.0 / window.target.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
     }
     let start = vec![&teacher + &(normal(&mut rng, 3, 4) * 0.5)];
-    let mut objective = (luna::FIT.objective)(&start, Room::of(&windows));
+    let mut objective = (super::luna::FIT.objective)(&start, Room::of(&windows));
     let options = Options { steps: 1500, ..Options::default() };
     let before = objective.loss(&start, &windows[0], None).sqrt();
     let stop = Stop::After(options.steps);
