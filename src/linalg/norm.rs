@@ -5,7 +5,7 @@
 //! `A` lies within `r / sqrt(t)` of `sqrt(t)`, which itself never exceeds the norm (but for rounding, about 1e-6 of it).
 //! That the value found is the largest one rests on the random start: after `j` steps the largest eigenvalue is missed by
 //! a share `e` with probability at most `1.648 sqrt(m) exp(-sqrt(e) (2 j - 1))` (Kuczynski and Wozniakowski 1992), far
-//! less where it stands apart; [`LEAST`] steps are taken in any case.
+//! less where it stands apart; eight steps are taken in any case.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
 use ndarray::ArrayView2;
@@ -31,7 +31,7 @@ pub struct Norm {
     pub steps: usize,
 }
 
-/// The spectral norm of `a` (n, m): the bound is at most `tolerance` of the value, unless [`MOST`] steps were not enough.
+/// The spectral norm of `a` (n, m): the bound is at most `tolerance` of the value, unless 160 steps were not enough.
 pub fn spectral(a: ArrayView2<'_, f32>, tolerance: f64, rng: &mut Rng) -> Norm {
     let a = a.as_standard_layout();
     let (m, numbers) = (a.ncols(), a.as_slice().unwrap_or(&[]));

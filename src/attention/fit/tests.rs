@@ -105,18 +105,30 @@ fn a_fit_lowers_the_error_on_its_own_windows() {
 #[test]
 fn the_error_is_that_of_the_mechanism_itself() {
     let few = samples(3, 20, 20);
-    let spec: Spec = "luna:l=6,p=fitted".parse().unwrap();
-    let fitted = fit(&spec, &few, &Options::default(), &origin("head"), &|| Ok(())).unwrap();
-    let luna = Attention::build(&spec, &Origin { learned: Some(&fitted.learned), ..origin("head") }).unwrap();
     let exact = Attention::build(&"softmax".parse().unwrap(), &origin("head")).unwrap();
-    let errors = few.iter().map(|Sample { q, k, v, scale }| {
-        let input = Input { scale: *scale, ..Input::new(q.view(), k.view(), Mask::Full) };
-        let target = exact.forward(&input, v.view()).unwrap();
-        let off = luna.forward(&input, v.view()).unwrap() - &target;
-        f64::from((&off * &off).sum() / (&target * &target).sum()).sqrt()
-    });
-    let mean = errors.sum::<f64>() / few.len() as f64;
-    assert!((fitted.train / mean - 1.0).abs() < 1e-5, "{} and {mean}", fitted.train);
+    for spec in ["luna:l=6,p=fitted", "linformer:l=6,e=fitted", "linformer:l=6,e=fitted,shared=false"] {
+        let fitted = fitted(spec, &few, &Options::default());
+        let origin = Origin { learned: Some(&fitted.learned), ..origin("head") };
+        let attention = Attention::build(&spec.parse().unwrap(), &origin).unwrap();
+        let errors = few.iter().map(|Sample { q, k, v, scale }| {
+            let input = Input { scale: *scale, ..Input::new(q.view(), k.view(), Mask::Full) };
+            let target = exact.forward(&input, v.view()).unwrap();
+            let off = attention.forward(&input, v.view()).unwrap() - &target;
+            f64::from((&off * &off).sum() / (&target * &target).sum()).sqrt()
+        });
+        let mean = errors.sum::<f64>() / few.len() as f64;
+        assert!((fitted.train / mean - 1.0).abs() < 1e-5, "{spec}: {} and {mean}", fitted.train);
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_list() {
+    let found = fitted("luna:p=fitted", &samples(1, 40, 40), &Options { steps: 1, ..Options::default() });
+    assert_eq!(found.learned.0["p"].nrows(), 16);
+    let found =
+        fitted("linformer:e=fitted", &samples(1, 80, 80), &Options { steps: 1, ..Options::default() });
+    assert_eq!(found.learned.0["e"].dim(), (64, 80));
+    assert!(!found.learned.0.contains_key("f"), "shared");
 }
 
 #[test]

@@ -24,9 +24,11 @@ pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> V
         }),
     };
     let title = format!("{}, n = {n}", source.name());
+    let fitted = groups.iter().any(|group| group.role == Role::Train);
+    let beside = if fitted { "the same heads; dashed: on the windows of the fit" } else { "the same heads" };
     let panels = vec![
         panel("output_rel_fro", &title, "relative error of the output"),
-        panel("matrix_rel_fro", "the same heads", "relative error of the matrix"),
+        panel("matrix_rel_fro", beside, "relative error of the matrix"),
     ];
     vec![Figure { name: "error".into(), title: String::new(), kind: Kind::Panels(panels) }]
 }
@@ -41,6 +43,8 @@ fn series(job: &Job<'_>, groups: &[&Group], metric: usize) -> Vec<Series> {
             Role::Judged => group.name(job.asked).to_string(),
             role => format!("{} ({})", group.name(job.asked), role.name().unwrap_or_default()),
         };
+        // Groups of one mechanism follow each other, held-out ones first: the training errors share their colour.
+        let train = group.role == Role::Train;
         let (low, high) = interval.map_or((mean, mean), |interval| (interval.low, interval.high));
         let at = all.iter().position(|(known, _)| *known == label).unwrap_or_else(|| {
             let dashed = group.asked.is_none() || group.role == Role::Train;
