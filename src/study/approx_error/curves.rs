@@ -47,9 +47,10 @@ fn series(job: &Job<'_>, groups: &[&Group], metric: usize) -> Vec<Series> {
         let train = group.role == Role::Train;
         let (low, high) = interval.map_or((mean, mean), |interval| (interval.low, interval.high));
         let at = all.iter().position(|(known, _)| *known == label).unwrap_or_else(|| {
-            let dashed = group.asked.is_none() || group.role == Role::Train;
-            let empty =
-                Series { label: label.clone(), dashed, band: Some((vec![], vec![])), ..Series::default() };
+            let shown = if train { String::new() } else { label.clone() };
+            let dashed = group.asked.is_none() || train;
+            let band = (!train).then(|| (vec![], vec![]));
+            let empty = Series { label: shown, dashed, band, ..Series::default() };
             all.push((label, empty));
             all.len() - 1
         });

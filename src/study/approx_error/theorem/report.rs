@@ -32,11 +32,7 @@ fn figures() -> Vec<Column> {
             "share of columns and draws with ||P~ w - P w|| < eps ||P w||, the form that is stated",
             Digits::Fixed(3),
         ),
-        (
-            "rel_low",
-            "lower end of its 95 % interval (Wilson, as if columns were independent)",
-            Digits::Fixed(3),
-        ),
+        ("low", "lower end of its 95 % interval (Wilson, as if columns were independent)", Digits::Fixed(3)),
         ("high", "upper end of it", Digits::Fixed(3)),
         ("rel_med", "median of ||P~ w - P w|| / ||P w||", Digits::Fixed(3)),
         (
