@@ -9,7 +9,7 @@ use super::figure::{Curves, Figure, Kind, Mark, Series};
 use super::heat::heat_map;
 use super::scale::Scale;
 use super::wrap::{shorten, wrap};
-use super::{Style, palette};
+use super::{Digits, Style, palette};
 
 /// The figure within the width of `style`; each plot of lines takes about `height` lines.
 pub fn to_terminal(figure: &Figure, style: Style, height: usize) -> String {
@@ -117,7 +117,7 @@ fn plot(curves: &Curves, style: Style, height: usize) -> String {
     let mut legend = Vec::new();
     for series in &drawn {
         if !series.label.is_empty() || legend.is_empty() {
-            legend.push((series.label.as_str(), series.dashed));
+            legend.push((labelled(series, style), series.dashed));
         }
         let owner = Some(legend.len() - 1);
         let mut last = None;
@@ -150,6 +150,17 @@ fn plot(curves: &Curves, style: Style, height: usize) -> String {
         let _ = writeln!(text, "⠂⠂⠂⠂⠂ {}", shorten(label, style.width.saturating_sub(6)));
     }
     text
+}
+
+/// A line's name, with where it begins and ends if colours cannot tell it from the others.
+fn labelled(series: &Series, style: Style) -> String {
+    match (series.y.first(), series.y.last()) {
+        (Some(first), Some(last)) if !style.colour && !series.label.is_empty() => {
+            let show = |value: f64| Digits::Significant(3).show(value);
+            format!("{}: {} to {}", series.label, show(*first), show(*last))
+        }
+        _ => series.label.clone(),
+    }
 }
 
 /// The horizontal axis with its labels.

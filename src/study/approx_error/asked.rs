@@ -22,11 +22,14 @@ pub(super) struct Asked {
 /// What is compared where nobody named anything: one or two of each idea.
 fn handful(mask: Mask, n: usize) -> String {
     match mask {
-        Mask::Full => format!(
-            "luna:p=random,luna:p=segment,linformer:e=random,max={max},linformer:e=segment,max={max},nystrom,\
-             performer,linear,local",
-            max = n.max(512)
-        ),
+        Mask::Full => {
+            // Linformer's own maximum is 512; here it is to reach as far as the input.
+            let max = if n > 512 { format!(",max={n}") } else { String::new() };
+            format!(
+                "luna:p=random,luna:p=segment,linformer:e=random{max},linformer:e=segment{max},nystrom,performer,\
+                 linear,local"
+            )
+        }
         Mask::Causal => "luna-causal:w=softplus,luna-causal:w=elu,performer,linear,local".into(),
     }
 }

@@ -117,7 +117,7 @@ impl Group {
 type Shown<'a> = (&'a Group, f64, Option<Interval>);
 
 /// What the best matrix of a rank is called in tables.
-pub(super) const OPTIMUM: &str = "optimum (truncated SVD)";
+pub(super) const OPTIMUM: &str = "best of rank l (SVD)";
 
 /// The table that people read: sorted by the output error at equal l.
 pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usize) -> Table {
@@ -176,7 +176,17 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
             above = Some(row);
         }
     }
-    table
+    without(table, "fit", !job.asked.iter().any(|asked| asked.fitted))
+}
+
+/// The table without a column that would hold nothing.
+fn without(table: Table, name: &str, empty: bool) -> Table {
+    if !empty {
+        return table;
+    }
+    let names: Vec<String> =
+        table.columns.iter().map(|column| column.name.clone()).filter(|column| column != name).collect();
+    table.select(&names).unwrap_or(table)
 }
 
 /// One row a mechanism, l and role: means over heads and windows of every metric, with their intervals.
@@ -247,7 +257,7 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
         "out_err and mat_err: relative Frobenius errors of the output B v and of the matrix B against softmax attention; \
          1 is as far off as an output of zeros"
             .to_string(),
-        "optimum: the truncated SVD of the attention matrix, the best matrix of rank l; no matrix of that rank has a \
+        "best of rank l: the truncated SVD of the attention matrix; no matrix of that rank has a \
          smaller mat_err, while its out_err can be beaten (it does not know v)"
             .to_string(),
     ];

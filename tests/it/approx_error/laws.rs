@@ -164,7 +164,7 @@ fn aggregated_rows_are_means_of_the_others() {
         assert!((number(&means, 0, metric) - mean).abs() < 1e-12, "{metric}");
     }
     let best: Vec<f64> = (0..rows.rows.len()).map(|row| number(&rows, row, "optimal_rel_fro")).collect();
-    assert_eq!(cell(&means, 1, "mechanism").exact(), "optimum (truncated SVD)");
+    assert_eq!(cell(&means, 1, "mechanism").exact(), "best of rank l (SVD)");
     assert!(
         (number(&means, 1, "matrix_rel_fro") - best.iter().sum::<f64>() / best.len() as f64).abs() < 1e-12
     );
