@@ -3,6 +3,8 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result};
+
 /// Bytes of memory of the machine, or the lowest limit set on this process.
 pub fn total() -> Option<u64> {
     let machine = field(&read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
@@ -18,6 +20,31 @@ pub fn available() -> Option<u64> {
 /// The most bytes that this process has held at once.
 pub fn peak() -> Option<u64> {
     field(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// Refuses work that needs more bytes than can be taken; `instead` says what would need less.
+pub fn require(what: impl Into<String>, needed: u64, instead: impl Into<String>) -> Result<()> {
+    match available() {
+        Some(available) if needed > available => Err(Error::Memory {
+            what: what.into(),
+            needed: show(needed),
+            available: format!("{} available", show(available)),
+            instead: instead.into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes with the unit that leaves one to four digits before the point.
+fn show(bytes: u64) -> String {
+    let mut value = bytes as f64 / f64::from(1 << 20);
+    for unit in ["MiB", "GiB", "TiB", "PiB"] {
+        if value < 1024.0 {
+            return format!("{value:.1} {unit}");
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} EiB")
 }
 
 /// The figure after `name` in a file of `/proc`, where it is written in kB.

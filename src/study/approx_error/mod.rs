@@ -26,6 +26,7 @@ use super::{Context, Outcome};
 use crate::attention::fit;
 use crate::error::{Error, Result};
 use crate::name::List;
+use crate::profile::ram;
 use crate::report::Report;
 
 use asked::Asked;
@@ -148,12 +149,31 @@ fn stamp(report: &mut Report, source: &dyn Source) {
     report.notes.extend(source.notes());
 }
 
+/// Refuses lengths whose matrices would not fit in memory, and fits whose windows would not.
+fn check_memory(source: &dyn Source, fit_windows: usize) -> Result<()> {
+    let threads = rayon::current_num_threads() as u64;
+    for n in source.lengths() {
+        // For each thread the matrix, a stand-in and their difference in f32, and in f64 the matrix, its Gram matrix,
+        // the vectors, and what the decomposition works in.
+        let square = (*n as u64).saturating_mul(*n as u64);
+        let needed = square.saturating_mul(64 * threads);
+        let instead = "a shorter --seq-len or fewer --threads need less";
+        ram::require(format!("n x n matrices at n = {n} on {threads} threads"), needed, instead)?;
+        // Queries, keys and values of every head, at a width of 64 or so.
+        let kept = (fit_windows * source.heads()) as u64 * 12 * 64 * *n as u64;
+        let instead = "fewer --fit-windows, or some --layers at a time, need less";
+        ram::require(format!("{fit_windows} windows of {} heads to fit on", source.heads()), kept, instead)?;
+    }
+    Ok(())
+}
+
 fn compare(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let source = config.input.open(context.seed, EMBEDDED)?;
     let source = source.as_ref();
     let longest = source.lengths().last().copied().unwrap_or(1);
     let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
+    check_memory(source, windows)?;
     let fitted = asked.iter().filter(|asked| asked.fitted).count();
     let heads = source.lengths().len() * source.heads();
     context.watch.begin(heads * (fitted + source.windows() * asked.len()), "cells");

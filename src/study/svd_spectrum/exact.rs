@@ -189,20 +189,9 @@ fn check_memory(n: usize) -> Result<()> {
     // A matrix in f32 that waits; and for each thread its copy, its Gram matrix and what the decomposition works in.
     let square = (n as u64).saturating_mul(n as u64);
     let needed = square.saturating_mul(4 + 40 * threads);
-    match ram::available() {
-        Some(available) if needed > available => Err(Error::Memory {
-            what: format!("--method exact at n = {n} on {threads} threads"),
-            needed: gibibytes(needed),
-            available: format!("{} available", gibibytes(available)),
-            instead: "--method lanczos --top K finds the leading K values without the matrix, or use fewer --threads"
-                .into(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+    let instead =
+        "--method lanczos --top K finds the leading K values without the matrix, or use fewer --threads";
+    ram::require(format!("--method exact at n = {n} on {threads} threads"), needed, instead)
 }
 
 fn report(

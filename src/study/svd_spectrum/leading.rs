@@ -87,16 +87,8 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Found> {
 
 fn check_memory(n: usize, options: Options) -> Result<()> {
     let needed = options.bytes((n, n), rayon::current_num_threads()) as u64;
-    let gibibytes = |bytes: u64| format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30));
-    match ram::available() {
-        Some(available) if needed > available => Err(Error::Memory {
-            what: format!("--method lanczos --top {} at n = {n}", options.top),
-            needed: gibibytes(needed),
-            available: format!("{} available", gibibytes(available)),
-            instead: "fewer --top values or --threads need less".into(),
-        }),
-        _ => Ok(()),
-    }
+    let what = format!("--method lanczos --top {} at n = {n}", options.top);
+    ram::require(what, needed, "fewer --top values or --threads need less")
 }
 
 fn report(config: &Config, source: &dyn Source, all: &[Found]) -> Report {

@@ -82,7 +82,7 @@ fn options_that_exclude_each_other() {
 #[test]
 fn more_than_the_memory() {
     let exact = with(&["--seq-len", "4000000"]);
-    refused(exact, &["--method exact at n = 4000000", "GiB, this machine has", "--method lanczos --top K"]);
+    refused(exact, &["--method exact at n = 4000000", "PiB, this machine has", "--method lanczos --top K"]);
     // So long that the bytes cannot even be counted.
     let uncountable = usize::MAX.to_string();
     for n in ["100000000000", &uncountable] {

@@ -47,6 +47,7 @@ pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result
     let longest = source.lengths().last().copied().unwrap_or(1);
     let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
+    super::check_memory(&source, windows)?;
     let fitted = asked.iter().filter(|asked| asked.fitted).count();
     let each = fitted * source.heads() + (source.windows() - windows) * (1 + asked.len());
     context.watch.begin(source.lengths().len() * each, "passes and fits");

@@ -86,6 +86,7 @@ fn rows_of_r(n: usize, eps: f64) -> usize {
 pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let source = config.input.open(context.seed, EMBEDDED)?;
     let source = source.as_ref();
+    super::check_memory(source, 0)?;
     let kinds: &[Values] = if source.is_layered() {
         &[Values::Own]
     } else {
