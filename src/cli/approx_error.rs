@@ -23,6 +23,9 @@ impl ApproxError {
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let embedded = self.config.input.is_embedded();
-        study::run(global, &self.output, embedded, out, |context| approx_error::run(&self.config, context))
+        let columns = Some(approx_error::columns(&self.config));
+        study::run(global, &self.output, embedded, columns, out, |context| {
+            approx_error::run(&self.config, context)
+        })
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;
 use crate::name::List;
 use crate::profile::{clock, machine::Machine};
-use crate::report::{self, Figure, Format, Kind, Report, Stamp, Style};
+use crate::report::{self, Column, Figure, Format, Kind, Report, Stamp, Style, Table};
 use crate::study::{Context, Outcome, Watch};
 
 /// Said where no input was named.
@@ -54,11 +54,13 @@ impl std::fmt::Debug for Format {
     }
 }
 
-/// Runs `study` and writes what it found; `embedded` if no input was named.
+/// Runs `study` and writes what it found; `embedded` if no input was named, `columns` those that it will have, if that is
+/// known.
 pub(super) fn run(
     global: &Global,
     output: &OutputArgs,
     embedded: bool,
+    columns: Option<Vec<Column>>,
     out: &mut dyn Write,
     study: impl FnOnce(Context<'_>) -> Result<Outcome>,
 ) -> Result<(), Failure> {
@@ -70,6 +72,12 @@ pub(super) fn run(
             "--format table (--out holds the figure as SVG)",
         )
         .into());
+    }
+    // A name that no column has would be found after the work, and lose it.
+    if let (Some(known), Some(asked)) = (columns, &output.columns)
+        && asked.iter().ne(["all"])
+    {
+        Table::new("", known).select(asked)?;
     }
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;

@@ -29,6 +29,9 @@ impl SvdSpectrum {
             config.aggregate = if for_people { Aggregate::Yes } else { Aggregate::No };
         }
         let embedded = config.input.is_embedded() && config.dump.attention.is_none();
-        study::run(global, &self.output, embedded, out, |context| svd_spectrum::run(&config, context))
+        let columns = svd_spectrum::columns(&config)?;
+        study::run(global, &self.output, embedded, columns, out, |context| {
+            svd_spectrum::run(&config, context)
+        })
     }
 }

@@ -27,7 +27,7 @@ use crate::attention::fit;
 use crate::error::{Error, Result};
 use crate::name::List;
 use crate::profile::ram;
-use crate::report::Report;
+use crate::report::{Column, Report};
 
 use asked::Asked;
 use fits::Fits;
@@ -112,6 +112,16 @@ impl Config {
 
     fn fit_options(&self) -> fit::Options {
         fit::Options { steps: self.fit_steps, ..fit::Options::default() }
+    }
+}
+
+/// The columns of the result.
+pub fn columns(config: &Config) -> Vec<Column> {
+    match (&config.substitute, config.check, config.aggregate) {
+        (Some(_), ..) => substitute::row_columns(),
+        (None, Some(Check::LinformerTheorem1), _) => theorem::row_columns(),
+        (None, None, true) => summary::aggregated_columns(),
+        (None, None, false) => rows::columns(),
     }
 }
 

@@ -37,13 +37,19 @@ fn optima() -> Vec<Column> {
     .into()
 }
 
-/// All rows.
-pub(super) fn table(source: &dyn Source, asked: &[Asked], measured: &[Measured]) -> Table {
+/// The columns of [`table`].
+pub(super) fn columns() -> Vec<Column> {
     let mut columns = keys();
     columns.extend(
         metrics().map(|metric| Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4))),
     );
     columns.extend(optima());
+    columns
+}
+
+/// All rows.
+pub(super) fn table(source: &dyn Source, asked: &[Asked], measured: &[Measured]) -> Table {
+    let columns = columns();
     let mut table = Table::new(format!("Stand-ins for softmax attention: {}", source.name()), columns);
     let error = place("matrix_rel_fro");
     for (at, asked) in asked.iter().enumerate() {

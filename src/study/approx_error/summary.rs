@@ -189,8 +189,8 @@ fn without(table: Table, name: &str, empty: bool) -> Table {
     table.select(&names).unwrap_or(table)
 }
 
-/// One row a mechanism, l and role: means over heads and windows of every metric, with their intervals.
-pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Table {
+/// The columns of [`aggregated`].
+pub(super) fn aggregated_columns() -> Vec<Column> {
     let key = |name: &str, about: &str, digits| Column::new(name, "", about, digits);
     let mut columns = vec![
         key("mechanism", "the mechanism with its parameters but l", Digits::Text),
@@ -212,6 +212,12 @@ pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -
         "mean of matrix_rel_fro over the least that a matrix of this rank leaves",
         Digits::Fixed(3),
     ));
+    columns
+}
+
+/// One row a mechanism, l and role: means over heads and windows of every metric, with their intervals.
+pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Table {
+    let columns = aggregated_columns();
     let title = format!("Stand-ins for softmax attention, means over heads: {}", source.name());
     let mut table = Table::new(title, columns);
     for group in groups {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::linalg::spectra::{self, Spectra};
 use crate::metric::{RowProfile, Spectrum};
 use crate::profile::ram;
-use crate::report::{Report, Table};
+use crate::report::{Column, Report, Table};
 use crate::rng::stream;
 use crate::study::input::{Head, Source};
 use crate::study::{Context, Outcome};
@@ -239,12 +239,18 @@ fn stack(spectra: &[&[f64]]) -> Array2<f64> {
     Array2::from_shape_fn((spectra.len(), size), value)
 }
 
-/// One row a head and window.
-fn rows(source: &dyn Source, figures: &[Figure], nulls: &[Asked], measured: &[Measured]) -> Table {
+/// The columns of [`rows`].
+pub(super) fn row_columns(figures: &[Figure], nulls: &[Asked]) -> Vec<Column> {
     let names: Vec<&str> = nulls.iter().map(|null| null.model.name).collect();
     let mut all = columns::keys();
     all.extend(columns::measured(figures, nulls));
     all.extend(verdict::columns(&names));
+    all
+}
+
+/// One row a head and window.
+fn rows(source: &dyn Source, figures: &[Figure], nulls: &[Asked], measured: &[Measured]) -> Table {
+    let all = row_columns(figures, nulls);
     let mut table = Table::new(format!("Singular values of attention: {}", source.name()), all);
     let effective_rank = effective_rank_index(figures);
     for one in measured {

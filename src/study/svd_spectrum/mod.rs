@@ -21,7 +21,7 @@ use super::input::{DumpArgs, Embedded, InputArgs, Source};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::List;
-use crate::report::Report;
+use crate::report::{Column, Report};
 
 /// Patterns that a reader can judge without a machine, next to untrained heads of three temperatures.
 const EMBEDDED: Embedded = Embedded {
@@ -119,6 +119,16 @@ impl Config {
         let quarter = self.at.iter().copied().filter(|k| *k <= n / 4).max();
         self.show_at.unwrap_or_else(|| quarter.unwrap_or(least))
     }
+}
+
+/// The columns of the result, where the configuration decides them: leading values decide their own.
+pub fn columns(config: &Config) -> Result<Option<Vec<Column>>> {
+    let (figures, nulls) = (columns::Figure::all(&config.at), null::find(&config.null)?);
+    Ok(match (config.method, config.aggregate) {
+        (Method::Lanczos, _) => None,
+        (Method::Exact, Aggregate::Yes) => Some(summary::aggregated_columns(&figures, &nulls)),
+        (Method::Exact, Aggregate::Auto | Aggregate::No) => Some(exact::row_columns(&figures, &nulls)),
+    })
 }
 
 /// Runs the study on the input that the configuration names.

@@ -192,16 +192,9 @@ fn short(figure: &Figure) -> String {
     }
 }
 
-/// One row a head: means over windows with 95 % bootstrap intervals.
-pub(super) fn aggregated(
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[Asked],
-    seed: u64,
-) -> Table {
-    let keys = head_columns(source, true);
-    let mut all = keys.clone();
+/// The columns of [`aggregated`].
+pub(super) fn aggregated_columns(figures: &[Figure], nulls: &[Asked]) -> Vec<Column> {
+    let mut all: Vec<Column> = columns::keys().into_iter().filter(|column| column.name != "window").collect();
     all.push(Column::new("windows", "", "windows that the means are over", Digits::Integer));
     for column in columns::measured(figures, nulls) {
         let end = |end: &str, about: &str| {
@@ -214,6 +207,19 @@ pub(super) fn aggregated(
     }
     let names: Vec<&str> = nulls.iter().map(|null| null.model.name).collect();
     all.extend(verdict::columns(&names));
+    all
+}
+
+/// One row a head: means over windows with 95 % bootstrap intervals.
+pub(super) fn aggregated(
+    heads: &Heads<'_>,
+    source: &dyn Source,
+    figures: &[Figure],
+    nulls: &[Asked],
+    seed: u64,
+) -> Table {
+    let keys = head_columns(source, true);
+    let all = aggregated_columns(figures, nulls);
     let mut table =
         Table::new(format!("Singular values of attention, means over windows: {}", source.name()), all);
     for head in &heads.0 {

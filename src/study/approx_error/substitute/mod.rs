@@ -16,6 +16,8 @@ use crate::name::Indices;
 use crate::study::input::{Source, Trained};
 use crate::study::{Context, Outcome};
 
+pub(super) use report::row_columns;
+
 use drift::Drift;
 
 /// One mechanism over one window.

@@ -51,8 +51,9 @@ fn column(name: &str, unit: &str, about: &str, digits: Digits) -> Column {
     Column::new(name, unit, about, digits)
 }
 
-fn rows(source: &Trained, asked: &[Asked], layers: &[usize], measured: &[Measured]) -> Table {
-    let columns = vec![
+/// The columns of [`rows`].
+pub(in crate::study::approx_error) fn row_columns() -> Vec<Column> {
+    vec![
         column("mechanism", "", "the mechanism with its parameters but l", Digits::Text),
         column("l", "", "projected length", Digits::Integer),
         column("fit", "", "held-out, of a mechanism with fitted pieces", Digits::Text),
@@ -88,7 +89,11 @@ fn rows(source: &Trained, asked: &[Asked], layers: &[usize], measured: &[Measure
             "share of positions with the same likeliest next token",
             Digits::Fixed(4),
         ),
-    ];
+    ]
+}
+
+fn rows(source: &Trained, asked: &[Asked], layers: &[usize], measured: &[Measured]) -> Table {
+    let columns = row_columns();
     let title = format!("{} with its attention replaced", source.name());
     let mut table = Table::new(title, columns);
     for one in measured {

@@ -10,6 +10,8 @@
 
 mod report;
 
+pub(super) use report::row_columns;
+
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 

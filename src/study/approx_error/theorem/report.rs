@@ -66,8 +66,8 @@ fn key(name: &str, about: &str, digits: Digits) -> Column {
     Column::new(name, "", about, digits)
 }
 
-/// One row a head, window, kind of values and eps.
-fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
+/// The columns of [`rows`].
+pub(in crate::study::approx_error) fn row_columns() -> Vec<Column> {
     let mut columns = vec![
         key("input", "what the head is, where layer and head do not say it", Digits::Text),
         key("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
@@ -82,6 +82,12 @@ fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
         "1 - 2 exp(-(eps^2 - eps^3) k / 4), what the lemma promises",
         Digits::Fixed(4),
     ));
+    columns
+}
+
+/// One row a head, window, kind of values and eps.
+fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
+    let columns = row_columns();
     let mut table = Table::new(format!("Linformer's theorem 1, as stated: {}", source.name()), columns);
     for one in measured {
         let mut row: Vec<Cell> = vec![
