@@ -20,6 +20,7 @@ use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product_into};
+use crate::linalg::softmax::exp_all;
 use crate::name::{Param, Params};
 use crate::rng::{Rng, normal};
 
@@ -102,7 +103,9 @@ impl Exponents {
     /// The features of row i under a stabiliser, without eps.
     fn row(&self, i: usize, max: f32, work: &mut Work) -> Array1<f32> {
         work.count(Cost::exps(self.dash.ncols()));
-        self.dash.row(i).mapv(|x| (x + self.norm[i] - max).exp())
+        let mut features: Vec<f32> = self.dash.row(i).iter().map(|x| x + self.norm[i] - max).collect();
+        exp_all(&mut features);
+        features.into()
     }
 
     /// The features of every row, each under its own stabiliser.

@@ -48,12 +48,6 @@ impl Work {
         logits
     }
 
-    /// e^x of each entry.
-    pub fn exp(&mut self, x: Array2<f32>) -> Array2<f32> {
-        self.count(Cost::exps(x.len()));
-        x.mapv_into(f32::exp)
-    }
-
     /// Softmax attention of one query over the keys in `ranges` (which do not overlap), in their order; zeros if there
     /// are none.
     pub fn attend(

@@ -29,6 +29,26 @@ pub fn softmax_rows_causal_from(a: ArrayViewMut2<'_, f32>, first: usize) {
     pulp::Arch::new().dispatch(Rows { a, first: Some(first) });
 }
 
+/// Replaces each number by its exponential: exactly 0 below -87.3, so that no subnormal number slows what follows.
+pub fn exp_all(a: &mut [f32]) {
+    pulp::Arch::new().dispatch(Numbers(a));
+}
+
+/// The numbers to work on, for the reason given at [`Rows`].
+struct Numbers<'a>(&'a mut [f32]);
+
+impl pulp::WithSimd for Numbers<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for x in self.0 {
+            *x = exp(*x);
+        }
+    }
+}
+
 /// The rows to work on. A type and not a closure: closures are not inlined into the function that has the machine's
 /// vector instructions switched on, and would run without them.
 struct Rows<'a> {
