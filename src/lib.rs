@@ -17,10 +17,12 @@
 //!
 //! # Where to begin
 //! - A spectrum of your own matrix: [`linalg::spectra::of_f32`] and [`metric::ALL`].
+//! - A mechanism by its name, its output, matrix, cost and rank bound: [`attention::Attention`] and [`attention::ALL`].
+//! - The Luna authors' layers on arrays, with incremental decoding: [`model::luna`].
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
-//! - The whole study from Rust: [`study::svd_spectrum`].
-//! - What one more metric, synthetic input, null model, model family or output format costs: the module pages of
-//!   [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].
+//! - The whole studies from Rust: [`study::svd_spectrum`] and [`study::approx_error`].
+//! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of
+//!   [`attention`], [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].
 
 pub mod attention;
 pub mod cli;

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayView2, s};
 use super::pool::{kmeans, segment_means};
 use super::{Input, Kind, Mechanism, Origin, Under, Work};
 use crate::cost::{Cost, Shape};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::{Param, Params};
 use crate::rng::{Rng, normal};
 
@@ -47,13 +47,17 @@ struct Luna {
 }
 
 fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
-    let l = params.at_least("l", 1)?;
+    let mut l = params.at_least("l", 1)?;
     let p: String = params.get("p")?;
     let pack = match p.as_str() {
         "random" => Pack::Random(origin.stream("luna p")),
         "segment" => Pack::Segment,
         "kmeans" => Pack::Kmeans(origin.stream("luna kmeans")),
-        "fitted" => Pack::Given(origin.learned("luna", "p")?),
+        "fitted" => {
+            let given = origin.learned("luna", "p")?;
+            l = given.nrows();
+            Pack::Given(given)
+        }
         _ => return Err(params.refuse("p", &p, "random, segment, kmeans or fitted")),
     };
     Ok(Box::new(Luna { l, pack }))
@@ -61,37 +65,42 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
 
 impl Luna {
     /// p, shape (min(l, n), `d_h`): as the authors' dynamic projection, no more rows than queries.
-    fn p(&self, q: ArrayView2<'_, f32>) -> Array2<f32> {
+    fn p(&self, q: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
         let (n, d_h) = q.dim();
-        match &self.pack {
+        Ok(match &self.pack {
             Pack::Random(rng) => normal(&mut rng.clone(), self.l.min(n), d_h),
             Pack::Segment => segment_means(q, self.l),
             Pack::Kmeans(rng) => kmeans(q, self.l, &mut rng.clone()),
-            Pack::Given(p) => p.slice(s![..p.nrows().min(n), ..]).to_owned(),
-        }
+            Pack::Given(p) if p.ncols() == d_h => p.slice(s![..self.l.min(n), ..]).to_owned(),
+            Pack::Given(p) => {
+                let what = "fitted p of attention 'luna'".into();
+                let expected = format!("(l, {d_h}), the width of the queries");
+                return Err(Error::Shape { what, found: p.shape().to_vec(), expected });
+            }
+        })
     }
 
     /// Both factors: unpack (n, l) and pack (l, m).
-    fn factors(&self, input: &Input<'_>, work: &mut Work) -> (Array2<f32>, Array2<f32>) {
+    fn factors(&self, input: &Input<'_>, work: &mut Work) -> Result<(Array2<f32>, Array2<f32>)> {
         let Input { q, k, scale, .. } = *input;
-        let logits = work.scaled(self.p(q).view(), k.t(), scale);
+        let logits = work.scaled(self.p(q)?.view(), k.t(), scale);
         let pack = work.softmax(logits);
         let packed_keys = work.product(pack.view(), k);
         let logits = work.scaled(q, packed_keys.t(), scale);
-        (work.softmax(logits), pack)
+        Ok((work.softmax(logits), pack))
     }
 }
 
 impl Mechanism for Luna {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let (unpack, pack) = self.factors(input, work);
+        let (unpack, pack) = self.factors(input, work)?;
         let packed = work.product(pack.view(), v);
         Ok(work.product(unpack.view(), packed.view()))
     }
 
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
         let mut work = Work::default();
-        let (unpack, pack) = self.factors(input, &mut work);
+        let (unpack, pack) = self.factors(input, &mut work)?;
         Ok(work.product(unpack.view(), pack.view()))
     }
 
