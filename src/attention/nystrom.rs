@@ -40,7 +40,7 @@ struct Nystrom {
 }
 
 fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
-    Ok(Box::new(Nystrom { l: params.at_least("l", 1)?, iterations: params.get("iterations")? }))
+    Ok(Box::new(Nystrom { l: params.at_least("l", 1)?, iterations: params.within("iterations", 0, 1000)? }))
 }
 
 impl Nystrom {

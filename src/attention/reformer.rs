@@ -67,7 +67,7 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
     if buckets % 2 == 1 || !(2..=MOST_BUCKETS).contains(&buckets) {
         return Err(params.refuse("buckets", &buckets, &format!("an even number, 2 to {MOST_BUCKETS}")));
     }
-    let hashes = params.at_least("hashes", 1)?;
+    let hashes = params.within("hashes", 1, 1024)?;
     let (chunk, shared) = (params.get("chunk")?, params.get("shared")?);
     let rng = origin.stream(&format!("reformer rotations {buckets}"));
     Ok(Box::new(Reformer { buckets, hashes, chunk, shared, rng }))

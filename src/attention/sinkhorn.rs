@@ -47,7 +47,10 @@ struct Sinkhorn {
 }
 
 fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
-    Ok(Box::new(Sinkhorn { block: params.at_least("block", 1)?, iterations: params.get("iterations")? }))
+    Ok(Box::new(Sinkhorn {
+        block: params.at_least("block", 1)?,
+        iterations: params.within("iterations", 0, 1000)?,
+    }))
 }
 
 /// Blocks of `block` rows out of n; the last may be short.

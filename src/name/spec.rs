@@ -136,6 +136,23 @@ impl Params<'_> {
         Ok(value)
     }
 
+    /// As [`get`](Self::get), and from `least` to `most`.
+    ///
+    /// # Panics
+    /// As [`get`](Self::get) does.
+    pub fn within<T: Item + Copy + PartialOrd + fmt::Display>(
+        &self,
+        name: &str,
+        least: T,
+        most: T,
+    ) -> Result<T> {
+        let value: T = self.get(name)?;
+        if value < least || value > most {
+            return Err(self.refuse(name, &value, &format!("{least} to {most}")));
+        }
+        Ok(value)
+    }
+
     /// The error for a value that the owner cannot work with.
     pub fn refuse(&self, name: &str, value: &impl ToString, accepted: &str) -> Error {
         Error::value(self.what(name), value.to_string(), accepted)

@@ -80,7 +80,7 @@ fn values_that_do_not_fit_each_other_are_refused() {
         ("bigbird:window=0", "an odd number of blocks"),
         ("reformer:buckets=3", "an even number"),
         ("reformer:buckets=0", "an even number"),
-        ("reformer:hashes=0", "1 or more"),
+        ("reformer:hashes=0", "1 to 1024"),
         ("sinkhorn:block=0", "1 or more"),
         ("synthesizer:max=0", "1 or more"),
         ("synthesizer:kind=factorised,max=8", "1 to max, 8"),
