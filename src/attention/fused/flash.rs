@@ -17,14 +17,14 @@ pub(super) const TILE: usize = 96;
 /// Before any key was seen: finite, so that nothing is subtracted from itself, and below every logit.
 const NONE: f32 = -1e30;
 
-/// What a block keeps: `width` queries (a multiple of 16).
+/// What a block keeps: `width` queries (16, 32, 48 or 64).
 pub(super) struct Block<'a> {
     pub(super) width: usize,
     /// Queries with scale and `log2 e` in them, (`d_h`, width).
     pub(super) queries: &'a mut [f32],
     /// Logits and then weights of one tile, (TILE, width).
     logits: &'a mut [f32],
-    /// Sums of weighted values, (`d_v`, width).
+    /// Sums of weighted values, (`d_v`, width), and of weighted keys below them where those are asked for.
     pub(super) sums: &'a mut [f32],
     /// Largest logit so far, sum of weights, and what the sums shrink by when the largest grows: (width) each.
     pub(super) max: &'a mut [f32],
@@ -32,19 +32,19 @@ pub(super) struct Block<'a> {
     shrink: &'a mut [f32],
 }
 
-/// How many numbers a block takes.
-pub(super) const fn space(width: usize, d_h: usize, d_v: usize) -> usize {
-    lines(width * d_h) + lines(width * TILE) + lines(width * d_v) + 3 * lines(width)
+/// How many numbers a block takes whose values have `sums` columns altogether.
+pub(super) const fn space(width: usize, d_h: usize, sums: usize) -> usize {
+    lines(width * d_h) + lines(width * TILE) + lines(width * sums) + 3 * lines(width)
 }
 
 impl<'a> Block<'a> {
-    pub(super) fn new(width: usize, d_h: usize, d_v: usize, mut space: &'a mut [f32]) -> Self {
+    pub(super) fn new(width: usize, d_h: usize, sums: usize, mut space: &'a mut [f32]) -> Self {
         let space = &mut space;
         Self {
             width,
             queries: cut(space, width * d_h),
             logits: cut(space, width * TILE),
-            sums: cut(space, width * d_v),
+            sums: cut(space, width * sums),
             max: cut(space, width),
             total: cut(space, width),
             shrink: cut(space, width),
@@ -103,6 +103,8 @@ pub(super) struct Attend<'a, 'b, F> {
     pub(super) v: &'a [f32],
     pub(super) d_h: usize,
     pub(super) d_v: usize,
+    /// Whether keys are weighted and summed as well.
+    pub(super) pack_keys: bool,
     pub(super) keys: Range<usize>,
     /// Which keys every query of the block sees.
     pub(super) open: Range<usize>,
@@ -117,8 +119,9 @@ impl<F: Fn(usize) -> Range<usize>> WithSimd for Attend<'_, '_, F> {
     fn with_simd<S: Simd>(self, simd: S) {
         match (S::F32_LANES, self.block.width / S::F32_LANES) {
             (16, 1) => self.attend::<S, 16, 1>(simd),
-            (16, vectors) if vectors % 4 == 0 => self.attend::<S, 6, 4>(simd),
-            (16, vectors) if vectors % 2 == 0 => self.attend::<S, 8, 2>(simd),
+            (16, 4) => self.attend::<S, 6, 4>(simd),
+            (16, 2) => self.attend::<S, 8, 2>(simd),
+            (16, _) => self.attend::<S, 8, 3>(simd),
             (8, _) => self.attend::<S, 6, 2>(simd),
             _ => self.attend::<S, 4, 1>(simd),
         }
@@ -128,7 +131,7 @@ impl<F: Fn(usize) -> Range<usize>> WithSimd for Attend<'_, '_, F> {
 impl<F: Fn(usize) -> Range<usize>> Attend<'_, '_, F> {
     #[inline(always)]
     fn attend<S: Simd, const R: usize, const NV: usize>(self, simd: S) {
-        let Self { block, k, v, d_h, d_v, keys, open, sees } = self;
+        let Self { block, k, v, d_h, d_v, pack_keys, keys, open, sees } = self;
         let width = block.width;
         let mut first = keys.start;
         while first < keys.end {
@@ -146,7 +149,10 @@ impl<F: Fn(usize) -> Range<usize>> Attend<'_, '_, F> {
                 }
             }
             weights::<S>(simd, len, block);
-            values::<S, R, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, block);
+            values::<S, R, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);
+            if pack_keys {
+                values::<S, R, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, d_v, block);
+            }
             first = tile.end;
         }
     }
@@ -217,9 +223,15 @@ fn weights<S: Simd>(simd: S, keys: usize, block: &mut Block<'_>) {
     }
 }
 
-/// Shrinks the sums and adds `v^T` times the weights.
+/// Shrinks the sums from row `at` on and adds `v^T` times the weights.
 #[inline(always)]
-fn values<S: Simd, const R: usize, const NV: usize>(simd: S, v: &[f32], d_v: usize, block: &mut Block<'_>) {
+fn values<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    v: &[f32],
+    d_v: usize,
+    at: usize,
+    block: &mut Block<'_>,
+) {
     let mut panel = 0;
     while panel < block.width {
         let mut c = 0;
@@ -227,10 +239,10 @@ fn values<S: Simd, const R: usize, const NV: usize>(simd: S, v: &[f32], d_v: usi
             if d_v >= R {
                 // The last columns are computed again where fewer than R are left, and not added.
                 let first = c.min(d_v - R);
-                add::<S, R, NV>(simd, v, d_v, first, c, panel, block);
+                add::<S, R, NV>(simd, (v, d_v), first, at, panel, c - first, block);
                 c = first + R;
             } else {
-                add::<S, 1, NV>(simd, v, d_v, c, c, panel, block);
+                add::<S, 1, NV>(simd, (v, d_v), c, at, panel, 0, block);
                 c += 1;
             }
         }
@@ -238,23 +250,23 @@ fn values<S: Simd, const R: usize, const NV: usize>(simd: S, v: &[f32], d_v: usi
     }
 }
 
-/// Columns `first..first + R` of the values; those before `from` are not added.
+/// `R` columns of the values from `first` on, of which `skip` are not added.
 #[inline(always)]
 fn add<S: Simd, const R: usize, const NV: usize>(
     simd: S,
-    v: &[f32],
-    d_v: usize,
+    (v, d_v): (&[f32], usize),
     first: usize,
-    from: usize,
+    at: usize,
     panel: usize,
+    skip: usize,
     block: &mut Block<'_>,
 ) {
     let width = block.width;
     let found = outers::<S, R, NV>(simd, v.len() / d_v, &v[first..], d_v, &block.logits[panel..], width);
     let shrink = *vectors::<S, NV>(&block.shrink[panel..]);
     for r in 0..R {
-        if first + r >= from {
-            let sums = vectors_mut::<S, NV>(&mut block.sums[(first + r) * width + panel..]);
+        if r >= skip {
+            let sums = vectors_mut::<S, NV>(&mut block.sums[(at + first + r) * width + panel..]);
             for c in 0..NV {
                 sums[c] = simd.mul_add_e_f32s(sums[c], shrink[c], found[r][c]);
             }

@@ -7,7 +7,12 @@
 //!
 //! Work space is taken once a call, a known number of bytes: [`Fused::extra_bytes`].
 
+mod few;
 mod flash;
+mod linformer;
+mod local;
+mod luna;
+mod segments;
 mod share;
 mod softmax;
 
@@ -19,7 +24,7 @@ use crate::error::{Error, Result};
 pub use crate::linalg::lanes::Path;
 
 /// Every mechanism that has a fused form.
-pub const ALL: &[Fused] = &[softmax::FUSED];
+pub const ALL: &[Fused] = &[softmax::FUSED, self::luna::FUSED, linformer::FUSED, local::FUSED];
 
 /// The fused form of the mechanism of that name, where there is one.
 pub fn find(name: &str) -> Option<&'static Fused> {

@@ -41,6 +41,7 @@ pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -
             v: heads.v(head),
             d_h,
             d_v,
+            pack_keys: false,
             keys: of_first.start..of_last.end,
             open: of_last.start..of_first.end,
             sees: |i: usize| sees((first + i).min(last)),
