@@ -30,11 +30,13 @@ pub(super) struct Block<'a> {
     pub(super) max: &'a mut [f32],
     pub(super) total: &'a mut [f32],
     shrink: &'a mut [f32],
+    /// The keys that each query sees, from and to: (width) each, as numbers that f32 holds exactly.
+    sees: [&'a mut [f32]; 2],
 }
 
 /// How many numbers a block takes whose values have `sums` columns altogether.
 pub(super) const fn space(width: usize, d_h: usize, sums: usize) -> usize {
-    lines(width * d_h) + lines(width * TILE) + lines(width * sums) + 3 * lines(width)
+    lines(width * d_h) + lines(width * TILE) + lines(width * sums) + 5 * lines(width)
 }
 
 impl<'a> Block<'a> {
@@ -48,6 +50,7 @@ impl<'a> Block<'a> {
             max: cut(space, width),
             total: cut(space, width),
             shrink: cut(space, width),
+            sees: [cut(space, width), cut(space, width)],
         }
     }
 
@@ -65,6 +68,15 @@ impl<'a> Block<'a> {
         self.sums.fill(0.0);
         self.max.fill(NONE);
         self.total.fill(0.0);
+    }
+
+    /// Says which keys the block's i-th query sees.
+    pub(super) fn see(&mut self, keys: impl Fn(usize) -> Range<usize>) {
+        let [from, to] = &mut self.sees;
+        for (i, (from, to)) in from.iter_mut().zip(&mut **to).enumerate() {
+            let keys = keys(i);
+            (*from, *to) = (keys.start as f32, keys.end as f32);
+        }
     }
 
     /// Writes the weighted means of values as rows of `d_v`; queries that saw no key get zeros.
@@ -97,7 +109,7 @@ pub(super) fn transpose(a: &[f32], lda: usize, out: &mut [f32], ldo: usize, rows
 }
 
 /// Takes keys into a block: rows `keys` of `k` and `v`.
-pub(super) struct Attend<'a, 'b, F> {
+pub(super) struct Attend<'a, 'b> {
     pub(super) block: &'a mut Block<'b>,
     pub(super) k: &'a [f32],
     pub(super) v: &'a [f32],
@@ -108,11 +120,9 @@ pub(super) struct Attend<'a, 'b, F> {
     pub(super) keys: Range<usize>,
     /// Which keys every query of the block sees.
     pub(super) open: Range<usize>,
-    /// Which keys the block's i-th query sees.
-    pub(super) sees: F,
 }
 
-impl<F: Fn(usize) -> Range<usize>> WithSimd for Attend<'_, '_, F> {
+impl WithSimd for Attend<'_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -128,10 +138,10 @@ impl<F: Fn(usize) -> Range<usize>> WithSimd for Attend<'_, '_, F> {
     }
 }
 
-impl<F: Fn(usize) -> Range<usize>> Attend<'_, '_, F> {
+impl Attend<'_, '_> {
     #[inline(always)]
     fn attend<S: Simd, const R: usize, const NV: usize>(self, simd: S) {
-        let Self { block, k, v, d_h, d_v, pack_keys, keys, open, sees } = self;
+        let Self { block, k, v, d_h, d_v, pack_keys, keys, open } = self;
         let width = block.width;
         let mut first = keys.start;
         while first < keys.end {
@@ -139,14 +149,7 @@ impl<F: Fn(usize) -> Range<usize>> Attend<'_, '_, F> {
             let len = tile.len();
             logits::<S, R, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, block.queries, block.logits, width);
             if tile.start < open.start || tile.end > open.end {
-                for i in 0..width {
-                    let seen = sees(i);
-                    for j in tile.clone() {
-                        if !seen.contains(&j) {
-                            block.logits[(j - first) * width + i] = f32::NEG_INFINITY;
-                        }
-                    }
-                }
+                hide::<S>(simd, tile.clone(), block);
             }
             weights::<S>(simd, len, block);
             values::<S, R, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);
@@ -187,6 +190,22 @@ fn logits<S: Simd, const R: usize, const NV: usize>(
             j += R;
         }
         panel += NV * S::F32_LANES;
+    }
+}
+
+/// Hides the keys of a tile from the queries that do not see them.
+#[inline(always)]
+fn hide<S: Simd>(simd: S, tile: Range<usize>, block: &mut Block<'_>) {
+    let hidden = simd.splat_f32s(f32::NEG_INFINITY);
+    for (j, row) in tile.zip(block.logits.chunks_exact_mut(block.width)) {
+        let j = simd.splat_f32s(j as f32);
+        let (row, _) = S::as_mut_simd_f32s(row);
+        let (from, _) = S::as_simd_f32s(block.sees[0]);
+        let (to, _) = S::as_simd_f32s(block.sees[1]);
+        for ((x, from), to) in row.iter_mut().zip(from).zip(to) {
+            *x = simd.select_f32s(simd.less_than_f32s(j, *from), hidden, *x);
+            *x = simd.select_f32s(simd.less_than_f32s(j, *to), *x, hidden);
+        }
     }
 }
 

@@ -74,9 +74,8 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
             d_h,
             d_v,
             pack_keys: !tied,
-            keys: keys.clone(),
             open: keys.clone(),
-            sees: |_: usize| 0..m,
+            keys,
         });
         let (sums, ends) = part.split_at_mut(width * (d_h + d_v));
         sums.copy_from_slice(block.sums);

@@ -7,11 +7,14 @@
 //!
 //! Work space is taken once a call, a known number of bytes: [`Fused::extra_bytes`].
 
+mod features;
 mod few;
 mod flash;
+mod linear;
 mod linformer;
 mod local;
 mod luna;
+mod performer;
 mod segments;
 mod share;
 mod softmax;
@@ -24,7 +27,14 @@ use crate::error::{Error, Result};
 pub use crate::linalg::lanes::Path;
 
 /// Every mechanism that has a fused form.
-pub const ALL: &[Fused] = &[softmax::FUSED, self::luna::FUSED, linformer::FUSED, local::FUSED];
+pub const ALL: &[Fused] = &[
+    softmax::FUSED,
+    self::luna::FUSED,
+    linformer::FUSED,
+    linear::FUSED,
+    performer::FUSED,
+    local::FUSED,
+];
 
 /// The fused form of the mechanism of that name, where there is one.
 pub fn find(name: &str) -> Option<&'static Fused> {

@@ -35,6 +35,7 @@ pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -
         let last = first + out.len() / d_v - 1;
         block.begin(&heads.q(head)[first * d_h..=last * d_h + d_h - 1], d_h, heads.scale);
         let (of_first, of_last) = (sees(first), sees(last));
+        block.see(|i| sees((first + i).min(last)));
         heads.path.run(Attend {
             block: &mut block,
             k: heads.k(head),
@@ -44,7 +45,6 @@ pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -
             pack_keys: false,
             keys: of_first.start..of_last.end,
             open: of_last.start..of_first.end,
-            sees: |i: usize| sees((first + i).min(last)),
         });
         block.finish(out, d_v);
     });
