@@ -26,7 +26,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// Added to each denominator.
-const EPS: f32 = 1e-6;
+pub(super) const EPS: f32 = 1e-6;
 
 struct Linear;
 

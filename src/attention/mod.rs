@@ -12,6 +12,7 @@
 
 mod bigbird;
 pub mod fit;
+pub mod fused;
 mod input;
 mod kind;
 mod linear;

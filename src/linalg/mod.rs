@@ -9,6 +9,7 @@ mod eigenvalues;
 pub mod engine;
 pub mod gemm;
 mod kernel;
+pub mod lanes;
 pub mod krylov;
 pub mod norm;
 pub mod softmax;

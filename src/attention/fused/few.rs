@@ -1,0 +1,217 @@
+//! Queries against a few keys that stay in cache: the last step of Luna and of Linformer.
+//!
+//! Here the keys lie along the vectors: rows of queries are read where they are, a number at a time, and rows of the
+//! output are written where they go. The few keys are kept transposed, the few values as rows.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+
+use pulp::{Simd, WithSimd};
+
+use super::Flat;
+use super::share::{among, cut, lines};
+use crate::linalg::lanes::{dots, exp2, vectors_mut};
+
+/// Rows of a block: a multiple of every number of rows that a tile of registers has.
+pub(super) const ROWS: usize = 48;
+
+/// Keys and values that every query of a head meets.
+#[derive(Clone, Copy)]
+pub(super) struct Few<'a> {
+    pub(super) l: usize,
+    /// Keys with scale and `log2 e` in them, (`d_h`, l in whole lines).
+    pub(super) keys: &'a [f32],
+    /// Values, (l, `d_v` in whole lines).
+    pub(super) values: &'a [f32],
+}
+
+/// Numbers of the keys and values of one head.
+pub(super) const fn packed(l: usize, d_h: usize, d_v: usize) -> usize {
+    d_h * lines(l) + l * lines(d_v)
+}
+
+/// Numbers of work space of one worker.
+pub(super) const fn space(l: usize) -> usize {
+    ROWS * lines(l) + lines(ROWS)
+}
+
+/// How many workers there are work spaces for.
+pub(super) fn workers(threads: usize, heads: usize, n: usize) -> usize {
+    threads.min(heads * n.div_ceil(ROWS))
+}
+
+/// The output of every query; `packed` holds the keys and values of each head.
+pub(super) fn attend(heads: &Flat<'_>, l: usize, packed: &[f32], spaces: &mut [f32], out: &mut [f32]) {
+    let Flat { d_h, d_v, .. } = *heads;
+    let each = self::packed(l, d_h, d_v);
+    among(heads.blocks(out, ROWS), spaces, space(l), |(head, first, out), space| {
+        let (keys, values) = packed[head * each..][..each].split_at(d_h * lines(l));
+        let q = &heads.q(head)[first * d_h..][..out.len() / d_v * d_h];
+        heads.path.run(Rows { few: Few { l, keys, values }, q, d_h, d_v, space, out });
+    });
+}
+
+struct Rows<'a> {
+    few: Few<'a>,
+    q: &'a [f32],
+    d_h: usize,
+    d_v: usize,
+    space: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { few, q, d_h, d_v, mut space, out } = self;
+        let (width, rows) = (lines(few.l), q.len() / d_h);
+        let space = &mut space;
+        let weights = cut(space, ROWS * width);
+        let inverses = cut(space, ROWS);
+        inverses.fill(1.0);
+        product(simd, (q, d_h, d_h), (few.keys, width), inverses, (&mut *weights, width, width));
+        for i in 0..rows {
+            let row = &mut weights[i * width..][..width];
+            row[few.l..].fill(f32::NEG_INFINITY);
+            inverses[i] = 1.0 / softmax(simd, row);
+        }
+        let weights = &weights[..rows * width];
+        product(simd, (weights, width, few.l), (few.values, lines(d_v)), inverses, (out, d_v, d_v));
+    }
+}
+
+/// Logits become weights under their largest; returns the sum of the weights.
+#[inline(always)]
+fn softmax<S: Simd>(simd: S, row: &mut [f32]) -> f32 {
+    let (vectors, _) = S::as_mut_simd_f32s(row);
+    let mut max = vectors[0];
+    for x in &*vectors {
+        max = simd.max_f32s(*x, max);
+    }
+    let max = simd.splat_f32s(simd.reduce_max_f32s(max));
+    let mut sum = simd.splat_f32s(0.0);
+    for x in vectors {
+        *x = exp2(simd, simd.sub_f32s(*x, max));
+        sum = simd.add_f32s(sum, *x);
+    }
+    simd.reduce_sum_f32s(sum)
+}
+
+/// `out = factors a b`: rows of `a` (their distance, their length) by rows of `b` in whole lines (their distance);
+/// `out` has rows of a distance and a width, to which they are cut.
+#[inline(always)]
+pub(super) fn product<S: Simd>(
+    simd: S,
+    a: (&[f32], usize, usize),
+    b: (&[f32], usize),
+    factors: &[f32],
+    (out, ldo, width): (&mut [f32], usize, usize),
+) {
+    let mut panel = 0;
+    while panel < width {
+        let b = (&b.0[panel..], b.1);
+        let out = (&mut *out, ldo, panel, width);
+        let step = match (S::F32_LANES, (lines(width) - panel) / 16) {
+            (16, 1) => columns::<S, 16, 1>(simd, a, b, factors, out),
+            (16, 2) => columns::<S, 8, 2>(simd, a, b, factors, out),
+            (16, 3) => columns::<S, 8, 3>(simd, a, b, factors, out),
+            (16, _) => columns::<S, 6, 4>(simd, a, b, factors, out),
+            (8, _) => columns::<S, 6, 2>(simd, a, b, factors, out),
+            _ => columns::<S, 4, 1>(simd, a, b, factors, out),
+        };
+        panel += step;
+    }
+}
+
+/// One panel of columns; returns how many there are.
+#[inline(always)]
+fn columns<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    (a, lda, depth): (&[f32], usize, usize),
+    (b, ldb): (&[f32], usize),
+    factors: &[f32],
+    (out, ldo, panel, width): (&mut [f32], usize, usize, usize),
+) -> usize {
+    let rows = a.len() / lda;
+    let mut i = 0;
+    while i < rows {
+        let mut group: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            // The last rows are computed again where fewer than R are left, and not kept.
+            group[r] = &a[(i + r).min(rows - 1) * lda..][..depth];
+        }
+        let found = dots::<S, R, NV>(simd, group, b, ldb);
+        for r in 0..R {
+            if i + r < rows {
+                let factor = simd.splat_f32s(factors[i + r]);
+                let row = &mut out[(i + r) * ldo..][..width];
+                if panel + NV * S::F32_LANES <= width {
+                    let row = vectors_mut::<S, NV>(&mut row[panel..]);
+                    for c in 0..NV {
+                        row[c] = simd.mul_f32s(found[r][c], factor);
+                    }
+                } else {
+                    for c in 0..NV {
+                        let from = (panel + c * S::F32_LANES).min(width);
+                        let to = (from + S::F32_LANES).min(width);
+                        simd.partial_store_f32s(&mut row[from..to], simd.mul_f32s(found[r][c], factor));
+                    }
+                }
+            }
+        }
+        i += R;
+    }
+    NV * S::F32_LANES
+}
+
+/// `sums += a^T b`-like sums of rows: `out` (rows of `a`, whole lines) `+= a b`.
+#[inline(always)]
+pub(super) fn product_add<S: Simd>(
+    simd: S,
+    (a, lda, depth, rows): (&[f32], usize, usize, usize),
+    (b, ldb): (&[f32], usize),
+    (out, width): (&mut [f32], usize),
+) {
+    let mut panel = 0;
+    while panel < width {
+        let b = &b[panel..];
+        panel += match (S::F32_LANES, (width - panel) / 16) {
+            (16, 1) => add::<S, 16, 1>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+            (16, 2) => add::<S, 8, 2>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+            (16, 3) => add::<S, 8, 3>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+            (16, _) if rows % 6 != 0 && rows < 24 => {
+                add::<S, 4, 4>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel))
+            }
+            (16, _) => add::<S, 6, 4>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+            (8, _) => add::<S, 6, 2>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+            _ => add::<S, 4, 1>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+        };
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    (a, lda, depth, rows): (&[f32], usize, usize, usize),
+    (b, ldb): (&[f32], usize),
+    (out, width, panel): (&mut [f32], usize, usize),
+) -> usize {
+    let mut i = 0;
+    while i < rows {
+        let mut group: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            group[r] = &a[(i + r).min(rows - 1) * lda..][..depth];
+        }
+        let found = dots::<S, R, NV>(simd, group, b, ldb);
+        for r in 0..R {
+            if i + r < rows {
+                let row = vectors_mut::<S, NV>(&mut out[(i + r) * width + panel..]);
+                for c in 0..NV {
+                    row[c] = simd.add_f32s(row[c], found[r][c]);
+                }
+            }
+        }
+        i += R;
+    }
+    NV * S::F32_LANES
+}

@@ -1,0 +1,294 @@
+//! One block of queries against a range of keys, by online softmax.
+//!
+//! Queries lie along the vectors: the block is kept transposed, `q^T` (`d_h` x W), and so are its logits (keys x W) and
+//! its sums of values (`d_v` x W). Maxima and sums over keys are then plain vector operations, keys and values are read
+//! where they are, a number at a time, and nothing but the block itself is ever rearranged.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::share::{cut, lines};
+use crate::linalg::lanes::{dots, exp2, outers, vectors, vectors_mut};
+
+/// Keys of one tile of logits.
+pub(super) const TILE: usize = 96;
+/// Before any key was seen: finite, so that nothing is subtracted from itself, and below every logit.
+const NONE: f32 = -1e30;
+
+/// What a block keeps: `width` queries (16, 32, 48 or 64).
+pub(super) struct Block<'a> {
+    pub(super) width: usize,
+    /// Queries with scale and `log2 e` in them, (`d_h`, width).
+    pub(super) queries: &'a mut [f32],
+    /// Logits and then weights of one tile, (TILE, width).
+    logits: &'a mut [f32],
+    /// Sums of weighted values, (`d_v`, width), and of weighted keys below them where those are asked for.
+    pub(super) sums: &'a mut [f32],
+    /// Largest logit so far, sum of weights, and what the sums shrink by when the largest grows: (width) each.
+    pub(super) max: &'a mut [f32],
+    pub(super) total: &'a mut [f32],
+    shrink: &'a mut [f32],
+    /// The keys that each query sees, from and to: (width) each, as numbers that f32 holds exactly.
+    sees: [&'a mut [f32]; 2],
+}
+
+/// How many numbers a block takes whose values have `sums` columns altogether.
+pub(super) const fn space(width: usize, d_h: usize, sums: usize) -> usize {
+    lines(width * d_h) + lines(width * TILE) + lines(width * sums) + 5 * lines(width)
+}
+
+impl<'a> Block<'a> {
+    pub(super) fn new(width: usize, d_h: usize, sums: usize, mut space: &'a mut [f32]) -> Self {
+        let space = &mut space;
+        Self {
+            width,
+            queries: cut(space, width * d_h),
+            logits: cut(space, width * TILE),
+            sums: cut(space, width * sums),
+            max: cut(space, width),
+            total: cut(space, width),
+            shrink: cut(space, width),
+            sees: [cut(space, width), cut(space, width)],
+        }
+    }
+
+    /// Takes in up to `width` queries (rows of `d_h`) and forgets what was there; the missing ones become zeros.
+    pub(super) fn begin(&mut self, q: &[f32], d_h: usize, scale: f32) {
+        let factor = scale * std::f32::consts::LOG2_E;
+        transpose(q, d_h, self.queries, self.width, q.len() / d_h, d_h);
+        let rows = q.len() / d_h;
+        for row in self.queries.chunks_exact_mut(self.width) {
+            for x in &mut row[..rows] {
+                *x *= factor;
+            }
+            row[rows..].fill(0.0);
+        }
+        self.sums.fill(0.0);
+        self.max.fill(NONE);
+        self.total.fill(0.0);
+    }
+
+    /// Says which keys the block's i-th query sees.
+    pub(super) fn see(&mut self, keys: impl Fn(usize) -> Range<usize>) {
+        let [from, to] = &mut self.sees;
+        for (i, (from, to)) in from.iter_mut().zip(&mut **to).enumerate() {
+            let keys = keys(i);
+            (*from, *to) = (keys.start as f32, keys.end as f32);
+        }
+    }
+
+    /// Writes the weighted means of values as rows of `d_v`; queries that saw no key get zeros.
+    pub(super) fn finish(&mut self, out: &mut [f32], d_v: usize) {
+        for (total, inverse) in self.total.iter().zip(&mut *self.shrink) {
+            *inverse = if *total == 0.0 { 0.0 } else { 1.0 / total };
+        }
+        for row in self.sums.chunks_exact_mut(self.width) {
+            for (x, inverse) in row.iter_mut().zip(&*self.shrink) {
+                *x *= inverse;
+            }
+        }
+        transpose(self.sums, self.width, out, d_v, d_v, out.len() / d_v);
+    }
+}
+
+/// `out[c, r] = a[r, c]` for `rows` x `columns` numbers, by squares that stay within a few cache lines.
+pub(super) fn transpose(a: &[f32], lda: usize, out: &mut [f32], ldo: usize, rows: usize, columns: usize) {
+    const SIDE: usize = 16;
+    for r in (0..rows).step_by(SIDE) {
+        let rs = r..(r + SIDE).min(rows);
+        for c in (0..columns).step_by(SIDE) {
+            for c in c..(c + SIDE).min(columns) {
+                for (r, x) in rs.clone().zip(&mut out[c * ldo + r..]) {
+                    *x = a[r * lda + c];
+                }
+            }
+        }
+    }
+}
+
+/// Takes keys into a block: rows `keys` of `k` and `v`.
+pub(super) struct Attend<'a, 'b> {
+    pub(super) block: &'a mut Block<'b>,
+    pub(super) k: &'a [f32],
+    pub(super) v: &'a [f32],
+    pub(super) d_h: usize,
+    pub(super) d_v: usize,
+    /// Whether keys are weighted and summed as well.
+    pub(super) pack_keys: bool,
+    pub(super) keys: Range<usize>,
+    /// Which keys every query of the block sees.
+    pub(super) open: Range<usize>,
+}
+
+impl WithSimd for Attend<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (S::F32_LANES, self.block.width / S::F32_LANES) {
+            (16, 1) => self.attend::<S, 16, 1>(simd),
+            (16, 4) => self.attend::<S, 6, 4>(simd),
+            (16, 2) => self.attend::<S, 8, 2>(simd),
+            (16, _) => self.attend::<S, 8, 3>(simd),
+            (8, _) => self.attend::<S, 6, 2>(simd),
+            _ => self.attend::<S, 4, 1>(simd),
+        }
+    }
+}
+
+impl Attend<'_, '_> {
+    #[inline(always)]
+    fn attend<S: Simd, const R: usize, const NV: usize>(self, simd: S) {
+        let Self { block, k, v, d_h, d_v, pack_keys, keys, open } = self;
+        let width = block.width;
+        let mut first = keys.start;
+        while first < keys.end {
+            let tile = first..(first + TILE).min(keys.end);
+            let len = tile.len();
+            logits::<S, R, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, block.queries, block.logits, width);
+            if tile.start < open.start || tile.end > open.end {
+                hide::<S>(simd, tile.clone(), block);
+            }
+            weights::<S>(simd, len, block);
+            values::<S, R, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);
+            if pack_keys {
+                values::<S, R, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, d_v, block);
+            }
+            first = tile.end;
+        }
+    }
+}
+
+/// `k q^T`: a row of logits for each key of the tile.
+#[inline(always)]
+fn logits<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    k: &[f32],
+    d_h: usize,
+    queries: &[f32],
+    logits: &mut [f32],
+    width: usize,
+) {
+    let keys = k.len() / d_h;
+    let mut panel = 0;
+    while panel < width {
+        let mut j = 0;
+        while j < keys {
+            let mut rows: [&[f32]; R] = [&[]; R];
+            for r in 0..R {
+                // The last rows are computed again where fewer than R are left, and not kept.
+                rows[r] = &k[(j + r).min(keys - 1) * d_h..][..d_h];
+            }
+            let found = dots::<S, R, NV>(simd, rows, &queries[panel..], width);
+            for r in 0..R {
+                if j + r < keys {
+                    *vectors_mut::<S, NV>(&mut logits[(j + r) * width + panel..]) = found[r];
+                }
+            }
+            j += R;
+        }
+        panel += NV * S::F32_LANES;
+    }
+}
+
+/// Hides the keys of a tile from the queries that do not see them.
+#[inline(always)]
+fn hide<S: Simd>(simd: S, tile: Range<usize>, block: &mut Block<'_>) {
+    let hidden = simd.splat_f32s(f32::NEG_INFINITY);
+    for (j, row) in tile.zip(block.logits.chunks_exact_mut(block.width)) {
+        let j = simd.splat_f32s(j as f32);
+        let (row, _) = S::as_mut_simd_f32s(row);
+        let (from, _) = S::as_simd_f32s(block.sees[0]);
+        let (to, _) = S::as_simd_f32s(block.sees[1]);
+        for ((x, from), to) in row.iter_mut().zip(from).zip(to) {
+            *x = simd.select_f32s(simd.less_than_f32s(j, *from), hidden, *x);
+            *x = simd.select_f32s(simd.less_than_f32s(j, *to), *x, hidden);
+        }
+    }
+}
+
+/// Logits of `keys` keys become weights under the largest logit so far.
+#[inline(always)]
+fn weights<S: Simd>(simd: S, keys: usize, block: &mut Block<'_>) {
+    let width = block.width;
+    let mut lane = 0;
+    while lane < width {
+        let old = vectors::<S, 1>(&block.max[lane..])[0];
+        let mut max = [old; 2];
+        for pair in 0..keys / 2 {
+            for c in 0..2 {
+                let x = vectors::<S, 1>(&block.logits[(2 * pair + c) * width + lane..])[0];
+                max[c] = simd.max_f32s(x, max[c]);
+            }
+        }
+        if keys % 2 == 1 {
+            max[0] = simd.max_f32s(vectors::<S, 1>(&block.logits[(keys - 1) * width + lane..])[0], max[0]);
+        }
+        let max = simd.max_f32s(max[0], max[1]);
+        let shrink = exp2(simd, simd.sub_f32s(old, max));
+        let mut sum = simd.splat_f32s(0.0);
+        for j in 0..keys {
+            let x = &mut vectors_mut::<S, 1>(&mut block.logits[j * width + lane..])[0];
+            *x = exp2(simd, simd.sub_f32s(*x, max));
+            sum = simd.add_f32s(sum, *x);
+        }
+        let total = &mut vectors_mut::<S, 1>(&mut block.total[lane..])[0];
+        *total = simd.mul_add_e_f32s(*total, shrink, sum);
+        vectors_mut::<S, 1>(&mut block.max[lane..])[0] = max;
+        vectors_mut::<S, 1>(&mut block.shrink[lane..])[0] = shrink;
+        lane += S::F32_LANES;
+    }
+}
+
+/// Shrinks the sums from row `at` on and adds `v^T` times the weights.
+#[inline(always)]
+fn values<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    v: &[f32],
+    d_v: usize,
+    at: usize,
+    block: &mut Block<'_>,
+) {
+    let mut panel = 0;
+    while panel < block.width {
+        let mut c = 0;
+        while c < d_v {
+            if d_v >= R {
+                // The last columns are computed again where fewer than R are left, and not added.
+                let first = c.min(d_v - R);
+                add::<S, R, NV>(simd, (v, d_v), first, at, panel, c - first, block);
+                c = first + R;
+            } else {
+                add::<S, 1, NV>(simd, (v, d_v), c, at, panel, 0, block);
+                c += 1;
+            }
+        }
+        panel += NV * S::F32_LANES;
+    }
+}
+
+/// `R` columns of the values from `first` on, of which `skip` are not added.
+#[inline(always)]
+fn add<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    (v, d_v): (&[f32], usize),
+    first: usize,
+    at: usize,
+    panel: usize,
+    skip: usize,
+    block: &mut Block<'_>,
+) {
+    let width = block.width;
+    let found = outers::<S, R, NV>(simd, v.len() / d_v, &v[first..], d_v, &block.logits[panel..], width);
+    let shrink = *vectors::<S, NV>(&block.shrink[panel..]);
+    for r in 0..R {
+        if r >= skip {
+            let sums = vectors_mut::<S, NV>(&mut block.sums[(at + first + r) * width + panel..]);
+            for c in 0..NV {
+                sums[c] = simd.mul_add_e_f32s(sums[c], shrink[c], found[r][c]);
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Sums over all keys, cut into segments: as many whatever the length and the number of threads, so that neither
+//! changes what a sum takes, and the number of threads changes no bit.
+
+use std::ops::Range;
+
+/// What the segments of all heads are at least: enough for many threads to share.
+const PIECES: usize = 16;
+/// Keys that are not worth cutting.
+const SHORT: usize = 256;
+
+/// How many segments each of `heads` heads is cut into.
+pub(super) fn count(heads: usize, m: usize) -> usize {
+    PIECES.div_ceil(heads.max(1)).min(m.div_ceil(SHORT)).max(1)
+}
+
+/// The keys of segment `i` of `count`.
+pub(super) fn keys(i: usize, count: usize, m: usize) -> Range<usize> {
+    i * m / count..(i + 1) * m / count
+}

@@ -1,0 +1,61 @@
+//! Work shared among threads, each with a work space of its own that is taken before the work begins.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+/// Numbers in a cache line; every piece of a work space begins at one.
+const LINE: usize = 16;
+
+/// A length in whole cache lines.
+pub(super) const fn lines(len: usize) -> usize {
+    len.next_multiple_of(LINE)
+}
+
+/// How many numbers [`Space::new`] takes for so many, for its first one to begin at a cache line.
+pub(super) const fn taken(len: usize) -> usize {
+    len + LINE
+}
+
+/// A zeroed work space that begins at a cache line.
+pub(super) struct Space(Vec<f32>);
+
+impl Space {
+    pub(super) fn new(len: usize) -> Self {
+        Self(vec![0.0; taken(len)])
+    }
+
+    pub(super) fn all(&mut self) -> &mut [f32] {
+        // Where a machine cannot say, unaligned is right as well.
+        let skip = self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        let len = self.0.len() - LINE;
+        &mut self.0[skip..skip + len]
+    }
+}
+
+/// The first `len` numbers of `rest`, which goes on at the next cache line.
+pub(super) fn cut<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (piece, others) = std::mem::take(rest).split_at_mut(lines(len));
+    *rest = others;
+    &mut piece[..len]
+}
+
+/// Runs every task once: `spaces` is cut into one work space of `each` numbers for every worker.
+///
+/// Workers take the next task when they are done with one; what a task computes must not depend on what was in its
+/// work space.
+pub(super) fn among<T: Send>(
+    tasks: impl Iterator<Item = T> + Send,
+    spaces: &mut [f32],
+    each: usize,
+    run: impl Fn(T, &mut [f32]) + Sync,
+) {
+    let queue = Mutex::new(tasks);
+    spaces.par_chunks_exact_mut(each).with_max_len(1).for_each(|space| {
+        loop {
+            let task = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(task) = task else { break };
+            run(task, space);
+        }
+    });
+}

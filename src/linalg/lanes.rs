@@ -1,0 +1,133 @@
+//! Register tiles of single-precision products and a vector exponential, over whichever vector instructions there are.
+//!
+//! Both tiles multiply numbers that are broadcast by rows of vectors that lie together, and keep `R` rows of `NV`
+//! vectors in registers. Nothing is packed, nothing is allocated; the order of additions depends on the shapes alone.
+//! Everything here is inlined into a function that [`Path::run`] compiled for its instructions: closures are not, and
+//! loops are written out for that reason.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+
+use pulp::{Simd, WithSimd};
+
+/// Which vector instructions a kernel uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Path {
+    /// The widest that this machine has.
+    #[default]
+    Widest,
+    /// AVX-512, or the widest that the machine has where it lacks that.
+    Avx512,
+    /// AVX2 with fused multiply-add, or plain scalars where the machine lacks that.
+    Avx2,
+    /// One number at a time.
+    Scalar,
+}
+
+impl Path {
+    /// Every path, to test one against the other.
+    pub const ALL: [Self; 4] = [Self::Widest, Self::Avx512, Self::Avx2, Self::Scalar];
+
+    /// Runs `work` compiled for the instructions of this path.
+    pub(crate) fn run<W: WithSimd>(self, work: W) -> W::Output {
+        match self {
+            Self::Scalar => pulp::Scalar::new().vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => match pulp::x86::V3::try_new() {
+                Some(simd) => Simd::vectorize(simd, work),
+                None => pulp::Scalar::new().vectorize(work),
+            },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => match pulp::x86::V4::try_new() {
+                Some(simd) => Simd::vectorize(simd, work),
+                None => pulp::Arch::new().dispatch(work),
+            },
+            _ => pulp::Arch::new().dispatch(work),
+        }
+    }
+}
+
+/// `NV` vectors that begin at the slice's first number.
+#[inline(always)]
+pub(crate) fn vectors<S: Simd, const NV: usize>(x: &[f32]) -> &[S::f32s; NV] {
+    let (vectors, _) = S::as_simd_f32s(&x[..NV * S::F32_LANES]);
+    vectors.first_chunk().expect("NV vectors were cut")
+}
+
+/// As [`vectors`], to write to.
+#[inline(always)]
+pub(crate) fn vectors_mut<S: Simd, const NV: usize>(x: &mut [f32]) -> &mut [S::f32s; NV] {
+    let (vectors, _) = S::as_mut_simd_f32s(&mut x[..NV * S::F32_LANES]);
+    vectors.first_chunk_mut().expect("NV vectors were cut")
+}
+
+/// `a b`, for `R` rows `a` that each lie together, all of one length, and as many rows of `b` as that length, `ldb`
+/// numbers apart: the first `NV` vectors of each row of the result.
+#[inline(always)]
+pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    a: [&[f32]; R],
+    b: &[f32],
+    ldb: usize,
+) -> [[S::f32s; NV]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); NV]; R];
+    let depth = a[0].len();
+    let mut rows = a;
+    for row in &mut rows {
+        *row = &row[..depth];
+    }
+    for k in 0..depth {
+        let b = vectors::<S, NV>(&b[k * ldb..]);
+        for r in 0..R {
+            let x = simd.splat_f32s(rows[r][k]);
+            for c in 0..NV {
+                sums[r][c] = simd.mul_add_e_f32s(x, b[c], sums[r][c]);
+            }
+        }
+    }
+    sums
+}
+
+/// `a^T b`, for `depth` rows of `a` and `b` that are `lda` and `ldb` numbers apart: `R` columns of `a`, `NV` vectors of
+/// `b`, from the first of each.
+#[inline(always)]
+pub(crate) fn outers<S: Simd, const R: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    a: &[f32],
+    lda: usize,
+    b: &[f32],
+    ldb: usize,
+) -> [[S::f32s; NV]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); NV]; R];
+    for k in 0..depth {
+        let a: &[f32; R] = a[k * lda..].first_chunk().expect("R columns");
+        let b = vectors::<S, NV>(&b[k * ldb..]);
+        for r in 0..R {
+            let x = simd.splat_f32s(a[r]);
+            for c in 0..NV {
+                sums[r][c] = simd.mul_add_e_f32s(x, b[c], sums[r][c]);
+            }
+        }
+    }
+    sums
+}
+
+/// 2^x within 2e-7 of relative error from -126 to 127; exactly 0 below -126, NaN for NaN.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // Adding 1.5 * 2^23 rounds to a whole number and leaves that number in the lowest bits.
+    let round = simd.splat_f32s(12_582_912.0);
+    let shifted = simd.add_f32s(x, round);
+    let r = simd.sub_f32s(x, simd.sub_f32s(shifted, round));
+    // 2^r on |r| <= 1/2, the relative error spread evenly: 9e-8.
+    let mut near = simd.splat_f32s(1.326_472_7e-3);
+    near = simd.mul_add_e_f32s(near, r, simd.splat_f32s(9.671_513e-3));
+    near = simd.mul_add_e_f32s(near, r, simd.splat_f32s(5.550_733_6e-2));
+    near = simd.mul_add_e_f32s(near, r, simd.splat_f32s(0.240_222_42));
+    near = simd.mul_add_e_f32s(near, r, simd.splat_f32s(std::f32::consts::LN_2));
+    near = simd.mul_add_e_f32s(near, r, simd.splat_f32s(1.0));
+    let bits = simd.transmute_u32s_f32s(shifted);
+    let power = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
+    let value = simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(near), power));
+    let gone = simd.less_than_f32s(x, simd.splat_f32s(-126.0));
+    simd.select_f32s(gone, simd.splat_f32s(0.0), value)
+}
