@@ -3,6 +3,7 @@
 //! Here the keys lie along the vectors: rows of queries are read where they are, a number at a time, and rows of the
 //! output are written where they go. The few keys are kept transposed, the few values as rows.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+#![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
 
 use pulp::{Simd, WithSimd};
 

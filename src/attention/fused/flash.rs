@@ -4,6 +4,7 @@
 //! its sums of values (`d_v` x W). Maxima and sums over keys are then plain vector operations, keys and values are read
 //! where they are, a number at a time, and nothing but the block itself is ever rearranged.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+#![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
 
 use std::ops::Range;
 
@@ -147,7 +148,14 @@ impl Attend<'_, '_> {
         while first < keys.end {
             let tile = first..(first + TILE).min(keys.end);
             let len = tile.len();
-            logits::<S, R, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, block.queries, block.logits, width);
+            logits::<S, R, NV>(
+                simd,
+                &k[first * d_h..tile.end * d_h],
+                d_h,
+                block.queries,
+                block.logits,
+                width,
+            );
             if tile.start < open.start || tile.end > open.end {
                 hide::<S>(simd, tile.clone(), block);
             }

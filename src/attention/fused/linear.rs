@@ -5,11 +5,8 @@ use super::{Flat, Fused, Given, refuse};
 use crate::attention::{Mask, linear};
 use crate::error::{Error, Result};
 
-pub(super) const FUSED: Fused = Fused {
-    name: "linear",
-    run,
-    space: |size| features::space(size, size.shape.d_h, 0),
-};
+pub(super) const FUSED: Fused =
+    Fused { name: "linear", run, space: |size| features::space(size, size.shape.d_h, 0) };
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Nothing = given else { return refuse(FUSED.name, given) };

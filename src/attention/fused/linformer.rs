@@ -29,7 +29,11 @@ fn space(size: &Size) -> usize {
     let parts = heads * segments::count(heads, m);
     let projecting = threads.min(parts) * padding(d_h, d_v);
     let attending = few::workers(threads, heads, n) * few::space(l);
-    taken(lines(parts * part(l, d_h, d_v)) + lines(heads * few::packed(l, d_h, d_v)) + projecting.max(attending))
+    taken(
+        lines(parts * part(l, d_h, d_v))
+            + lines(heads * few::packed(l, d_h, d_v))
+            + projecting.max(attending),
+    )
 }
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
@@ -59,20 +63,26 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
 
     let each = padding(d_h, d_v);
     let workers = size.threads.min(h * segments);
-    among(parts.chunks_exact_mut(part).enumerate(), &mut rest[..workers * each], each, |(task, part), padding| {
-        let (head, segment) = (task / segments, task % segments);
-        let keys = segments::keys(segment, segments, m);
-        let (of_keys, of_values) = part.split_at_mut(l * lines(d_h));
-        for (out, (e, lde), x, width) in
-            [(of_keys, e_rows, heads.k(head), d_h), (of_values, f_rows, heads.v(head), d_v)]
-        {
-            let x = &x[keys.start * width..keys.end * width];
-            heads.path.run(Project { e: &e[keys.start..], lde, l, x, width, padding, out });
-        }
-    });
+    among(
+        parts.chunks_exact_mut(part).enumerate(),
+        &mut rest[..workers * each],
+        each,
+        |(task, part), padding| {
+            let (head, segment) = (task / segments, task % segments);
+            let keys = segments::keys(segment, segments, m);
+            let (of_keys, of_values) = part.split_at_mut(l * lines(d_h));
+            for (out, (e, lde), x, width) in
+                [(of_keys, e_rows, heads.k(head), d_h), (of_values, f_rows, heads.v(head), d_v)]
+            {
+                let x = &x[keys.start * width..keys.end * width];
+                heads.path.run(Project { e: &e[keys.start..], lde, l, x, width, padding, out });
+            }
+        },
+    );
 
     let factor = heads.scale * std::f32::consts::LOG2_E;
-    let of_head = packed.chunks_exact_mut(few::packed(l, d_h, d_v)).zip(parts.chunks_exact_mut(part * segments));
+    let of_head =
+        packed.chunks_exact_mut(few::packed(l, d_h, d_v)).zip(parts.chunks_exact_mut(part * segments));
     among(of_head, &mut [0.0; 1], 1, |(packed, parts), _| {
         let (sum, others) = parts.split_at_mut(part);
         for other in others.chunks_exact(part) {

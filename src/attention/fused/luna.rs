@@ -41,7 +41,11 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let rows = p.dim().1;
     if p.dim() != (h, rows, d_h) || rows == 0 {
         let expected = format!("({h}, l, {d_h}) with l 1 or more");
-        return Err(Error::Shape { what: "p of attention 'luna'".into(), found: p.shape().to_vec(), expected });
+        return Err(Error::Shape {
+            what: "p of attention 'luna'".into(),
+            found: p.shape().to_vec(),
+            expected,
+        });
     }
     let p = p.as_standard_layout();
     let p = p.as_slice().expect(super::STANDARD);
@@ -84,7 +88,9 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     });
 
     let factor = heads.scale * std::f32::consts::LOG2_E;
-    let of_head = packed.chunks_exact_mut(few::packed(l, d_h, d_v)).zip(parts.chunks_exact_mut(part * segments * count));
+    let of_head = packed
+        .chunks_exact_mut(few::packed(l, d_h, d_v))
+        .zip(parts.chunks_exact_mut(part * segments * count));
     let mut no_space = [0.0; 1];
     among(of_head, &mut no_space, 1, |(packed, parts), _| {
         let (keys, values) = packed.split_at_mut(d_h * lines(l));

@@ -27,14 +27,8 @@ use crate::error::{Error, Result};
 pub use crate::linalg::lanes::Path;
 
 /// Every mechanism that has a fused form.
-pub const ALL: &[Fused] = &[
-    softmax::FUSED,
-    self::luna::FUSED,
-    linformer::FUSED,
-    linear::FUSED,
-    performer::FUSED,
-    local::FUSED,
-];
+pub const ALL: &[Fused] =
+    &[softmax::FUSED, self::luna::FUSED, linformer::FUSED, linear::FUSED, performer::FUSED, local::FUSED];
 
 /// The fused form of the mechanism of that name, where there is one.
 pub fn find(name: &str) -> Option<&'static Fused> {
@@ -141,7 +135,12 @@ impl Fused {
     /// The output (h, n, `d_v`) on the threads of the current pool, by the widest instructions.
     ///
     /// Arrays that are not in standard layout are copied into it first.
-    pub fn forward_into(&self, heads: &Heads<'_>, given: &Given<'_>, out: ArrayViewMut3<'_, f32>) -> Result<()> {
+    pub fn forward_into(
+        &self,
+        heads: &Heads<'_>,
+        given: &Given<'_>,
+        out: ArrayViewMut3<'_, f32>,
+    ) -> Result<()> {
         self.forward_by(Path::Widest, heads, given, out)
     }
 

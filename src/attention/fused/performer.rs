@@ -5,11 +5,8 @@ use super::{Flat, Fused, Given, STANDARD, refuse};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 
-pub(super) const FUSED: Fused = Fused {
-    name: "performer",
-    run,
-    space: |size| features::space(size, size.l, size.l),
-};
+pub(super) const FUSED: Fused =
+    Fused { name: "performer", run, space: |size| features::space(size, size.l, size.l) };
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Performer { w, eps } = given else { return refuse(FUSED.name, given) };

@@ -34,6 +34,7 @@ impl Space {
 }
 
 /// The first `len` numbers of `rest`, which goes on at the next cache line.
+#[allow(clippy::mut_mut)] // the slice itself is moved on
 pub(super) fn cut<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let (piece, others) = std::mem::take(rest).split_at_mut(lines(len));
     *rest = others;

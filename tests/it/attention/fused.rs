@@ -62,9 +62,7 @@ impl Sample {
         let scale = f64::from(self.heads(mask).scale);
         let m = k.nrows();
         match name {
-            "softmax" => {
-                softmax(q.dot(&k.t()) * scale, |i, j| j < mask.visible(i, m)).dot(&v)
-            }
+            "softmax" => softmax(q.dot(&k.t()) * scale, |i, j| j < mask.visible(i, m)).dot(&v),
             "local" => {
                 let half = self.window / 2;
                 softmax(q.dot(&k.t()) * scale, |i, j| j < mask.visible(i, m) && i.abs_diff(j) <= half).dot(&v)
@@ -151,7 +149,12 @@ fn every_path_agrees_with_f64() {
                             far.max(x.abs())
                         });
                         let size = exact.fold(0.0_f64, |far, x| far.max(x.abs()));
-                        assert!(off <= 1e-5 * size, "{} {path:?} {mask:?} {shape:?} l {l}: {}", fused.name, off / size);
+                        assert!(
+                            off <= 1e-5 * size,
+                            "{} {path:?} {mask:?} {shape:?} l {l}: {}",
+                            fused.name,
+                            off / size
+                        );
                     }
                 }
             }
@@ -164,7 +167,13 @@ fn the_obvious_forms_give_the_same() {
     let sample = Sample::new(1, [90, 90, 32, 24], L);
     let [q, k, v, p] = [&sample.q, &sample.k, &sample.v, &sample.p].map(|x| x.index_axis(Axis(0), 0));
     let learned = Learned(
-        [("p", p.to_owned()), ("e", sample.e.clone()), ("f", sample.f.clone()), ("features", sample.w.clone())].into(),
+        [
+            ("p", p.to_owned()),
+            ("e", sample.e.clone()),
+            ("f", sample.f.clone()),
+            ("features", sample.w.clone()),
+        ]
+        .into(),
     );
     let origin = Origin { seed: 1, label: "head", learned: Some(&learned) };
     for spec in [
@@ -249,7 +258,12 @@ fn padding_counts_for_nothing_and_rows_without_keys_are_zeros() {
         let heads = Heads { real: (41, 33), ..sample.heads(Mask::Full) };
         let given = sample.given(fused.name);
         fused.forward_into(&heads, &given, out.view_mut()).unwrap();
-        assert_eq!(out.slice(s![.., ..41, ..]), short.run(fused.name, Path::Widest, Mask::Full), "{}", fused.name);
+        assert_eq!(
+            out.slice(s![.., ..41, ..]),
+            short.run(fused.name, Path::Widest, Mask::Full),
+            "{}",
+            fused.name
+        );
         assert!(out.slice(s![.., 41.., ..]).iter().all(|x| *x == 0.0), "{}", fused.name);
         fused.forward_into(&Heads { real: (41, 0), ..heads }, &given, out.view_mut()).unwrap();
         assert!(out.iter().all(|x| *x == 0.0), "{} without keys", fused.name);
