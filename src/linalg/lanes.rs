@@ -68,19 +68,36 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
     b: &[f32],
     ldb: usize,
 ) -> [[S::f32s; NV]; R] {
+    // One vector a row is too few sums to keep the multipliers busy: every second product gets sums of its own.
     let mut sums = [[simd.splat_f32s(0.0); NV]; R];
+    let mut others = [[simd.splat_f32s(0.0); NV]; R];
     let depth = a[0].len();
     let mut rows = a;
     for row in &mut rows {
         *row = &row[..depth];
     }
-    for k in 0..depth {
+    let pairs = if NV == 1 { depth / 2 } else { 0 };
+    for pair in 0..pairs {
+        let k = 2 * pair;
+        let (first, second) = (vectors::<S, NV>(&b[k * ldb..]), vectors::<S, NV>(&b[(k + 1) * ldb..]));
+        for r in 0..R {
+            let (x, y) = (simd.splat_f32s(rows[r][k]), simd.splat_f32s(rows[r][k + 1]));
+            sums[r][0] = simd.mul_add_e_f32s(x, first[0], sums[r][0]);
+            others[r][0] = simd.mul_add_e_f32s(y, second[0], others[r][0]);
+        }
+    }
+    for k in 2 * pairs..depth {
         let b = vectors::<S, NV>(&b[k * ldb..]);
         for r in 0..R {
             let x = simd.splat_f32s(rows[r][k]);
             for c in 0..NV {
                 sums[r][c] = simd.mul_add_e_f32s(x, b[c], sums[r][c]);
             }
+        }
+    }
+    if NV == 1 {
+        for r in 0..R {
+            sums[r][0] = simd.add_f32s(sums[r][0], others[r][0]);
         }
     }
     sums

@@ -139,16 +139,13 @@ impl Maker<'_> {
         let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
         let log2_e = simd.splat_f32s(LOG2_E);
         for (row, phi) in x.chunks_exact(self.d_h).zip(phi.chunks_exact_mut(lines(self.d_h))) {
-            phi[self.d_h..].fill(0.0);
-            let mut at = 0;
-            while at < self.d_h {
-                let to = (at + S::F32_LANES).min(self.d_h);
-                let x = simd.partial_load_f32s(&row[at..to]);
-                let below = exp2(simd, simd.mul_f32s(simd.min_f32s(x, zero), log2_e));
-                let value = simd.select_f32s(simd.less_than_f32s(zero, x), simd.add_f32s(x, one), below);
-                simd.partial_store_f32s(&mut phi[at..to], value);
-                at = to;
+            phi[..self.d_h].copy_from_slice(row);
+            let (vectors, _) = S::as_mut_simd_f32s(phi);
+            for x in vectors {
+                let below = exp2(simd, simd.mul_f32s(simd.min_f32s(*x, zero), log2_e));
+                *x = simd.select_f32s(simd.less_than_f32s(zero, *x), simd.add_f32s(*x, one), below);
             }
+            phi[self.d_h..].fill(0.0);
         }
     }
 
@@ -165,14 +162,16 @@ impl Maker<'_> {
     /// `-|x'|^2 / 2` of one row.
     #[inline(always)]
     fn norm<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
+        let (vectors, rest) = S::as_simd_f32s(row);
         let mut sum = simd.splat_f32s(0.0);
-        let mut at = 0;
-        while at < row.len() {
-            let x = simd.partial_load_f32s(&row[at..(at + S::F32_LANES).min(row.len())]);
-            sum = simd.mul_add_e_f32s(x, x, sum);
-            at += S::F32_LANES;
+        for x in vectors {
+            sum = simd.mul_add_e_f32s(*x, *x, sum);
         }
-        simd.reduce_sum_f32s(sum) * self.norm
+        let mut squares = simd.reduce_sum_f32s(sum);
+        for x in rest {
+            squares += x * x;
+        }
+        squares * self.norm
     }
 }
 

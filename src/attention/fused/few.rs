@@ -113,7 +113,7 @@ pub(super) fn product<S: Simd>(
         let b = (&b.0[panel..], b.1);
         let out = (&mut *out, ldo, panel, width);
         let step = match (S::F32_LANES, (lines(width) - panel) / 16) {
-            (16, 1) => columns::<S, 16, 1>(simd, a, b, factors, out),
+            (16, 1) => columns::<S, 8, 1>(simd, a, b, factors, out),
             (16, 2) => columns::<S, 8, 2>(simd, a, b, factors, out),
             (16, 3) => columns::<S, 8, 3>(simd, a, b, factors, out),
             (16, _) => columns::<S, 6, 4>(simd, a, b, factors, out),
@@ -177,7 +177,7 @@ pub(super) fn product_add<S: Simd>(
     while panel < width {
         let b = &b[panel..];
         panel += match (S::F32_LANES, (width - panel) / 16) {
-            (16, 1) => add::<S, 16, 1>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
+            (16, 1) => add::<S, 8, 1>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
             (16, 2) => add::<S, 8, 2>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
             (16, 3) => add::<S, 8, 3>(simd, (a, lda, depth, rows), (b, ldb), (&mut *out, width, panel)),
             (16, _) if rows % 6 != 0 && rows < 24 => {

@@ -57,13 +57,10 @@ impl<'a> Block<'a> {
 
     /// Takes in up to `width` queries (rows of `d_h`) and forgets what was there; the missing ones become zeros.
     pub(super) fn begin(&mut self, q: &[f32], d_h: usize, scale: f32) {
-        let factor = scale * std::f32::consts::LOG2_E;
-        transpose(q, d_h, self.queries, self.width, q.len() / d_h, d_h);
         let rows = q.len() / d_h;
+        let factor = scale * std::f32::consts::LOG2_E;
+        transpose((q, d_h), (self.queries, self.width), (rows, d_h), |_| factor);
         for row in self.queries.chunks_exact_mut(self.width) {
-            for x in &mut row[..rows] {
-                *x *= factor;
-            }
             row[rows..].fill(0.0);
         }
         self.sums.fill(0.0);
@@ -85,24 +82,43 @@ impl<'a> Block<'a> {
         for (total, inverse) in self.total.iter().zip(&mut *self.shrink) {
             *inverse = if *total == 0.0 { 0.0 } else { 1.0 / total };
         }
-        for row in self.sums.chunks_exact_mut(self.width) {
-            for (x, inverse) in row.iter_mut().zip(&*self.shrink) {
-                *x *= inverse;
-            }
-        }
-        transpose(self.sums, self.width, out, d_v, d_v, out.len() / d_v);
+        let rows = out.len() / d_v;
+        transpose((self.sums, self.width), (out, d_v), (d_v, rows), |i| self.shrink[i]);
     }
 }
 
-/// `out[c, r] = a[r, c]` for `rows` x `columns` numbers, by squares that stay within a few cache lines.
-pub(super) fn transpose(a: &[f32], lda: usize, out: &mut [f32], ldo: usize, rows: usize, columns: usize) {
+/// `out[c, r] = factor(c) a[r, c]` for `rows` x `columns` numbers, by squares of a few cache lines.
+pub(super) fn transpose(
+    (a, lda): (&[f32], usize),
+    (out, ldo): (&mut [f32], usize),
+    (rows, columns): (usize, usize),
+    factor: impl Fn(usize) -> f32,
+) {
     const SIDE: usize = 16;
     for r in (0..rows).step_by(SIDE) {
-        let rs = r..(r + SIDE).min(rows);
         for c in (0..columns).step_by(SIDE) {
-            for c in c..(c + SIDE).min(columns) {
-                for (r, x) in rs.clone().zip(&mut out[c * ldo + r..]) {
-                    *x = a[r * lda + c];
+            let (height, breadth) = (SIDE.min(rows - r), SIDE.min(columns - c));
+            if height == SIDE && breadth == SIDE {
+                let mut square = [[0.0_f32; SIDE]; SIDE];
+                for (i, turned) in square.iter_mut().enumerate() {
+                    let row: &[f32; SIDE] =
+                        a[(r + i) * lda + c..].first_chunk().expect("a row of the square");
+                    *turned = *row;
+                }
+                for j in 0..SIDE {
+                    let factor = factor(c + j);
+                    let row: &mut [f32; SIDE] =
+                        out[(c + j) * ldo + r..].first_chunk_mut().expect("a row of the square");
+                    for i in 0..SIDE {
+                        row[i] = square[i][j] * factor;
+                    }
+                }
+            } else {
+                for j in c..c + breadth {
+                    let factor = factor(j);
+                    for i in r..r + height {
+                        out[j * ldo + i] = a[i * lda + j] * factor;
+                    }
                 }
             }
         }
@@ -129,26 +145,26 @@ impl WithSimd for Attend<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match (S::F32_LANES, self.block.width / S::F32_LANES) {
-            (16, 1) => self.attend::<S, 16, 1>(simd),
-            (16, 4) => self.attend::<S, 6, 4>(simd),
-            (16, 2) => self.attend::<S, 8, 2>(simd),
-            (16, _) => self.attend::<S, 8, 3>(simd),
-            (8, _) => self.attend::<S, 6, 2>(simd),
-            _ => self.attend::<S, 4, 1>(simd),
+            (16, 1) => self.attend::<S, 8, 16, 1>(simd),
+            (16, 4) => self.attend::<S, 6, 6, 4>(simd),
+            (16, 2) => self.attend::<S, 8, 8, 2>(simd),
+            (16, _) => self.attend::<S, 8, 8, 3>(simd),
+            (8, _) => self.attend::<S, 6, 6, 2>(simd),
+            _ => self.attend::<S, 4, 4, 1>(simd),
         }
     }
 }
 
 impl Attend<'_, '_> {
     #[inline(always)]
-    fn attend<S: Simd, const R: usize, const NV: usize>(self, simd: S) {
+    fn attend<S: Simd, const KEYS: usize, const COLUMNS: usize, const NV: usize>(self, simd: S) {
         let Self { block, k, v, d_h, d_v, pack_keys, keys, open } = self;
         let width = block.width;
         let mut first = keys.start;
         while first < keys.end {
             let tile = first..(first + TILE).min(keys.end);
             let len = tile.len();
-            logits::<S, R, NV>(
+            logits::<S, KEYS, NV>(
                 simd,
                 &k[first * d_h..tile.end * d_h],
                 d_h,
@@ -160,9 +176,9 @@ impl Attend<'_, '_> {
                 hide::<S>(simd, tile.clone(), block);
             }
             weights::<S>(simd, len, block);
-            values::<S, R, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);
+            values::<S, COLUMNS, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);
             if pack_keys {
-                values::<S, R, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, d_v, block);
+                values::<S, COLUMNS, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, d_v, block);
             }
             first = tile.end;
         }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub(super) const FUSED: Fused = Fused { name: "linformer", run, space };
 
 /// Keys that are projected before their sums move on.
-const TILE: usize = 256;
+const TILE: usize = 128;
 
 /// Numbers of what a segment found: projected keys and values, (l, width in whole lines) each.
 fn part(l: usize, d_h: usize, d_v: usize) -> usize {
@@ -91,11 +91,8 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
             }
         }
         let (of_keys, of_values) = sum.split_at_mut(l * lines(d_h));
-        for x in &mut *of_keys {
-            *x *= factor;
-        }
         let (keys, values) = packed.split_at_mut(d_h * lines(l));
-        transpose(of_keys, lines(d_h), keys, lines(l), l, d_h);
+        transpose((of_keys, lines(d_h)), (keys, lines(l)), (l, d_h), |_| factor);
         values.copy_from_slice(of_values);
     });
 

@@ -105,7 +105,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
                 }
             }
             let here = width.min(l - at);
-            transpose(of_values, width, &mut values[at * lines(d_v)..], lines(d_v), d_v, here);
+            transpose((of_values, width), (&mut values[at * lines(d_v)..], lines(d_v)), (d_v, here), |_| 1.0);
         }
     });
 

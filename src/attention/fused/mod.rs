@@ -145,6 +145,7 @@ impl Fused {
     }
 
     /// As [`forward_into`](Self::forward_into), by the instructions of a given path.
+    #[allow(clippy::missing_panics_doc)] // an array in standard layout has a slice
     pub fn forward_by(
         &self,
         path: Path,

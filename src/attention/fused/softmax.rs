@@ -33,7 +33,7 @@ pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -
     among(heads.blocks(out, BLOCK), space.all(), each, |(head, first, out), space| {
         let mut block = Block::new(BLOCK, d_h, d_v, space);
         let last = first + out.len() / d_v - 1;
-        block.begin(&heads.q(head)[first * d_h..=last * d_h + d_h - 1], d_h, heads.scale);
+        block.begin(&heads.q(head)[first * d_h..(last + 1) * d_h], d_h, heads.scale);
         let (of_first, of_last) = (sees(first), sees(last));
         block.see(|i| sees((first + i).min(last)));
         heads.path.run(Attend {
