@@ -2,7 +2,7 @@
 //!
 //! Both tiles multiply numbers that are broadcast by rows of vectors that lie together, and keep `R` rows of `NV`
 //! vectors in registers. Nothing is packed, nothing is allocated; the order of additions depends on the shapes alone.
-//! Everything here is inlined into a function that [`Path::run`] compiled for its instructions: closures are not, and
+//! Everything here is inlined into a function that `Path::run` compiled for its instructions: closures are not, and
 //! loops are written out for that reason.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
 
