@@ -1,36 +1,133 @@
-//! tuning stub
-use luna::attention::{Mask, fused::{self, Given, Heads, Path}};
+//! TABLE
+#![allow(clippy::print_stdout)] // one cell is a line for another program
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use criterion::Criterion;
+use luna::attention::fused::{self, Given, Heads, Path};
+use luna::attention::{Attention, Input, Learned, Mask, Origin};
+use luna::linalg::softmax::softmax_rows;
+use luna::profile::clock::{Stopwatch, timed};
 use luna::rng::{normal, stream};
-use ndarray::Array3;
-fn arr(seed: u64, h: usize, n: usize, d: usize) -> Array3<f32> {
-    normal(&mut stream(seed, "b"), h * n, d).into_shape_with_order((h, n, d)).unwrap()
+use ndarray::{Array2, Array3, Axis};
+
+const HEADS: usize = 8;
+const WIDTH: usize = 64;
+
+/// Queries, keys, values and what the mechanisms are given, the same on every run.
+struct Sample {
+    q: Array3<f32>,
+    k: Array3<f32>,
+    v: Array3<f32>,
+    p: Array3<f32>,
+    e: Array2<f32>,
+    w: Array2<f32>,
+    l: usize,
 }
-fn main() {
-    let a: Vec<String> = std::env::args().collect();
-    let name = a[1].as_str();
-    let ns: Vec<usize> = a[2].split(',').map(|x| x.parse().unwrap()).collect();
-    let l: usize = a[3].parse().unwrap();
-    let path = match a.get(4).map(|x| x.as_str()) { Some("v3") => Path::Avx2, Some("scalar") => Path::Scalar, _ => Path::Widest };
-    let (h, d) = (8, 64);
-    for n in ns {
-        let (q, k, v, p) = (arr(1, h, n, d), arr(2, h, n, d), arr(3, h, n, d), arr(4, h, l.max(1), d));
-        let e = normal(&mut stream(5, "b"), l.max(1), n) / (n as f32).sqrt();
-        let w = normal(&mut stream(6, "b"), l.max(1), d);
-        let tied = a.last().unwrap() == "tied";
-        let heads = Heads::new(q.view(), k.view(), if tied { k.view() } else { v.view() }, if a.last().unwrap() == "causal" { Mask::Causal } else { Mask::Full });
-        let given = match name { "luna" => Given::Luna { p: p.view() }, "linformer" => Given::Linformer { e: e.view(), f: e.view() },
-            "performer" => Given::Performer { w: w.view(), eps: 1e-4 }, "local" => Given::Local { l }, _ => Given::Nothing };
-        let mut out = Array3::zeros((h, n, d));
-        let f = fused::find(name).unwrap();
-        let mut t = vec![];
-        let begin = std::time::Instant::now();
-        while t.len() < 5 || begin.elapsed().as_secs_f64() < 1.5 {
-            let b = std::time::Instant::now();
-            f.forward_by(path, &heads, &given, out.view_mut()).unwrap();
-            t.push(b.elapsed().as_secs_f64());
-        }
-        t.sort_by(f64::total_cmp);
-        let fl = match name { "softmax" => 4 * n * n * d * h, "linear" => 4 * n * d * d * h, "performer" => 8 * n * l * d * h, "local" => 4 * n * (l + 1) * d * h, _ => 8 * n * l * d * h } as f64;
-        println!("{name} n={n} l={l} median {:.3} ms best {:.3} ms  {:.0} / {:.0} GF/s", t[t.len() / 2] * 1e3, t[0] * 1e3, fl / t[t.len() / 2] / 1e9, fl / t[0] / 1e9);
+
+impl Sample {
+    fn new(n: usize, l: usize) -> Self {
+        let mut rng = stream(0, "bench");
+        let mut cube = |rows: usize| {
+            let flat = normal(&mut rng, HEADS * rows, WIDTH);
+            flat.into_shape_with_order((HEADS, rows, WIDTH)).expect("as many numbers")
+        };
+        let (q, k, v, p) = (cube(n), cube(n), cube(n), cube(l));
+        let e = normal(&mut rng, l, n) / (n as f32).sqrt();
+        let w = normal(&mut rng, l, WIDTH);
+        Self { q, k, v, p, e, w, l }
     }
+
+    fn given(&self, name: &str) -> Given<'_> {
+        match name {
+            "luna" => Given::Luna { p: self.p.view() },
+            "linformer" => Given::Linformer { e: self.e.view(), f: self.e.view() },
+            "performer" => Given::Performer { w: self.w.view(), eps: 1e-4 },
+            "local" => Given::Local { l: self.l },
+            _ => Given::Nothing,
+        }
+    }
+
+    /// One pass; Luna's keys are its values, as in a tied layer.
+    fn run(&self, name: &str, mask: Mask, path: Path, out: &mut Array3<f32>) {
+        let v = if name == "luna" { &self.k } else { &self.v };
+        let heads = Heads::new(self.q.view(), self.k.view(), v.view(), mask);
+        let form = fused::find(name).expect("a fused form");
+        form.forward_by(path, &heads, &self.given(name), out.view_mut()).expect("shapes that fit");
+    }
+}
+
+/// `--cell MECHANISM N L`: the median seconds of one pass over a second, as a line of JSON.
+fn cell(arguments: &[String]) {
+    let [name, n, l] = arguments else { panic!("--cell MECHANISM N L") };
+    let (name, mask) = match name.strip_suffix("+causal") {
+        Some(name) => (name, Mask::Causal),
+        None => (name.as_str(), Mask::Full),
+    };
+    let (n, l): (usize, usize) = (n.parse().expect("n"), l.parse().expect("l"));
+    let sample = Sample::new(n, l.max(1));
+    let mut out = Array3::zeros((HEADS, n, WIDTH));
+    let watch = Stopwatch::start();
+    let mut seconds = Vec::new();
+    while seconds.len() < 5 || watch.seconds() < 1.0 {
+        seconds.push(timed(|| sample.run(name, mask, Path::Widest, &mut out)).1);
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!("{{\"median_s\": {}, \"best_s\": {}}}", seconds[seconds.len() / 2], seconds[0]);
+}
+
+fn forms(criterion: &mut Criterion) {
+    let (n, l) = (1024, 64);
+    let sample = Sample::new(n, l);
+    let mut out = Array3::zeros((HEADS, n, WIDTH));
+    let mut group = criterion.benchmark_group("8 heads of 1024 x 64");
+    group.sample_size(10);
+    for form in fused::ALL {
+        for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
+            group.bench_function(format!("{} fused, {path:?}", form.name), |bench| {
+                bench.iter(|| sample.run(form.name, Mask::Full, path, &mut out));
+            });
+        }
+    }
+    let pieces = [
+        ("p", sample.p.index_axis(Axis(0), 0).to_owned()),
+        ("e", sample.e.clone()),
+        ("features", sample.w.clone()),
+    ];
+    let learned = Learned(BTreeMap::from(pieces));
+    let origin = Origin { seed: 0, label: "bench", learned: Some(&learned) };
+    for spec in ["softmax", "luna:p=fitted", "linformer:e=fitted", "linear", "performer:features=fitted", "local"] {
+        let attention = Attention::build(&spec.parse().expect("a spec"), &origin).expect("pieces that fit");
+        group.bench_function(format!("{spec}, the obvious form"), |bench| {
+            bench.iter(|| {
+                for head in 0..HEADS {
+                    let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), head));
+                    black_box(attention.forward(&Input::new(q, k, Mask::Full), v).expect("shapes that fit"));
+                }
+            });
+        });
+    }
+    group.bench_function("softmax by ndarray's own product (matrixmultiply)", |bench| {
+        bench.iter(|| {
+            for head in 0..HEADS {
+                let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), head));
+                let mut a = q.dot(&k.t()) * 0.125;
+                softmax_rows(a.view_mut());
+                black_box(a.dot(&v));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--cell") {
+        let given = &arguments[at + 1..];
+        return cell(&given[..given.len().min(3)]);
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    forms(&mut criterion);
+    criterion.final_summary();
 }
