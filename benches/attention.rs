@@ -1,72 +1,133 @@
-//! Fused forward passes, 8 heads of 64, f32, one call of each kernel over all heads on the current pool.
-//!
-//! Beside torch 2.15 on 2 threads of the same machine (Xeon with AVX-512; luna with K = V as there), medians of one run
-//! each way on a shared machine: a first look and no ratio of paired runs.
-//!
-//! | | n | ours, ms | torch, ms | GFLOP/s, ours |
-//! |---|---|---|---|---|
-//! | softmax (torch: its fused kernel) | 1024 | 6.2 | 16.0 | 349 |
-//! | softmax | 4096 | 102 | 240 | 336 |
-//! | softmax | 8192 | 405 | 503 | 339 |
-//! | luna l=16 | 4096 | 1.6 | 14.7 | 165 |
-//! | luna l=16 | 8192 | 3.1 | 5.1 | 171 |
-//! | luna l=128 | 4096 | 6.8 | 72.0 | 317 |
-//! | luna l=128 | 8192 | 13.2 | 71.8 | 326 |
-//! | linformer l=16 | 8192 | 3.3 | 4.1 | 165 |
-//! | linformer l=128 | 8192 | 14.6 | 42.8 | 294 |
-//! | linear | 8192 | 5.5 | 38.4 | 194 |
-#![allow(missing_docs)] // criterion's macros
+//! TABLE
+#![allow(clippy::print_stdout)] // one cell is a line for another program
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use luna::attention::Mask;
+use criterion::Criterion;
 use luna::attention::fused::{self, Given, Heads, Path};
+use luna::attention::{Attention, Input, Learned, Mask, Origin};
+use luna::linalg::softmax::softmax_rows;
+use luna::profile::clock::{Stopwatch, timed};
 use luna::rng::{normal, stream};
-use ndarray::Array3;
+use ndarray::{Array2, Array3, Axis};
 
 const HEADS: usize = 8;
 const WIDTH: usize = 64;
 
-fn heads(label: &str, n: usize) -> Array3<f32> {
-    let flat = normal(&mut stream(0, label), HEADS * n, WIDTH);
-    flat.into_shape_with_order((HEADS, n, WIDTH)).expect("as many numbers")
+/// Queries, keys, values and what the mechanisms are given, the same on every run.
+struct Sample {
+    q: Array3<f32>,
+    k: Array3<f32>,
+    v: Array3<f32>,
+    p: Array3<f32>,
+    e: Array2<f32>,
+    w: Array2<f32>,
+    l: usize,
 }
 
-fn kernels(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("fused");
-    for n in [1024, 4096] {
-        let (q, k, v) = (heads("q", n), heads("k", n), heads("v", n));
-        let given = Heads::new(q.view(), k.view(), v.view(), Mask::Full);
-        let mut out = Array3::zeros((HEADS, n, WIDTH));
-        for l in [16, 128] {
-            let p = heads("p", l);
-            let e = normal(&mut stream(0, "e"), l, n) / (n as f32).sqrt();
-            for (name, pieces) in [
-                ("luna", Given::Luna { p: p.view() }),
-                ("linformer", Given::Linformer { e: e.view(), f: e.view() }),
-            ] {
-                let fused = fused::find(name).expect("a fused form");
-                group.bench_function(BenchmarkId::new(format!("{name} l={l}"), n), |bencher| {
-                    bencher
-                        .iter(|| fused.forward_by(Path::Widest, black_box(&given), &pieces, out.view_mut()));
-                });
-            }
+impl Sample {
+    fn new(n: usize, l: usize) -> Self {
+        let mut rng = stream(0, "bench");
+        let mut cube = |rows: usize| {
+            let flat = normal(&mut rng, HEADS * rows, WIDTH);
+            flat.into_shape_with_order((HEADS, rows, WIDTH)).expect("as many numbers")
+        };
+        let (q, k, v, p) = (cube(n), cube(n), cube(n), cube(l));
+        let e = normal(&mut rng, l, n) / (n as f32).sqrt();
+        let w = normal(&mut rng, l, WIDTH);
+        Self { q, k, v, p, e, w, l }
+    }
+
+    fn given(&self, name: &str) -> Given<'_> {
+        match name {
+            "luna" => Given::Luna { p: self.p.view() },
+            "linformer" => Given::Linformer { e: self.e.view(), f: self.e.view() },
+            "performer" => Given::Performer { w: self.w.view(), eps: 1e-4 },
+            "local" => Given::Local { l: self.l },
+            _ => Given::Nothing,
         }
-        for name in ["softmax", "linear"] {
-            let fused = fused::find(name).expect("a fused form");
-            group.bench_function(BenchmarkId::new(name, n), |bencher| {
-                bencher.iter(|| {
-                    fused.forward_by(Path::Widest, black_box(&given), &Given::Nothing, out.view_mut())
-                });
-            });
-        }
+    }
+
+    /// One pass; Luna's keys are its values, as in a tied layer.
+    fn run(&self, name: &str, mask: Mask, path: Path, out: &mut Array3<f32>) {
+        let v = if name == "luna" { &self.k } else { &self.v };
+        let heads = Heads::new(self.q.view(), self.k.view(), v.view(), mask);
+        let form = fused::find(name).expect("a fused form");
+        form.forward_by(path, &heads, &self.given(name), out.view_mut()).expect("shapes that fit");
     }
 }
 
-criterion_group! {
-    name = attention;
-    config = Criterion::default().sample_size(10);
-    targets = kernels
+/// `--cell MECHANISM N L`: the median seconds of one pass over a second, as a line of JSON.
+fn cell(arguments: &[String]) {
+    let [name, n, l] = arguments else { panic!("--cell MECHANISM N L") };
+    let (name, mask) = match name.strip_suffix("+causal") {
+        Some(name) => (name, Mask::Causal),
+        None => (name.as_str(), Mask::Full),
+    };
+    let (n, l): (usize, usize) = (n.parse().expect("n"), l.parse().expect("l"));
+    let sample = Sample::new(n, l.max(1));
+    let mut out = Array3::zeros((HEADS, n, WIDTH));
+    let watch = Stopwatch::start();
+    let mut seconds = Vec::new();
+    while seconds.len() < 5 || watch.seconds() < 1.0 {
+        seconds.push(timed(|| sample.run(name, mask, Path::Widest, &mut out)).1);
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!("{{\"median_s\": {}, \"best_s\": {}}}", seconds[seconds.len() / 2], seconds[0]);
 }
-criterion_main!(attention);
+
+fn forms(criterion: &mut Criterion) {
+    let (n, l) = (1024, 64);
+    let sample = Sample::new(n, l);
+    let mut out = Array3::zeros((HEADS, n, WIDTH));
+    let mut group = criterion.benchmark_group("8 heads of 1024 x 64");
+    group.sample_size(10);
+    for form in fused::ALL {
+        for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
+            group.bench_function(format!("{} fused, {path:?}", form.name), |bench| {
+                bench.iter(|| sample.run(form.name, Mask::Full, path, &mut out));
+            });
+        }
+    }
+    let pieces = [
+        ("p", sample.p.index_axis(Axis(0), 0).to_owned()),
+        ("e", sample.e.clone()),
+        ("features", sample.w.clone()),
+    ];
+    let learned = Learned(BTreeMap::from(pieces));
+    let origin = Origin { seed: 0, label: "bench", learned: Some(&learned) };
+    for spec in ["softmax", "luna:p=fitted", "linformer:e=fitted", "linear", "performer:features=fitted", "local"] {
+        let attention = Attention::build(&spec.parse().expect("a spec"), &origin).expect("pieces that fit");
+        group.bench_function(format!("{spec}, the obvious form"), |bench| {
+            bench.iter(|| {
+                for head in 0..HEADS {
+                    let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), head));
+                    black_box(attention.forward(&Input::new(q, k, Mask::Full), v).expect("shapes that fit"));
+                }
+            });
+        });
+    }
+    group.bench_function("softmax by ndarray's own product (matrixmultiply)", |bench| {
+        bench.iter(|| {
+            for head in 0..HEADS {
+                let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), head));
+                let mut a = q.dot(&k.t()) * 0.125;
+                softmax_rows(a.view_mut());
+                black_box(a.dot(&v));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--cell") {
+        let given = &arguments[at + 1..];
+        return cell(&given[..given.len().min(3)]);
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    forms(&mut criterion);
+    criterion.final_summary();
+}
