@@ -42,7 +42,7 @@ impl Output {
         assert_eq!(self.o.dim(), other.dim(), "two outputs of one shape");
         let (o, other) = (self.o.mapv(f64::from), other.mapv(f64::from));
         let difference = &o - &other;
-        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let share = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { part / whole };
         let cosines = o.rows().into_iter().zip(other.rows()).map(|(a, b)| {
             let lengths = a.dot(&a).sqrt() * b.dot(&b).sqrt();
             share(a.dot(&b), lengths)

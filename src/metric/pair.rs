@@ -70,7 +70,8 @@ impl Reference {
         let mut difference = b.as_standard_layout().into_owned();
         let sums = Arch::new().dispatch(Pass { a: &self.a, b: &mut difference });
         let rows = self.a.nrows() as f64;
-        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        // What is not a number stays one: it must not look like a perfect match.
+        let share = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { part / whole };
         let spectral = norm::spectral(difference.view(), SPECTRAL_BOUND, rng).value;
         PairProfile {
             rel_fro: share(sums.squares.sqrt(), self.fro),

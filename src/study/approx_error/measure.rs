@@ -85,6 +85,11 @@ impl Job<'_> {
         let input = Input { scale, ..Input::new(q.view(), k.view(), head.mask) };
         let a = softmax::matrix(q.view(), k.view(), scale, head.mask);
         let output = product(a.view(), v.view(), Threads::One);
+        if let Some(x) = output.iter().chain(&a).find(|x| !x.is_finite()) {
+            let what = format!("softmax attention of {}", head.label);
+            let at = format!("window {}", head.window);
+            return Err(Error::NotFinite { what, value: f64::from(*x), at });
+        }
         let best = Truncation::of(a.view(), output.view())?;
         let (reference, output) = (Reference::new(a, best.spectral()), Output::new(output));
         let optimum = |rank: usize| Optimum {

@@ -99,8 +99,8 @@ impl Config {
         if !(1..=1_000_000).contains(&self.draws) {
             return Err(Error::value("--draws", self.draws, "1 or more, at most 1000000"));
         }
-        if let Some(eps) = self.eps.iter().find(|eps| !(0.0 < **eps && **eps < 1.0)) {
-            return Err(Error::value("--eps", eps, "numbers between 0 and 1"));
+        if let Some(eps) = self.eps.iter().find(|eps| !(0.05..1.0).contains(*eps)) {
+            return Err(Error::value("--eps", eps, "numbers from 0.05 to below 1"));
         }
         for eps in self.tolerance.iter().flat_map(|list| list.iter()) {
             if *eps <= 0.0 {

@@ -252,7 +252,9 @@ fn tied(above: &Shown<'_>, own: &Shown<'_>, metric: usize, job: &Job<'_>) -> Opt
     let (better, worse) = (above.0.values(metric)?, own.0.values(metric)?);
     let differences: Vec<f64> = worse.iter().zip(&better).map(|(worse, better)| worse - better).collect();
     let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", differences.len()));
+    // Below 8 heads all differences often have one sign by chance.
     let apart = worse.len() == better.len()
+        && worse.len() >= 8
         && stats::bootstrap_mean(&differences, &mut rng).is_some_and(|interval| interval.low > 0.0);
     Some(if apart { "~*" } else { "~" })
 }
@@ -276,7 +278,7 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
     if fitted_on > 0 {
         let steps: Vec<f64> = (0..job.asked.len()).flat_map(|at| job.fits.steps(at)).collect();
         notes.push(format!(
-            "fitted on windows 0 to {} (stopped after {:.0} steps in the median), and every row but those marked train \
+            "fitted on windows 0 to {} (stopped after {:.0} steps in the median), and every mean in the tables but those marked train \
              is judged on the other {} windows only",
             fitted_on - 1,
             stats::median(&steps),

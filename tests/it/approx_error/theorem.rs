@@ -73,7 +73,9 @@ fn the_heads_of_a_model_are_tested_on_their_own_values() {
 #[test]
 fn what_cannot_be_checked_is_refused() {
     let check = |more: &[&str]| refusal(&[&["--check", "linformer-theorem-1"], more].concat());
-    assert!(check(&["--eps", "1"]).contains("--eps: '1' is not accepted; accepted: numbers between 0 and 1"));
+    assert!(
+        check(&["--eps", "1"]).contains("--eps: '1' is not accepted; accepted: numbers from 0.05 to below 1")
+    );
     assert!(check(&["--draws", "0"]).contains("--draws: '0'"));
     assert!(check(&["--synthetic", "iid"]).contains("queries, keys and values"));
 }
