@@ -6,6 +6,7 @@
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The shape of one head's attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,30 @@ impl Cost {
     /// This many divisions.
     pub fn divs(count: usize) -> Self {
         Self { divs: count as u64, ..Self::default() }
+    }
+}
+
+/// A count of multiply-adds that many threads add to while they do them.
+///
+/// Kernels add what each tile computes of the result, not what it computes over again or for padding: the sum says
+/// whether the tiles cover the work, all of it and once.
+#[derive(Debug, Default)]
+pub struct Tally(AtomicU64);
+
+impl Tally {
+    /// Adds `macs` multiply-adds.
+    pub fn add(&self, macs: usize) {
+        self.0.fetch_add(macs as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a product of shapes (n, d) and (d, m).
+    pub fn product(&self, n: usize, d: usize, m: usize) {
+        self.add(n * d * m);
+    }
+
+    /// How many there were.
+    pub fn macs(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
