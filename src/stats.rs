@@ -51,6 +51,23 @@ pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
     Some(Interval { mid: mean(values), low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
 }
 
+/// A percentile bootstrap interval of the median; none below two values.
+pub fn bootstrap_median(values: &[f64], rng: &mut Rng) -> Option<Interval> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mut drawn = vec![0.0; values.len()];
+    let mut medians: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            drawn.fill_with(|| values[below(rng, values.len())]);
+            drawn.sort_unstable_by(f64::total_cmp);
+            quantile(&drawn, 0.5)
+        })
+        .collect();
+    medians.sort_unstable_by(f64::total_cmp);
+    Some(Interval { mid: median(values), low: quantile(&medians, 0.025), high: quantile(&medians, 0.975) })
+}
+
 /// Student's interval of the mean; none below two values.
 pub fn student_mean(values: &[f64]) -> Option<Interval> {
     let freedom = values.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
@@ -77,12 +94,27 @@ pub struct Line {
     pub intercept: f64,
     /// Its slope, with Student's interval (NaN ends below three points).
     pub slope: Interval,
+    /// What [`predict`](Self::predict) needs: the mean of the x, the sum of their squared distances from it, how many
+    /// there were, and the standard deviation of what the line leaves.
+    mean_x: f64,
+    spread: f64,
+    points: usize,
+    residual: f64,
 }
 
 impl Line {
     /// The line's value at `x`.
     pub fn at(&self, x: f64) -> f64 {
         self.intercept + self.slope.mid * x
+    }
+
+    /// The line's value at `x`, with the 95 % interval of one new point there (NaN ends below three points).
+    pub fn predict(&self, x: f64) -> Interval {
+        let far = (x - self.mean_x).powi(2) / self.spread;
+        let error = self.residual * (1.0 + 1.0 / self.points as f64 + far).sqrt();
+        let half = student_quantile(self.points - 2).map_or(f64::NAN, |t| t * error);
+        let mid = self.at(x);
+        Interval { mid, low: mid - half, high: mid + half }
     }
 }
 
@@ -97,8 +129,10 @@ pub fn line(x: &[f64], y: &[f64]) -> Option<Line> {
     let intercept = mean_y - slope * mean_x;
     let squares: f64 = x.iter().zip(y).map(|(x, y)| (y - intercept - slope * x).powi(2)).sum();
     let freedom = x.len() - 2;
-    let half = student_quantile(freedom).map_or(f64::NAN, |t| t * (squares / freedom as f64 / spread).sqrt());
-    Some(Line { intercept, slope: Interval { mid: slope, low: slope - half, high: slope + half } })
+    let residual = (squares / freedom as f64).sqrt();
+    let half = student_quantile(freedom).map_or(f64::NAN, |t| t * residual / spread.sqrt());
+    let slope = Interval { mid: slope, low: slope - half, high: slope + half };
+    Some(Line { intercept, slope, mean_x, spread, points: x.len(), residual })
 }
 
 /// The root of the mean squared difference.
@@ -146,6 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bootstrap_interval_of_the_median_covers_it() {
+        let mut rng = stream(2, "coverage");
+        let covered = (0..200)
+            .filter(|_| {
+                // Skewed: the mean of these is far from the median, which is 1.
+                let sample: Vec<f64> =
+                    normal(&mut rng, 1, 25).iter().map(|x| (2.0 * f64::from(*x)).exp()).collect();
+                let interval = bootstrap_median(&sample, &mut rng).unwrap();
+                assert!(interval.low <= interval.mid && interval.mid <= interval.high);
+                interval.low <= 1.0 && 1.0 <= interval.high
+            })
+            .count();
+        assert!((178..=200).contains(&covered), "{covered} of 200");
+        assert_eq!(bootstrap_median(&[1.0], &mut rng), None);
+    }
+
+    #[test]
     fn a_share_has_wilson_s_interval() {
         // Newcombe 1998, table I: 81 of 263 has 0.2553 to 0.3662, 0 of 20 has 0 to 0.1611.
         for (hits, count, low, high) in [(81, 263, 0.2553, 0.3662), (0, 20, 0.0, 0.1611)] {
@@ -163,6 +214,22 @@ mod tests {
         assert!((line.slope.mid - 0.7).abs() < 1e-12 && (line.intercept - 3.0_f64.ln()).abs() < 1e-12);
         assert!(line.slope.high - line.slope.low < 1e-10);
         assert_eq!(super::line(&[1.0, 1.0], &[0.0, 1.0]), None);
+    }
+
+    #[test]
+    fn a_prediction_covers_a_new_point_about_as_often_as_it_says() {
+        let mut rng = stream(3, "prediction");
+        let x: Vec<f64> = (0..6).map(f64::from).collect();
+        let covered = (0..400)
+            .filter(|_| {
+                let noise: Vec<f64> = normal(&mut rng, 1, 7).iter().map(|e| f64::from(*e)).collect();
+                let y: Vec<f64> = x.iter().zip(&noise).map(|(x, e)| 2.0 * x + e).collect();
+                let found = line(&x, &y).unwrap().predict(8.0);
+                (found.low..=found.high).contains(&(16.0 + noise[6]))
+            })
+            .count();
+        assert!((362..=396).contains(&covered), "{covered} of 400");
+        assert!(line(&[0.0, 1.0], &[0.0, 1.0]).unwrap().predict(2.0).low.is_nan());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod longformer;
 mod luna;
 pub mod luna_causal;
 mod mask;
+pub mod materialised;
 mod nystrom;
 mod pattern;
 mod performer;

@@ -13,12 +13,14 @@ pub mod experiment;
 pub mod interrupt;
 pub mod list;
 pub mod progress;
+mod scale_sweep;
 mod study;
 mod svd_spectrum;
 
 pub use approx_error::ApproxError;
 pub use completions::Completions;
 pub use exit::Failure;
+pub use scale_sweep::ScaleSweep;
 pub use study::OutputArgs;
 pub use svd_spectrum::SvdSpectrum;
 
@@ -77,6 +79,8 @@ pub enum Command {
     SvdSpectrum(Box<SvdSpectrum>),
     /// How well every efficient attention stands in for softmax, beside the best matrix of its rank
     ApproxError(Box<ApproxError>),
+    /// FLOPs, time and memory over the sequence length and the projected length: where does each pay?
+    ScaleSweep(Box<ScaleSweep>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win
@@ -127,6 +131,7 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     match &app.command {
         Command::SvdSpectrum(study) => study.run(&app.global, out),
         Command::ApproxError(study) => study.run(&app.global, out),
+        Command::ScaleSweep(study) => study.run(&app.global, out),
         // An experiment file has taken the place of `run` before clap saw it; this one could not be told apart.
         Command::Run { file } => {
             let accepted = "an experiment file right after 'run'";

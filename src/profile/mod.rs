@@ -3,4 +3,6 @@
 pub mod calibrate;
 pub mod clock;
 pub mod machine;
+pub mod memory;
 pub mod ram;
+pub mod rounds;

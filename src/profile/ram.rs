@@ -22,6 +22,14 @@ pub fn peak() -> Option<u64> {
     field(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// The bytes that this process holds now; from here on [`peak`] is the most since this call. `None` where the system cannot
+/// begin anew.
+pub fn rest() -> Option<u64> {
+    // Linux: 5 sets the peak back to what is held now.
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    peak()
+}
+
 /// Refuses work that needs more bytes than can be taken; `instead` says what would need less.
 pub fn require(what: impl Into<String>, needed: u64, instead: impl Into<String>) -> Result<()> {
     match available() {
@@ -167,5 +175,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_holds_memory() {
         assert!(peak().is_some_and(|bytes| bytes > 0));
+        let Some(before) = rest() else { return };
+        drop(std::hint::black_box(vec![1_u8; 64 << 20]));
+        assert!(peak().is_some_and(|bytes| bytes >= before + (60 << 20)));
     }
 }

@@ -58,6 +58,8 @@ pub struct Series {
     pub dashed: bool,
     /// Drawn thin and pale: one head among many.
     pub faint: bool,
+    /// Drawn with a dot at each point: few points, each of them a measurement.
+    pub dots: bool,
 }
 
 /// A straight line across the whole plot, and what it stands for.

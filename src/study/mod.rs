@@ -2,6 +2,7 @@
 
 pub mod approx_error;
 pub mod input;
+pub mod scale_sweep;
 pub mod svd_spectrum;
 
 use crate::error::{Error, Result};

@@ -1,5 +1,9 @@
 //! The one test binary.
 
+/// Counts what a piece of work allocates, as the program does.
+#[global_allocator]
+static ALLOCATOR: luna::profile::memory::Counting = luna::profile::memory::Counting;
+
 mod approx_error;
 mod attention;
 mod bad_input;
@@ -9,6 +13,7 @@ mod model;
 mod program;
 mod readme;
 mod real_model;
+mod scale_sweep;
 mod spectra;
 mod study;
 mod task;

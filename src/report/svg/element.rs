@@ -106,6 +106,11 @@ impl Svg {
         );
     }
 
+    pub(super) fn dot(&mut self, (x, y): (f64, f64), radius: f64, colour: &str) {
+        let (x, y, radius) = (number(x), number(y), number(radius));
+        let _ = writeln!(self.body, r#"<circle cx="{x}" cy="{y}" r="{radius}" fill="{colour}"/>"#);
+    }
+
     pub(super) fn text(&mut self, (x, y): (f64, f64), text: &str, words: &Words) {
         let (x, y) = (number(x), number(y));
         let _ = write!(self.body, r#"<text x="{x}" y="{y}" font-size="{}""#, number(words.size));

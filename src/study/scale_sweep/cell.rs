@@ -1,0 +1,138 @@
+//! What is measured: every mechanism in every form, at every length and projected length.
+
+use super::settings::Settings;
+use crate::attention::{self, Kind, Mask, Under, fused};
+use crate::error::{Error, Result};
+use crate::name::Spec;
+
+/// How a mechanism is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// Blocks that stay in cache; no n x m array.
+    Fused,
+    /// The n x m matrices are made and held.
+    Materialised,
+    /// The obvious form only: its operations are counted, it is not timed.
+    Reference,
+}
+
+impl Form {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Fused => "fused",
+            Self::Materialised => "n x n",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+/// One mechanism in one form at one length.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    /// The mechanism with every parameter, l among them.
+    pub(super) spec: Spec,
+    /// The mechanism as it was typed, without l: what cells of one line have in common.
+    pub(super) name: String,
+    pub(super) kind: &'static Kind,
+    pub(super) form: Form,
+    pub(super) n: usize,
+    pub(super) l: Option<usize>,
+}
+
+impl Cell {
+    /// Names the cell in the journal, in messages and in random streams.
+    pub(super) fn key(&self) -> String {
+        format!("{} ({}) at n = {}", self.spec, self.form.name(), self.n)
+    }
+
+    /// What tables and legends call its line.
+    pub(super) fn title(&self) -> String {
+        match (self.kind.name, self.form) {
+            ("softmax", form) => format!("{} ({})", self.name, form.name()),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Whether it is on the same line as another: only the length differs.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        (&self.spec, self.form) == (&other.spec, other.form)
+    }
+
+    /// Whether it is exact attention in this form at this length: what others are held against.
+    pub(super) fn is_exact(&self, form: Form, n: usize) -> bool {
+        self.kind.name == "softmax" && self.form == form && self.n == n
+    }
+
+    /// Every cell, by length, then in the order typed; the exact baseline stands first whether it was named or not.
+    pub(super) fn all(settings: &Settings) -> Result<Vec<Self>> {
+        let mut lines: Vec<(Spec, String, &'static Kind, Option<usize>)> = Vec::new();
+        for spec in &settings.attention {
+            let kind = attention::find(spec)?;
+            honours(spec, kind, settings.mask)?;
+            only_l(spec, kind)?;
+            let typed = match spec.params.iter().find(|(key, _)| key == "l") {
+                Some((_, l)) => {
+                    let what = format!("parameter 'l' of attention '{}'", kind.name);
+                    Some(l.parse().map_err(|_| Error::value(what, l, "a whole number, 1 or more"))?)
+                }
+                None => None,
+            };
+            let mut name = spec.clone();
+            name.params.retain(|(key, _)| key != "l");
+            let each: Vec<Option<usize>> = match (kind.takes_l(), typed) {
+                (true, None) => settings.l.iter().map(|l| Some(*l)).collect(),
+                (_, typed) => vec![typed],
+            };
+            for l in each {
+                let mut full = name.clone();
+                if let Some(l) = l {
+                    full.params.push(("l".into(), l.to_string()));
+                }
+                if lines.iter().any(|(other, ..)| *other == full) {
+                    return Err(Error::value("--attention", full, "each mechanism once"));
+                }
+                lines.push((full, name.to_string(), kind, l));
+            }
+        }
+        let mut cells = Vec::new();
+        for n in &settings.seq_len {
+            for (spec, name, kind, l) in lines.iter().filter(|(.., l)| l.is_none_or(|l| l <= *n)) {
+                let cell =
+                    |form| Self { spec: spec.clone(), name: name.clone(), kind, form, n: *n, l: *l };
+                if kind.name == "softmax" {
+                    cells.extend([cell(Form::Fused), cell(Form::Materialised)]);
+                } else if fused::find(kind.name).is_some_and(|form| form.honours(settings.mask)) {
+                    cells.push(cell(Form::Fused));
+                } else {
+                    cells.push(cell(Form::Reference));
+                }
+            }
+        }
+        Ok(cells)
+    }
+}
+
+/// The error for a mask that a mechanism has no form for.
+fn honours(spec: &Spec, kind: &Kind, mask: Mask) -> Result<()> {
+    let Under::Refused(instead) = kind.under(mask) else { return Ok(()) };
+    let hint = if instead.is_empty() { String::new() } else { format!(" ('{instead}' does)") };
+    let accepted = match mask {
+        Mask::Causal => format!("mechanisms that have a causal form{hint}, or no --causal"),
+        Mask::Full => format!("mechanisms that see all keys{hint}, or --causal"),
+    };
+    Err(Error::value("--attention", spec, accepted))
+}
+
+/// Refuses parameters that times and counts of a fast form do not depend on: a row would seem to be about them.
+fn only_l(spec: &Spec, kind: &Kind) -> Result<()> {
+    // A name that it does not take at all has an answer of its own.
+    spec.params("attention", kind.takes)?;
+    let odd = spec.params.iter().find(|(key, _)| key != "l" && key != "w");
+    match odd.filter(|_| fused::find(kind.name).is_some()) {
+        None => Ok(()),
+        Some((key, value)) => {
+            let what = format!("parameter '{key}' of attention '{}'", kind.name);
+            Err(Error::value(what, value, "none here: counts and times do not depend on it"))
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The bare attention: heads in, heads out, no projections.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{Array2, Array3, Axis, s};
+use rayon::prelude::*;
+
+use super::cell::{Cell, Form};
+use super::settings::Settings;
+use super::subject::{Facts, Subject};
+use crate::attention::fused::{self, Fused, Given, Heads};
+use crate::attention::luna_causal::Weight;
+use crate::attention::{Attention, Input, Learned, Mask, Origin, materialised};
+use crate::cost::{Cost, Shape, Tally};
+use crate::error::Result;
+use crate::rng::{normal, stream};
+
+/// Added to the features of performer; that of its reference form.
+const EPS: f32 = 1e-4;
+/// Longest input that a fast form is held against the obvious one at.
+const GATE: usize = 384;
+
+/// Queries, keys and values (h, n, `d_h`) that the cells of one length share; h counts the heads of every sequence of the
+/// batch.
+pub(super) struct Inputs {
+    q: Array3<f32>,
+    k: Array3<f32>,
+    v: Array3<f32>,
+    /// Where every cell of the length writes its output, one after the other.
+    out: Mutex<Array3<f32>>,
+}
+
+impl Inputs {
+    pub(super) fn new(n: usize, settings: &Settings, seed: u64) -> Self {
+        let (h, d_h) = (settings.batch * settings.heads, settings.head_dim);
+        // The output is written to here, so that no pass is the first to touch its pages.
+        let [q, k, v] = ["q", "k", "v"].map(|what| cube(seed, &format!("scale-sweep {what} n {n}"), (h, n, d_h)));
+        Self { out: Mutex::new(Array3::from_elem(q.dim(), 1.0)), q, k, v }
+    }
+}
+
+/// Standard normal numbers, each head from a stream of its own.
+fn cube(seed: u64, label: &str, (h, rows, width): (usize, usize, usize)) -> Array3<f32> {
+    let mut all = Array3::zeros((h, rows, width));
+    all.outer_iter_mut().into_iter().enumerate().collect::<Vec<_>>().into_par_iter().for_each(|(head, mut one)| {
+        one.assign(&normal(&mut stream(seed, &format!("{label} head {head}")), rows, width));
+    });
+    all
+}
+
+/// What a mechanism is given beside the heads.
+enum Pieces {
+    Nothing,
+    P { p: Array3<f32>, weight: Weight },
+    E { e: Array2<f32> },
+    W { w: Array2<f32> },
+    Window { l: usize },
+}
+
+impl Pieces {
+    fn new(cell: &Cell, (h, n, d_h): (usize, usize, usize), seed: u64) -> Result<Self> {
+        let l = cell.l.unwrap_or(1);
+        let label = |what: &str| format!("scale-sweep {what} l {l} n {n}");
+        Ok(match cell.kind.name {
+            "luna" | "luna-causal" => {
+                let params = cell.spec.params("attention", cell.kind.takes)?;
+                let elu = cell.kind.name == "luna-causal" && params.get::<String>("w")? == "elu";
+                let weight = if elu { Weight::Elu } else { Weight::Softplus };
+                Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight }
+            }
+            // The paper's own draw, N(0, 1/l).
+            "linformer" => Self::E { e: normal(&mut stream(seed, &label("e")), l, n) / (l as f32).sqrt() },
+            "performer" => Self::W { w: normal(&mut stream(seed, &label("w")), l, d_h) },
+            "local" => Self::Window { l },
+            _ => Self::Nothing,
+        })
+    }
+
+    fn given(&self, mask: Mask) -> Given<'_> {
+        match self {
+            Self::Nothing => Given::Nothing,
+            Self::P { p, weight } if mask == Mask::Causal => Given::LunaCausal { p: p.view(), weight: *weight },
+            Self::P { p, .. } => Given::Luna { p: p.view() },
+            Self::E { e } => Given::Linformer { e: e.view(), f: e.view() },
+            Self::W { w } => Given::Performer { w: w.view(), eps: EPS },
+            Self::Window { l } => Given::Local { l: *l },
+        }
+    }
+
+    /// The same for the obvious form of one head.
+    fn learned(&self, head: usize) -> Learned {
+        Learned(match self {
+            Self::Nothing | Self::Window { .. } => BTreeMap::new(),
+            Self::P { p, .. } => BTreeMap::from([("p", p.index_axis(Axis(0), head).to_owned())]),
+            Self::E { e } => BTreeMap::from([("e", e.clone())]),
+            Self::W { w } => BTreeMap::from([("features", w.clone())]),
+        })
+    }
+}
+
+/// Whether a mechanism's values are its keys here. As a layer, Luna packs once: the packed rows are projected to keys and
+/// values afterwards. So it is timed and counted.
+fn is_tied(cell: &Cell) -> bool {
+    cell.kind.name == "luna"
+}
+
+/// One cell over the inputs of its length.
+pub(super) struct Core<'a> {
+    inputs: &'a Inputs,
+    pieces: Pieces,
+    form: Option<&'static Fused>,
+    mask: Mask,
+    tied: bool,
+}
+
+impl<'a> Core<'a> {
+    pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Result<Self> {
+        let pieces = Pieces::new(cell, inputs.q.dim(), seed)?;
+        let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
+        Ok(Self { inputs, pieces, form, mask: settings.mask, tied: is_tied(cell) })
+    }
+}
+
+impl Subject for Core<'_> {
+    fn run(&mut self, tally: Option<&Tally>) -> Result<()> {
+        let Inputs { q, k, v, out } = self.inputs;
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        let heads = Heads::new(q.view(), k.view(), if self.tied { k.view() } else { v.view() }, self.mask);
+        match (self.form, tally) {
+            (None, tally) => materialised::forward_into(&heads, out.view_mut(), tally),
+            (Some(form), None) => form.forward_into(&heads, &self.pieces.given(self.mask), out.view_mut()),
+            (Some(form), Some(tally)) => {
+                form.counted(&heads, &self.pieces.given(self.mask), out.view_mut(), tally)
+            }
+        }
+    }
+}
+
+/// The closed forms of a cell.
+pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
+    let (h, d_h, n) = (settings.batch * settings.heads, settings.head_dim, cell.n);
+    let shape = Shape { causal: settings.mask == Mask::Causal, ..Shape::square(n, d_h) };
+    let float = size_of::<f32>();
+    let learned = {
+        let l = cell.l.unwrap_or(0);
+        match cell.kind.name {
+            "luna" | "luna-causal" => h * l * d_h,
+            "linformer" => l * n,
+            "performer" => l * d_h,
+            _ => 0,
+        }
+    };
+    let arrays = if is_tied(cell) { 3 } else { 4 };
+    let held = float * (arrays * h * n * d_h + learned);
+    let (cost, matrices, extra) = match cell.form {
+        Form::Materialised => {
+            let extra = materialised::extra_bytes(&shape, h);
+            (materialised::cost(&shape), 2 * extra, Some(extra))
+        }
+        Form::Fused => {
+            let extra = fused::find(cell.kind.name)
+                .map(|form| form.extra_bytes(&shape, h, cell.l.unwrap_or(0), rayon::current_num_threads()));
+            (one(cell, &shape)?, 0, extra)
+        }
+        Form::Reference => (one(cell, &shape)?, 0, None),
+    };
+    Ok(Facts {
+        cost: cost * h,
+        bytes: (held + matrices) as u64,
+        extra_bytes: extra.map(|extra| extra as u64),
+        held_bytes: held as u64,
+    })
+}
+
+/// What one head costs.
+fn one(cell: &Cell, shape: &Shape) -> Result<Cost> {
+    let origin = Origin { seed: 0, label: "cost", learned: None };
+    let mut spec = cell.spec.clone();
+    if cell.kind.name == "linformer" && !spec.params.iter().any(|(key, _)| key == "max" || key == "e") {
+        // Nothing is drawn for a cost.
+        spec.params.push(("e".into(), "segment".into()));
+    }
+    let mut cost = Attention::build(&spec, &origin)?.cost(shape);
+    if is_tied(cell) {
+        // The keys are packed with the values: one product of (l, m) and (m, d_h) less.
+        let l = cell.l.unwrap_or(1).min(shape.n);
+        cost.macs -= Cost::product(l, shape.m, shape.d_h).macs;
+    }
+    Ok(cost)
+}
+
+/// How far the fast form is from the obvious one: the largest difference over the largest number, over two heads.
+pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<f64> {
+    let n = cell.n.min(GATE.max(cell.l.unwrap_or(1)));
+    let small = Settings { heads: 2.min(settings.heads), batch: 1, ..settings.clone() };
+    let inputs = Inputs::new(n, &small, seed);
+    let cell = Cell { n, ..cell.clone() };
+    let mut core = Core::new(&cell, &small, &inputs, seed)?;
+    core.run(None)?;
+    let own = inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut far: (f64, f64) = (0.0, 0.0);
+    for head in 0..small.heads {
+        let learned = core.pieces.learned(head);
+        let label = format!("head {head}");
+        let origin = Origin { seed, label: &label, learned: Some(&learned) };
+        let attention = Attention::build(&obvious(&cell), &origin)?;
+        let of = |x: &'_ Array3<f32>| -> Array2<f32> { x.index_axis(Axis(0), head).to_owned() };
+        let (q, k) = (of(&inputs.q), of(&inputs.k));
+        let v = if core.tied { k.clone() } else { of(&inputs.v) };
+        let truth = attention.forward(&Input::new(q.view(), k.view(), small.mask), v.view())?;
+        for (a, b) in truth.iter().zip(own.slice(s![head, .., ..])) {
+            let off = f64::from(a - b).abs();
+            far = (if off <= far.0 { far.0 } else { off }, far.1.max(f64::from(a.abs())));
+        }
+    }
+    Ok(far.0 / far.1)
+}
+
+/// The spec of the obvious form that takes the pieces that the fast one was given.
+fn obvious(cell: &Cell) -> crate::name::Spec {
+    let mut spec = cell.spec.clone();
+    let piece = match cell.kind.name {
+        "luna" | "luna-causal" => "p",
+        "linformer" => "e",
+        "performer" => "features",
+        _ => return spec,
+    };
+    spec.params.retain(|(key, _)| key == "l" || key == "w");
+    spec.params.push((piece.into(), "fitted".into()));
+    spec
+}

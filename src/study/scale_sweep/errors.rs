@@ -1,0 +1,131 @@
+//! How far each stand-in is from softmax attention on an input, so that its cost can be held against what it buys.
+
+use std::collections::BTreeMap;
+
+use super::cell::{Cell, Form};
+use super::settings::Settings;
+use super::{ErrorInput, Measure};
+use crate::attention::{Attention, Input, Origin};
+use crate::error::{Error, Result};
+use crate::metric::Output;
+use crate::name::List;
+use crate::profile::clock::Stopwatch;
+use crate::rng::stream;
+use crate::stats::{self, Interval};
+use crate::study::Context;
+use crate::study::input::{Body, Embedded, Head};
+
+/// Untrained heads of three temperatures, where no input is named: those of approx-error.
+const EMBEDDED: &str = "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4";
+/// The part of the budget that errors may take.
+const SHARE: f64 = 0.5;
+
+/// Relative errors of outputs, by length and mechanism: one mean over windows a head.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Errors {
+    heads: BTreeMap<(usize, String), BTreeMap<String, Vec<f64>>>,
+    pub(super) input: Option<String>,
+    /// What was left out, and why.
+    pub(super) notes: Vec<String>,
+}
+
+impl Errors {
+    /// Measures on the input, length by length, as far as its length and the budget go.
+    pub(super) fn measure(
+        input: &ErrorInput,
+        cells: &[Cell],
+        settings: &Settings,
+        context: Context<'_>,
+    ) -> Result<Self> {
+        let mut errors = Self::default();
+        if !settings.measures(Measure::Error) {
+            return Ok(errors);
+        }
+        let watch = Stopwatch::start();
+        for n in &settings.seq_len {
+            let embedded = Embedded { heads: EMBEDDED, length: *n };
+            let source = match input.args(*n, settings.mask).open(context.seed, embedded) {
+                Ok(source) => source,
+                // A model ends somewhere; what is longer has no error here.
+                Err(error @ Error::Tokens { .. }) if errors.input.is_some() => {
+                    errors.notes.push(format!("no errors from n = {n} on: {error}"));
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            if source.mask() != settings.mask {
+                let what = if settings.causal() { "--causal" } else { "the full mask" };
+                return Err(Error::value("--model", source.name(), format!("one whose heads are made under {what}")));
+            }
+            errors.input = Some(source.name().to_string());
+            let cells: Vec<&Cell> =
+                cells.iter().filter(|cell| cell.n == *n && cell.form != Form::Materialised).collect();
+            for window in 0..source.windows() {
+                let over = watch.seconds() > SHARE * settings.budget || context.watch.stopped();
+                if over {
+                    errors.notes.push(format!(
+                        "errors stop at n = {n}, window {window} of {}: half of --budget was gone",
+                        source.windows()
+                    ));
+                    return Ok(errors);
+                }
+                source.visit(*n, window, false, &mut |head| errors.head(&head, &cells, context.seed))?;
+            }
+        }
+        Ok(errors)
+    }
+
+    fn head(&mut self, head: &Head, cells: &[&Cell], seed: u64) -> Result<()> {
+        let Body::Projected { q, k, v, scale, .. } = &head.body else {
+            let accepted = "heads with queries, keys and values: a model, or --synthetic gaussian:...";
+            return Err(Error::value("input", &head.label, accepted));
+        };
+        let input = Input { scale: *scale as f32, ..Input::new(q.view(), k.view(), head.mask) };
+        let origin = Origin { seed, label: &head.label, learned: None };
+        let exact = Attention::build(&"softmax".parse()?, &origin)?.matrix(&input)?.dot(v);
+        let exact = Output::new(exact);
+        for cell in cells {
+            let mut spec = cell.spec.clone();
+            if cell.kind.name == "linformer" {
+                spec.params.push(("max".into(), cell.n.to_string()));
+            }
+            let out = Attention::build(&spec, &origin)?.forward(&input, v.view())?;
+            let error = exact.compare(out.view()).rel_fro;
+            let heads = self.heads.entry((cell.n, cell.spec.to_string())).or_default();
+            heads.entry(head.label.clone()).or_default().push(error);
+        }
+        Ok(())
+    }
+
+    /// The mean over heads of a cell's mechanism, with its bootstrap interval over heads.
+    pub(super) fn of(&self, cell: &Cell, seed: u64) -> Option<(f64, Option<Interval>)> {
+        if cell.form == Form::Materialised {
+            return self.input.is_some().then_some((0.0, None));
+        }
+        let heads = self.heads.get(&(cell.n, cell.spec.to_string()))?;
+        let means: Vec<f64> = heads.values().map(|windows| stats::mean(windows)).collect();
+        let mut rng = stream(seed, &format!("bootstrap heads {}", means.len()));
+        Some((stats::mean(&means), stats::bootstrap_mean(&means, &mut rng)))
+    }
+}
+
+impl ErrorInput {
+    /// The options of an input at one length.
+    fn args(&self, n: usize, mask: crate::attention::Mask) -> crate::study::input::InputArgs {
+        let Self { model, revision, offline, text, tokens, synthetic, windows } = self.clone();
+        let causal = model.is_none() && mask == crate::attention::Mask::Causal;
+        let seq_len = List::new([n]);
+        crate::study::input::InputArgs {
+            model,
+            revision,
+            offline,
+            text,
+            tokens,
+            synthetic,
+            windows,
+            seq_len,
+            causal,
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Time and memory over the length, and the roofline.
+
+use super::cell::Form;
+use super::fit::lines;
+use super::measure::{Measured, Sweep};
+use super::row;
+use crate::report::{Curves, Figure, Kind, Mark, Series};
+use crate::stats;
+
+/// A line's name in the legend.
+fn label(one: &Measured) -> String {
+    let title = one.cell.title();
+    one.cell.l.map_or_else(|| title.clone(), |l| format!("{title} l={l}"))
+}
+
+/// The points of each line, with the ends of their intervals.
+fn series(sweep: &Sweep, value: &dyn Fn(&Measured) -> Option<(f64, Option<(f64, f64)>)>) -> Vec<Series> {
+    let mut all = Vec::new();
+    for first in lines(sweep) {
+        let mut one = Series {
+            label: label(first),
+            dashed: first.cell.kind.name == "softmax",
+            dots: true,
+            ..Series::default()
+        };
+        let (mut lows, mut highs) = (Vec::new(), Vec::new());
+        for cell in sweep.cells.iter().filter(|cell| cell.cell.is_beside(&first.cell)) {
+            let Some((y, ends)) = value(cell) else { continue };
+            one.x.push(cell.cell.n as f64);
+            one.y.push(y);
+            let (low, high) = ends.unwrap_or((y, y));
+            lows.push(low);
+            highs.push(high);
+        }
+        one.band = Some((lows, highs));
+        if !one.x.is_empty() {
+            all.push(one);
+        }
+    }
+    all
+}
+
+/// Every figure, the main one first.
+pub(super) fn all(sweep: &Sweep, seed: u64) -> Vec<Figure> {
+    let time = series(sweep, &|one| {
+        let time = row::time(sweep, one, seed)?;
+        let scaled = |(low, high): (f64, f64)| (1e3 * low, 1e3 * high);
+        Some((1e3 * time.mid, time.ends.map(scaled)))
+    });
+    let memory = series(sweep, &|one| Some((row::extra(one)? as f64 / f64::from(1 << 20), None)));
+    let mut panels = Vec::new();
+    if !time.is_empty() {
+        panels.push(panel("time", "time of one pass", "milliseconds", time));
+    }
+    if !memory.is_empty() {
+        panels.push(panel("memory", "memory beyond inputs and outputs", "MiB", memory));
+    }
+    let mut figures = Vec::new();
+    if !panels.is_empty() {
+        figures.push(Figure { name: "scaling".into(), title: String::new(), kind: Kind::Panels(panels) });
+    }
+    figures.extend(crossover(sweep, seed));
+    figures.extend(roofline(sweep, seed));
+    figures
+}
+
+fn panel(name: &str, title: &str, y_label: &str, series: Vec<Series>) -> Figure {
+    let curves = Curves {
+        x_label: "sequence length n".into(),
+        y_label: y_label.into(),
+        log_x: true,
+        log_y: true,
+        series,
+        marks: Vec::new(),
+    };
+    Figure { name: name.into(), title: title.into(), kind: Kind::Curves(curves) }
+}
+
+/// How many times as fast as exact attention each mechanism is: where a line crosses 1 it begins to pay.
+fn crossover(sweep: &Sweep, seed: u64) -> Option<Figure> {
+    let against = |form: Form, name: &str, title: &str| {
+        let series = series(sweep, &|one| {
+            if one.cell.kind.name == "softmax" && one.cell.form == form {
+                return None;
+            }
+            let (mid, interval) = row::speedup(sweep, one, form, seed)?;
+            Some((mid, interval.map(|interval| (interval.low, interval.high))))
+        });
+        let mut figure = panel(name, title, "times as fast", series);
+        if let Kind::Curves(curves) = &mut figure.kind {
+            curves.marks.push(Mark::Horizontal { at: 1.0, label: "1".into() });
+        }
+        figure
+    };
+    let panels = vec![
+        against(Form::Fused, "fused", "against fused exact attention"),
+        against(Form::Materialised, "n-x-n", "against exact attention with n x n matrices"),
+    ];
+    let drawn = panels.iter().any(|panel| matches!(&panel.kind, Kind::Curves(curves) if !curves.series.is_empty()));
+    drawn.then(|| Figure { name: "crossover".into(), title: String::new(), kind: Kind::Panels(panels) })
+}
+
+/// The rate of each cell over its arithmetic intensity, below what the machine's memory and multipliers allow (Williams,
+/// Waterman and Patterson 2009).
+fn roofline(sweep: &Sweep, seed: u64) -> Option<Figure> {
+    let median = |times: &std::collections::BTreeMap<usize, f64>| {
+        let seconds: Vec<f64> = times.values().copied().collect();
+        (!seconds.is_empty()).then(|| stats::median(&seconds))
+    };
+    let peak = sweep.gemm_flops / median(&sweep.gemm)? / 1e9;
+    let bandwidth = sweep.triad_bytes / median(&sweep.triad)? / 1e9;
+    let intensity = |one: &Measured| one.facts.cost.flops() as f64 / one.facts.bytes as f64;
+    let mut all = Vec::new();
+    for first in lines(sweep) {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for one in sweep.cells.iter().filter(|one| one.cell.is_beside(&first.cell) && !one.times.is_empty()) {
+            let rate = one.facts.cost.flops() as f64 / row::time(sweep, one, seed)?.mid / 1e9;
+            points.push((intensity(one), rate));
+        }
+        let (x, y) = points.into_iter().unzip();
+        all.push(Series { label: label(first), x, y, dots: true, ..Series::default() });
+    }
+    all.retain(|series| !series.x.is_empty());
+    let ends = all.iter().flat_map(|series| &series.x).fold((f64::INFINITY, 0.0_f64), |(low, high), x| (low.min(*x), high.max(*x)));
+    let (low, high) = (ends.0 / 2.0, ends.1 * 2.0);
+    let ridge = (peak / bandwidth).clamp(low, high);
+    let roof = |x: f64| (x * bandwidth).min(peak);
+    let x = vec![low, ridge, high];
+    let y = x.iter().map(|x| roof(*x)).collect();
+    let label = format!("this machine's own triad ({bandwidth:.0} GB/s) and product ({peak:.0} GFLOP/s)");
+    all.push(Series { label, x, y, dashed: true, ..Series::default() });
+    let curves = Curves {
+        x_label: "FLOPs a byte that must move".into(),
+        y_label: "GFLOP/s".into(),
+        log_x: true,
+        log_y: true,
+        series: all,
+        marks: Vec::new(),
+    };
+    Some(Figure { name: "roofline".into(), title: "rate over arithmetic intensity".into(), kind: Kind::Curves(curves) })
+}

@@ -1,0 +1,108 @@
+//! What a cost buys: which mechanisms no other beats at once in error, FLOPs, time and memory, and the knee of each one's
+//! curve over l.
+
+use super::cell::Form;
+use super::errors::Errors;
+use super::measure::Sweep;
+use super::row;
+use crate::report::{Column, Digits, Table};
+
+/// Error, FLOPs, seconds and bytes of one cell: less is better in each.
+type Costs = [f64; 4];
+
+/// Whether `a` is nowhere worse than `b` and somewhere better.
+fn beats(a: &Costs, b: &Costs) -> bool {
+    a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
+}
+
+/// A point that lies below the line by less than this is on it.
+const NONE: f64 = 1e-9;
+
+/// The place of the knee of a curve that falls in `y` as `x` rises: the point farthest below the straight line from its
+/// first to its last point, both axes logarithmic and scaled to 1 (Satopaa et al. 2011, without smoothing); none below
+/// three points, or where no point lies below that line.
+fn knee(points: &[(f64, f64)]) -> Option<usize> {
+    let (first, last) = (points.first()?, points.last()?);
+    let scaled = |value: f64, from: f64, to: f64| (value / from).ln() / (to / from).ln();
+    // In the square of the two ends the line is y = 1 - x.
+    let below = |point: &(f64, f64)| 1.0 - scaled(point.1, last.1, first.1) - scaled(point.0, first.0, last.0);
+    let gains: Vec<f64> = points.iter().map(below).collect();
+    let best = (1..points.len().saturating_sub(1)).max_by(|a, b| gains[*a].total_cmp(&gains[*b]))?;
+    (gains.iter().all(|gain| gain.is_finite()) && gains[best] > NONE).then_some(best)
+}
+
+/// One row a mechanism, length and l with its four costs, whether it is on the front, and the knees.
+pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> {
+    let columns = [
+        ("n", "tokens", "sequence length", Digits::Integer),
+        ("mechanism", "", "the mechanism, exact attention by its form", Digits::Text),
+        ("l", "", "projected length", Digits::Integer),
+        ("error", "", "output_rel_fro, mean over heads", Digits::Fixed(3)),
+        ("mflop", "MFLOP", "FLOPs of the products", Digits::Significant(3)),
+        ("time", "ms", "median over rounds", Digits::Significant(3)),
+        ("memory", "KiB", "beyond inputs and outputs", Digits::Significant(3)),
+        ("front", "", "yes: no other cell of this length is better in one of the four and worse in none", Digits::Text),
+        ("knee", "", "knee: the l of this mechanism after which more time buys less error", Digits::Text),
+    ];
+    let columns = columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
+    let mut table = Table::new("What a cost buys: error, FLOPs, time and memory", columns.into());
+    let mut known: Vec<(usize, Costs)> = Vec::new();
+    for (at, one) in sweep.cells.iter().enumerate() {
+        let costs = || {
+            let time = row::time(sweep, one, seed)?;
+            let bytes = row::extra(one)? as f64;
+            Some([errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, time.mid, bytes])
+        };
+        known.extend(costs().map(|costs| (at, costs)));
+    }
+    for (at, costs) in &known {
+        let cell = &sweep.cells[*at].cell;
+        let same = |other: usize| sweep.cells[other].cell.n == cell.n;
+        let beaten = known.iter().any(|(other, others)| same(*other) && beats(others, costs));
+        let mut curve: Vec<(usize, usize, Costs)> = known
+            .iter()
+            .filter(|(other, _)| same(*other) && sweep.cells[*other].cell.name == cell.name)
+            .filter_map(|(other, costs)| Some((sweep.cells[*other].cell.l?, *other, *costs)))
+            .collect();
+        curve.sort_by_key(|(l, ..)| *l);
+        let points: Vec<(f64, f64)> = curve.iter().map(|(.., costs)| (costs[2], costs[0])).collect();
+        let is_knee = knee(&points).is_some_and(|place| curve[place].1 == *at);
+        table.push(vec![
+            cell.n.into(),
+            cell.title().into(),
+            cell.l.into(),
+            costs[0].into(),
+            (costs[1] / 1e6).into(),
+            (costs[2] * 1e3).into(),
+            (costs[3] / 1024.0).into(),
+            Some("yes").filter(|_| !beaten).into(),
+            Some("knee").filter(|_| is_knee && cell.form == Form::Fused).into(),
+        ]);
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_nowhere_worse_beats() {
+        let a = [0.1, 5.0, 1.0, 8.0];
+        assert!(beats(&a, &[0.1, 5.0, 2.0, 8.0]));
+        assert!(!beats(&a, &a));
+        assert!(!beats(&a, &[0.2, 4.0, 2.0, 9.0]));
+    }
+
+    #[test]
+    fn the_knee_is_where_the_curve_turns() {
+        // Steep to (4, 0.1), flat behind it.
+        let curve = [(1.0, 0.8), (2.0, 0.3), (4.0, 0.1), (8.0, 0.09), (16.0, 0.08)];
+        assert_eq!(knee(&curve), Some(2));
+        // A power law has no knee, nor has a curve that bends the other way.
+        let straight: Vec<(f64, f64)> = [1.0_f64, 2.0, 4.0, 8.0].map(|x| (x, 1.0 / x)).into();
+        assert_eq!(knee(&straight), None);
+        assert_eq!(knee(&[(1.0, 0.8), (2.0, 0.79), (4.0, 0.1)]), None);
+        assert_eq!(knee(&curve[..2]), None);
+    }
+}

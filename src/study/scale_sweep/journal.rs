@@ -1,0 +1,159 @@
+//! What was measured so far, a line at a time: an interrupted sweep loses no finished line, and another one of the same
+//! configuration goes on from them.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, read_to_string};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The file in the run folder.
+const FILE: &str = "journal.jsonl";
+
+/// What the run of a cell by itself found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Probe {
+    /// Seconds of the first run, or of the second where both are short.
+    pub(super) first_s: f64,
+    /// Multiply-adds that the kernels counted.
+    pub(super) macs: u64,
+    /// The most bytes held at once beyond inputs and outputs.
+    pub(super) extra_bytes: Option<u64>,
+    /// How much the resident set of a child process grew.
+    pub(super) rss_growth: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Sweep { hash: String },
+    Cell { key: String, probe: Probe },
+    Round { round: usize, seconds: BTreeMap<String, f64> },
+}
+
+/// Lines of before and lines to come; without a folder they are kept in memory only.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    file: Option<(PathBuf, File)>,
+    probes: BTreeMap<String, Probe>,
+    rounds: BTreeMap<usize, BTreeMap<String, f64>>,
+}
+
+impl Journal {
+    /// Begins a journal in a folder, or goes on with the one that is there if `resume`.
+    pub(super) fn open(folder: Option<&Path>, hash: &str, resume: bool) -> Result<Self> {
+        let Some(folder) = folder else { return Ok(Self::default()) };
+        let path = folder.join(FILE);
+        let mut journal = Self::default();
+        let kept = if resume && path.exists() { journal.read(&path, hash)? } else { 0 };
+        let open = || {
+            let file = OpenOptions::new().create(true).append(true).open(&path)?;
+            // What an interruption cut off must not stand before the next line.
+            file.set_len(kept)?;
+            Ok(file)
+        };
+        let file = open().map_err(Error::file(&path))?;
+        journal.file = Some((path, file));
+        if kept == 0 {
+            journal.write(&Line::Sweep { hash: hash.into() })?;
+        }
+        Ok(journal)
+    }
+
+    /// Reads the whole lines of before; returns how many bytes they are.
+    fn read(&mut self, path: &Path, hash: &str) -> Result<u64> {
+        let text = read_to_string(path).map_err(Error::file(path))?;
+        // A line without its end is one that an interruption cut off.
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            let line = serde_json::from_str(line)
+                .map_err(|error| Error::malformed(path, error, "lines that scale-sweep wrote"))?;
+            match line {
+                Line::Sweep { hash: other } if other != hash => {
+                    let accepted = format!("the configuration and threads of '{}' (or another --out)", path.display());
+                    return Err(Error::value("--resume", format!("sweep {hash}, not {other}"), accepted));
+                }
+                Line::Sweep { .. } => {}
+                Line::Cell { key, probe } => {
+                    self.probes.insert(key, probe);
+                }
+                Line::Round { round, seconds } => {
+                    self.rounds.insert(round, seconds);
+                }
+            }
+        }
+        Ok(text.rfind('\n').map_or(0, |last| last as u64 + 1))
+    }
+
+    pub(super) fn probe(&self, key: &str) -> Option<Probe> {
+        self.probes.get(key).cloned()
+    }
+
+    /// Seconds of every round, by what was timed.
+    pub(super) fn rounds(&self) -> &BTreeMap<usize, BTreeMap<String, f64>> {
+        &self.rounds
+    }
+
+    pub(super) fn write_probe(&mut self, key: &str, probe: &Probe) -> Result<()> {
+        self.probes.insert(key.into(), probe.clone());
+        self.write(&Line::Cell { key: key.into(), probe: probe.clone() })
+    }
+
+    pub(super) fn write_round(&mut self, round: usize, seconds: BTreeMap<String, f64>) -> Result<()> {
+        self.rounds.insert(round, seconds.clone());
+        self.write(&Line::Round { round, seconds })
+    }
+
+    fn write(&mut self, line: &Line) -> Result<()> {
+        let Some((path, file)) = &mut self.file else { return Ok(()) };
+        let text = serde_json::to_string(line).map_err(|error| Error::malformed(&*path, error, "numbers"))?;
+        // One write a line: what an interruption leaves is whole lines and at most one that is cut off.
+        file.write_all(format!("{text}\n").as_bytes()).map_err(Error::file(&*path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(first_s: f64) -> Probe {
+        Probe { first_s, macs: 12, extra_bytes: Some(64), rss_growth: None }
+    }
+
+    #[test]
+    fn lines_of_before_are_gone_on_from_and_a_cut_one_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |resume| Journal::open(Some(dir.path()), "abc", resume);
+        let mut first = open(false).unwrap();
+        first.write_probe("luna at n = 8", &probe(0.5)).unwrap();
+        first.write_round(0, BTreeMap::from([("luna at n = 8".to_string(), 0.25)])).unwrap();
+        drop(first);
+        let path = dir.path().join(FILE);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text += "{\"round\":{\"round\":1,\"sec";
+        std::fs::write(&path, text).unwrap();
+
+        let mut second = open(true).unwrap();
+        assert_eq!(second.probe("luna at n = 8"), Some(probe(0.5)));
+        assert_eq!(second.rounds().keys().collect::<Vec<_>>(), [&0]);
+        second.write_round(1, BTreeMap::new()).unwrap();
+        drop(second);
+        assert_eq!(open(true).unwrap().rounds().len(), 2);
+        // Without --resume a folder's old journal is begun anew.
+        assert!(open(false).unwrap().rounds().is_empty());
+        assert!(open(true).unwrap().rounds().is_empty());
+    }
+
+    #[test]
+    fn another_sweep_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        Journal::open(Some(dir.path()), "abc", false).unwrap();
+        let error = Journal::open(Some(dir.path()), "abd", true).unwrap_err().to_string();
+        assert!(error.contains("'sweep abd, not abc' is not accepted"), "{error}");
+        std::fs::write(dir.path().join(FILE), "nonsense\n").unwrap();
+        assert!(Journal::open(Some(dir.path()), "abc", true).is_err());
+        assert!(Journal::open(None, "abc", true).unwrap().rounds().is_empty());
+    }
+}

@@ -1,0 +1,144 @@
+//! The configuration with its preset and its defaults filled in.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::preset::{self, Preset};
+use super::{Config, Measure, Pass, Unit};
+use crate::attention::Mask;
+use crate::error::{Error, Result};
+use crate::name::{self, List, Spec};
+
+/// Everything that a sweep is told, nothing left open.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) attention: Vec<Spec>,
+    /// Ascending.
+    pub(super) seq_len: Vec<usize>,
+    /// Ascending.
+    pub(super) l: Vec<usize>,
+    pub(super) heads: usize,
+    pub(super) head_dim: usize,
+    pub(super) batch: usize,
+    pub(super) unit: Unit,
+    pub(super) ffn: usize,
+    pub(super) layers: usize,
+    pub(super) mask: Mask,
+    pub(super) pass: Pass,
+    pub(super) measure: List<Measure>,
+    pub(super) rounds: usize,
+    pub(super) budget: f64,
+    pub(super) preset: Option<&'static Preset>,
+}
+
+/// What is swept where nobody named anything: those that have fused forms.
+fn handful(mask: Mask) -> &'static str {
+    match mask {
+        Mask::Full => "softmax,luna,linformer,performer,linear,local",
+        Mask::Causal => "softmax,luna-causal,performer,linear,local",
+    }
+}
+
+impl Settings {
+    pub(super) fn of(config: &Config) -> Result<Self> {
+        let preset = config.preset.as_deref().map(preset::find).transpose()?;
+        let mut config = config.clone();
+        if let Some(preset) = preset {
+            preset.fill(&mut config)?;
+        }
+        let mask = if config.causal { Mask::Causal } else { Mask::Full };
+        let lengths = |list: Option<List<usize>>, default: &[usize]| {
+            let mut lengths = list.map_or_else(|| default.to_vec(), |list| list.to_vec());
+            lengths.sort_unstable();
+            lengths
+        };
+        let (heads, head_dim) = (config.heads.unwrap_or(8), config.head_dim.unwrap_or(64));
+        let measure = match &config.measure {
+            Some(measure) => measure.clone(),
+            None => "flops,time,memory".parse()?,
+        };
+        let settings = Self {
+            attention: name::specs(config.attention.as_deref().unwrap_or_else(|| handful(mask)))?,
+            seq_len: lengths(config.seq_len, &[128, 256, 512, 1024, 2048, 4096]),
+            l: lengths(config.l, &[16, 128, 256]),
+            heads,
+            head_dim,
+            batch: config.batch.unwrap_or(1),
+            unit: config.unit.unwrap_or_default(),
+            ffn: config.ffn.unwrap_or(4 * heads * head_dim),
+            layers: config.layers.unwrap_or(4),
+            mask,
+            pass: config.pass.unwrap_or_default(),
+            measure,
+            rounds: config.rounds.unwrap_or(15),
+            budget: config.budget.map_or(60.0, |budget| budget.0),
+            preset,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// d, the width of the model.
+    pub(super) fn d(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    pub(super) fn causal(&self) -> bool {
+        self.mask == Mask::Causal
+    }
+
+    pub(super) fn measures(&self, what: Measure) -> bool {
+        self.measure.contains(&what)
+    }
+
+    fn check(&self) -> Result<()> {
+        let at_least_one = [
+            ("--seq-len", self.seq_len.first()),
+            ("--l", self.l.first()),
+            ("--heads", Some(&self.heads)),
+            ("--head-dim", Some(&self.head_dim)),
+            ("--batch", Some(&self.batch)),
+            ("--ffn", Some(&self.ffn)),
+            ("--layers", Some(&self.layers)),
+        ];
+        for (flag, value) in at_least_one {
+            if value == Some(&0) {
+                return Err(Error::value(flag, 0, "1 or more"));
+            }
+        }
+        if !(3..=10_000).contains(&self.rounds) {
+            return Err(Error::value("--rounds", self.rounds, "3 to 10000"));
+        }
+        // Products of all sizes stay within the exact whole numbers of f64.
+        let sizes = [self.seq_len.last(), self.seq_len.last(), Some(&self.heads), Some(&self.head_dim)];
+        let product = sizes.into_iter().flatten().fold(self.batch as f64, |all, size| all * *size as f64);
+        if product > 1e15 {
+            return Err(Error::value("--seq-len", self.seq_len[self.seq_len.len() - 1], "lengths that are not astronomical"));
+        }
+        if self.unit != Unit::Core && self.pass == Pass::Train {
+            return Err(Error::value("--pass", "train", "forward, or --unit core"));
+        }
+        if self.unit != Unit::Core && self.mask == Mask::Causal {
+            return Err(Error::value("--causal", self.unit.name(), "--unit core"));
+        }
+        if self.measures(Measure::Error) && self.unit != Unit::Core {
+            return Err(Error::value("--measure", "error", "what --unit core has; layers have no softmax to stand in for"));
+        }
+        Ok(())
+    }
+
+    /// What decides the figures of a row, as a fingerprint: an interrupted sweep is only taken up by the same one.
+    pub(super) fn hash(&self, seed: u64) -> String {
+        let Self { attention, seq_len, l, heads, head_dim, batch, unit, ffn, layers, mask, pass, measure, .. } = self;
+        let mut text = format!(
+            "{} {seed} {seq_len:?} {l:?} {heads} {head_dim} {batch} {unit:?} {ffn} {layers} {mask:?} {pass:?} {measure} {}",
+            env!("CARGO_PKG_VERSION"),
+            rayon::current_num_threads(),
+        );
+        for spec in attention {
+            let _ = write!(text, " {spec}"); // a String takes everything
+        }
+        Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+    }
+}

@@ -1,0 +1,94 @@
+//! The tables that people read.
+
+use super::cell::Form;
+use super::measure::{Measured, State, Sweep};
+use super::row::{self, Time};
+use super::settings::Settings;
+use super::{Measure, Unit};
+use crate::report::{Cell as Value, Column, Digits, Table};
+
+/// Time, rate and memory of every cell, by length and then by time.
+pub(super) fn costs(sweep: &Sweep, settings: &Settings, seed: u64) -> Table {
+    let timed = settings.measures(Measure::Time);
+    let mut columns = vec![
+        ("n", "", "sequence length in tokens", Digits::Integer),
+        ("mechanism", "", "the mechanism, exact attention by its form", Digits::Text),
+        ("l", "", "projected length", Digits::Integer),
+        ("gflop", "", "FLOPs of the products in units of 10^9", Digits::Significant(3)),
+    ];
+    if timed {
+        columns.extend([
+            ("time", "ms", "median over rounds of one pass", Digits::Significant(3)),
+            ("tied", "", "~ if its 95 % interval overlaps that of the row above; * predicted; 1 run once", Digits::Text),
+            ("speedup", "", "over fused exact attention, in the same rounds", Digits::Significant(3)),
+            ("low", "", "lower end of its 95 % interval", Digits::Significant(3)),
+            ("high", "", "upper end of it", Digits::Significant(3)),
+            ("peak", "%", "rate over that of this machine's own product", Digits::Integer),
+        ]);
+    }
+    if settings.measures(Measure::Memory) {
+        columns.push(("memory", "KiB", "the most held at once beyond inputs and outputs", Digits::Significant(4)));
+    }
+    let columns = columns.into_iter().map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
+    let mut table = Table::new(title(settings), columns.collect());
+    let mut cells: Vec<(&Measured, Option<Time>)> =
+        sweep.cells.iter().map(|one| (one, row::time(sweep, one, seed))).collect();
+    let order = |time: &Option<Time>| time.map_or(f64::INFINITY, |time| time.mid);
+    cells.sort_by(|a, b| (a.0.cell.n.cmp(&b.0.cell.n)).then(order(&a.1).total_cmp(&order(&b.1))));
+    let mut above: Option<(usize, Time)> = None;
+    for (one, time) in cells {
+        let cell = &one.cell;
+        let mut row: Vec<Value> = vec![
+            cell.n.into(),
+            cell.title().into(),
+            cell.l.into(),
+            (one.facts.cost.flops() as f64 / 1e9).into(),
+        ];
+        if timed {
+            let speedup = row::speedup(sweep, one, Form::Fused, seed);
+            let ends = speedup.and_then(|(_, interval)| interval);
+            let rate = time.filter(|time| !time.predicted).map(|time| one.facts.cost.flops() as f64 / time.mid / 1e9);
+            let tied = mark(one, time, above.filter(|(n, _)| *n == cell.n).map(|(_, time)| time));
+            row.extend([
+                time.map(|time| 1e3 * time.mid).into(),
+                Some(tied).filter(|tied| !tied.is_empty()).into(),
+                speedup.map(|(mid, _)| mid).into(),
+                ends.map(|ends| ends.low).into(),
+                ends.map(|ends| ends.high).into(),
+                rate.and_then(|rate| Some(100.0 * rate / row::peak(sweep, one)?)).into(),
+            ]);
+        }
+        if settings.measures(Measure::Memory) {
+            row.push(row::extra(one).map(|bytes| bytes as f64 / 1024.0).into());
+        }
+        table.push(row);
+        above = time.map(|time| (cell.n, time));
+    }
+    table
+}
+
+/// Whether a row can be told from the one above, and whether its time was measured at all.
+fn mark(one: &Measured, time: Option<Time>, above: Option<Time>) -> String {
+    let overlaps = || {
+        let (own, above) = (time?.ends?, above?.ends?);
+        (own.0 <= above.1 && above.0 <= own.1).then_some("~")
+    };
+    let how = match (&one.state, time) {
+        (_, Some(time)) if time.predicted => "*",
+        (State::Once, _) => "1",
+        _ => "",
+    };
+    format!("{}{how}", overlaps().unwrap_or_default())
+}
+
+fn title(settings: &Settings) -> String {
+    let Settings { heads, head_dim, batch, layers, ffn, .. } = settings;
+    let what = match settings.unit {
+        Unit::Core => format!("bare attention, {heads} heads of {head_dim}"),
+        Unit::Layer => format!("a layer of width {}, {heads} heads, ffn {ffn}", settings.d()),
+        Unit::Encoder => format!("an encoder of {layers} layers of width {}, {heads} heads, ffn {ffn}", settings.d()),
+    };
+    let batch = if *batch == 1 { String::new() } else { format!(", batch {batch}") };
+    let mask = if settings.causal() { ", causal" } else { "" };
+    format!("Cost of {what}{batch}{mask}, {} pass", settings.pass.name())
+}

@@ -1,0 +1,81 @@
+//! Stopping and going on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use luna::study::{Unwatched, Watch};
+
+use super::{outcome, rows};
+
+const FLAGS: &[&str] =
+    &["--attention", "softmax,luna", "--seq-len", "40,80", "--l", "8", "--heads", "2", "--rounds", "6"];
+
+/// Asks to stop after so many steps.
+struct After(AtomicUsize);
+
+impl Watch for After {
+    fn step(&self, steps: usize, _: &str) {
+        self.0.fetch_sub(steps.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    fn stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+fn journal(folder: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+    text.lines().map(Into::into).collect()
+}
+
+#[test]
+fn every_finished_line_is_kept_and_gone_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    // 6 cells and 2 rounds.
+    let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(8))).unwrap();
+    assert!(!stopped.complete);
+    assert!(stopped.report.notes[0].starts_with("interrupted"));
+    for row in rows(&stopped.report.rows) {
+        assert_eq!((&*row["state"], &*row["rounds"]), ("measured", "2"));
+    }
+    let before = journal(folder.path());
+    assert_eq!(before.len(), 1 + 6 + 2);
+
+    let on = [FLAGS, &["--resume", "--out", "there"]].concat();
+    let whole = outcome(&on, Some(folder.path()), &Unwatched).unwrap();
+    assert!(whole.complete);
+    let after = journal(folder.path());
+    assert_eq!(after.len(), 1 + 6 + 6);
+    assert_eq!(after[..before.len()], before, "lines of before stand as they stood");
+    for (early, late) in rows(&stopped.report.rows).iter().zip(rows(&whole.report.rows)) {
+        assert_eq!(late["rounds"], "6");
+        assert_eq!(early["extra_memory_bytes"], late["extra_memory_bytes"]);
+    }
+    // Nothing is left to do: the same numbers again.
+    let again = outcome(&on, Some(folder.path()), &Unwatched).unwrap();
+    let without_extra = |report: &luna::report::Report| -> Vec<BTreeMap<String, String>> { rows(&report.rows) };
+    assert_eq!(without_extra(&again.report), without_extra(&whole.report));
+}
+
+#[test]
+fn a_stop_among_the_cells_keeps_those_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(3))).unwrap();
+    assert!(!stopped.complete);
+    assert_eq!(journal(folder.path()).len(), 1 + 3);
+    let states: Vec<String> = rows(&stopped.report.rows).into_iter().map(|row| row["state"].clone()).collect();
+    assert_eq!(states.iter().filter(|state| state.starts_with("once")).count(), 3, "{states:?}");
+    assert_eq!(states.iter().filter(|state| *state == "not reached").count(), 3, "{states:?}");
+}
+
+#[test]
+fn another_configuration_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(2))).unwrap();
+    let other = [FLAGS, &["--heads", "3", "--resume", "--out", "there"]].concat();
+    let error = outcome(&other, Some(folder.path()), &Unwatched).unwrap_err().to_string();
+    assert!(error.starts_with("--resume: 'sweep ") && error.contains("journal.jsonl"), "{error}");
+    // A longer budget or more rounds are the same sweep.
+    let longer = [FLAGS, &["--budget", "2m", "--rounds", "3", "--resume", "--out", "there"]].concat();
+    assert!(outcome(&longer, Some(folder.path()), &Unwatched).unwrap().complete);
+}

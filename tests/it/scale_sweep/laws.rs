@@ -1,0 +1,136 @@
+//! What holds of every sweep, whatever the machine.
+
+use super::{rows, swept};
+
+/// Small, and dividing nothing evenly.
+const SHAPES: &[&str] = &["--seq-len", "33,70", "--l", "5,16", "--heads", "3", "--head-dim", "24", "--rounds", "3"];
+
+fn with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
+    [SHAPES, flags].concat()
+}
+
+#[test]
+fn counts_are_the_closed_forms() {
+    for mask in [&[][..], &["--causal"]] {
+        let report = swept(&[&with(&["--measure", "flops"]), mask].concat());
+        let mut counted = 0;
+        for row in rows(&report.rows) {
+            let macs: u64 = row["macs"].parse().unwrap();
+            assert_eq!(row["flops"], (2 * macs).to_string());
+            assert_eq!(row["flops_counted"], row["flops"], "{} {} {}", row["mechanism"], row["form"], row["n"]);
+            assert_eq!(row["state"], "counted");
+            counted += 1;
+        }
+        assert!(counted >= 8, "{counted}");
+    }
+}
+
+#[test]
+fn allocations_are_the_closed_forms_on_every_run() {
+    let sweep = || swept(&with(&["--measure", "memory", "--seq-len", "70,300"]));
+    let (first, second) = (rows(&sweep().rows), rows(&sweep().rows));
+    for (one, two) in first.iter().zip(&second) {
+        let what = format!("{} {} n {} l {}", one["mechanism"], one["form"], one["n"], one["l"]);
+        let number = |name: &str| one[name].parse::<f64>().unwrap();
+        let (found, formula) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
+        // Products of faer take some hundred bytes to plan their blocks.
+        assert!((found - formula).abs() <= 0.02 * formula + 2048.0, "{what}: {found} beside {formula}");
+        if one["form"] == "fused" {
+            assert_eq!(one["extra_memory_bytes"], two["extra_memory_bytes"], "{what}");
+        }
+    }
+}
+
+#[test]
+fn fused_softmax_takes_the_same_memory_at_every_length() {
+    let report = swept(&["--attention", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
+    let fused: Vec<String> = rows(&report.rows)
+        .into_iter()
+        .filter(|row| row["form"] == "fused")
+        .map(|row| row["extra_memory_bytes"].clone())
+        .collect();
+    assert_eq!(fused.len(), 3);
+    assert!(fused.iter().all(|bytes| *bytes == fused[0]), "{fused:?}");
+}
+
+#[test]
+fn times_have_intervals_rates_and_speedups() {
+    let report = swept(&with(&[]));
+    for row in rows(&report.rows) {
+        let number = |name: &str| row[name].parse::<f64>().unwrap_or_else(|_| panic!("{name} of {row:?}"));
+        assert_eq!((&*row["state"], &*row["rounds"]), ("measured", "3"));
+        assert!(number("time_low_s") <= number("time_s") && number("time_s") <= number("time_high_s"));
+        let rate = number("flops") / number("time_s") / 1e9;
+        assert!((rate / number("gflop_per_s") - 1.0).abs() < 1e-9);
+        assert!(number("speedup") > 0.0 && number("speedup_n_x_n") > 0.0 && number("peak_fraction") > 0.0);
+        if row["mechanism"] == "softmax" && row["form"] == "fused" {
+            assert_eq!(number("speedup"), 1.0);
+        }
+    }
+    let names: Vec<&str> = report.views.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["costs", "exponents", "crossover", "conventions"]);
+    let figures: Vec<&str> = report.figures.iter().map(|figure| figure.name.as_str()).collect();
+    assert_eq!(figures, ["scaling", "crossover", "roofline"]);
+    assert!(report.notes.iter().any(|note| note.starts_with("noise: a second copy")));
+    assert!(report.stamp.get("sgemm_gflop_per_s").is_some());
+}
+
+#[test]
+fn what_does_not_fit_the_budget_is_predicted_and_says_so() {
+    let flags = ["--attention", "softmax", "--seq-len", "64,128,256,1000000", "--heads", "1", "--measure", "time"];
+    let report = swept(&[&flags[..], &["--rounds", "3", "--budget", "30s"]].concat());
+    let long: Vec<_> = rows(&report.rows).into_iter().filter(|row| row["n"] == "1000000").collect();
+    let fused = long.iter().find(|row| row["form"] == "fused").unwrap();
+    assert!(fused["state"].starts_with("predicted from shorter lengths (--budget: about "), "{}", fused["state"]);
+    assert!(fused["rounds"].is_empty() && fused["time_s"].parse::<f64>().unwrap() > 1.0);
+    let made = long.iter().find(|row| row["form"] == "n x n").unwrap();
+    assert!(made["state"].contains("would need 3725.3 GiB"), "{}", made["state"]);
+    assert!(report.notes.iter().any(|note| note.starts_with("*: no time left in --budget")));
+}
+
+#[test]
+fn what_has_no_fused_form_is_counted_and_not_timed() {
+    let report = swept(&with(&["--attention", "softmax,synthesizer", "--seq-len", "70"]));
+    for row in rows(&report.rows).iter().filter(|row| row["mechanism"] == "synthesizer") {
+        assert_eq!(row["form"], "reference");
+        assert!(row["time_s"].is_empty() && !row["flops"].is_empty());
+        assert!(row["state"].starts_with("skipped (only its obvious form is here"), "{}", row["state"]);
+    }
+}
+
+#[test]
+fn errors_are_those_of_approx_error() {
+    let flags = ["--attention", "softmax,luna,linear", "--seq-len", "64", "--l", "8,16", "--measure", "flops,error"];
+    let report = swept(&[&flags[..], &["--windows", "2"]].concat());
+    let luna = rows(&report.rows).into_iter().find(|row| row["mechanism"] == "luna" && row["l"] == "16").unwrap();
+    let approx = std::process::Command::new(assert_cmd::cargo::cargo_bin!("luna"))
+        .args(["approx-error", "--attention", "luna", "--seq-len", "64", "--l", "16", "--windows", "2", "--aggregate"])
+        .args(["--format", "json", "--quiet"])
+        .output()
+        .unwrap();
+    let approx: serde_json::Value = serde_json::from_slice(&approx.stdout).unwrap();
+    let theirs = approx["rows"][0]["output_rel_fro"].as_f64().unwrap();
+    let ours: f64 = luna["output_rel_fro"].parse().unwrap();
+    assert!((ours / theirs - 1.0).abs() < 1e-5, "{ours} {theirs}");
+    let exact = rows(&report.rows).into_iter().find(|row| row["mechanism"] == "softmax").unwrap();
+    assert!(exact["output_rel_fro"].parse::<f64>().unwrap() < 1e-6);
+}
+
+#[test]
+fn the_front_holds_what_nothing_beats() {
+    let flags = ["--attention", "softmax,luna,linear", "--seq-len", "96", "--l", "4,16,64", "--windows", "1"];
+    let report = swept(&[&flags[..], &["--measure", "flops,time,memory,error", "--rounds", "3"]].concat());
+    let front = &report.views.iter().find(|(name, _)| name == "front").unwrap().1;
+    let rows = rows(front);
+    let costs = |row: &std::collections::BTreeMap<String, String>| {
+        ["error", "mflop", "time", "memory"].map(|name| row[name].parse::<f64>().unwrap())
+    };
+    assert_eq!(rows.len(), 6);
+    for own in &rows {
+        let beaten = rows.iter().any(|other| {
+            let (a, b) = (costs(other), costs(own));
+            a.iter().zip(&b).all(|(a, b)| a <= b) && a.iter().zip(&b).any(|(a, b)| a < b)
+        });
+        assert_eq!(own["front"] == "yes", !beaten, "{own:?}");
+    }
+}

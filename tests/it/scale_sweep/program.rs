@@ -1,0 +1,78 @@
+//! The command as it is met.
+
+use std::process::{Command, Output};
+
+fn luna(args: &[&str]) -> Output {
+    Command::new(assert_cmd::cargo::cargo_bin!("luna")).arg("scale-sweep").args(args).output().unwrap()
+}
+
+fn refused(args: &[&str], parts: &[&str]) {
+    let output = luna(args);
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), line.lines().count()), (Some(1), 1), "{args:?}: {line}");
+    assert!(output.stdout.is_empty());
+    for part in parts {
+        assert!(line.contains(part), "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn mistakes_get_one_line() {
+    refused(&["--attention", "lnua"], &["unknown attention 'lnua'", "did you mean 'luna'?"]);
+    refused(&["--attention", "luna:l=x"], &["'l' of attention 'luna'", "'x'", "a whole number"]);
+    refused(&["--attention", "luna:p=segment"], &["'p' of attention 'luna'", "do not depend on it"]);
+    refused(&["--attention", "luna:k=3"], &["'luna' takes no parameter 'k'"]);
+    refused(&["--attention", "luna,luna"], &["--attention", "each mechanism once"]);
+    refused(&["--attention", "luna", "--causal"], &["--attention: 'luna'", "'luna-causal' does"]);
+    refused(&["--attention", "luna-causal"], &["'luna-causal' is not accepted", "or --causal"]);
+    refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
+    refused(&["--l", "0"], &["--l: '0'"]);
+    refused(&["--heads", "0"], &["--heads: '0'"]);
+    refused(&["--rounds", "2"], &["--rounds: '2'", "3 to 10000"]);
+    refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
+    refused(&["--attention", "luna", "--seq-len", "8", "--l", "16"], &["--l: '16'", "longest n, 8"]);
+    refused(&["--seq-len", "4000000000"], &["--seq-len: '4000000000'"]);
+    refused(&["--seq-len", "40000000"], &["inputs and outputs up to n = 40000000 would need", "--seq-len"]);
+    refused(&["--synthetic", "gaussian"], &["--measure with error"]);
+    refused(&["--measure", "error", "--unit", "layer"], &["--measure: 'error'", "--unit core"]);
+    for (args, part) in [
+        (&["--measure", "tme"][..], "did you mean 'time'"),
+        (&["--budget", "soon"], "a time such as 60s"),
+        (&["--unit", "cor"], "core"),
+        (&["--resume"], "--out"),
+    ] {
+        let output = luna(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{args:?}");
+    }
+}
+
+#[test]
+fn the_program_counts_allocations_and_weighs_children() {
+    let args = ["--attention", "softmax", "--seq-len", "256", "--measure", "memory", "--format", "json", "--quiet"];
+    let output = luna(&args);
+    assert!(output.status.success() && output.stderr.is_empty());
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let made = found["rows"].as_array().unwrap().iter().find(|row| row["form"] == "n x n").unwrap();
+    let bytes = |name: &str| made[name].as_f64().unwrap();
+    let matrices = f64::from(8 * 256 * 256 * 4);
+    assert!((bytes("extra_memory_bytes") / matrices - 1.0).abs() < 0.02, "{made}");
+    if cfg!(target_os = "linux") {
+        assert!(bytes("rss_growth_bytes") >= 0.9 * matrices, "{made}");
+    }
+}
+
+#[test]
+fn a_run_folder_holds_the_journal_the_views_and_the_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let flags = ["--attention", "softmax,luna", "--seq-len", "32,64", "--l", "8", "--rounds", "3", "--quiet"];
+    let output = luna(&[&flags[..], &["--out", out]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in [
+        "journal.jsonl", "result.json", "result.csv", "costs.csv", "exponents.csv", "crossover.csv",
+        "conventions.csv", "scaling.svg", "roofline.svg", "manifest.json",
+    ] {
+        assert!(folder.path().join(name).is_file(), "{name}");
+    }
+}
