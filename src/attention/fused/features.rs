@@ -10,7 +10,7 @@ use super::few::{ROWS, product, workers};
 use super::linformer::in_lines;
 use super::share::{Space, among, cut, lines, taken};
 use super::{Flat, Size, segments};
-use crate::linalg::lanes::{exp2, outers, vectors, vectors_mut};
+use crate::linalg::lanes::{elu, exp2, outers, vectors, vectors_mut};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
@@ -136,14 +136,11 @@ impl Maker<'_> {
     /// `phi = elu + 1` of rows, with zeros behind them.
     #[inline(always)]
     fn elu<S: Simd>(&self, simd: S, x: &[f32], phi: &mut [f32]) {
-        let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-        let log2_e = simd.splat_f32s(LOG2_E);
         for (row, phi) in x.chunks_exact(self.d_h).zip(phi.chunks_exact_mut(lines(self.d_h))) {
             phi[..self.d_h].copy_from_slice(row);
             let (vectors, _) = S::as_mut_simd_f32s(phi);
             for x in vectors {
-                let below = exp2(simd, simd.mul_f32s(simd.min_f32s(*x, zero), log2_e));
-                *x = simd.select_f32s(simd.less_than_f32s(zero, *x), simd.add_f32s(*x, one), below);
+                *x = elu(simd, *x);
             }
             phi[self.d_h..].fill(0.0);
         }

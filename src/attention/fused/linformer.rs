@@ -9,7 +9,7 @@ use crate::attention::Mask;
 use crate::cost::Shape;
 use crate::error::{Error, Result};
 
-pub(super) const FUSED: Fused = Fused { name: "linformer", run, space };
+pub(super) const FUSED: Fused = Fused { name: "linformer", masks: &[Mask::Full], run, space };
 
 /// Keys that are projected before their sums move on.
 const TILE: usize = 128;
@@ -38,9 +38,6 @@ fn space(size: &Size) -> usize {
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Linformer { e, f } = given else { return refuse(FUSED.name, given) };
-    if heads.mask == Mask::Causal {
-        return Err(Error::value("mask of fused attention 'linformer'", "causal", "full"));
-    }
     let Flat { h, n, m, d_h, d_v, .. } = *heads;
     for x in [e, f] {
         if x.nrows() != e.nrows() || x.nrows() == 0 || x.ncols() < m {

@@ -14,21 +14,31 @@ mod linear;
 mod linformer;
 mod local;
 mod luna;
+mod luna_causal;
 mod performer;
+mod scan;
 mod segments;
 mod share;
 mod softmax;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, s};
 
-use super::{Mask, luna_causal::Weight};
+use super::Mask;
+use super::luna_causal::Weight;
 use crate::cost::Shape;
 use crate::error::{Error, Result};
 pub use crate::linalg::lanes::Path;
 
 /// Every mechanism that has a fused form.
-pub const ALL: &[Fused] =
-    &[softmax::FUSED, self::luna::FUSED, linformer::FUSED, linear::FUSED, performer::FUSED, local::FUSED];
+pub const ALL: &[Fused] = &[
+    softmax::FUSED,
+    self::luna::FUSED,
+    self::luna_causal::FUSED,
+    linformer::FUSED,
+    linear::FUSED,
+    performer::FUSED,
+    local::FUSED,
+];
 
 /// The fused form of the mechanism of that name, where there is one.
 pub fn find(name: &str) -> Option<&'static Fused> {
@@ -40,6 +50,8 @@ pub fn find(name: &str) -> Option<&'static Fused> {
 pub struct Fused {
     /// The name of the mechanism in [`super::ALL`].
     pub name: &'static str,
+    /// Which masks it has.
+    masks: &'static [Mask],
     /// The output into (h, n, `d_v`), of which the rows of real queries are written.
     run: fn(&Flat<'_>, &Given<'_>, &mut [f32]) -> Result<()>,
     /// Numbers of work space.
@@ -132,6 +144,11 @@ struct Size {
 }
 
 impl Fused {
+    /// Whether it has a form under this mask.
+    pub fn honours(&self, mask: Mask) -> bool {
+        self.masks.contains(&mask)
+    }
+
     /// The output (h, n, `d_v`) on the threads of the current pool, by the widest instructions.
     ///
     /// Arrays that are not in standard layout are copied into it first.
@@ -154,6 +171,13 @@ impl Fused {
         mut out: ArrayViewMut3<'_, f32>,
     ) -> Result<()> {
         check(heads, &out)?;
+        if !self.honours(heads.mask) {
+            let [mask, other] = match heads.mask {
+                Mask::Full => ["full", "causal"],
+                Mask::Causal => ["causal", "full"],
+            };
+            return Err(Error::value(format!("mask of fused attention '{}'", self.name), mask, other));
+        }
         let [q, k, v] = [heads.q, heads.k, heads.v];
         let [q, k, v] = [q.as_standard_layout(), k.as_standard_layout(), v.as_standard_layout()];
         let (h, (n, m)) = (heads.q.dim().0, heads.real);
