@@ -46,15 +46,14 @@ pub(super) fn attend(heads: &Flat<'_>, l: usize, packed: &[f32], spaces: &mut [f
     among(heads.blocks(out, ROWS), spaces, space(l), |(head, first, out), space| {
         let (keys, values) = packed[head * each..][..each].split_at(d_h * lines(l));
         let q = &heads.q(head)[first * d_h..][..out.len() / d_v * d_h];
-        heads.path.run(Rows { few: Few { l, keys, values }, q, d_h, d_v, space, out });
+        heads.path.run(Rows { heads, few: Few { l, keys, values }, q, space, out });
     });
 }
 
 struct Rows<'a> {
+    heads: &'a Flat<'a>,
     few: Few<'a>,
     q: &'a [f32],
-    d_h: usize,
-    d_v: usize,
     space: &'a mut [f32],
     out: &'a mut [f32],
 }
@@ -64,12 +63,14 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { few, q, d_h, d_v, mut space, out } = self;
+        let Self { heads, few, q, mut space, out } = self;
+        let Flat { d_h, d_v, .. } = *heads;
         let (width, rows) = (lines(few.l), q.len() / d_h);
         let space = &mut space;
         let weights = cut(space, ROWS * width);
         let inverses = cut(space, ROWS);
         inverses.fill(1.0);
+        heads.count(rows, d_h, few.l);
         product(simd, (q, d_h, d_h), (few.keys, width), inverses, (&mut *weights, width, width));
         for i in 0..rows {
             let row = &mut weights[i * width..][..width];
@@ -77,6 +78,7 @@ impl WithSimd for Rows<'_> {
             inverses[i] = 1.0 / softmax(simd, row);
         }
         let weights = &weights[..rows * width];
+        heads.count(rows, few.l, d_v);
         product(simd, (weights, width, few.l), (few.values, lines(d_v)), inverses, (out, d_v, d_v));
     }
 }

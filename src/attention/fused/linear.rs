@@ -7,7 +7,7 @@ use crate::error::Result;
 
 pub(super) const FUSED: Fused = Fused {
     name: "linear",
-    masks: &[Mask::Full],
+    masks: &[Mask::Full, Mask::Causal],
     run,
     space: |size| features::space(size, size.shape.d_h, 0),
 };

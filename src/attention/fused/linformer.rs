@@ -72,7 +72,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
                 [(of_keys, e_rows, heads.k(head), d_h), (of_values, f_rows, heads.v(head), d_v)]
             {
                 let x = &x[keys.start * width..keys.end * width];
-                heads.path.run(Project { e: &e[keys.start..], lde, l, x, width, padding, out });
+                heads.path.run(Project { heads, e: &e[keys.start..], lde, l, x, width, padding, out });
             }
         },
     );
@@ -100,6 +100,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
 
 /// `out = e x`: rows of `e` from their first number on, rows of `x` of a width.
 struct Project<'a> {
+    heads: &'a Flat<'a>,
     e: &'a [f32],
     lde: usize,
     l: usize,
@@ -115,13 +116,14 @@ impl WithSimd for Project<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always)] // that is the point of dispatching
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { e, lde, l, x, width, padding, out } = self;
+        let Self { heads, e, lde, l, x, width, padding, out } = self;
         let padded = lines(width);
         out.fill(0.0);
         let mut first = 0;
         for tile in x.chunks(TILE * width) {
             let depth = tile.len() / width;
             let rows = if padded == width { tile } else { in_lines(tile, width, padding) };
+            heads.count(l, depth, width);
             few::product_add(simd, (&e[first..], lde, depth, l), (rows, padded), (&mut *out, padded));
             first += depth;
         }

@@ -77,6 +77,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
             pack_keys: !tied,
             open: keys.clone(),
             keys,
+            tally: heads.tally,
         });
         let (sums, ends) = part.split_at_mut(width * (d_h + d_v));
         sums.copy_from_slice(block.sums);

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 use super::few::{product, product_stairs, product_triangle, softmax};
 use super::flash::transpose;
 use super::linformer::in_lines;
-use super::scan::{self, ROWS, Scan, accumulate, stairs};
+use super::scan::{self, Leaves, ROWS, Scan, accumulate, stairs};
 use super::share::{cut, lines};
 use super::{Flat, Fused, Given, STANDARD, refuse};
 use crate::attention::Mask;
@@ -66,21 +66,6 @@ struct Luna<'a> {
     weight: Weight,
 }
 
-impl Luna<'_> {
-    fn segment(
-        &self,
-        head: usize,
-        tokens: Range<usize>,
-        before: Option<&[f32]>,
-        space: &mut [f32],
-        leaves: Leaves<'_>,
-    ) {
-        let Self { heads, l, weight, .. } = *self;
-        let p = &self.p[head * l * heads.d_h..][..l * heads.d_h];
-        heads.path.run(Segment { heads, p, l, weight, head, tokens, before, space, leaves });
-    }
-}
-
 impl Scan for Luna<'_> {
     fn sums(&self) -> usize {
         sums(self.l, self.heads.d_h, self.heads.d_v)
@@ -90,8 +75,17 @@ impl Scan for Luna<'_> {
         each(self.l, self.heads.d_h, self.heads.d_v)
     }
 
-    fn sum(&self, head: usize, tokens: Range<usize>, sums: &mut [f32], space: &mut [f32]) {
-        self.segment(head, tokens, None, space, Leaves::Sums(sums));
+    fn sweep(
+        &self,
+        head: usize,
+        tokens: Range<usize>,
+        before: Option<&[f32]>,
+        leaves: Leaves<'_>,
+        space: &mut [f32],
+    ) {
+        let Self { heads, l, weight, .. } = *self;
+        let p = &self.p[head * l * heads.d_h..][..l * heads.d_h];
+        heads.path.run(Segment { heads, p, l, weight, head, tokens, before, leaves, space });
     }
 
     fn join(&self, before: &[f32], sums: &mut [f32]) {
@@ -99,23 +93,6 @@ impl Scan for Luna<'_> {
             *x += before;
         }
     }
-
-    fn attend(
-        &self,
-        head: usize,
-        tokens: Range<usize>,
-        before: Option<&[f32]>,
-        space: &mut [f32],
-        out: &mut [f32],
-    ) {
-        self.segment(head, tokens, before, space, Leaves::Out(out));
-    }
-}
-
-/// What a sweep over a segment is for.
-enum Leaves<'a> {
-    Sums(&'a mut [f32]),
-    Out(&'a mut [f32]),
 }
 
 struct Segment<'a> {
@@ -126,8 +103,8 @@ struct Segment<'a> {
     head: usize,
     tokens: Range<usize>,
     before: Option<&'a [f32]>,
-    space: &'a mut [f32],
     leaves: Leaves<'a>,
+    space: &'a mut [f32],
 }
 
 impl WithSimd for Segment<'_> {
@@ -135,7 +112,7 @@ impl WithSimd for Segment<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { heads, p, l, weight, head, tokens, before, mut space, mut leaves } = self;
+        let Self { heads, p, l, weight, head, tokens, before, mut leaves, mut space } = self;
         let Flat { m, d_h, d_v, scale, .. } = *heads;
         let (width, wide_h, ldv) = (lines(l), lines(d_h), lines(d_v));
         let space = &mut space;
@@ -187,11 +164,16 @@ impl WithSimd for Segment<'_> {
                 }
                 in_lines(v, d_v, &mut values[ends[1]..]);
                 if matches!(leaves, Leaves::Out(_)) {
+                    heads.count(own, d_h, l);
                     transpose((k, d_h), (turned_k, ROWS), (own, d_h), |_| 1.0);
                     transpose((weights, width), (turned_w, ROWS), (own, width), |_| 1.0);
                 }
             }
             if let Leaves::Out(out) = &mut leaves {
+                // Every token is packed, whether the triangle or the sums bring it to a query; what is swept over for
+                // another segment's sake, and what the triangle takes beyond that, is not in the equations.
+                heads.count(own, l, d_h + d_v);
+                heads.count(rows, l, d_h + d_v);
                 let q = &heads.q(head)[first * d_h..][..rows * d_h];
                 let out = &mut out[(first - tokens.start) * d_v..][..rows * d_v];
                 let ld = wide_h + ROWS;

@@ -8,6 +8,7 @@
 //! Work space is taken once a call, a known number of bytes: [`Fused::extra_bytes`].
 
 mod features;
+mod features_causal;
 mod few;
 mod flash;
 mod linear;
@@ -25,7 +26,7 @@ use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, s};
 
 use super::Mask;
 use super::luna_causal::Weight;
-use crate::cost::Shape;
+use crate::cost::{Shape, Tally};
 use crate::error::{Error, Result};
 pub use crate::linalg::lanes::Path;
 
@@ -162,13 +163,36 @@ impl Fused {
     }
 
     /// As [`forward_into`](Self::forward_into), by the instructions of a given path.
-    #[allow(clippy::missing_panics_doc)] // an array in standard layout has a slice
     pub fn forward_by(
         &self,
         path: Path,
         heads: &Heads<'_>,
         given: &Given<'_>,
+        out: ArrayViewMut3<'_, f32>,
+    ) -> Result<()> {
+        self.pass(path, heads, given, out, None)
+    }
+
+    /// As [`forward_into`](Self::forward_into), adding to `tally` the multiply-adds of the result that each tile
+    /// computed: as many as the mechanism's own [`cost`](super::Attention::cost) says, a head, unless a tile is left
+    /// out or done twice. Keys that are Luna's values as well (the same view) are packed once, and counted once.
+    pub fn counted(
+        &self,
+        heads: &Heads<'_>,
+        given: &Given<'_>,
+        out: ArrayViewMut3<'_, f32>,
+        tally: &Tally,
+    ) -> Result<()> {
+        self.pass(Path::Widest, heads, given, out, Some(tally))
+    }
+
+    fn pass(
+        &self,
+        path: Path,
+        heads: &Heads<'_>,
+        given: &Given<'_>,
         mut out: ArrayViewMut3<'_, f32>,
+        tally: Option<&Tally>,
     ) -> Result<()> {
         check(heads, &out)?;
         if !self.honours(heads.mask) {
@@ -199,6 +223,7 @@ impl Fused {
             scale: heads.scale,
             mask: heads.mask,
             path,
+            tally,
         };
         if let Some(out) = out.as_slice_mut() {
             return (self.run)(&flat, given, out);
@@ -234,6 +259,8 @@ struct Flat<'a> {
     scale: f32,
     mask: Mask,
     path: Path,
+    /// Where multiply-adds are counted, if they are.
+    tally: Option<&'a Tally>,
 }
 
 impl<'a> Flat<'a> {
@@ -250,6 +277,14 @@ impl<'a> Flat<'a> {
     /// The real values of one head, rows of `d_v`.
     fn v(&self, head: usize) -> &'a [f32] {
         &self.v[head * self.lengths.1 * self.d_v..][..self.m * self.d_v]
+    }
+
+    /// Counts a product of shapes (n, d) and (d, m).
+    #[inline]
+    fn count(&self, n: usize, d: usize, m: usize) {
+        if let Some(tally) = self.tally {
+            tally.product(n, d, m);
+        }
     }
 
     /// Blocks of `rows` real queries: the head, the first query, and the output's rows.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 pub(super) const FUSED: Fused = Fused {
     name: "performer",
-    masks: &[Mask::Full],
+    masks: &[Mask::Full, Mask::Causal],
     run,
     space: |size| features::space(size, size.l, size.l),
 };

@@ -36,19 +36,25 @@ pub(super) trait Scan: Sync {
     fn sums(&self) -> usize;
     /// Numbers of a worker.
     fn each(&self) -> usize;
-    /// The sums over a segment alone.
-    fn sum(&self, head: usize, tokens: Range<usize>, sums: &mut [f32], space: &mut [f32]);
-    /// `sums` becomes what it is together with the sums `before` it.
-    fn join(&self, before: &[f32], sums: &mut [f32]);
-    /// The output of a segment, with the sums before it if there are any.
-    fn attend(
+    /// Sweeps over a segment, with the sums before it if there are any.
+    fn sweep(
         &self,
         head: usize,
         tokens: Range<usize>,
         before: Option<&[f32]>,
+        leaves: Leaves<'_>,
         space: &mut [f32],
-        out: &mut [f32],
     );
+    /// `sums` becomes what it is together with the sums `before` it.
+    fn join(&self, before: &[f32], sums: &mut [f32]);
+}
+
+/// What a sweep over a segment leaves.
+pub(super) enum Leaves<'a> {
+    /// The sums over its tokens.
+    Sums(&'a mut [f32]),
+    /// The output of its queries.
+    Out(&'a mut [f32]),
 }
 
 /// Numbers of the work space, for a form of so many sums and so many numbers a worker.
@@ -73,7 +79,8 @@ pub(super) fn run(heads: &Flat<'_>, scan: &impl Scan, out: &mut [f32]) {
     if segments > 1 {
         among(kept.chunks_exact_mut(one).enumerate(), spaces, each, |(task, sums), space| {
             let (head, segment) = (task / (segments - 1), task % (segments - 1));
-            scan.sum(head, range(segment), &mut sums[..scan.sums()], space);
+            let leaves = Leaves::Sums(&mut sums[..scan.sums()]);
+            scan.sweep(head, range(segment), None, leaves, space);
         });
         for of_head in kept.chunks_exact_mut(one * (segments - 1)) {
             for segment in 1..segments - 1 {
@@ -96,7 +103,7 @@ pub(super) fn run(heads: &Flat<'_>, scan: &impl Scan, out: &mut [f32]) {
             let kept = &kept[(head * (segments - 1) + last) * one..];
             &kept[..scan.sums()]
         });
-        scan.attend(head, range(segment), before, space, out);
+        scan.sweep(head, range(segment), before, Leaves::Out(out), space);
     });
 }
 
@@ -115,6 +122,26 @@ pub(super) fn stairs(
         row[..seen].copy_from_slice(&triangle[i * ROWS..][..seen]);
         row[seen..].fill(0.0);
     }
+}
+
+/// `sums += row` with what rounding lost kept in `lost`, as in [`accumulate`].
+#[inline(always)]
+pub(super) fn accumulate_row<S: Simd>(simd: S, row: &[f32], sums: &mut [f32], lost: &mut [f32]) {
+    let (row, _) = S::as_simd_f32s(row);
+    let (sums, _) = S::as_mut_simd_f32s(sums);
+    let (lost, _) = S::as_mut_simd_f32s(lost);
+    for ((sum, lost), x) in sums.iter_mut().zip(lost).zip(row) {
+        kahan(simd, *x, sum, lost);
+    }
+}
+
+/// Kahan (1965)
+#[inline(always)]
+fn kahan<S: Simd>(simd: S, x: S::f32s, sum: &mut S::f32s, lost: &mut S::f32s) {
+    let more = simd.sub_f32s(x, *lost);
+    let after = simd.add_f32s(*sum, more);
+    *lost = simd.sub_f32s(simd.sub_f32s(after, *sum), more);
+    *sum = after;
 }
 
 /// `c += a^T b` with what rounding lost kept in `lost`, so that the length changes no error; `a` and `b` are `depth`
@@ -160,11 +187,7 @@ fn add<S: Simd, const R: usize, const NV: usize>(
             let at = (i + r) * ldb;
             let (row, lost) = (vectors_mut::<S, NV>(&mut c[at..]), vectors_mut::<S, NV>(&mut lost[at..]));
             for j in 0..NV {
-                // Kahan (1965)
-                let more = simd.sub_f32s(found[r][j], lost[j]);
-                let sum = simd.add_f32s(row[j], more);
-                lost[j] = simd.sub_f32s(simd.sub_f32s(sum, row[j]), more);
-                row[j] = sum;
+                kahan(simd, found[r][j], &mut row[j], &mut lost[j]);
             }
         }
         i += R;

@@ -46,6 +46,7 @@ pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -
             pack_keys: false,
             keys: of_first.start..of_last.end,
             open: of_last.start..of_first.end,
+            tally: heads.tally,
         });
         block.finish(out, d_v);
     });

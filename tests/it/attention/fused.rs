@@ -4,7 +4,7 @@
 use luna::attention::fused::{ALL, Fused, Given, Heads, Path, find};
 use luna::attention::luna_causal::Weight;
 use luna::attention::{Attention, Input, Learned, Mask, Origin};
-use luna::cost::Shape;
+use luna::cost::{Shape, Tally};
 use luna::rng::{normal, stream};
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
@@ -101,7 +101,10 @@ impl Sample {
             }
             "linear" => {
                 let phi = |x: &Array2<f64>| x.mapv(|x| if x > 0.0 { x + 1.0 } else { x.exp() });
-                let a = phi(&q).dot(&phi(&k).t());
+                let mut a = phi(&q).dot(&phi(&k).t());
+                for (i, mut row) in a.rows_mut().into_iter().enumerate() {
+                    row.slice_mut(s![mask.visible(i, m)..]).fill(0.0);
+                }
                 let sums = (a.sum_axis(Axis(1)) + f64::from(1e-6_f32)).insert_axis(Axis(1));
                 (a / sums).dot(&v)
             }
@@ -115,8 +118,18 @@ impl Sample {
                 let max = of_k.fold(f64::NEG_INFINITY, |max, x| max.max(*x));
                 let tops = of_q.map_axis(Axis(1), |row| row.fold(f64::NEG_INFINITY, |max, x| max.max(*x)));
                 let phi_q = (of_q + norm_q - tops.insert_axis(Axis(1))).mapv(f64::exp) + f64::from(EPS);
-                let phi_k = (of_k + norm_k - max).mapv(f64::exp) + f64::from(EPS);
-                let a = phi_q.dot(&phi_k.t());
+                let exponents = of_k.clone() + norm_k;
+                let mut a = phi_q.dot(&((&exponents - max).mapv(f64::exp) + f64::from(EPS)).t());
+                if mask == Mask::Causal {
+                    a.fill(0.0);
+                    let mut max = f64::NEG_INFINITY;
+                    for (i, mut row) in a.rows_mut().into_iter().enumerate() {
+                        let seen = mask.visible(i, m);
+                        max = of_k.row(seen - 1).fold(max, |max, x| max.max(*x));
+                        let phi = (&exponents.slice(s![..seen, ..]) - max).mapv(f64::exp) + f64::from(EPS);
+                        row.slice_mut(s![..seen]).assign(&phi.dot(&phi_q.row(i)));
+                    }
+                }
                 let sums = a.sum_axis(Axis(1)).insert_axis(Axis(1));
                 (a / sums).dot(&v)
             }
@@ -353,9 +366,11 @@ fn what_does_not_fit_is_refused() {
 fn work_space_does_not_grow_with_length() {
     for fused in ALL {
         let name = fused.name;
-        let at = |n: usize| fused.extra_bytes(&Shape::square(n, 64), 8, 16, 2);
-        assert_eq!(at(4096), at(65_536), "{name}");
-        assert!(at(4096) < 2 << 20, "{name}: {}", at(4096));
+        for causal in [false, true] {
+            let at = |n| fused.extra_bytes(&Shape { causal, ..Shape::square(n, 64) }, 8, 16, 2);
+            assert_eq!(at(4096), at(65_536), "{name}");
+            assert!(at(4096) < 2 << 20, "{name}: {}", at(4096));
+        }
     }
 }
 
@@ -367,11 +382,79 @@ fn sums_over_many_tokens_stay_exact() {
         let (row, all) = (x.slice(s![0, 0, ..]).to_owned(), x.dim());
         x.assign(&row.broadcast(all).unwrap());
     }
-    for name in ["luna-causal"] {
-        let exact = sample.exact(name, Mask::Causal, 0);
+    for name in ["luna-causal", "linear"] {
+        let exact = if name == "linear" {
+            // A mean of values that are all alike.
+            sample.v.index_axis(Axis(0), 0).mapv(f64::from)
+        } else {
+            sample.exact(name, Mask::Causal, 0)
+        };
         let out = sample.run(name, Path::Widest, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
         let size = exact.fold(0.0_f64, |far, x| far.max(x.abs()));
         let off = (&exact - &out).fold(0.0_f64, |far, x| far.max(x.abs()));
         assert!(off <= 1e-5 * size, "{name}: {}", off / size);
     }
+}
+
+#[test]
+fn a_largest_that_rises_and_rises_keeps_every_row() {
+    // Every key's exponents are far above those of the key before: no block can go by its last row's.
+    let mut sample = Sample::new(1, [150, 140, 4, 3], L);
+    for (j, mut row) in sample.k.index_axis_mut(Axis(0), 0).rows_mut().into_iter().enumerate() {
+        row.fill(0.1 * j as f32);
+    }
+    sample.w.mapv_inplace(f32::abs);
+    let exact = sample.exact("performer", Mask::Causal, 0);
+    for path in Path::ALL {
+        let out = sample.run("performer", path, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
+        let off = (&exact - &out).fold(0.0_f64, |far, x| far.max(x.abs()));
+        assert!(off <= 1e-5, "{path:?}: {off}");
+    }
+}
+
+#[test]
+fn tiles_count_what_the_equations_say() {
+    for (shape, l) in [
+        ([1, 1, 1, 1], 1),
+        ([7, 5, 3, 2], 4),
+        ([150, 97, 17, 33], 16),
+        ([97, 150, 20, 5], 70),
+        ([1301, 1203, 12, 9], 5),
+    ] {
+        let sample = Sample::new(3, shape, l);
+        let [n, m, d_h, d_v] = shape;
+        let origin = Origin { seed: 1, label: "head", learned: None };
+        let mut out = Array3::zeros((3, n, d_v));
+        for (fused, mask) in ALL.iter().flat_map(|fused| masks(fused).map(move |mask| (fused, mask))) {
+            let spec = match fused.name {
+                "softmax" | "linear" => fused.name.to_owned(),
+                name => format!("{name}:l={l}"),
+            };
+            let attention = Attention::build(&spec.parse().unwrap(), &origin).unwrap();
+            let cost = attention.cost(&Shape { n, m, d_h, d_v, causal: mask == Mask::Causal });
+            let tally = Tally::default();
+            fused.counted(&sample.heads(mask), &sample.given(fused.name), out.view_mut(), &tally).unwrap();
+            assert_eq!(tally.macs(), 3 * cost.macs, "{spec} {mask:?} {shape:?}");
+            assert_eq!(
+                out,
+                sample.run(fused.name, Path::Widest, mask),
+                "{spec} {mask:?}: counting changes it"
+            );
+        }
+    }
+}
+
+#[test]
+fn tied_values_are_counted_once() {
+    let (l, n, m, d) = (20, 70, 300, 16);
+    let sample = Sample::new(2, [n, m, d, d], l);
+    let mut out = Array3::zeros((2, n, d));
+    let count = |v: &Array3<f32>, out: &mut Array3<f32>| {
+        let heads = Heads::new(sample.q.view(), sample.k.view(), v.view(), Mask::Full);
+        let tally = Tally::default();
+        find("luna").unwrap().counted(&heads, &sample.given("luna"), out.view_mut(), &tally).unwrap();
+        tally.macs()
+    };
+    let (tied, apart) = (count(&sample.k, &mut out), count(&sample.v, &mut out));
+    assert_eq!(apart - tied, (2 * l * m * d) as u64);
 }
