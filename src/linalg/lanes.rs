@@ -148,3 +148,68 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let gone = simd.less_than_f32s(x, simd.splat_f32s(-126.0));
     simd.select_f32s(gone, simd.splat_f32s(0.0), value)
 }
+
+/// `log2(1 + 2^x)` within 3e-7 of relative error; x itself for large x, exactly 0 below -126.
+#[inline(always)]
+pub(crate) fn softplus2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    // log2(1 + u) for u = 2^-|x| is a series in s = u / (2 + u), which is 1/3 at most: five terms, within 2e-8.
+    let u = exp2(simd, simd.sub_f32s(zero, simd.abs_f32s(x)));
+    let s = simd.div_f32s(u, simd.add_f32s(u, simd.splat_f32s(2.0)));
+    let square = simd.mul_f32s(s, s);
+    let mut near = simd.splat_f32s(0.406_230_87);
+    near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.403_451_95));
+    near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.577_432_87));
+    near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.961_791_7));
+    near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(2.885_39));
+    simd.mul_add_e_f32s(near, s, simd.max_f32s(x, zero))
+}
+
+/// `elu(x) + 1`.
+#[inline(always)]
+pub(crate) fn elu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+    let below = simd.mul_f32s(simd.min_f32s(x, zero), simd.splat_f32s(std::f32::consts::LOG2_E));
+    simd.select_f32s(simd.less_than_f32s(zero, x), simd.add_f32s(x, one), exp2(simd, below))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Softplus<'a>(&'a mut [f32]);
+
+    impl WithSimd for Softplus<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (vectors, rest) = S::as_mut_simd_f32s(self.0);
+            assert!(rest.is_empty());
+            for x in vectors {
+                *x = softplus2(simd, *x);
+            }
+        }
+    }
+
+    #[test]
+    fn softplus_is_accurate_everywhere() {
+        let xs: Vec<f32> = (-(1 << 14)..1 << 14).map(|i| i as f32 * (130.0 / 16_384.0)).collect();
+        for path in Path::ALL {
+            let mut found = xs.clone();
+            path.run(Softplus(&mut found));
+            for (x, found) in xs.iter().zip(found) {
+                let exact = f64::from(*x).exp2().ln_1p() / std::f64::consts::LN_2;
+                if *x < -126.0 {
+                    assert_eq!(found, 0.0, "{x}");
+                } else {
+                    let off = (f64::from(found) - exact).abs() / exact;
+                    assert!(off <= 3e-7, "{path:?} {x}: {found}, off by {off}");
+                }
+            }
+            let mut far = [[1e4, 3e38], [-1e4, -3e38]].concat().repeat(4);
+            path.run(Softplus(&mut far));
+            assert_eq!(far, [1e4, 3e38, 0.0, 0.0].repeat(4));
+        }
+    }
+}

@@ -9,8 +9,9 @@ use pulp::{Simd, WithSimd};
 use super::few::{ROWS, product, workers};
 use super::linformer::in_lines;
 use super::share::{Space, among, cut, lines, taken};
-use super::{Flat, Size, segments};
-use crate::linalg::lanes::{exp2, outers, vectors, vectors_mut};
+use super::{Flat, Size, features_causal, segments};
+use crate::attention::Mask;
+use crate::linalg::lanes::{elu, exp2, outers, vectors, vectors_mut};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
@@ -34,11 +35,14 @@ fn part(f: usize, d_v: usize) -> usize {
 
 /// Numbers of a worker's own.
 fn each(f: usize, d_v: usize) -> usize {
-    ROWS * lines(f) + ROWS * lines(d_v) + lines(ROWS)
+    ROWS * lines(f) + ROWS * lines(d_v) + lines(f).max(lines(d_v)) + lines(ROWS)
 }
 
 /// Numbers of the work space for `f` features; `directions` are they that `w` has, 0 without.
 pub(super) fn space(size: &Size, f: usize, directions: usize) -> usize {
+    if size.shape.causal {
+        return features_causal::space(size, f, directions);
+    }
     let (shape, heads) = (size.shape, size.heads);
     let parts = heads * segments::count(heads, shape.m);
     let most = size.threads.min(parts).max(workers(size.threads, heads, shape.n));
@@ -47,7 +51,10 @@ pub(super) fn space(size: &Size, f: usize, directions: usize) -> usize {
 
 /// The output of every query with `f` features.
 pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) {
-    let Flat { h, n, m, d_h, d_v, scale, .. } = *heads;
+    if heads.mask == Mask::Causal {
+        return features_causal::attend(heads, f, map, out);
+    }
+    let Flat { h, n, m, d_h, d_v, .. } = *heads;
     let threads = rayon::current_num_threads();
     let segments = segments::count(h, m);
     let directions = if matches!(map, Map::Elu(_)) { 0 } else { f };
@@ -57,15 +64,7 @@ pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) 
     let mut rest = all.all();
     let parts = cut(&mut rest, h * segments * part);
     let turned = cut(&mut rest, d_h * lines(directions));
-    if let Map::Positive { w, .. } = map {
-        let factor = scale.sqrt() * LOG2_E;
-        for (j, row) in w.chunks_exact(d_h).enumerate() {
-            for (c, x) in row.iter().enumerate() {
-                turned[c * lines(f) + j] = x * factor;
-            }
-        }
-    }
-    let maker = Maker { map, turned, f, d_h, norm: -0.5 * scale * LOG2_E };
+    let maker = Maker::new(heads, f, map, turned);
 
     let spaces = &mut rest[..threads.min(h * segments) * each];
     among(parts.chunks_exact_mut(part).enumerate(), spaces, each, |(task, part), space| {
@@ -73,7 +72,7 @@ pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) 
         let keys = segments::keys(segment, segments, m);
         let k = &heads.k(head)[keys.start * d_h..keys.end * d_h];
         let v = &heads.v(head)[keys.start * d_v..keys.end * d_v];
-        heads.path.run(Keys { maker, k, v, d_v, part, space });
+        heads.path.run(Keys { heads, maker, k, v, part, space });
     });
 
     let eps = if let Map::Positive { eps, .. } = map { eps } else { 0.0 };
@@ -86,7 +85,7 @@ pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) 
     among(heads.blocks(out, ROWS), spaces, each, |(head, first, out), space| {
         let sums = &parts[head * segments * part..][..part];
         let q = &heads.q(head)[first * d_h..][..out.len() / d_v * d_h];
-        heads.path.run(Queries { maker, q, sums, d_v, space, out });
+        heads.path.run(Queries { heads, maker, q, sums, space, out });
     });
 }
 
@@ -122,36 +121,52 @@ fn merge(parts: &mut [f32], part: usize, f: usize, d_v: usize, eps: f32, m: usiz
 
 /// Makes features.
 #[derive(Clone, Copy)]
-struct Maker<'a> {
-    map: Map<'a>,
+pub(super) struct Maker<'a> {
+    pub(super) map: Map<'a>,
     /// `w^T` with the root of the scale and `log2 e` in it, (`d_h`, l in whole lines).
     turned: &'a [f32],
-    f: usize,
+    pub(super) f: usize,
     d_h: usize,
     /// The factor on `|x|^2`.
     norm: f32,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    /// For `f` features; `turned` takes what is kept of the directions, if there are any.
+    pub(super) fn new(heads: &Flat<'a>, f: usize, map: Map<'a>, turned: &'a mut [f32]) -> Self {
+        let Flat { d_h, scale, .. } = *heads;
+        if let Map::Positive { w, .. } = map {
+            let factor = scale.sqrt() * LOG2_E;
+            for (j, row) in w.chunks_exact(d_h).enumerate() {
+                for (c, x) in row.iter().enumerate() {
+                    turned[c * lines(f) + j] = x * factor;
+                }
+            }
+        }
+        Self { map, turned, f, d_h, norm: -0.5 * scale * LOG2_E }
+    }
+
     /// `phi = elu + 1` of rows, with zeros behind them.
     #[inline(always)]
-    fn elu<S: Simd>(&self, simd: S, x: &[f32], phi: &mut [f32]) {
-        let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-        let log2_e = simd.splat_f32s(LOG2_E);
+    pub(super) fn elu<S: Simd>(&self, simd: S, x: &[f32], phi: &mut [f32]) {
         for (row, phi) in x.chunks_exact(self.d_h).zip(phi.chunks_exact_mut(lines(self.d_h))) {
             phi[..self.d_h].copy_from_slice(row);
             let (vectors, _) = S::as_mut_simd_f32s(phi);
             for x in vectors {
-                let below = exp2(simd, simd.mul_f32s(simd.min_f32s(*x, zero), log2_e));
-                *x = simd.select_f32s(simd.less_than_f32s(zero, *x), simd.add_f32s(*x, one), below);
+                *x = elu(simd, *x);
             }
             phi[self.d_h..].fill(0.0);
         }
     }
 
+    /// How many products of its length a row's exponents take: with every direction, and with itself.
+    pub(super) fn of_row(&self) -> usize {
+        if matches!(self.map, Map::Elu(_)) { 0 } else { self.f + 1 }
+    }
+
     /// `w x'` of rows, and minus infinity behind them; both in units of `log 2`.
     #[inline(always)]
-    fn exponents<S: Simd>(&self, simd: S, x: &[f32], ones: &[f32], phi: &mut [f32]) {
+    pub(super) fn exponents<S: Simd>(&self, simd: S, x: &[f32], ones: &[f32], phi: &mut [f32]) {
         let width = lines(self.f);
         product(simd, (x, self.d_h, self.d_h), (self.turned, width), ones, (&mut *phi, width, width));
         for row in phi.chunks_exact_mut(width) {
@@ -159,9 +174,33 @@ impl Maker<'_> {
         }
     }
 
+    /// The features of queries, each under its own maximum; returns what is added to each denominator. What stands
+    /// behind a row's features is not zero.
+    #[inline(always)]
+    pub(super) fn of_queries<S: Simd>(&self, simd: S, q: &[f32], ones: &[f32], phi: &mut [f32]) -> f32 {
+        match self.map {
+            Map::Elu(eps) => {
+                self.elu(simd, q, phi);
+                eps
+            }
+            Map::Positive { eps, .. } => {
+                self.exponents(simd, q, ones, phi);
+                let eps = simd.splat_f32s(eps);
+                for (row, q) in phi.chunks_exact_mut(lines(self.f)).zip(q.chunks_exact(self.d_h)) {
+                    let shift = simd.splat_f32s(self.norm(simd, q) - largest(simd, row));
+                    let (row, _) = S::as_mut_simd_f32s(row);
+                    for x in row {
+                        *x = simd.add_f32s(exp2(simd, simd.add_f32s(*x, shift)), eps);
+                    }
+                }
+                0.0
+            }
+        }
+    }
+
     /// `-|x'|^2 / 2` of one row.
     #[inline(always)]
-    fn norm<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
+    pub(super) fn norm<S: Simd>(&self, simd: S, row: &[f32]) -> f32 {
         let (vectors, rest) = S::as_simd_f32s(row);
         let mut sum = simd.splat_f32s(0.0);
         for x in vectors {
@@ -177,7 +216,7 @@ impl Maker<'_> {
 
 /// The largest number of a row in whole lines.
 #[inline(always)]
-fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
+pub(super) fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let (row, _) = S::as_simd_f32s(row);
     let mut max = row[0];
     for x in row {
@@ -187,10 +226,10 @@ fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
 }
 
 struct Keys<'a> {
+    heads: &'a Flat<'a>,
     maker: Maker<'a>,
     k: &'a [f32],
     v: &'a [f32],
-    d_v: usize,
     part: &'a mut [f32],
     space: &'a mut [f32],
 }
@@ -200,7 +239,8 @@ impl WithSimd for Keys<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { maker, k, v, d_v, mut part, mut space } = self;
+        let Self { heads, maker, k, v, mut part, mut space } = self;
+        let d_v = heads.d_v;
         let (width, ldv) = (lines(maker.f), lines(d_v));
         let (part, space) = (&mut part, &mut space);
         part.fill(0.0);
@@ -210,6 +250,7 @@ impl WithSimd for Keys<'_> {
         let top = cut(part, 1);
         let features = cut(space, ROWS * width);
         let padding = cut(space, ROWS * ldv);
+        let block = cut(space, width.max(ldv));
         let ones = cut(space, ROWS);
         ones.fill(1.0);
         let positive = matches!(maker.map, Map::Positive { .. });
@@ -220,6 +261,7 @@ impl WithSimd for Keys<'_> {
             let v = if ldv == d_v { v } else { in_lines(v, d_v, padding) };
             if positive {
                 maker.exponents(simd, k, ones, features);
+                heads.count(rows, maker.d_h, maker.of_row());
                 let max = largest(simd, features);
                 if max > top[0] {
                     let shrink = (top[0] - max).exp2();
@@ -234,15 +276,22 @@ impl WithSimd for Keys<'_> {
                         *x = exp2(simd, simd.add_f32s(*x, shift));
                     }
                 }
+                block.fill(0.0);
                 for v in v.chunks_exact(ldv) {
-                    add(simd, alone, v);
+                    add(simd, &mut block[..ldv], v);
                 }
+                add(simd, alone, block);
             } else {
                 maker.elu(simd, k, features);
             }
+            // A block's own sum first: thousands of small numbers added to a large one would each be rounded.
+            let block = &mut *block;
+            block.fill(0.0);
             for row in features.chunks_exact(width) {
-                add(simd, counts, row);
+                add(simd, block, row);
             }
+            add(simd, counts, block);
+            heads.count(rows, maker.f, d_v);
             let mut panel = 0;
             while panel < ldv {
                 let (a, b, c) = ((&*features, width), (&v[panel..], ldv), &mut weighted[panel..]);
@@ -260,7 +309,7 @@ impl WithSimd for Keys<'_> {
 }
 
 #[inline(always)]
-fn scale<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
+pub(super) fn scale<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
     let factor = simd.splat_f32s(factor);
     let (x, _) = S::as_mut_simd_f32s(x);
     for x in x {
@@ -269,7 +318,7 @@ fn scale<S: Simd>(simd: S, x: &mut [f32], factor: f32) {
 }
 
 #[inline(always)]
-fn add<S: Simd>(simd: S, sums: &mut [f32], row: &[f32]) {
+pub(super) fn add<S: Simd>(simd: S, sums: &mut [f32], row: &[f32]) {
     let (sums, _) = S::as_mut_simd_f32s(sums);
     let (row, _) = S::as_simd_f32s(row);
     for (sum, x) in sums.iter_mut().zip(row) {
@@ -301,10 +350,10 @@ fn pack<S: Simd, const R: usize, const NV: usize>(
 }
 
 struct Queries<'a> {
+    heads: &'a Flat<'a>,
     maker: Maker<'a>,
     q: &'a [f32],
     sums: &'a [f32],
-    d_v: usize,
     space: &'a mut [f32],
     out: &'a mut [f32],
 }
@@ -314,32 +363,16 @@ impl WithSimd for Queries<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { maker, q, sums, d_v, mut space, out } = self;
+        let Self { heads, maker, q, sums, mut space, out } = self;
+        let d_v = heads.d_v;
         let (width, ldv) = (lines(maker.f), lines(d_v));
         let (weighted, counts) = sums.split_at(width * ldv);
         let rows = q.len() / maker.d_h;
         let space = &mut space;
         let features = &mut cut(space, ROWS * width)[..rows * width];
         let inverses = cut(space, ROWS);
-        let mut more = 0.0;
-        match maker.map {
-            Map::Elu(eps) => {
-                maker.elu(simd, q, features);
-                more = eps;
-            }
-            Map::Positive { eps, .. } => {
-                inverses.fill(1.0);
-                maker.exponents(simd, q, inverses, features);
-                let eps = simd.splat_f32s(eps);
-                for (row, q) in features.chunks_exact_mut(width).zip(q.chunks_exact(maker.d_h)) {
-                    let shift = simd.splat_f32s(maker.norm(simd, q) - largest(simd, row));
-                    let (row, _) = S::as_mut_simd_f32s(row);
-                    for x in row {
-                        *x = simd.add_f32s(exp2(simd, simd.add_f32s(*x, shift)), eps);
-                    }
-                }
-            }
-        }
+        inverses.fill(1.0);
+        let more = maker.of_queries(simd, q, inverses, features);
         for (row, inverse) in features.chunks_exact(width).zip(&mut *inverses) {
             let mut sum = simd.splat_f32s(0.0);
             let mut at = 0;
@@ -350,6 +383,8 @@ impl WithSimd for Queries<'_> {
             }
             *inverse = 1.0 / (simd.reduce_sum_f32s(sum) + more);
         }
+        heads.count(rows, maker.d_h, maker.of_row());
+        heads.count(rows, maker.f, d_v + 1);
         product(simd, (&*features, width, maker.f), (weighted, ldv), inverses, (out, d_v, d_v));
     }
 }

@@ -46,15 +46,14 @@ pub(super) fn attend(heads: &Flat<'_>, l: usize, packed: &[f32], spaces: &mut [f
     among(heads.blocks(out, ROWS), spaces, space(l), |(head, first, out), space| {
         let (keys, values) = packed[head * each..][..each].split_at(d_h * lines(l));
         let q = &heads.q(head)[first * d_h..][..out.len() / d_v * d_h];
-        heads.path.run(Rows { few: Few { l, keys, values }, q, d_h, d_v, space, out });
+        heads.path.run(Rows { heads, few: Few { l, keys, values }, q, space, out });
     });
 }
 
 struct Rows<'a> {
+    heads: &'a Flat<'a>,
     few: Few<'a>,
     q: &'a [f32],
-    d_h: usize,
-    d_v: usize,
     space: &'a mut [f32],
     out: &'a mut [f32],
 }
@@ -64,12 +63,14 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { few, q, d_h, d_v, mut space, out } = self;
+        let Self { heads, few, q, mut space, out } = self;
+        let Flat { d_h, d_v, .. } = *heads;
         let (width, rows) = (lines(few.l), q.len() / d_h);
         let space = &mut space;
         let weights = cut(space, ROWS * width);
         let inverses = cut(space, ROWS);
         inverses.fill(1.0);
+        heads.count(rows, d_h, few.l);
         product(simd, (q, d_h, d_h), (few.keys, width), inverses, (&mut *weights, width, width));
         for i in 0..rows {
             let row = &mut weights[i * width..][..width];
@@ -77,13 +78,14 @@ impl WithSimd for Rows<'_> {
             inverses[i] = 1.0 / softmax(simd, row);
         }
         let weights = &weights[..rows * width];
+        heads.count(rows, few.l, d_v);
         product(simd, (weights, width, few.l), (few.values, lines(d_v)), inverses, (out, d_v, d_v));
     }
 }
 
 /// Logits become weights under their largest; returns the sum of the weights.
 #[inline(always)]
-fn softmax<S: Simd>(simd: S, row: &mut [f32]) -> f32 {
+pub(super) fn softmax<S: Simd>(simd: S, row: &mut [f32]) -> f32 {
     let (vectors, _) = S::as_mut_simd_f32s(row);
     let mut max = vectors[0];
     for x in &*vectors {
@@ -103,15 +105,53 @@ fn softmax<S: Simd>(simd: S, row: &mut [f32]) -> f32 {
 #[inline(always)]
 pub(super) fn product<S: Simd>(
     simd: S,
-    a: (&[f32], usize, usize),
+    (a, lda, depth): (&[f32], usize, usize),
+    b: (&[f32], usize),
+    factors: &[f32],
+    out: (&mut [f32], usize, usize),
+) {
+    panels::<S, false>(simd, (a, lda, depth, 0), b, factors, out);
+}
+
+/// As [`product`], where row `i` of `a` goes on behind its length, with zeros past `min(i + 1, until)` more numbers.
+#[inline(always)]
+pub(super) fn product_stairs<S: Simd>(
+    simd: S,
+    a: (&[f32], usize, usize, usize),
+    b: (&[f32], usize),
+    factors: &[f32],
+    out: (&mut [f32], usize, usize),
+) {
+    panels::<S, false>(simd, a, b, factors, out);
+}
+
+/// As [`product`], of which only the numbers on and below the diagonal are sure to be there.
+#[inline(always)]
+pub(super) fn product_triangle<S: Simd>(
+    simd: S,
+    (a, lda, depth): (&[f32], usize, usize),
+    b: (&[f32], usize),
+    factors: &[f32],
+    out: (&mut [f32], usize, usize),
+) {
+    panels::<S, true>(simd, (a, lda, depth, 0), b, factors, out);
+}
+
+#[inline(always)]
+fn panels<S: Simd, const TRIANGLE: bool>(
+    simd: S,
+    (a, lda, depth, until): (&[f32], usize, usize, usize),
     b: (&[f32], usize),
     factors: &[f32],
     (out, ldo, width): (&mut [f32], usize, usize),
 ) {
     let mut panel = 0;
     while panel < width {
+        let above = if TRIANGLE { panel.min(a.len() / lda) } else { 0 };
+        let a = (&a[above * lda..], lda, depth, until);
         let b = (&b.0[panel..], b.1);
-        let out = (&mut *out, ldo, panel, width);
+        let factors = &factors[above..];
+        let out = (&mut out[above * ldo..], ldo, panel, width);
         let step = match (S::F32_LANES, (lines(width) - panel) / 16) {
             (16, 1) => columns::<S, 8, 1>(simd, a, b, factors, out),
             (16, 2) => columns::<S, 8, 2>(simd, a, b, factors, out),
@@ -128,7 +168,7 @@ pub(super) fn product<S: Simd>(
 #[inline(always)]
 fn columns<S: Simd, const R: usize, const NV: usize>(
     simd: S,
-    (a, lda, depth): (&[f32], usize, usize),
+    (a, lda, depth, until): (&[f32], usize, usize, usize),
     (b, ldb): (&[f32], usize),
     factors: &[f32],
     (out, ldo, panel, width): (&mut [f32], usize, usize, usize),
@@ -136,6 +176,7 @@ fn columns<S: Simd, const R: usize, const NV: usize>(
     let rows = a.len() / lda;
     let mut i = 0;
     while i < rows {
+        let depth = depth + (i + R).min(until);
         let mut group: [&[f32]; R] = [&[]; R];
         for r in 0..R {
             // The last rows are computed again where fewer than R are left, and not kept.

@@ -11,6 +11,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::share::{cut, lines};
+use crate::cost::Tally;
 use crate::linalg::lanes::{dots, exp2, outers, vectors, vectors_mut};
 
 /// Keys of one tile of logits.
@@ -21,6 +22,8 @@ const NONE: f32 = -1e30;
 /// What a block keeps: `width` queries (16, 32, 48 or 64).
 pub(super) struct Block<'a> {
     pub(super) width: usize,
+    /// How many of them are there.
+    rows: usize,
     /// Queries with scale and `log2 e` in them, (`d_h`, width).
     pub(super) queries: &'a mut [f32],
     /// Logits and then weights of one tile, (TILE, width).
@@ -45,6 +48,7 @@ impl<'a> Block<'a> {
         let space = &mut space;
         Self {
             width,
+            rows: 0,
             queries: cut(space, width * d_h),
             logits: cut(space, width * TILE),
             sums: cut(space, width * sums),
@@ -58,6 +62,7 @@ impl<'a> Block<'a> {
     /// Takes in up to `width` queries (rows of `d_h`) and forgets what was there; the missing ones become zeros.
     pub(super) fn begin(&mut self, q: &[f32], d_h: usize, scale: f32) {
         let rows = q.len() / d_h;
+        self.rows = rows;
         let factor = scale * std::f32::consts::LOG2_E;
         transpose((q, d_h), (self.queries, self.width), (rows, d_h), |_| factor);
         for row in self.queries.chunks_exact_mut(self.width) {
@@ -75,6 +80,13 @@ impl<'a> Block<'a> {
             let keys = keys(i);
             (*from, *to) = (keys.start as f32, keys.end as f32);
         }
+    }
+
+    /// How many pairs of a query and a key of the tile are open.
+    fn pairs(&self, tile: &Range<usize>) -> usize {
+        let [from, to] = &self.sees;
+        let seen = from.iter().zip(&**to).take(self.rows);
+        seen.map(|(from, to)| tile.end.min(*to as usize).saturating_sub(tile.start.max(*from as usize))).sum()
     }
 
     /// Writes the weighted means of values as rows of `d_v`; queries that saw no key get zeros.
@@ -137,6 +149,8 @@ pub(super) struct Attend<'a, 'b> {
     pub(super) keys: Range<usize>,
     /// Which keys every query of the block sees.
     pub(super) open: Range<usize>,
+    /// Where multiply-adds are counted, if they are.
+    pub(super) tally: Option<&'a Tally>,
 }
 
 impl WithSimd for Attend<'_, '_> {
@@ -158,7 +172,7 @@ impl WithSimd for Attend<'_, '_> {
 impl Attend<'_, '_> {
     #[inline(always)]
     fn attend<S: Simd, const KEYS: usize, const COLUMNS: usize, const NV: usize>(self, simd: S) {
-        let Self { block, k, v, d_h, d_v, pack_keys, keys, open } = self;
+        let Self { block, k, v, d_h, d_v, pack_keys, keys, open, tally } = self;
         let width = block.width;
         let mut first = keys.start;
         while first < keys.end {
@@ -172,8 +186,13 @@ impl Attend<'_, '_> {
                 block.logits,
                 width,
             );
-            if tile.start < open.start || tile.end > open.end {
+            let partly = tile.start < open.start || tile.end > open.end;
+            if partly {
                 hide::<S>(simd, tile.clone(), block);
+            }
+            if let Some(tally) = tally {
+                let pairs = if partly { block.pairs(&tile) } else { block.rows * len };
+                tally.product(pairs, d_h + d_v + if pack_keys { d_h } else { 0 }, 1);
             }
             weights::<S>(simd, len, block);
             values::<S, COLUMNS, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);

@@ -3,16 +3,17 @@
 use super::features::{self, Map};
 use super::{Flat, Fused, Given, refuse};
 use crate::attention::{Mask, linear};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-pub(super) const FUSED: Fused =
-    Fused { name: "linear", run, space: |size| features::space(size, size.shape.d_h, 0) };
+pub(super) const FUSED: Fused = Fused {
+    name: "linear",
+    masks: &[Mask::Full, Mask::Causal],
+    run,
+    space: |size| features::space(size, size.shape.d_h, 0),
+};
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Nothing = given else { return refuse(FUSED.name, given) };
-    if heads.mask == Mask::Causal {
-        return Err(Error::value("mask of fused attention 'linear'", "causal", "full"));
-    }
     features::attend(heads, heads.d_h, Map::Elu(linear::EPS), out);
     Ok(())
 }

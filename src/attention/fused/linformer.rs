@@ -9,7 +9,7 @@ use crate::attention::Mask;
 use crate::cost::Shape;
 use crate::error::{Error, Result};
 
-pub(super) const FUSED: Fused = Fused { name: "linformer", run, space };
+pub(super) const FUSED: Fused = Fused { name: "linformer", masks: &[Mask::Full], run, space };
 
 /// Keys that are projected before their sums move on.
 const TILE: usize = 128;
@@ -38,9 +38,6 @@ fn space(size: &Size) -> usize {
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Linformer { e, f } = given else { return refuse(FUSED.name, given) };
-    if heads.mask == Mask::Causal {
-        return Err(Error::value("mask of fused attention 'linformer'", "causal", "full"));
-    }
     let Flat { h, n, m, d_h, d_v, .. } = *heads;
     for x in [e, f] {
         if x.nrows() != e.nrows() || x.nrows() == 0 || x.ncols() < m {
@@ -75,7 +72,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
                 [(of_keys, e_rows, heads.k(head), d_h), (of_values, f_rows, heads.v(head), d_v)]
             {
                 let x = &x[keys.start * width..keys.end * width];
-                heads.path.run(Project { e: &e[keys.start..], lde, l, x, width, padding, out });
+                heads.path.run(Project { heads, e: &e[keys.start..], lde, l, x, width, padding, out });
             }
         },
     );
@@ -103,6 +100,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
 
 /// `out = e x`: rows of `e` from their first number on, rows of `x` of a width.
 struct Project<'a> {
+    heads: &'a Flat<'a>,
     e: &'a [f32],
     lde: usize,
     l: usize,
@@ -118,13 +116,14 @@ impl WithSimd for Project<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always)] // that is the point of dispatching
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { e, lde, l, x, width, padding, out } = self;
+        let Self { heads, e, lde, l, x, width, padding, out } = self;
         let padded = lines(width);
         out.fill(0.0);
         let mut first = 0;
         for tile in x.chunks(TILE * width) {
             let depth = tile.len() / width;
             let rows = if padded == width { tile } else { in_lines(tile, width, padding) };
+            heads.count(l, depth, width);
             few::product_add(simd, (&e[first..], lde, depth, l), (rows, padded), (&mut *out, padded));
             first += depth;
         }

@@ -8,7 +8,7 @@ use super::{Flat, Fused, Given, Size, few, refuse, segments};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 
-pub(super) const FUSED: Fused = Fused { name: "luna", run, space };
+pub(super) const FUSED: Fused = Fused { name: "luna", masks: &[Mask::Full], run, space };
 
 /// Rows of p in one block.
 const BLOCK: usize = 64;
@@ -34,9 +34,6 @@ fn space(size: &Size) -> usize {
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Luna { p } = given else { return refuse(FUSED.name, given) };
-    if heads.mask == Mask::Causal {
-        return Err(Error::value("mask of fused attention 'luna'", "causal", "full"));
-    }
     let Flat { h, n, m, d_h, d_v, .. } = *heads;
     let rows = p.dim().1;
     if p.dim() != (h, rows, d_h) || rows == 0 {
@@ -80,6 +77,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
             pack_keys: !tied,
             open: keys.clone(),
             keys,
+            tally: heads.tally,
         });
         let (sums, ends) = part.split_at_mut(width * (d_h + d_v));
         sums.copy_from_slice(block.sums);

@@ -8,27 +8,38 @@
 //! Work space is taken once a call, a known number of bytes: [`Fused::extra_bytes`].
 
 mod features;
+mod features_causal;
 mod few;
 mod flash;
 mod linear;
 mod linformer;
 mod local;
 mod luna;
+mod luna_causal;
 mod performer;
+mod scan;
 mod segments;
 mod share;
 mod softmax;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, s};
 
-use super::{Mask, luna_causal::Weight};
-use crate::cost::Shape;
+use super::Mask;
+use super::luna_causal::Weight;
+use crate::cost::{Shape, Tally};
 use crate::error::{Error, Result};
 pub use crate::linalg::lanes::Path;
 
 /// Every mechanism that has a fused form.
-pub const ALL: &[Fused] =
-    &[softmax::FUSED, self::luna::FUSED, linformer::FUSED, linear::FUSED, performer::FUSED, local::FUSED];
+pub const ALL: &[Fused] = &[
+    softmax::FUSED,
+    self::luna::FUSED,
+    self::luna_causal::FUSED,
+    linformer::FUSED,
+    linear::FUSED,
+    performer::FUSED,
+    local::FUSED,
+];
 
 /// The fused form of the mechanism of that name, where there is one.
 pub fn find(name: &str) -> Option<&'static Fused> {
@@ -40,6 +51,8 @@ pub fn find(name: &str) -> Option<&'static Fused> {
 pub struct Fused {
     /// The name of the mechanism in [`super::ALL`].
     pub name: &'static str,
+    /// Which masks it has.
+    masks: &'static [Mask],
     /// The output into (h, n, `d_v`), of which the rows of real queries are written.
     run: fn(&Flat<'_>, &Given<'_>, &mut [f32]) -> Result<()>,
     /// Numbers of work space.
@@ -132,6 +145,11 @@ struct Size {
 }
 
 impl Fused {
+    /// Whether it has a form under this mask.
+    pub fn honours(&self, mask: Mask) -> bool {
+        self.masks.contains(&mask)
+    }
+
     /// The output (h, n, `d_v`) on the threads of the current pool, by the widest instructions.
     ///
     /// Arrays that are not in standard layout are copied into it first.
@@ -145,15 +163,45 @@ impl Fused {
     }
 
     /// As [`forward_into`](Self::forward_into), by the instructions of a given path.
-    #[allow(clippy::missing_panics_doc)] // an array in standard layout has a slice
     pub fn forward_by(
         &self,
         path: Path,
         heads: &Heads<'_>,
         given: &Given<'_>,
+        out: ArrayViewMut3<'_, f32>,
+    ) -> Result<()> {
+        self.pass(path, heads, given, out, None)
+    }
+
+    /// As [`forward_into`](Self::forward_into), adding to `tally` the multiply-adds of the result that each tile
+    /// computed: as many as the mechanism's own [`cost`](super::Attention::cost) says, a head, unless a tile is left
+    /// out or done twice. Keys that are Luna's values as well (the same view) are packed once, and counted once.
+    pub fn counted(
+        &self,
+        heads: &Heads<'_>,
+        given: &Given<'_>,
+        out: ArrayViewMut3<'_, f32>,
+        tally: &Tally,
+    ) -> Result<()> {
+        self.pass(Path::Widest, heads, given, out, Some(tally))
+    }
+
+    fn pass(
+        &self,
+        path: Path,
+        heads: &Heads<'_>,
+        given: &Given<'_>,
         mut out: ArrayViewMut3<'_, f32>,
+        tally: Option<&Tally>,
     ) -> Result<()> {
         check(heads, &out)?;
+        if !self.honours(heads.mask) {
+            let [mask, other] = match heads.mask {
+                Mask::Full => ["full", "causal"],
+                Mask::Causal => ["causal", "full"],
+            };
+            return Err(Error::value(format!("mask of fused attention '{}'", self.name), mask, other));
+        }
         let [q, k, v] = [heads.q, heads.k, heads.v];
         let [q, k, v] = [q.as_standard_layout(), k.as_standard_layout(), v.as_standard_layout()];
         let (h, (n, m)) = (heads.q.dim().0, heads.real);
@@ -175,6 +223,7 @@ impl Fused {
             scale: heads.scale,
             mask: heads.mask,
             path,
+            tally,
         };
         if let Some(out) = out.as_slice_mut() {
             return (self.run)(&flat, given, out);
@@ -210,6 +259,8 @@ struct Flat<'a> {
     scale: f32,
     mask: Mask,
     path: Path,
+    /// Where multiply-adds are counted, if they are.
+    tally: Option<&'a Tally>,
 }
 
 impl<'a> Flat<'a> {
@@ -226,6 +277,14 @@ impl<'a> Flat<'a> {
     /// The real values of one head, rows of `d_v`.
     fn v(&self, head: usize) -> &'a [f32] {
         &self.v[head * self.lengths.1 * self.d_v..][..self.m * self.d_v]
+    }
+
+    /// Counts a product of shapes (n, d) and (d, m).
+    #[inline]
+    fn count(&self, n: usize, d: usize, m: usize) {
+        if let Some(tally) = self.tally {
+            tally.product(n, d, m);
+        }
     }
 
     /// Blocks of `rows` real queries: the head, the first query, and the output's rows.

@@ -5,14 +5,15 @@ use super::{Flat, Fused, Given, STANDARD, refuse};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 
-pub(super) const FUSED: Fused =
-    Fused { name: "performer", run, space: |size| features::space(size, size.l, size.l) };
+pub(super) const FUSED: Fused = Fused {
+    name: "performer",
+    masks: &[Mask::Full, Mask::Causal],
+    run,
+    space: |size| features::space(size, size.l, size.l),
+};
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Performer { w, eps } = given else { return refuse(FUSED.name, given) };
-    if heads.mask == Mask::Causal {
-        return Err(Error::value("mask of fused attention 'performer'", "causal", "full"));
-    }
     if w.nrows() == 0 || w.ncols() != heads.d_h {
         return Err(Error::Shape {
             what: "features of attention 'performer'".into(),

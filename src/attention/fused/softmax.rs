@@ -5,10 +5,11 @@ use std::ops::Range;
 use super::flash::{self, Attend, Block};
 use super::share::{Space, among, taken};
 use super::{Flat, Fused, Given, Size, refuse};
+use crate::attention::Mask;
 use crate::cost::Shape;
 use crate::error::Result;
 
-pub(super) const FUSED: Fused = Fused { name: "softmax", run, space };
+pub(super) const FUSED: Fused = Fused { name: "softmax", masks: &[Mask::Full, Mask::Causal], run, space };
 
 /// Queries of a block.
 pub(super) const BLOCK: usize = 64;
@@ -45,6 +46,7 @@ pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -
             pack_keys: false,
             keys: of_first.start..of_last.end,
             open: of_last.start..of_first.end,
+            tally: heads.tally,
         });
         block.finish(out, d_v);
     });

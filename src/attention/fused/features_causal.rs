@@ -1,0 +1,269 @@
+//! Attention by features under the causal mask: the sums of [`features`](super::features), carried from block to block.
+//!
+//! Performer's exponents are under the largest of the prefix, which differs from row to row. A block is computed under
+//! its last row's, and each row's eps is scaled to that; a block ends early where its largest rises so far that the
+//! first rows would vanish.
+#![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+#![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::features::{Maker, Map, add, largest, scale};
+use super::few::{product_stairs, product_triangle};
+use super::flash::transpose;
+use super::linformer::in_lines;
+use super::scan::{self, Leaves, ROWS, Scan, accumulate, accumulate_row, stairs};
+use super::share::{Space, cut, lines, taken};
+use super::{Flat, Size};
+use crate::linalg::lanes::exp2;
+
+/// How far the largest exponent may rise within a block, in powers of 2: f32 has some 96 more below.
+const RISE: f32 = 30.0;
+
+/// Where the sums of values by features, the sums of features, those of values alone and the largest exponent end.
+fn ends(f: usize, d_v: usize) -> [usize; 4] {
+    let weighted = lines(f) * lines(d_v);
+    let counts = weighted + lines(f);
+    [weighted, counts, counts + lines(d_v), counts + lines(d_v) + lines(1)]
+}
+
+/// Numbers of a worker: see [`Sweep::with_simd`].
+fn each(f: usize, d_v: usize) -> usize {
+    let (width, ldv) = (lines(f), lines(d_v));
+    let values = (width + 1 + ROWS) * ldv;
+    let sums = lines(width + 1 + ROWS) + 3 * width + ldv * 3 + width * ldv;
+    let rows = 3 * ROWS * width + lines(ROWS * (width + 1 + ROWS)) + ROWS * ROWS;
+    values + sums + rows + 4 * lines(ROWS)
+}
+
+/// Numbers of the work space for `f` features; `directions` are they that `w` has, 0 without.
+pub(super) fn space(size: &Size, f: usize, directions: usize) -> usize {
+    let d_v = size.shape.d_v;
+    taken(lines(size.shape.d_h * lines(directions))) + scan::space(size, ends(f, d_v)[3], each(f, d_v))
+}
+
+/// The output of every query with `f` features.
+pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) {
+    let directions = if matches!(map, Map::Elu(_)) { 0 } else { f };
+    let mut turned = Space::new(lines(heads.d_h * lines(directions)));
+    let maker = Maker::new(heads, f, map, turned.all());
+    scan::run(heads, &Features { heads, maker }, out);
+}
+
+struct Features<'a> {
+    heads: &'a Flat<'a>,
+    maker: Maker<'a>,
+}
+
+impl Scan for Features<'_> {
+    fn sums(&self) -> usize {
+        ends(self.maker.f, self.heads.d_v)[3]
+    }
+
+    fn each(&self) -> usize {
+        each(self.maker.f, self.heads.d_v)
+    }
+
+    fn sweep(
+        &self,
+        head: usize,
+        tokens: Range<usize>,
+        before: Option<&[f32]>,
+        leaves: Leaves<'_>,
+        space: &mut [f32],
+    ) {
+        let Self { heads, maker } = *self;
+        heads.path.run(Sweep { heads, maker, head, tokens, before, leaves, space });
+    }
+
+    fn join(&self, before: &[f32], sums: &mut [f32]) {
+        let [_, counts, alone, _] = ends(self.maker.f, self.heads.d_v);
+        let top = before[alone].max(sums[alone]);
+        // A segment that saw no key has no largest.
+        let share = |of: f32| if of == top { 1.0 } else { (of - top).exp2() };
+        let shares = [share(sums[alone]), share(before[alone])];
+        for (x, before) in sums[..counts].iter_mut().zip(before) {
+            *x = *x * shares[0] + before * shares[1];
+        }
+        for (x, before) in sums[counts..alone].iter_mut().zip(&before[counts..]) {
+            *x += before;
+        }
+        sums[alone] = top;
+    }
+}
+
+struct Sweep<'a> {
+    heads: &'a Flat<'a>,
+    maker: Maker<'a>,
+    head: usize,
+    tokens: Range<usize>,
+    before: Option<&'a [f32]>,
+    leaves: Leaves<'a>,
+    space: &'a mut [f32],
+}
+
+impl WithSimd for Sweep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { heads, maker, head, tokens, before, mut leaves, mut space } = self;
+        let Flat { m, d_h, d_v, .. } = *heads;
+        let (width, ldv, f) = (lines(maker.f), lines(d_v), maker.f);
+        let ends = ends(f, d_v);
+        let eps = if let Map::Positive { eps, .. } = maker.map { Some(eps) } else { None };
+        let space = &mut space;
+        // Sums over the past, then the sum of values alone, then the block's own values.
+        let values = cut(space, (width + 1 + ROWS) * ldv);
+        let counts = cut(space, width);
+        let lost = cut(space, width * ldv);
+        let lost_counts = cut(space, width);
+        let lost_alone = cut(space, ldv);
+        let block = cut(space, width.max(ldv));
+        let phi_q = cut(space, ROWS * width);
+        let phi_k = cut(space, ROWS * width);
+        let turned_k = cut(space, ROWS * width);
+        let ld = width + 1 + ROWS;
+        let joined = cut(space, ROWS * ld);
+        let triangle = cut(space, ROWS * ROWS);
+        let ones = cut(space, ROWS);
+        let tops = cut(space, ROWS);
+        let inverses = cut(space, ROWS);
+        let of_alone = width * ldv..(width + 1) * ldv;
+        let mut top = if eps.is_some() { f32::NEG_INFINITY } else { 0.0 };
+        values.fill(0.0);
+        counts.fill(0.0);
+        if let Some(before) = before {
+            values[..ends[0]].copy_from_slice(&before[..ends[0]]);
+            counts.copy_from_slice(&before[ends[0]..ends[1]]);
+            values[of_alone.clone()].copy_from_slice(&before[ends[1]..ends[2]]);
+            top = before[ends[2]];
+        }
+        lost.fill(0.0);
+        lost_counts.fill(0.0);
+        lost_alone.fill(0.0);
+        turned_k.fill(0.0);
+        ones.fill(1.0);
+
+        let mut first = tokens.start;
+        while first < tokens.end {
+            let mut rows = ROWS.min(tokens.end - first);
+            // Queries behind the last key have no token of their own.
+            let mut own = rows.min(m.saturating_sub(first));
+            tops.fill(top);
+            if own > 0 {
+                let k = &heads.k(head)[first * d_h..][..own * d_h];
+                if eps.is_some() {
+                    maker.exponents(simd, k, ones, &mut phi_k[..own * width]);
+                    let old = top;
+                    for i in 0..own {
+                        let next = top.max(largest(simd, &phi_k[i * width..][..width]));
+                        if i > 0 && next - tops[0] > RISE {
+                            (rows, own) = (i, i);
+                            break;
+                        }
+                        top = next;
+                        tops[i] = top;
+                    }
+                    tops[own..].fill(top);
+                    if top > old {
+                        let shrink = (old - top).exp2();
+                        for sums in [&mut values[..ends[0]], &mut *counts, &mut *lost, &mut *lost_counts] {
+                            scale(simd, sums, shrink);
+                        }
+                    }
+                    for i in 0..own {
+                        let norm = maker.norm(simd, &k[i * d_h..][..d_h]);
+                        let shift = simd.splat_f32s(norm - top);
+                        let (row, _) = S::as_mut_simd_f32s(&mut phi_k[i * width..][..width]);
+                        for x in row {
+                            *x = exp2(simd, simd.add_f32s(*x, shift));
+                        }
+                    }
+                } else {
+                    maker.elu(simd, k, &mut phi_k[..own * width]);
+                }
+                in_lines(&heads.v(head)[first * d_v..][..own * d_v], d_v, &mut values[of_alone.end..]);
+            }
+            let after = first + rows;
+            let phi_k = &phi_k[..own * width];
+            if let Leaves::Out(out) = &mut leaves {
+                let q = &heads.q(head)[first * d_h..][..rows * d_h];
+                let out = &mut out[(first - tokens.start) * d_v..][..rows * d_v];
+                let phi_q = &mut phi_q[..rows * width];
+                let more = maker.of_queries(simd, q, ones, phi_q);
+                transpose((phi_k, width), (turned_k, ROWS), (own, f), |_| 1.0);
+                product_triangle(
+                    simd,
+                    (&*phi_q, width, f),
+                    (&*turned_k, ROWS),
+                    ones,
+                    (&mut *triangle, ROWS, ROWS),
+                );
+                heads.count(own + rows, d_h, maker.of_row());
+                heads.count(own, f, d_v);
+                heads.count(rows, f, d_v + 1);
+                let joined = &mut joined[..rows * ld];
+                stairs(triangle, (joined, ld, width + 1), rows, own);
+                for i in 0..rows {
+                    let row = &mut joined[i * ld..][..ld];
+                    let seen = (first + i + 1).min(m);
+                    row[..f].copy_from_slice(&phi_q[i * width..][..f]);
+                    row[f..=width].fill(0.0);
+                    let mut sum = more;
+                    for (x, count) in row[..f].iter().zip(&*counts) {
+                        sum += x * count;
+                    }
+                    for x in &row[width + 1..] {
+                        sum += x;
+                    }
+                    if let Some(eps) = eps {
+                        // Features go by the block's largest, eps by the row's own.
+                        let flat = row[..f].iter().sum::<f32>() * eps * (tops[i] - top).exp2();
+                        sum += flat * seen as f32;
+                        for x in &mut row[width + 1..][..(i + 1).min(own)] {
+                            *x += flat;
+                        }
+                        row[width] = flat;
+                        heads.count(1, 1, d_v);
+                    }
+                    inverses[i] = 1.0 / sum;
+                }
+                product_stairs(
+                    simd,
+                    (&*joined, ld, width + 1, own),
+                    (&*values, ldv),
+                    inverses,
+                    (out, d_v, d_v),
+                );
+            }
+            if own > 0 && (after < tokens.end || matches!(leaves, Leaves::Sums(_))) {
+                let (sums, rest) = values.split_at_mut(ends[0]);
+                let (alone, v) = rest.split_at_mut(ldv);
+                let v = &v[..own * ldv];
+                accumulate(simd, own, (phi_k, width), (v, ldv), sums, lost);
+                block.fill(0.0);
+                for row in phi_k.chunks_exact(width) {
+                    add(simd, block, row);
+                }
+                accumulate_row(simd, &block[..width], counts, lost_counts);
+                if eps.is_some() {
+                    block.fill(0.0);
+                    for row in v.chunks_exact(ldv) {
+                        add(simd, block, row);
+                    }
+                    accumulate_row(simd, &block[..ldv], alone, lost_alone);
+                }
+            }
+            first = after;
+        }
+        if let Leaves::Sums(sums) = leaves {
+            sums[..ends[0]].copy_from_slice(&values[..ends[0]]);
+            sums[ends[0]..ends[1]].copy_from_slice(counts);
+            sums[ends[1]..ends[2]].copy_from_slice(&values[of_alone]);
+            sums[ends[2]] = top;
+        }
+    }
+}
