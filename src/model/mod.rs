@@ -16,6 +16,7 @@ mod forward;
 mod head;
 mod heads;
 pub mod hub;
+mod kernel;
 mod keys;
 mod linear;
 pub mod load;
