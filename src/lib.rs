@@ -19,6 +19,7 @@
 //! - A spectrum of your own matrix: [`linalg::spectra::of_f32`] and [`metric::ALL`].
 //! - A mechanism by its name, its output, matrix, cost and rank bound: [`attention::Attention`] and [`attention::ALL`].
 //! - The Luna authors' layers on arrays, with incremental decoding: [`model::luna`].
+//! - Whole encoders of any mechanism, what they cost and what they allocate: [`model::encoder`].
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
 //! - The whole studies from Rust: [`study::svd_spectrum`] and [`study::approx_error`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of

@@ -40,6 +40,7 @@ use ndarray::{Array2, ArrayView2, s};
 pub use input::Input;
 pub use kind::{Kind, Learned, Origin, Under};
 pub use mask::Mask;
+pub use performer::orthogonal as performer_features;
 pub use work::Work;
 
 use crate::cost::{Cost, Shape};

@@ -253,7 +253,7 @@ fn causal(
 }
 
 /// Rows in orthogonal blocks of `d_h`, each row with the length of a Gaussian vector: shape (l, `d_h`).
-fn orthogonal(rng: &mut Rng, l: usize, d_h: usize) -> Array2<f32> {
+pub fn orthogonal(rng: &mut Rng, l: usize, d_h: usize) -> Array2<f32> {
     let mut w = Array2::zeros((l, d_h));
     for mut block in w.axis_chunks_iter_mut(Axis(0), d_h) {
         // Gram and Schmidt on Gaussian rows: a uniformly distributed rotation. A whole block is drawn for its part, so

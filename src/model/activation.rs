@@ -44,7 +44,7 @@ impl Activation {
 
     /// Applies the activation in place, rows in parallel.
     pub(super) fn apply(self, x: &mut Array2<f32>) {
-        each_row(x, |row| self.apply_slice(row));
+        each_row(x.view_mut(), |row| self.apply_slice(row));
     }
 
     fn apply_slice(self, row: &mut [f32]) {

@@ -26,7 +26,7 @@ pub(super) fn logits(config: &Config, store: &Store, hidden: &Array2<f32>) -> Re
         let mut x = Linear::load(store, (Role::HeadDense, Role::HeadDenseBias), 0, false)?.apply(hidden);
         config.head_activation.apply(&mut x);
         let (gain, shift) = (store.vector(Role::HeadGain, 0)?, store.vector(Role::HeadShift, 0)?);
-        normalise(config.norm, &mut x, gain.view(), Some(shift.view()), config.eps);
+        normalise(config.norm, x.view_mut(), gain.view(), Some(shift.view()), config.eps);
         transformed = Some(x);
     }
     let x = transformed.as_ref().unwrap_or(hidden);

@@ -5,17 +5,20 @@
 //! table of tensor names and one reader of configuration keys.
 //!
 //! [`Model::forward_with`] puts a [`Substitute`] in the place of softmax attention, in the layers that it chooses.
-//! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer.
+//! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer;
+//! [`encoder`] holds encoders of any mechanism, their weights drawn or given, to be timed and counted.
 
 mod activation;
 pub mod config;
 #[cfg(feature = "download")]
 mod download;
+pub mod encoder;
 mod family;
 mod forward;
 mod head;
 mod heads;
 pub mod hub;
+mod kernel;
 mod keys;
 mod linear;
 pub mod load;

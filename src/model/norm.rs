@@ -1,6 +1,6 @@
 //! `LayerNorm` and `RMSNorm` over rows.
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{ArrayView1, ArrayViewMut2};
 
 use super::config::Norm;
 use super::rows::each_row;
@@ -11,7 +11,7 @@ const LANES: usize = 8;
 /// Normalises each row of a (n, d) array in place: times `gain`, plus `shift`, each of length d.
 pub(super) fn normalise(
     kind: Norm,
-    x: &mut Array2<f32>,
+    x: ArrayViewMut2<'_, f32>,
     gain: ArrayView1<'_, f32>,
     shift: Option<ArrayView1<'_, f32>>,
     eps: f64,
@@ -77,10 +77,10 @@ mod tests {
     fn by_hand() {
         let (gain, shift) = (array![2.0, 2.0, 1.0, 1.0], array![0.0, 1.0, 0.0, 1.0]);
         let mut x = array![[1.0, 3.0, 1.0, 3.0]];
-        normalise(Norm::Layer, &mut x, gain.view(), Some(shift.view()), 0.0);
+        normalise(Norm::Layer, x.view_mut(), gain.view(), Some(shift.view()), 0.0);
         assert_eq!(x, array![[-2.0, 3.0, -1.0, 2.0]]);
         let mut x = array![[3.0, -3.0, 3.0, 3.0]];
-        normalise(Norm::Rms, &mut x, gain.view(), None, 7.0);
+        normalise(Norm::Rms, x.view_mut(), gain.view(), None, 7.0);
         assert_eq!(x, array![[1.5, -1.5, 0.75, 0.75]]);
     }
 }

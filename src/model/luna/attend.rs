@@ -1,7 +1,6 @@
-//! Softmax attention of heads that lie side by side, and rows without their padding.
+//! The weights of one head, for those who look at them, and rows without their padding.
 
-use ndarray::{Array2, ArrayRef2, ArrayView2, Axis, CowArray, Ix2, s};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
 use crate::linalg::gemm::{Threads, product_into};
 use crate::linalg::softmax::softmax_rows;
@@ -31,42 +30,13 @@ pub(super) fn kept<'a>(x: ArrayView2<'a, f32>, rows: Option<&[usize]>) -> CowArr
     }
 }
 
-/// softmax(q k^T / `sqrt(d_h)`) of one head out of queries (n, d) and keys (m, d), shape (n, m); zeros if m is 0.
-pub(super) fn weights(q: &ArrayRef2<f32>, k: &ArrayRef2<f32>, heads: usize, head: usize) -> Array2<f32> {
-    let d_h = q.ncols() / heads;
-    let columns = s![.., head * d_h..(head + 1) * d_h];
+/// softmax(q k^T / `sqrt(d_h)`) of one head, queries (n, `d_h`) and keys (m, `d_h`), shape (n, m); zeros if m is 0.
+pub(super) fn weights(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut a = Array2::zeros((q.nrows(), k.nrows()));
     if !a.is_empty() {
-        let scale = (1.0 / (d_h as f64).sqrt()) as f32;
-        product_into(
-            a.view_mut(),
-            0.0,
-            q.slice(columns),
-            k.slice(columns).reversed_axes(),
-            scale,
-            Threads::One,
-        );
+        let scale = (1.0 / (q.ncols() as f64).sqrt()) as f32;
+        product_into(a.view_mut(), 0.0, q, k.reversed_axes(), scale, Threads::One);
         softmax_rows(a.view_mut());
     }
     a
-}
-
-/// Attention of queries (n, d) over keys and values (m, d), heads side by side and in parallel, shape (n, d); without
-/// any key, zeros.
-pub(super) fn attend(
-    q: &ArrayRef2<f32>,
-    k: &ArrayRef2<f32>,
-    v: &ArrayRef2<f32>,
-    heads: usize,
-) -> Array2<f32> {
-    let mut out = Array2::zeros(q.raw_dim());
-    if out.is_empty() || k.is_empty() {
-        return out;
-    }
-    let d_h = q.ncols() / heads;
-    out.axis_chunks_iter_mut(Axis(1), d_h).into_par_iter().enumerate().for_each(|(head, out)| {
-        let a = weights(q, k, heads, head);
-        product_into(out, 0.0, a.view(), v.slice(s![.., head * d_h..(head + 1) * d_h]), 1.0, Threads::One);
-    });
-    out
 }

@@ -1,11 +1,12 @@
 //! Luna attention with its projections: `LunarMultiheadAttention` of the authors' code.
 
-use ndarray::{Array2, Array3, ArrayRef2, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
 
-use super::attend::{attend, kept, real_rows, weights};
+use super::attend::{kept, real_rows, weights};
 use super::{LayerConfig, Named, Padding, check, head_width};
 use crate::Result;
-use crate::model::linear::Linear;
+use crate::model::kernel;
+use crate::model::linear::{Count, Linear};
 
 /// Pack and unpack attention (Ma et al. 2021, section 3.1), with the authors' projections.
 ///
@@ -39,9 +40,10 @@ pub struct Packed {
     pub y_p: Array2<f32>,
     /// Rows of `y_p` that are not padding; `None` if none is.
     real: Option<Vec<usize>>,
-    keys: Array2<f32>,
+    /// Of the real rows, shape (h, l, `d_h`).
+    keys: Array3<f32>,
     /// `None` if they are the keys.
-    values: Option<Array2<f32>>,
+    values: Option<Array3<f32>>,
 }
 
 impl LunaAttention {
@@ -82,32 +84,65 @@ impl LunaAttention {
         context: ArrayView2<'_, f32>,
         padding: Padding<'_>,
     ) -> Result<Packed> {
+        self.pack_counted(p, context, padding, None)
+    }
+
+    /// As [`pack`](Self::pack), and counts.
+    pub(super) fn pack_counted(
+        &self,
+        p: ArrayView2<'_, f32>,
+        context: ArrayView2<'_, f32>,
+        padding: Padding<'_>,
+        count: Count<'_>,
+    ) -> Result<Packed> {
         check("p", p.shape(), self.d)?;
         check("context", context.shape(), self.d)?;
         let rows = real_rows("the context", context.nrows(), padding.context)?;
         let real = real_rows("p", p.nrows(), padding.p)?;
-        let (keys, values) = self.pack.apply(&kept(context, rows.as_deref()));
-        let queries = self.pack_query.apply(&p);
-        let y_p = attend(&queries, &keys, values.as_ref().unwrap_or(&keys), self.pack_heads);
-        let (keys, values) = self.unpack.apply(&kept(y_p.view(), real.as_deref()));
+        let y_p = {
+            let context = kept(context, rows.as_deref());
+            let queries = self.pack_query.heads(&p, self.pack_heads, count);
+            let (keys, values) = self.pack.heads(&context, self.pack_heads, count);
+            let values = values.as_ref().unwrap_or(&keys);
+            kernel::join(kernel::softmax(queries.view(), keys.view(), values.view(), count)?.view())
+        };
+        let (keys, values) = self.unpack.heads(&kept(y_p.view(), real.as_deref()), self.heads, count);
         Ok(Packed { y_p, real, keys, values })
     }
 
     /// `y_x` (n, d) of queries x (n, d) that read a packed context: O(l n), each row by itself.
     pub fn unpack(&self, x: ArrayView2<'_, f32>, packed: &Packed) -> Result<Array2<f32>> {
+        let read = self.read(x, packed, None)?;
+        let mut y = Array2::zeros(x.raw_dim());
+        self.add(y.view_mut(), &read, None);
+        Ok(y)
+    }
+
+    /// What queries x (n, d) read of a packed context, heads (h, n, `d_h`) before their output projection.
+    pub(super) fn read(
+        &self,
+        x: ArrayView2<'_, f32>,
+        packed: &Packed,
+        count: Count<'_>,
+    ) -> Result<Array3<f32>> {
         check("x", x.shape(), self.d)?;
         let Packed { keys, values, .. } = packed;
-        let read = attend(&self.query.apply(&x), keys, values.as_ref().unwrap_or(keys), self.heads);
-        Ok(self.out.apply(&read))
+        let queries = self.query.heads(&x, self.heads, count);
+        kernel::softmax(queries.view(), keys.view(), values.as_ref().unwrap_or(keys).view(), count)
+    }
+
+    /// Adds the output projection of what was read to rows (n, d).
+    pub(super) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array3<f32>, count: Count<'_>) {
+        self.out.add_heads(rows, read.view(), count);
     }
 
     /// The weights of the unpack attention, shape (h, n, l); columns of padding in P are zeros.
     pub fn unpack_weights(&self, x: ArrayView2<'_, f32>, packed: &Packed) -> Result<Array3<f32>> {
         check("x", x.shape(), self.d)?;
-        let queries = self.query.apply(&x);
+        let queries = self.query.heads(&x, self.heads, None);
         let mut all = Array3::zeros((self.heads, x.nrows(), packed.y_p.nrows()));
         for (head, mut all) in all.outer_iter_mut().enumerate() {
-            let weights = weights(&queries, &packed.keys, self.heads, head);
+            let weights = weights(queries.index_axis(Axis(0), head), packed.keys.index_axis(Axis(0), head));
             for (at, column) in weights.axis_iter(Axis(1)).enumerate() {
                 let at = packed.real.as_ref().map_or(at, |real| real[at]);
                 all.column_mut(at).assign(&column);
@@ -138,6 +173,14 @@ impl KeyValue {
         match self {
             Self::Tied(both) => (both.apply(x), None),
             Self::Untied(key, value) => (key.apply(x), Some(value.apply(x))),
+        }
+    }
+
+    /// As `apply`, cut into heads (h, n, `d_h`).
+    fn heads(&self, x: &ArrayRef2<f32>, h: usize, count: Count<'_>) -> (Array3<f32>, Option<Array3<f32>>) {
+        match self {
+            Self::Tied(both) => (both.heads(x, h, count), None),
+            Self::Untied(key, value) => (key.heads(x, h, count), Some(value.heads(x, h, count))),
         }
     }
 }

@@ -54,8 +54,10 @@ impl LunaDecoderLayer {
         context: ArrayView2<'_, f32>,
         padding: Padding<'_>,
     ) -> Result<(Array2<f32>, Array2<f32>)> {
-        let input = self.causal_norm.before(self.pre_norm, &x);
-        let y = self.causal.forward(input.view(), p.view(), padding.p)?;
+        let y = {
+            let input = self.causal_norm.before(self.pre_norm, x.view());
+            self.causal.forward(input.view(), p.view(), padding.p)?
+        };
         let (packed, p) = self.pack(p, context, padding)?;
         Ok((self.behind_causal(x, &y, &packed)?, p))
     }
@@ -74,8 +76,8 @@ impl LunaDecoderLayer {
 
     /// The next row, shape (1, d).
     fn step(&self, state: &mut LayerState, x: Array2<f32>) -> Result<Array2<f32>> {
-        let input = self.causal_norm.before(self.pre_norm, &x);
-        let y = self.causal.step(&mut state.causal, input.row(0))?;
+        let y =
+            self.causal.step(&mut state.causal, self.causal_norm.before(self.pre_norm, x.view()).row(0))?;
         self.behind_causal(x, &y.insert_axis(Axis(0)), &state.packed)
     }
 
@@ -86,7 +88,7 @@ impl LunaDecoderLayer {
         context: ArrayView2<'_, f32>,
         padding: Padding<'_>,
     ) -> Result<(Packed, Array2<f32>)> {
-        let packed = self.cross.pack(self.p_norm.before(self.pre_norm, &p).view(), context, padding)?;
+        let packed = self.cross.pack(self.p_norm.before(self.pre_norm, p.view()).view(), context, padding)?;
         let p = self.p_norm.after(self.pre_norm, p, &packed.y_p);
         Ok((packed, p))
     }
@@ -94,7 +96,7 @@ impl LunaDecoderLayer {
     /// Everything behind the causal attention: rows (n, d), each by itself.
     fn behind_causal(&self, x: Array2<f32>, y: &Array2<f32>, packed: &Packed) -> Result<Array2<f32>> {
         let x = self.causal_norm.after(self.pre_norm, x, y);
-        let y = self.cross.unpack(self.cross_norm.before(self.pre_norm, &x).view(), packed)?;
+        let y = self.cross.unpack(self.cross_norm.before(self.pre_norm, x.view()).view(), packed)?;
         Ok(self.feed_forward.apply(self.cross_norm.after(self.pre_norm, x, &y)))
     }
 }
@@ -138,8 +140,8 @@ impl LunaDecoder {
             (x, p) = layer.forward(x, p, context, padding)?;
         }
         if let Some((x_norm, p_norm)) = &self.last {
-            x_norm.apply(&mut x);
-            p_norm.apply(&mut p);
+            x_norm.apply(x.view_mut());
+            p_norm.apply(p.view_mut());
         }
         Ok((x, p))
     }
@@ -172,7 +174,7 @@ impl LunaDecoder {
             x = layer.step(state, x)?;
         }
         if let Some((x_norm, _)) = &self.last {
-            x_norm.apply(&mut x);
+            x_norm.apply(x.view_mut());
         }
         Ok(x.index_axis_move(Axis(0), 0))
     }

@@ -1,11 +1,12 @@
 //! Luna's encoder: `LunaEncoderLayer`, and a stack of them.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut2};
 
 use super::feed_forward::FeedForward;
 use super::layer_norm::LayerNorm;
 use super::{LayerConfig, LunaAttention, Named, Padding};
 use crate::Result;
+use crate::model::linear::Count;
 
 /// One layer: Luna attention of X and P over X, residuals and norms on both streams, feed-forward network on X only.
 pub struct LunaEncoderLayer {
@@ -33,15 +34,37 @@ impl LunaEncoderLayer {
     /// x (n, d) and p (l, d) for the next layer; `padding.context` is that of x.
     pub fn forward(
         &self,
-        x: Array2<f32>,
-        p: Array2<f32>,
+        mut x: Array2<f32>,
+        mut p: Array2<f32>,
         padding: Padding<'_>,
     ) -> Result<(Array2<f32>, Array2<f32>)> {
-        let query = self.x_norm.before(self.pre_norm, &x);
-        let pack_query = self.p_norm.before(self.pre_norm, &p);
-        let (y_x, y_p) = self.attention.forward(query.view(), pack_query.view(), query.view(), padding)?;
-        let x = self.x_norm.after(self.pre_norm, x, &y_x);
-        Ok((self.feed_forward.apply(x), self.p_norm.after(self.pre_norm, p, &y_p)))
+        self.run(x.view_mut(), p.view_mut(), padding, None)?;
+        Ok((x, p))
+    }
+
+    /// As [`forward`](Self::forward), in place, and counts.
+    pub(in crate::model) fn run(
+        &self,
+        mut x: ArrayViewMut2<'_, f32>,
+        mut p: ArrayViewMut2<'_, f32>,
+        padding: Padding<'_>,
+        count: Count<'_>,
+    ) -> Result<()> {
+        let (packed, read) = {
+            let query = self.x_norm.before(self.pre_norm, x.view());
+            let pack_query = self.p_norm.before(self.pre_norm, p.view());
+            let packed = self.attention.pack_counted(pack_query.view(), query.view(), padding, count)?;
+            let read = self.attention.read(query.view(), &packed, count)?;
+            (packed, read)
+        };
+        self.attention.add(x.view_mut(), &read, count);
+        drop(read); // before the feed-forward network takes its own
+        self.x_norm.behind(self.pre_norm, x.view_mut());
+        p += &packed.y_p;
+        drop(packed);
+        self.p_norm.behind(self.pre_norm, p);
+        self.feed_forward.run(x, count);
+        Ok(())
     }
 }
 
@@ -75,8 +98,8 @@ impl LunaEncoder {
             (x, p) = layer.forward(x, p, padding)?;
         }
         if let Some((x_norm, p_norm)) = &self.last {
-            x_norm.apply(&mut x);
-            p_norm.apply(&mut p);
+            x_norm.apply(x.view_mut());
+            p_norm.apply(p.view_mut());
         }
         Ok((x, p))
     }

@@ -26,6 +26,9 @@ pub use encoder::{LunaEncoder, LunaEncoderLayer};
 pub use named::Named;
 pub use size::{Size, Tensor};
 
+pub(super) use feed_forward::FeedForward;
+pub(super) use layer_norm::LayerNorm;
+
 use super::Activation;
 use crate::attention::luna_causal::Weight;
 use crate::{Error, Result};

@@ -69,7 +69,12 @@ impl Named {
     }
 
     /// `NAME.weight` (out, in) and `NAME.bias` (out).
-    pub(super) fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear<'static>> {
+    pub(in crate::model) fn linear(
+        &self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear<'static>> {
         let weight = self.matrix(&format!("{name}.weight"), (outputs, inputs))?;
         Ok(Linear::owned(weight, self.vector(&format!("{name}.bias"), outputs)?))
     }

@@ -3,6 +3,7 @@
 
 mod bad_config;
 mod bad_weights;
+mod encoder;
 mod golden;
 mod hub;
 mod layout;

@@ -1,0 +1,108 @@
+//! What an encoder is, beside its weights.
+
+use super::Mechanism;
+use crate::attention::luna_causal::Weight;
+use crate::model::Activation;
+use crate::model::luna::LayerConfig;
+use crate::{Error, Result};
+
+/// What is added to a norm's variance.
+const EPS: f64 = 1e-5;
+
+/// Sizes of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderConfig {
+    /// How its layers attend.
+    pub mechanism: Mechanism,
+    /// d: width of the model.
+    pub d: usize,
+    /// h: heads; Luna packs with as many.
+    pub heads: usize,
+    /// Width inside the feed-forward networks.
+    pub ffn: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Activation of the feed-forward networks.
+    pub activation: Activation,
+    /// Whether norms stand before blocks (with a last norm behind the stack), else behind them.
+    pub pre_norm: bool,
+    /// Tokens of the vocabulary; `None` for an encoder of vectors, without embeddings of tokens.
+    pub vocab: Option<usize>,
+    /// Rows of the table of learned positions: the longest sequence; 0 for none.
+    pub positions: usize,
+    /// Whether embeddings are normalised (of X and of P each by a norm of its own).
+    pub embedding_norm: bool,
+}
+
+impl EncoderConfig {
+    /// Layers without embeddings, norms behind blocks, gelu.
+    pub fn new(mechanism: Mechanism, d: usize, heads: usize, ffn: usize, layers: usize) -> Self {
+        Self {
+            mechanism,
+            d,
+            heads,
+            ffn,
+            layers,
+            activation: Activation::Gelu,
+            pre_norm: false,
+            vocab: None,
+            positions: 0,
+            embedding_norm: false,
+        }
+    }
+
+    /// The Luna paper's encoder of byte-level text (Long Range Arena): 4 layers of width 256, 4 heads, feed-forward
+    /// width 1024, learned positions, normalised embeddings, gelu, norms behind blocks; 256 bytes and 4 special tokens.
+    ///
+    /// The paper's Transformer of this task has its norms before blocks; here every mechanism has the same places, so
+    /// that attention is what differs.
+    pub fn byte_text(mechanism: Mechanism) -> Self {
+        Self {
+            vocab: Some(260),
+            positions: 4002,
+            embedding_norm: true,
+            ..Self::new(mechanism, 256, 4, 1024, 4)
+        }
+    }
+
+    /// Width of one head, d / h.
+    pub fn head_width(&self) -> usize {
+        self.d / self.heads.max(1)
+    }
+
+    /// How many numbers it learns (a Performer's features are drawn and not learned).
+    pub fn parameters(&self) -> usize {
+        self.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
+    /// Refuses sizes that no layer can have.
+    pub(super) fn check(&self) -> Result<()> {
+        for (what, size) in [("d", self.d), ("ffn", self.ffn), ("heads", self.heads)] {
+            if size == 0 {
+                return Err(Error::value(format!("{what} of an encoder"), size, "1 or more"));
+            }
+        }
+        if !self.d.is_multiple_of(self.heads) {
+            return Err(Error::value("heads", self.heads, format!("a divisor of d = {}", self.d)));
+        }
+        if self.mechanism.l() == Some(0) {
+            let what = format!("parameter 'l' of attention '{}'", self.mechanism.name());
+            return Err(Error::value(what, 0, "1 or more"));
+        }
+        Ok(())
+    }
+
+    /// The same as Luna's own modules name it.
+    pub(super) fn luna_layer(&self) -> LayerConfig {
+        LayerConfig {
+            d: self.d,
+            ffn: self.ffn,
+            heads: self.heads,
+            pack_heads: self.heads,
+            pre_norm: self.pre_norm,
+            activation: self.activation,
+            weight: Weight::Softplus,
+            eps: EPS,
+        }
+    }
+}

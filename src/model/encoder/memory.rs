@@ -1,0 +1,72 @@
+//! What a forward pass allocates at its worst moment, in closed form.
+//!
+//! The live arrays are followed from product to product; X and P are changed in place. Not counted is what the
+//! products of faer keep: each thread that ever multiplied holds two buffers of the size of the last-level cache from
+//! its first product on, whatever it multiplies. A pass that was warmed up takes none of that.
+
+use super::{Encoder, EncoderConfig, Layer, Mechanism};
+use crate::attention::fused;
+use crate::cost::Shape;
+
+const F32: usize = size_of::<f32>();
+
+impl EncoderConfig {
+    /// Bytes that a layer takes beyond X and P at its worst moment, on b sequences of n real tokens and that many
+    /// threads.
+    pub fn extra_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
+        match self.mechanism {
+            Mechanism::Luna { l, tied } => self.luna_bytes(l.min(n), n, tied, threads),
+            _ => self.transformer_bytes(b, n, threads),
+        }
+    }
+
+    fn transformer_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
+        let rows = F32 * b * n * self.d;
+        let normed = if self.pre_norm { rows } else { 0 };
+        let heads = self.heads * b;
+        let core = if self.mechanism == Mechanism::Materialised {
+            F32 * heads * n * n
+        } else {
+            self.core_bytes(&Shape::square(n, self.head_width()), heads, threads)
+        };
+        // queries, keys, values and what is read by them
+        let attention = normed + 4 * rows + core;
+        attention.max(normed + F32 * b * n * self.ffn)
+    }
+
+    /// Sequences of a batch are worked on one after the other.
+    fn luna_bytes(&self, l: usize, n: usize, tied: bool, threads: usize) -> usize {
+        let (x, p) = (F32 * n * self.d, F32 * l * self.d);
+        let (normed_x, normed_p) = if self.pre_norm { (x, p) } else { (0, 0) };
+        let pairs = if tied { 1 } else { 2 };
+        let normed = normed_x + normed_p;
+        let step = |n: usize, m: usize| {
+            self.core_bytes(&Shape { m, ..Shape::square(n, self.head_width()) }, self.heads, threads)
+        };
+        // queries of P, keys and values of X, what is packed and the step's work space; then that side by side
+        let pack = normed + p + pairs * x + p + step(l, n).max(p);
+        let packed = p + pairs * p;
+        let unpack = normed + packed + 2 * x + step(n, l);
+        pack.max(unpack).max(normed_x + F32 * n * self.ffn)
+    }
+
+    fn core_bytes(&self, shape: &Shape, heads: usize, threads: usize) -> usize {
+        let l = self.mechanism.l().unwrap_or(0);
+        fused::find(self.mechanism.core()).map_or(0, |fused| fused.extra_bytes(shape, heads, l, threads))
+    }
+}
+
+impl Layer {
+    /// As [`EncoderConfig::extra_bytes`].
+    pub fn extra_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
+        self.config.extra_bytes(b, n, threads)
+    }
+}
+
+impl Encoder {
+    /// Bytes that a pass takes beyond its input and its output X and P: those of its layer, since layers give back
+    /// what they took.
+    pub fn extra_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
+        self.config.extra_bytes(b, n, threads)
+    }
+}

@@ -1,0 +1,169 @@
+//! A stack of layers, with embeddings below it where the configuration has them.
+
+use ndarray::{Array2, Array3, ArrayView2};
+
+use super::tensors::{EMBEDDING_NORM, LAST_NORM, P, P_EMBEDDING_NORM, P_LAST_NORM, POSITIONS, TOKENS};
+use super::{EncoderConfig, Layer, Mechanism, Stream};
+use crate::cost::Tally;
+use crate::model::linear::Count;
+use crate::model::luna::{LayerNorm, Named};
+use crate::{Error, Result};
+
+/// An encoder: embeddings if its configuration has them, layers, and last norms if norms stand before blocks.
+pub struct Encoder {
+    pub(super) config: EncoderConfig,
+    pub(super) layers: Vec<Layer>,
+    tokens: Option<Array2<f32>>,
+    positions: Option<Array2<f32>>,
+    p: Option<Array2<f32>>,
+    embedding_norms: Norms,
+    last_norms: Norms,
+}
+
+/// The norms of X and of P, where there are any.
+#[derive(Default)]
+struct Norms {
+    x: Option<LayerNorm>,
+    p: Option<LayerNorm>,
+}
+
+impl Norms {
+    /// The norms of these names, P's only if there is a P; nothing unless `wanted`.
+    fn load(named: &Named, config: &EncoderConfig, wanted: bool, [x, p]: [&str; 2]) -> Result<Self> {
+        if !wanted {
+            return Ok(Self::default());
+        }
+        let load = |name: &str| LayerNorm::load(named, name, config.d, config.luna_layer().eps);
+        let has_p = matches!(config.mechanism, Mechanism::Luna { .. });
+        Ok(Self { x: Some(load(x)?), p: has_p.then(|| load(p)).transpose()? })
+    }
+
+    fn apply(&self, stream: &mut Stream) {
+        for (norm, of) in [(&self.x, Some(&mut stream.x)), (&self.p, stream.p.as_mut())] {
+            if let (Some(norm), Some(of)) = (norm, of) {
+                let (b, n, d) = of.dim();
+                let rows = of.view_mut().into_shape_with_order((b * n, d)).expect("in standard layout");
+                norm.apply(rows);
+            }
+        }
+    }
+}
+
+impl Encoder {
+    /// Reads the tensors that [`EncoderConfig::tensors`] lists, and a Performer's features.
+    pub fn load(named: &Named, config: &EncoderConfig) -> Result<Self> {
+        config.check()?;
+        let d = config.d;
+        let table = |name: &str, rows: usize| named.matrix(&format!("{name}.weight"), (rows, d));
+        let all = named.within("layers");
+        let layer = |at: usize| Layer::load(&all.within(&at.to_string()), config);
+        let p = match config.mechanism {
+            Mechanism::Luna { l, .. } => Some(named.matrix(P, (l, d))?),
+            _ => None,
+        };
+        let embedding_norms = [EMBEDDING_NORM, P_EMBEDDING_NORM];
+        Ok(Self {
+            config: *config,
+            layers: (0..config.layers).map(layer).collect::<Result<_>>()?,
+            tokens: config.vocab.map(|vocab| table(TOKENS, vocab)).transpose()?,
+            positions: (config.positions > 0).then(|| table(POSITIONS, config.positions)).transpose()?,
+            p,
+            embedding_norms: Norms::load(named, config, config.embedding_norm, embedding_norms)?,
+            last_norms: Norms::load(named, config, config.pre_norm, [LAST_NORM, P_LAST_NORM])?,
+        })
+    }
+
+    /// An encoder with weights drawn from a seed: the same seed, the same weights, whatever else is drawn.
+    pub fn random(config: &EncoderConfig, seed: u64) -> Result<Self> {
+        config.check()?;
+        Self::load(&config.draw(seed), config)
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.config
+    }
+
+    /// The layers, lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// P below the lowest layer, shape (l, d), where the mechanism is Luna.
+    pub fn p(&self) -> Option<&Array2<f32>> {
+        self.p.as_ref()
+    }
+
+    /// Token ids (b, n) encoded; `real` are the real tokens of each sequence, all of them where it is `None`.
+    ///
+    /// Refuses ids beyond the vocabulary, sequences beyond the positions, and an encoder without a vocabulary.
+    pub fn forward(&self, ids: ArrayView2<'_, u32>, real: Option<&[usize]>) -> Result<Stream> {
+        self.rise(self.embed(ids)?, real, None)
+    }
+
+    /// As [`forward`](Self::forward); every product adds its multiply-adds to the tally when it is done.
+    pub fn forward_counted(
+        &self,
+        ids: ArrayView2<'_, u32>,
+        real: Option<&[usize]>,
+        tally: &Tally,
+    ) -> Result<Stream> {
+        self.rise(self.embed(ids)?, real, Some(tally))
+    }
+
+    /// As [`forward`](Self::forward), from vectors (b, n, d) in the place of embedded tokens; positions are added
+    /// where the encoder has them.
+    pub fn forward_vectors(&self, mut x: Array3<f32>, real: Option<&[usize]>) -> Result<Stream> {
+        if x.dim().2 != self.config.d {
+            let (what, found) = ("vectors of an encoder".into(), x.shape().to_vec());
+            return Err(Error::Shape { what, found, expected: format!("(b, n, {})", self.config.d) });
+        }
+        if !x.is_standard_layout() {
+            x = x.as_standard_layout().into_owned();
+        }
+        self.place(&mut x)?;
+        self.rise(x, real, None)
+    }
+
+    /// From embedded tokens to the top.
+    fn rise(&self, x: Array3<f32>, real: Option<&[usize]>, count: Count<'_>) -> Result<Stream> {
+        let mut stream = Stream::new(x, self.p.as_ref());
+        self.embedding_norms.apply(&mut stream);
+        for layer in &self.layers {
+            stream = layer.run(stream, real, count)?;
+        }
+        self.last_norms.apply(&mut stream);
+        Ok(stream)
+    }
+
+    /// Tokens and their positions as vectors, shape (b, n, d).
+    fn embed(&self, ids: ArrayView2<'_, u32>) -> Result<Array3<f32>> {
+        let Some(tokens) = &self.tokens else {
+            return Err(Error::value("input of an encoder without a vocabulary", "token ids", "vectors"));
+        };
+        if let Some(id) = ids.iter().find(|id| **id as usize >= tokens.nrows()) {
+            let accepted = format!("ids below {}, the vocabulary", tokens.nrows());
+            return Err(Error::value("token of the input", id, accepted));
+        }
+        let mut x = Array3::zeros((ids.nrows(), ids.ncols(), self.config.d));
+        for (mut rows, ids) in x.outer_iter_mut().zip(ids.rows()) {
+            for (mut row, id) in rows.rows_mut().into_iter().zip(ids) {
+                row.assign(&tokens.row(*id as usize));
+            }
+        }
+        self.place(&mut x)?;
+        Ok(x)
+    }
+
+    /// Adds positions.
+    fn place(&self, x: &mut Array3<f32>) -> Result<()> {
+        let Some(positions) = &self.positions else { return Ok(()) };
+        let n = x.dim().1;
+        if n > positions.nrows() {
+            let accepted = format!("{} or less, the positions", positions.nrows());
+            return Err(Error::Tokens { what: "a sequence of the input".into(), found: n, accepted });
+        }
+        *x += &positions.slice(ndarray::s![..n, ..]);
+        Ok(())
+    }
+}

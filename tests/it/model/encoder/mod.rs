@@ -1,0 +1,56 @@
+//! Encoders of any mechanism: against PyTorch's own layer, by what they promise, and what they cost.
+
+mod cost;
+mod laws;
+mod torch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use luna::model::encoder::{EncoderConfig, Mechanism};
+use luna::model::luna::Named;
+use luna::rng::{normal, stream};
+use ndarray::{Array3, ArrayD, IxDyn};
+
+/// Every mechanism, with sizes that differ wherever they may.
+const MECHANISMS: [Mechanism; 8] = [
+    Mechanism::Softmax,
+    Mechanism::Materialised,
+    Mechanism::Luna { l: 5, tied: true },
+    Mechanism::Luna { l: 6, tied: false },
+    Mechanism::Linformer { l: 7, max: 80 },
+    Mechanism::Linear,
+    Mechanism::Performer { l: 11 },
+    Mechanism::Local { l: 8 },
+];
+
+fn small(mechanism: Mechanism, pre_norm: bool) -> EncoderConfig {
+    EncoderConfig { pre_norm, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) }
+}
+
+/// Random numbers for every tensor, biases and norms too.
+fn weights(config: &EncoderConfig, seed: u64) -> Named {
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let columns = shape.last().copied().unwrap_or(1);
+        let rows = shape.iter().product::<usize>() / columns;
+        let numbers = normal(&mut stream(seed, &name), rows, columns) * 0.3;
+        (name, numbers.into_shape_with_order(IxDyn(&shape)).unwrap())
+    };
+    let mut all: BTreeMap<String, ArrayD<f32>> = config.tensors().into_iter().map(tensor).collect();
+    if let Mechanism::Performer { l } = config.mechanism {
+        for layer in 0..config.layers {
+            let features = normal(&mut stream(seed, &format!("features {layer}")), l, config.head_width());
+            all.insert(format!("layers.{layer}.self_attn.features"), features.into_dyn());
+        }
+    }
+    Named::new(Path::new("memory"), all)
+}
+
+fn batch(label: &str, b: usize, n: usize, d: usize) -> Array3<f32> {
+    normal(&mut stream(6, label), b * n, d).into_shape_with_order((b, n, d)).unwrap()
+}
+
+fn furthest(a: &Array3<f32>, b: &Array3<f32>) -> f32 {
+    assert_eq!(a.dim(), b.dim());
+    a.iter().zip(b).fold(0.0, |far, (a, b)| if (a - b).is_nan() { f32::NAN } else { far.max((a - b).abs()) })
+}
