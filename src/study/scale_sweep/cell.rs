@@ -1,8 +1,10 @@
 //! What is measured: every mechanism in every form, at every length and projected length.
 
+use super::Unit;
 use super::settings::Settings;
 use crate::attention::{self, Kind, Mask, Under, fused};
 use crate::error::{Error, Result};
+use crate::model::encoder::Mechanism;
 use crate::name::Spec;
 
 /// How a mechanism is computed.
@@ -69,7 +71,10 @@ impl Cell {
         for spec in &settings.attention {
             let kind = attention::find(spec)?;
             honours(spec, kind, settings.mask)?;
-            only_l(spec, kind)?;
+            match settings.unit {
+                Unit::Core => only_l(spec, kind)?,
+                Unit::Layer | Unit::Encoder => drop(Mechanism::build(spec)?),
+            }
             let typed = match spec.params.iter().find(|(key, _)| key == "l") {
                 Some((_, l)) => {
                     let what = format!("parameter 'l' of attention '{}'", kind.name);

@@ -59,13 +59,12 @@ enum Pieces {
 }
 
 impl Pieces {
-    fn new(cell: &Cell, (h, n, d_h): (usize, usize, usize), seed: u64) -> Result<Self> {
+    fn new(cell: &Cell, (h, n, d_h): (usize, usize, usize), seed: u64) -> Self {
         let l = cell.l.unwrap_or(1);
         let label = |what: &str| format!("scale-sweep {what} l {l} n {n}");
-        Ok(match cell.kind.name {
+        match cell.kind.name {
             "luna" | "luna-causal" => {
-                let params = cell.spec.params("attention", cell.kind.takes)?;
-                let elu = cell.kind.name == "luna-causal" && params.get::<String>("w")? == "elu";
+                let elu = cell.spec.params.iter().any(|(key, value)| key == "w" && value == "elu");
                 let weight = if elu { Weight::Elu } else { Weight::Softplus };
                 Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight }
             }
@@ -74,7 +73,7 @@ impl Pieces {
             "performer" => Self::W { w: normal(&mut stream(seed, &label("w")), l, d_h) },
             "local" => Self::Window { l },
             _ => Self::Nothing,
-        })
+        }
     }
 
     fn given(&self, mask: Mask) -> Given<'_> {
@@ -115,10 +114,10 @@ pub(super) struct Core<'a> {
 }
 
 impl<'a> Core<'a> {
-    pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Result<Self> {
-        let pieces = Pieces::new(cell, inputs.q.dim(), seed)?;
+    pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Self {
+        let pieces = Pieces::new(cell, inputs.q.dim(), seed);
         let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
-        Ok(Self { inputs, pieces, form, mask: settings.mask, tied: is_tied(cell) })
+        Self { inputs, pieces, form, mask: settings.mask, tied: is_tied(cell) }
     }
 }
 
@@ -196,7 +195,7 @@ pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<
     let small = Settings { heads: 2.min(settings.heads), batch: 1, ..settings.clone() };
     let inputs = Inputs::new(n, &small, seed);
     let cell = Cell { n, ..cell.clone() };
-    let mut core = Core::new(&cell, &small, &inputs, seed)?;
+    let mut core = Core::new(&cell, &small, &inputs, seed);
     core.run(None)?;
     let own = inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
     let mut far: (f64, f64) = (0.0, 0.0);
