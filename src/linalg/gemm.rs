@@ -58,6 +58,16 @@ pub fn product_into<T: Real>(
     matmul(view_mut(c), accum, view(a), view(b), alpha, threads.par());
 }
 
+/// Lets the calling thread and every thread of the pool take what they keep for products from then on: two buffers
+/// each, of the size of the last-level cache, at the first product that is not tiny. Measurements of memory begin
+/// behind this.
+pub fn warm_up() {
+    let a = Array2::<f32>::zeros((64, 64));
+    let multiply = || std::hint::black_box(product(a.view(), a.view(), Threads::One));
+    multiply();
+    rayon::broadcast(|_| multiply());
+}
+
 /// The lower triangle of `a a^T`, shape (n, m) to (n, n), in column-major layout; above the diagonal stand zeros.
 pub fn gram_lower(a: ArrayView2<'_, f64>, threads: Threads) -> Array2<f64> {
     let mut g = Array2::zeros((a.nrows(), a.nrows()).f());

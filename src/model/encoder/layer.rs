@@ -1,6 +1,6 @@
 //! One layer of an encoder.
 
-use ndarray::{Array2, Array3, ArrayViewMut2, Axis, s};
+use ndarray::{Array2, Array3, ArrayViewMut2, s};
 
 use super::attention::{Attention, Batch};
 use super::{EncoderConfig, Mechanism};
@@ -38,8 +38,15 @@ pub struct Layer {
 }
 
 enum Kind {
-    Transformer { attention: Attention, norm: LayerNorm, feed_forward: FeedForward },
+    Transformer(Box<Transformer>),
     Luna(Box<LunaEncoderLayer>),
+}
+
+struct Transformer {
+    attention: Attention,
+    norm: LayerNorm,
+    feed_forward: FeedForward,
+    pre_norm: bool,
 }
 
 impl Layer {
@@ -53,11 +60,12 @@ impl Layer {
             Kind::Luna(Box::new(LunaEncoderLayer::load(named, &config.luna_layer())?))
         } else {
             let eps = config.luna_layer().eps;
-            Kind::Transformer {
+            Kind::Transformer(Box::new(Transformer {
                 attention: Attention::load(&named.within("self_attn"), config)?,
                 norm: LayerNorm::load(named, "self_attn_layer_norm", config.d, eps)?,
                 feed_forward: FeedForward::load(named, &config.luna_layer())?,
-            }
+                pre_norm: config.pre_norm,
+            }))
         };
         Ok(Self { config: *config, kind })
     }
@@ -91,17 +99,17 @@ impl Layer {
             stream.x = stream.x.as_standard_layout().into_owned();
         }
         match (&self.kind, &mut stream.p) {
-            (Kind::Transformer { attention, norm, feed_forward }, None) => {
+            (Kind::Transformer(layer), None) => {
                 let rows = stream.x.view_mut().into_shape_with_order((b * n, d)).expect("in standard layout");
-                self.transformer(attention, norm, feed_forward, rows, batch, count)?;
+                layer.run(rows, batch, count)?;
             }
             (Kind::Luna(layer), Some(p)) if p.dim().0 == b && p.dim().2 == d => {
                 for (sequence, (x, p)) in stream.x.outer_iter_mut().zip(p.outer_iter_mut()).enumerate() {
                     let real = batch.real(sequence);
-                    let padding = [Padding::dynamic(n, real), Padding::dynamic(p.nrows(), real)];
-                    let [context, rows] =
-                        padding.each_ref().map(|padding| (real < n).then_some(&padding[..]));
-                    layer.run(x, p, Padding { context, p: rows }, count)?;
+                    let hidden = |rows: usize| (real < n).then(|| Padding::dynamic(rows, real));
+                    let (context, rows) = (hidden(n), hidden(p.nrows()));
+                    let padding = Padding { context: context.as_deref(), p: rows.as_deref() };
+                    layer.run(x, p, padding, count)?;
                 }
             }
             (_, p) => {
@@ -110,29 +118,25 @@ impl Layer {
                     found: p.as_ref().map_or(Vec::new(), |p| p.shape().to_vec()),
                     expected: match self.kind {
                         Kind::Luna(_) => format!("({b}, l, {d})"),
-                        Kind::Transformer { .. } => "none".into(),
+                        Kind::Transformer(_) => "none".into(),
                     },
                 });
             }
         }
         Ok(stream)
     }
+}
 
-    fn transformer(
-        &self,
-        attention: &Attention,
-        norm: &LayerNorm,
-        feed_forward: &FeedForward,
-        mut x: ArrayViewMut2<'_, f32>,
-        batch: Batch<'_>,
-        count: Count<'_>,
-    ) -> Result<()> {
-        let pre_norm = self.config.pre_norm;
-        let read = attention.read(norm.before(pre_norm, x.view()).view(), batch, count)?;
-        attention.add(x.view_mut(), &read, count);
+impl Transformer {
+    /// Rows (b n, d) in place.
+    fn run(&self, mut x: ArrayViewMut2<'_, f32>, batch: Batch<'_>, count: Count<'_>) -> Result<()> {
+        let input = self.norm.before(self.pre_norm, x.view());
+        let read = self.attention.read(input.view(), batch, count)?;
+        drop(input);
+        self.attention.add(x.view_mut(), &read, count);
         drop(read); // before the feed-forward network takes its own
-        norm.behind(pre_norm, x.view_mut());
-        feed_forward.run(x, count);
+        self.norm.behind(self.pre_norm, x.view_mut());
+        self.feed_forward.run(x, count);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Encoders of any mechanism: against PyTorch's own layer, by what they promise, and what they cost.
+//! Encoders of any mechanism: against `PyTorch`'s own layer, by what they promise, and what they cost.
 
 mod cost;
 mod laws;

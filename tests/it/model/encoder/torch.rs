@@ -1,4 +1,4 @@
-//! `tests/golden/torch_layers`: PyTorch's own figures, both forms of softmax.
+//! `tests/golden/torch_layers`: `PyTorch`'s own figures, both forms of softmax.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 const BOUND: f32 = 1e-5;
 
-/// PyTorch's parameter of that shape: cosines of 0, 1, 2, ...
+/// `PyTorch`'s parameter of that shape: cosines of 0, 1, 2, ...
 fn cosines(shape: &[usize]) -> ArrayD<f32> {
     let count = shape.iter().product::<usize>();
     let numbers = (0..count).map(|i| (i as f64).cos() as f32).collect();
