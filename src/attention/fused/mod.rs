@@ -9,14 +9,14 @@
 
 mod features;
 mod few;
-mod flash;
+pub(super) mod flash;
 mod linear;
 mod linformer;
 mod local;
 mod luna;
 mod performer;
-mod segments;
-mod share;
+pub(super) mod segments;
+pub(super) mod share;
 mod softmax;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, s};
@@ -111,7 +111,7 @@ pub enum Given<'a> {
 }
 
 impl Given<'_> {
-    fn l(&self) -> usize {
+    pub(super) fn l(&self) -> usize {
         match self {
             Self::Nothing => 0,
             Self::Luna { p } | Self::LunaCausal { p, .. } => p.dim().1,
@@ -153,7 +153,7 @@ impl Fused {
         given: &Given<'_>,
         mut out: ArrayViewMut3<'_, f32>,
     ) -> Result<()> {
-        check(heads, &out)?;
+        check(heads, out.shape())?;
         let [q, k, v] = [heads.q, heads.k, heads.v];
         let [q, k, v] = [q.as_standard_layout(), k.as_standard_layout(), v.as_standard_layout()];
         let (h, (n, m)) = (heads.q.dim().0, heads.real);
@@ -192,7 +192,7 @@ impl Fused {
     }
 }
 
-const STANDARD: &str = "in standard layout";
+pub(super) const STANDARD: &str = "in standard layout";
 
 /// Many heads as numbers that lie together.
 struct Flat<'a> {
@@ -243,12 +243,12 @@ impl<'a> Flat<'a> {
 }
 
 /// Refuses shapes that do not fit each other.
-fn check(heads: &Heads<'_>, out: &ArrayViewMut3<'_, f32>) -> Result<()> {
+pub(super) fn check(heads: &Heads<'_>, out: &[usize]) -> Result<()> {
     let ((h, n, d_h), (_, m, _), (_, _, d_v)) = (heads.q.dim(), heads.k.dim(), heads.v.dim());
     for (what, found, expected) in [
         ("keys", heads.k.shape(), [h, m, d_h]),
         ("values", heads.v.shape(), [h, m, d_v]),
-        ("output", out.shape(), [h, n, d_v]),
+        ("output", out, [h, n, d_v]),
     ] {
         if found != expected {
             return Err(Error::Shape {
@@ -269,6 +269,6 @@ fn check(heads: &Heads<'_>, out: &ArrayViewMut3<'_, f32>) -> Result<()> {
 }
 
 /// The error for parameters of another mechanism.
-fn refuse<T>(name: &str, given: &Given<'_>) -> Result<T> {
+pub(super) fn refuse<T>(name: &str, given: &Given<'_>) -> Result<T> {
     Err(Error::value(format!("parameters of fused attention '{name}'"), format!("{given:?}"), "its own"))
 }
