@@ -23,13 +23,16 @@ mod by_features;
 mod linear;
 mod linformer;
 mod luna;
+mod luna_causal;
 mod meet;
 mod pass;
 mod softmax;
 mod tiles;
+mod weighted;
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, s};
 
+pub use self::luna_causal::{WeightedGradients, WeightedHeads};
 use self::pass::{Pass, Raw, Stack, Target};
 use super::Mask;
 use super::fused::share::{Space, lines, taken};
@@ -38,8 +41,14 @@ use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 
 /// Every mechanism that has a fused backward pass.
-pub const ALL: &[Backward] =
-    &[softmax::BACKWARD, softmax::LOCAL, self::luna::BACKWARD, linear::BACKWARD, linformer::BACKWARD];
+pub const ALL: &[Backward] = &[
+    softmax::BACKWARD,
+    softmax::LOCAL,
+    self::luna::BACKWARD,
+    linear::BACKWARD,
+    linformer::BACKWARD,
+    luna_causal::BACKWARD,
+];
 
 /// The backward pass of the mechanism of that name, where there is one.
 pub fn find(name: &str) -> Option<&'static Backward> {

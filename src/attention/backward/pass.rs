@@ -37,6 +37,11 @@ impl<'a> Stack<'a> {
         Self { numbers: Cow::Owned(wide), length, width }
     }
 
+    /// Every head.
+    pub(super) fn all(&self) -> &[f32] {
+        &self.numbers
+    }
+
     /// The first rows of a head.
     pub(super) fn head(&self, head: usize, rows: usize) -> &[f32] {
         &self.numbers[head * self.length * self.width..][..rows * self.width]

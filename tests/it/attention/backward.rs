@@ -4,7 +4,7 @@
 mod obvious;
 
 use luna::attention::Mask;
-use luna::attention::backward::{ALL, Gradients, Kept, find};
+use luna::attention::backward::{ALL, Gradients, Kept, WeightedGradients, WeightedHeads, find};
 use luna::attention::fused::{self, Given, Heads, Path};
 use luna::cost::Shape;
 use luna::rng::{normal, stream};
@@ -328,7 +328,45 @@ fn costs_and_space() {
         let ([small, small_back], [large, large_back]) = (at(4096), at(65_536));
         // What grows with the length is less than what the gradients themselves take.
         for grown in [large - small, large_back - small_back] {
-            assert!(grown <= 4 * 8 * (65_536 - 4096) * 64, "{}: {grown}", backward.name);
+            assert!(grown <= 4 * 8 * (65_536 - 4096) * 3 * 64, "{}: {grown}", backward.name);
         }
+    }
+}
+
+#[test]
+fn weights_of_other_keys_have_gradients_of_their_own() {
+    for (shape, l, real) in [([130, 150, 16, 24], 9, (130, 140)), ([90, 70, 32, 8], 16, (80, 70))] {
+        let sample = Sample { real, ..Sample::new(2, shape, l) };
+        let (h, m) = (2, shape[1]);
+        let w = normal(&mut stream(3, "weights"), h * m, l).mapv(|x| x.exp2());
+        let w = w.into_shape_with_order((h, m, l)).unwrap();
+        let heads = WeightedHeads { heads: sample.heads(Mask::Causal), w: w.view() };
+        for path in Path::ALL {
+            let mut out = sample.d_out.clone();
+            let kept = heads.forward_keeping(path, out.view_mut()).unwrap();
+            let [q, k, v, of_w] = [&sample.q, &sample.k, &sample.v, &w].map(|x| x.mapv(|_| f32::NAN));
+            let mut found = WeightedGradients { q, k, w: of_w, v };
+            heads.backward_into(path, &kept, out.view(), sample.d_out.view(), &mut found).unwrap();
+            for head in 0..h {
+                let (inputs, d_out) = sample.inputs(head);
+                let weights = w.slice(s![head, ..real.1, ..]).mapv(f64::from);
+                let (expected, [q, k, d_w, v]) = obvious::weighted(&inputs, &weights, &d_out);
+                for (found, expected) in
+                    [(&out, expected), (&found.q, q), (&found.k, k), (&found.w, d_w), (&found.v, v)]
+                {
+                    let off = off(&found.index_axis(Axis(0), head).mapv(f64::from), &expected);
+                    assert!(off <= 1e-5, "{path:?} {shape:?}: {off}");
+                }
+            }
+        }
+        let mut wrong = WeightedGradients {
+            q: sample.q.clone(),
+            k: sample.k.clone(),
+            w: w.slice(s![.., 1.., ..]).to_owned(),
+            v: sample.v.clone(),
+        };
+        let mut out = sample.d_out.clone();
+        let kept = heads.forward_keeping(Path::Widest, out.view_mut()).unwrap();
+        assert!(heads.backward_into(Path::Widest, &kept, out.view(), out.view(), &mut wrong).is_err());
     }
 }

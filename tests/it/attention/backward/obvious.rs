@@ -201,23 +201,29 @@ pub(super) fn both(kind: Kind, mask: Mask, x: &Inputs, g: &Array2<f64>) -> (Arra
         Kind::LunaCausal(of) => {
             let logits = x.k.dot(&x.p.t()) * scale;
             let w = logits.mapv(|x| weight(of, x));
-            let counts = Array2::from_shape_fn((x.q.nrows(), 1), |(t, _)| mask.visible(t, m) as f64);
-            let met = hide(&x.q.dot(&x.k.t()), mask) * scale / &counts;
-            let a = softmax(&met.dot(&w), |_, _| true);
-            let shares = hide(&a.dot(&w.t()), mask) / &counts;
-            d.v = shares.t().dot(g);
-            let d_shares = hide(&g.dot(&x.v.t()), mask) / &counts;
-            let ds = softmax_back(&a, &d_shares.dot(&w));
-            let d_w = d_shares.t().dot(&a) + met.t().dot(&ds);
-            let d_met = hide(&ds.dot(&w.t()), mask) * scale / &counts;
+            let (out, [d_q, d_k, d_w, d_v]) = weighted(x, &w, g);
             let d_logits = d_w * logits.mapv(|x| weight_slope(of, x)) * scale;
-            d.q = d_met.dot(&x.k);
-            d.k = d_met.t().dot(&x.q) + d_logits.dot(&x.p);
+            (d.q, d.v) = (d_q, d_v);
+            d.k = d_k + d_logits.dot(&x.p);
             d.p = d_logits.t().dot(&x.k);
-            shares.dot(&x.v)
+            out
         }
     };
     (out, d)
+}
+
+/// Causal Luna from weights on: the output, and the gradients of q, k, w and v.
+pub(super) fn weighted(x: &Inputs, w: &Array2<f64>, g: &Array2<f64>) -> (Array2<f64>, [Array2<f64>; 4]) {
+    let (m, mask) = (x.k.nrows(), Mask::Causal);
+    let counts = Array2::from_shape_fn((x.q.nrows(), 1), |(t, _)| mask.visible(t, m) as f64);
+    let met = hide(&x.q.dot(&x.k.t()), mask) * x.scale / &counts;
+    let a = softmax(&met.dot(w), |_, _| true);
+    let shares = hide(&a.dot(&w.t()), mask) / &counts;
+    let d_shares = hide(&g.dot(&x.v.t()), mask) / &counts;
+    let ds = softmax_back(&a, &d_shares.dot(w));
+    let d_w = d_shares.t().dot(&a) + met.t().dot(&ds);
+    let d_met = hide(&ds.dot(&w.t()), mask) * x.scale / &counts;
+    (shares.dot(&x.v), [d_met.dot(&x.k), d_met.t().dot(&x.q), d_w, shares.t().dot(g)])
 }
 
 /// `out = a v / (a 1 + eps)`; the gradient of `a` is returned, that of `v` written.
