@@ -10,6 +10,7 @@
 //! A new file with a `pub const KIND: Kind` and an `impl Mechanism`, and two lines here: its `mod` and its place in
 //! [`ALL`]. `luna list`, help and the laws in `tests/it/attention` follow.
 
+pub mod backward;
 mod bigbird;
 pub mod fit;
 pub mod fused;

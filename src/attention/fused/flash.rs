@@ -15,36 +15,36 @@ use crate::cost::Tally;
 use crate::linalg::lanes::{dots, exp2, outers, vectors, vectors_mut};
 
 /// Keys of one tile of logits.
-pub(super) const TILE: usize = 96;
+pub(in crate::attention) const TILE: usize = 96;
 /// Before any key was seen: finite, so that nothing is subtracted from itself, and below every logit.
 const NONE: f32 = -1e30;
 
 /// What a block keeps: `width` queries (16, 32, 48 or 64).
-pub(super) struct Block<'a> {
-    pub(super) width: usize,
+pub(in crate::attention) struct Block<'a> {
+    pub(in crate::attention) width: usize,
     /// How many of them are there.
     rows: usize,
     /// Queries with scale and `log2 e` in them, (`d_h`, width).
-    pub(super) queries: &'a mut [f32],
+    pub(in crate::attention) queries: &'a mut [f32],
     /// Logits and then weights of one tile, (TILE, width).
     logits: &'a mut [f32],
     /// Sums of weighted values, (`d_v`, width), and of weighted keys below them where those are asked for.
-    pub(super) sums: &'a mut [f32],
+    pub(in crate::attention) sums: &'a mut [f32],
     /// Largest logit so far, sum of weights, and what the sums shrink by when the largest grows: (width) each.
-    pub(super) max: &'a mut [f32],
-    pub(super) total: &'a mut [f32],
+    pub(in crate::attention) max: &'a mut [f32],
+    pub(in crate::attention) total: &'a mut [f32],
     shrink: &'a mut [f32],
     /// The keys that each query sees, from and to: (width) each, as numbers that f32 holds exactly.
     sees: [&'a mut [f32]; 2],
 }
 
 /// How many numbers a block takes whose values have `sums` columns altogether.
-pub(super) const fn space(width: usize, d_h: usize, sums: usize) -> usize {
+pub(in crate::attention) const fn space(width: usize, d_h: usize, sums: usize) -> usize {
     lines(width * d_h) + lines(width * TILE) + lines(width * sums) + 5 * lines(width)
 }
 
 impl<'a> Block<'a> {
-    pub(super) fn new(width: usize, d_h: usize, sums: usize, mut space: &'a mut [f32]) -> Self {
+    pub(in crate::attention) fn new(width: usize, d_h: usize, sums: usize, mut space: &'a mut [f32]) -> Self {
         let space = &mut space;
         Self {
             width,
@@ -60,7 +60,7 @@ impl<'a> Block<'a> {
     }
 
     /// Takes in up to `width` queries (rows of `d_h`) and forgets what was there; the missing ones become zeros.
-    pub(super) fn begin(&mut self, q: &[f32], d_h: usize, scale: f32) {
+    pub(in crate::attention) fn begin(&mut self, q: &[f32], d_h: usize, scale: f32) {
         let rows = q.len() / d_h;
         self.rows = rows;
         let factor = scale * std::f32::consts::LOG2_E;
@@ -74,7 +74,7 @@ impl<'a> Block<'a> {
     }
 
     /// Says which keys the block's i-th query sees.
-    pub(super) fn see(&mut self, keys: impl Fn(usize) -> Range<usize>) {
+    pub(in crate::attention) fn see(&mut self, keys: impl Fn(usize) -> Range<usize>) {
         let [from, to] = &mut self.sees;
         for (i, (from, to)) in from.iter_mut().zip(&mut **to).enumerate() {
             let keys = keys(i);
@@ -90,7 +90,7 @@ impl<'a> Block<'a> {
     }
 
     /// Writes the weighted means of values as rows of `d_v`; queries that saw no key get zeros.
-    pub(super) fn finish(&mut self, out: &mut [f32], d_v: usize) {
+    pub(in crate::attention) fn finish(&mut self, out: &mut [f32], d_v: usize) {
         for (total, inverse) in self.total.iter().zip(&mut *self.shrink) {
             *inverse = if *total == 0.0 { 0.0 } else { 1.0 / total };
         }
@@ -100,7 +100,7 @@ impl<'a> Block<'a> {
 }
 
 /// `out[c, r] = factor(c) a[r, c]` for `rows` x `columns` numbers, by squares of a few cache lines.
-pub(super) fn transpose(
+pub(in crate::attention) fn transpose(
     (a, lda): (&[f32], usize),
     (out, ldo): (&mut [f32], usize),
     (rows, columns): (usize, usize),
@@ -138,19 +138,19 @@ pub(super) fn transpose(
 }
 
 /// Takes keys into a block: rows `keys` of `k` and `v`.
-pub(super) struct Attend<'a, 'b> {
-    pub(super) block: &'a mut Block<'b>,
-    pub(super) k: &'a [f32],
-    pub(super) v: &'a [f32],
-    pub(super) d_h: usize,
-    pub(super) d_v: usize,
+pub(in crate::attention) struct Attend<'a, 'b> {
+    pub(in crate::attention) block: &'a mut Block<'b>,
+    pub(in crate::attention) k: &'a [f32],
+    pub(in crate::attention) v: &'a [f32],
+    pub(in crate::attention) d_h: usize,
+    pub(in crate::attention) d_v: usize,
     /// Whether keys are weighted and summed as well.
-    pub(super) pack_keys: bool,
-    pub(super) keys: Range<usize>,
+    pub(in crate::attention) pack_keys: bool,
+    pub(in crate::attention) keys: Range<usize>,
     /// Which keys every query of the block sees.
-    pub(super) open: Range<usize>,
+    pub(in crate::attention) open: Range<usize>,
     /// Where multiply-adds are counted, if they are.
-    pub(super) tally: Option<&'a Tally>,
+    pub(in crate::attention) tally: Option<&'a Tally>,
 }
 
 impl WithSimd for Attend<'_, '_> {

@@ -10,7 +10,7 @@
 mod features;
 mod features_causal;
 mod few;
-mod flash;
+pub(super) mod flash;
 mod linear;
 mod linformer;
 mod local;
@@ -18,8 +18,8 @@ mod luna;
 mod luna_causal;
 mod performer;
 mod scan;
-mod segments;
-mod share;
+pub(super) mod segments;
+pub(super) mod share;
 mod softmax;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, s};
@@ -124,7 +124,7 @@ pub enum Given<'a> {
 }
 
 impl Given<'_> {
-    fn l(&self) -> usize {
+    pub(super) fn l(&self) -> usize {
         match self {
             Self::Nothing => 0,
             Self::Luna { p } | Self::LunaCausal { p, .. } => p.dim().1,
@@ -194,7 +194,7 @@ impl Fused {
         mut out: ArrayViewMut3<'_, f32>,
         tally: Option<&Tally>,
     ) -> Result<()> {
-        check(heads, &out)?;
+        check(heads, out.shape())?;
         if !self.honours(heads.mask) {
             let [mask, other] = match heads.mask {
                 Mask::Full => ["full", "causal"],
@@ -241,7 +241,7 @@ impl Fused {
     }
 }
 
-const STANDARD: &str = "in standard layout";
+pub(super) const STANDARD: &str = "in standard layout";
 
 /// Many heads as numbers that lie together.
 struct Flat<'a> {
@@ -302,12 +302,12 @@ impl<'a> Flat<'a> {
 }
 
 /// Refuses shapes that do not fit each other.
-fn check(heads: &Heads<'_>, out: &ArrayViewMut3<'_, f32>) -> Result<()> {
+pub(super) fn check(heads: &Heads<'_>, out: &[usize]) -> Result<()> {
     let ((h, n, d_h), (_, m, _), (_, _, d_v)) = (heads.q.dim(), heads.k.dim(), heads.v.dim());
     for (what, found, expected) in [
         ("keys", heads.k.shape(), [h, m, d_h]),
         ("values", heads.v.shape(), [h, m, d_v]),
-        ("output", out.shape(), [h, n, d_v]),
+        ("output", out, [h, n, d_v]),
     ] {
         if found != expected {
             return Err(Error::Shape {
@@ -328,6 +328,6 @@ fn check(heads: &Heads<'_>, out: &ArrayViewMut3<'_, f32>) -> Result<()> {
 }
 
 /// The error for parameters of another mechanism.
-fn refuse<T>(name: &str, given: &Given<'_>) -> Result<T> {
+pub(super) fn refuse<T>(name: &str, given: &Given<'_>) -> Result<T> {
     Err(Error::value(format!("parameters of fused attention '{name}'"), format!("{given:?}"), "its own"))
 }

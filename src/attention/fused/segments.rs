@@ -9,11 +9,11 @@ const PIECES: usize = 16;
 const SHORT: usize = 256;
 
 /// How many segments each of `heads` heads is cut into.
-pub(super) fn count(heads: usize, m: usize) -> usize {
+pub(in crate::attention) fn count(heads: usize, m: usize) -> usize {
     PIECES.div_ceil(heads.max(1)).min(m.div_ceil(SHORT)).max(1)
 }
 
 /// The keys of segment `i` of `count`.
-pub(super) fn keys(i: usize, count: usize, m: usize) -> Range<usize> {
+pub(in crate::attention) fn keys(i: usize, count: usize, m: usize) -> Range<usize> {
     i * m / count..(i + 1) * m / count
 }

@@ -8,24 +8,24 @@ use rayon::prelude::*;
 const LINE: usize = 16;
 
 /// A length in whole cache lines.
-pub(super) const fn lines(len: usize) -> usize {
+pub(in crate::attention) const fn lines(len: usize) -> usize {
     len.next_multiple_of(LINE)
 }
 
 /// How many numbers [`Space::new`] takes for so many, for its first one to begin at a cache line.
-pub(super) const fn taken(len: usize) -> usize {
+pub(in crate::attention) const fn taken(len: usize) -> usize {
     len + LINE
 }
 
 /// A zeroed work space that begins at a cache line.
-pub(super) struct Space(Vec<f32>);
+pub(in crate::attention) struct Space(Vec<f32>);
 
 impl Space {
-    pub(super) fn new(len: usize) -> Self {
+    pub(in crate::attention) fn new(len: usize) -> Self {
         Self(vec![0.0; taken(len)])
     }
 
-    pub(super) fn all(&mut self) -> &mut [f32] {
+    pub(in crate::attention) fn all(&mut self) -> &mut [f32] {
         // Where a machine cannot say, unaligned is right as well.
         let skip = self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         let len = self.0.len() - LINE;
@@ -35,7 +35,7 @@ impl Space {
 
 /// The first `len` numbers of `rest`, which goes on at the next cache line.
 #[allow(clippy::mut_mut)] // the slice itself is moved on
-pub(super) fn cut<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+pub(in crate::attention) fn cut<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let (piece, others) = std::mem::take(rest).split_at_mut(lines(len));
     *rest = others;
     &mut piece[..len]
@@ -45,7 +45,7 @@ pub(super) fn cut<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
 ///
 /// Workers take the next task when they are done with one; what a task computes must not depend on what was in its
 /// work space.
-pub(super) fn among<T: Send>(
+pub(in crate::attention) fn among<T: Send>(
     tasks: impl Iterator<Item = T> + Send,
     spaces: &mut [f32],
     each: usize,

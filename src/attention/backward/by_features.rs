@@ -1,0 +1,402 @@
+//! Attention by features backwards, full and causal in chunks.
+//!
+//! With features `x = phi(q)` (n, f), `y = phi(k)` (m, f), and a column of ones behind the values, `v' = [v 1]`:
+//! ```text
+//! S    = y^T v'                    (f, d_v + 1)      out = x S, its first columns divided by the last (+ eps)
+//! c    = 1 / (last column + eps)   (n)               D   = rowsum(G * out)
+//! G'   = [c G, -c D]               (n, d_v + 1)      T   = x^T G'      (f, d_v + 1)
+//! dx   = G' S^T                    dy  = v' T^T      dv  = y T, its first columns
+//! ```
+//! Under the causal mask S is the sum over the keys up to the query and T that over the queries from the key on. Rows are
+//! cut into segments, whose sums are taken first; inside a segment running sums go forwards for `dx`, backwards for `dy`
+//! and `dv`, a chunk at a time, and what is inside a chunk meets under a triangular mask.
+
+use std::ops::Range;
+
+use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
+use super::tiles::{Add, Set, outer, product};
+use super::{Kept, Size, Upstream};
+use crate::attention::Mask;
+use crate::attention::fused::flash::transpose;
+use crate::attention::fused::segments;
+use crate::attention::fused::share::{among, cut, lines};
+use crate::cost::{Cost, Shape};
+use crate::linalg::lanes::Path;
+
+/// Operations of one head with `f` features, but for those of making them; segments are taken to be one.
+pub(super) fn cost(shape: &Shape, f: usize) -> [Cost; 2] {
+    let Shape { n, m, d_v, causal, .. } = *shape;
+    let (seen, w) = (if causal { n.min(m) } else { m }, d_v + 1);
+    let forward = Cost::product(seen + n, f, w) + Cost::divs(n);
+    let backward = Cost::product(n, d_v, 1) + Cost::product(2 * n + seen, f, w) + Cost::product(seen, f, d_v);
+    if !causal {
+        return [forward, backward];
+    }
+    // What is inside a chunk meets, and the running sums are taken beside those of the segments.
+    let inside =
+        chunks(&(0..n)).map(|queries| queries.len() * (queries.end.min(m) - queries.start.min(m))).sum();
+    let running = Cost::product(seen, f, w);
+    let back = Cost::product(2 * n, f, w) + Cost::product(inside, 3 * f + 2 * w + d_v, 1);
+    [forward + running + Cost::product(inside, f + w, 1), backward + running + back]
+}
+
+/// From rows to features and back.
+pub(super) trait Features: Sync {
+    /// Features of rows of a head, in whole cache lines with zeros behind them; `keys` says whose rows they are.
+    fn make(&self, path: Path, head: usize, keys: bool, x: &[f32], phi: &mut [f32]);
+
+    /// The gradient of rows under that of their features, which may be spoilt.
+    fn back(&self, path: Path, x: &[f32], phi: &[f32], d_phi: &mut [f32], dx: &mut [f32]);
+
+    /// What is added to each denominator.
+    fn eps(&self) -> f32;
+}
+
+/// Rows of a chunk.
+const CHUNK: usize = 64;
+/// Numbers of a cache line.
+const LINE: usize = lines(1);
+
+/// Numbers of one worker with `f` features.
+fn each(f: usize, w: usize) -> usize {
+    CHUNK * (4 * f + 3 * w + 2 * CHUNK) + (f + w) * CHUNK + 2 * f * w
+}
+
+/// Numbers of the work space, forward and backward, for `f` features in whole cache lines.
+pub(super) fn space(size: &Size, f: usize) -> [usize; 2] {
+    let Size { shape: Shape { n, m, d_v, .. }, heads, threads, .. } = *size;
+    let (w, parts) = (d_v + LINE, heads * count(size.shape.causal, heads, n, m));
+    let own = threads.min(parts) * each(f, w);
+    [parts * f * w + own, lines(heads * n) + parts * f * w + own]
+}
+
+/// How many segments a head is cut into.
+fn count(causal: bool, heads: usize, n: usize, m: usize) -> usize {
+    segments::count(heads, if causal { n } else { n.max(m) })
+}
+
+/// Attention by features over many heads.
+pub(super) struct ByFeatures<'a, F> {
+    pass: &'a Pass<'a>,
+    features: &'a F,
+    f: usize,
+    /// Width of values with a column of ones behind them, in whole cache lines.
+    w: usize,
+    count: usize,
+    causal: bool,
+}
+
+/// The work space of one worker.
+struct Own<'a> {
+    x: &'a mut [f32],
+    y: &'a mut [f32],
+    d_x: &'a mut [f32],
+    values: &'a mut [f32],
+    slopes: &'a mut [f32],
+    found: &'a mut [f32],
+    met: &'a mut [f32],
+    d_met: &'a mut [f32],
+    y_turned: &'a mut [f32],
+    values_turned: &'a mut [f32],
+    state: &'a mut [f32],
+    state_turned: &'a mut [f32],
+}
+
+impl<'a, F: Features> ByFeatures<'a, F> {
+    pub(super) fn new(pass: &'a Pass<'a>, features: &'a F, f: usize) -> Self {
+        let causal = pass.mask == Mask::Causal;
+        let count = count(causal, pass.h, pass.n, pass.m);
+        Self { pass, features, f, w: pass.d_v + LINE, count, causal }
+    }
+
+    /// Queries and keys of a segment. Under the causal mask they are at the same places, and keys behind the last query
+    /// count for nothing.
+    fn segment(&self, i: usize) -> (Range<usize>, Range<usize>) {
+        let (n, m) = (self.pass.n, self.pass.m);
+        let queries = segments::keys(i, self.count, n);
+        let keys = if self.causal {
+            queries.start.min(m)..queries.end.min(m)
+        } else {
+            segments::keys(i, self.count, m)
+        };
+        (queries, keys)
+    }
+
+    fn own<'s>(&self, mut space: &'s mut [f32]) -> Own<'s> {
+        let Self { f, w, .. } = *self;
+        let mut cut = |len| cut(&mut space, len);
+        Own {
+            x: cut(CHUNK * f),
+            y: cut(CHUNK * f),
+            d_x: cut(CHUNK * f),
+            values: cut(CHUNK * w),
+            slopes: cut(CHUNK * w),
+            found: cut(CHUNK * w),
+            met: cut(CHUNK * CHUNK),
+            d_met: cut(CHUNK * CHUNK),
+            y_turned: cut(CHUNK * f),
+            values_turned: cut(CHUNK * w),
+            state: cut(f * w),
+            state_turned: cut(f * w),
+        }
+    }
+
+    /// Sums of every segment become what each segment begins with: the sums before it, or all of them without a mask.
+    fn begin(&self, parts: &mut [f32], backwards: bool) {
+        let piece = self.f * self.w;
+        for parts in parts.chunks_exact_mut(self.count * piece) {
+            if !self.causal {
+                gather(parts, piece);
+                let (all, others) = parts.split_at_mut(piece);
+                others.chunks_exact_mut(piece).for_each(|other| other.copy_from_slice(all));
+                continue;
+            }
+            for at in 0..piece {
+                let mut sum = 0.0;
+                for i in 0..self.count {
+                    let i = if backwards { self.count - 1 - i } else { i };
+                    let here = std::mem::replace(&mut parts[i * piece + at], sum);
+                    sum += here;
+                }
+            }
+        }
+    }
+
+    /// Rows of features of keys and of values with ones behind them.
+    fn of_keys(&self, head: usize, keys: &Range<usize>, own: &mut Own<'_>) {
+        let Pass { d_h, d_v, path, .. } = *self.pass;
+        let (f, w) = (self.f, self.w);
+        let k = &self.pass.k(head)[keys.start * d_h..keys.end * d_h];
+        self.features.make(path, head, true, k, &mut own.y[..keys.len() * f]);
+        let v = self.pass.v(head)[keys.start * d_v..keys.end * d_v].chunks_exact(d_v);
+        for (row, v) in own.values.chunks_exact_mut(w).zip(v) {
+            row[..d_v].copy_from_slice(v);
+            row[d_v] = 1.0;
+        }
+    }
+
+    fn of_queries(&self, head: usize, queries: &Range<usize>, x: &mut [f32]) {
+        let Pass { d_h, path, .. } = *self.pass;
+        let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
+        self.features.make(path, head, false, q, &mut x[..queries.len() * self.f]);
+    }
+
+    /// Rows of `[c G, -c D]`.
+    fn slopes(&self, back: &Back<'_>, head: usize, queries: &Range<usize>, slopes: &mut [f32]) {
+        let Pass { n, d_v, .. } = *self.pass;
+        let d_out = &back.upstream.d_out.head(head, n)[queries.start * d_v..];
+        let factors = &back.kept.logs[head * n..][queries.clone()];
+        let means = &back.means[head * n..][queries.clone()];
+        let rows = slopes.chunks_exact_mut(self.w).zip(d_out.chunks_exact(d_v));
+        for ((row, d_out), (factor, mean)) in rows.zip(factors.iter().zip(means)) {
+            for (x, d_out) in row.iter_mut().zip(d_out) {
+                *x = factor * d_out;
+            }
+            row[d_v] = -factor * mean;
+        }
+    }
+
+    /// The output of every query; each state that a segment begins with is kept.
+    pub(super) fn forward(&self, kept: &mut Kept, out: &mut [f32], mut space: &mut [f32]) {
+        let Pass { h, n, d_v, path, lengths, .. } = *self.pass;
+        let Self { f, w, count, .. } = *self;
+        let parts = cut(&mut space, h * count * f * w);
+        let each = each(f, w);
+        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
+        among(parts.chunks_exact_mut(f * w).enumerate(), spaces, each, |(task, part), space| {
+            let (mut own, keys) = (self.own(space), self.segment(task % count).1);
+            for chunk in chunks(&keys) {
+                self.of_keys(task / count, &chunk, &mut own);
+                outer(path, (chunk.len(), f, w), (own.y, f), (own.values, w), (&mut *part, w));
+            }
+        });
+        self.begin(parts, false);
+        kept.packs = parts.to_vec();
+        kept.logs = vec![0.0; h * n];
+        let of_logs = kept.logs.chunks_exact_mut(n).flat_map(|logs| cut_segments(logs, count, 1));
+        let of_out = heads(out, lengths.0, d_v, n).flat_map(|out| cut_segments(out, count, d_v));
+        let tasks = of_out.zip(of_logs).zip(parts.chunks_exact(f * w)).enumerate();
+        among(tasks, spaces, each, |(task, ((out, logs), part)), space| {
+            let (mut own, head, queries) = (self.own(space), task / count, self.segment(task % count).0);
+            own.state.copy_from_slice(part);
+            for queries in chunks(&queries) {
+                let rows = queries.len();
+                self.of_queries(head, &queries, own.x);
+                product(path, (rows, f, w), (own.x, f), (own.state, w), (own.found, w), Set);
+                if self.causal {
+                    let keys = self.keys_of(&queries);
+                    self.of_keys(head, &keys, &mut own);
+                    self.meet(rows, keys.len(), &mut own);
+                    let (met, values) = ((&*own.met, CHUNK), (&*own.values, w));
+                    product(path, (rows, keys.len(), w), met, values, (own.found, w), Add);
+                    outer(path, (keys.len(), f, w), (own.y, f), values, (own.state, w));
+                }
+                let at = queries.start - self.segment(task % count).0.start;
+                let of_out = out[at * d_v..].chunks_exact_mut(d_v).zip(&mut logs[at..]);
+                for (found, (out, factor)) in own.found.chunks_exact(w).take(rows).zip(of_out) {
+                    *factor = 1.0 / (found[d_v] + self.features.eps());
+                    for (out, found) in out.iter_mut().zip(found) {
+                        *out = *factor * found;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Keys at the places of a chunk of queries.
+    fn keys_of(&self, queries: &Range<usize>) -> Range<usize> {
+        queries.start.min(self.pass.m)..queries.end.min(self.pass.m)
+    }
+
+    /// `x y^T` of a chunk, zeros where a query does not see a key.
+    fn meet(&self, rows: usize, keys: usize, own: &mut Own<'_>) {
+        let f = self.f;
+        transpose((own.y, f), (own.y_turned, CHUNK), (keys, f), |_| 1.0);
+        let turned = (&*own.y_turned, CHUNK);
+        product(self.pass.path, (rows, f, CHUNK), (own.x, f), turned, (own.met, CHUNK), Set);
+        triangle(own.met, rows);
+    }
+
+    /// `G' v'^T` of a chunk, zeros where a query does not see a key.
+    fn meet_slopes(&self, rows: usize, keys: usize, own: &mut Own<'_>) {
+        let w = self.w;
+        transpose((own.values, w), (own.values_turned, CHUNK), (keys, w), |_| 1.0);
+        let turned = (&*own.values_turned, CHUNK);
+        product(self.pass.path, (rows, w, CHUNK), (own.slopes, w), turned, (own.d_met, CHUNK), Set);
+        triangle(own.d_met, rows);
+    }
+
+    pub(super) fn backward(&self, kept: &Kept, upstream: &Upstream<'_>, raw: Raw<'_>, mut space: &mut [f32]) {
+        let Pass { h, n, m, d_h, d_v, lengths, .. } = *self.pass;
+        let Self { f, w, count, .. } = *self;
+        let means = cut(&mut space, h * n);
+        let parts = cut(&mut space, h * count * f * w);
+        let each = each(f, w);
+        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
+        pass::means(self.pass, upstream, means);
+        let back = Back { kept, upstream, means };
+
+        let of_dq = heads(raw.q, lengths.0, d_h, n).flat_map(|dq| cut_segments(dq, count, d_h));
+        let tasks = of_dq.zip(parts.chunks_exact_mut(f * w)).enumerate();
+        among(tasks, spaces, each, |(task, (dq, part)), space| {
+            let before = &kept.packs[task * f * w..][..f * w];
+            self.of_dq(&back, task, (before, part), dq, &mut self.own(space));
+        });
+        self.begin(parts, true);
+        let tasks = heads(raw.k, lengths.1, d_h, m)
+            .zip(heads(raw.v, lengths.1, d_v, m))
+            .flat_map(|(mut dk, mut dv)| {
+                if self.causal {
+                    // Keys behind the last query are in no segment, and have no gradient.
+                    dk[(n * d_h).min(m * d_h)..].fill(0.0);
+                    dv[(n * d_v).min(m * d_v)..].fill(0.0);
+                }
+                (0..count).map(move |i| {
+                    let rows = self.segment(i).1.len();
+                    let (k, rest_k) = std::mem::take(&mut dk).split_at_mut(rows * d_h);
+                    let (v, rest_v) = std::mem::take(&mut dv).split_at_mut(rows * d_v);
+                    (dk, dv) = (rest_k, rest_v);
+                    (k, v)
+                })
+            })
+            .zip(parts.chunks_exact(f * w))
+            .enumerate();
+        among(tasks, spaces, each, |(task, ((dk, dv), part)), space| {
+            self.of_dk(&back, task, part, (dk, dv), &mut self.own(space));
+        });
+    }
+
+    /// Gradients of a segment's queries, forwards, from the state before it; its part of T.
+    fn of_dq(
+        &self,
+        back: &Back<'_>,
+        task: usize,
+        (before, part): (&[f32], &mut [f32]),
+        dq: &mut [f32],
+        own: &mut Own<'_>,
+    ) {
+        let Pass { d_h, path, .. } = *self.pass;
+        let Self { f, w, count, .. } = *self;
+        let (head, segment) = (task / count, self.segment(task % count).0);
+        transpose((before, w), (own.state_turned, f), (f, w), |_| 1.0);
+        part.fill(0.0);
+        for queries in chunks(&segment) {
+            let rows = queries.len();
+            self.of_queries(head, &queries, own.x);
+            self.slopes(back, head, &queries, own.slopes);
+            product(path, (rows, w, f), (own.slopes, w), (own.state_turned, f), (own.d_x, f), Set);
+            outer(path, (rows, f, w), (own.x, f), (own.slopes, w), (&mut *part, w));
+            if self.causal {
+                let keys = self.keys_of(&queries);
+                self.of_keys(head, &keys, own);
+                self.meet_slopes(rows, keys.len(), own);
+                product(path, (rows, keys.len(), f), (own.d_met, CHUNK), (own.y, f), (own.d_x, f), Add);
+                outer(path, (keys.len(), w, f), (own.values, w), (own.y, f), (own.state_turned, f));
+            }
+            let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
+            let dq = &mut dq[(queries.start - segment.start) * d_h..][..rows * d_h];
+            self.features.back(path, q, &own.x[..rows * f], &mut own.d_x[..rows * f], dq);
+        }
+    }
+
+    /// Gradients of a segment's keys and values, backwards, from the state behind it.
+    fn of_dk(
+        &self,
+        back: &Back<'_>,
+        task: usize,
+        behind: &[f32],
+        (dk, dv): (&mut [f32], &mut [f32]),
+        own: &mut Own<'_>,
+    ) {
+        let Pass { d_h, d_v, path, .. } = *self.pass;
+        let Self { f, w, count, .. } = *self;
+        let (head, (queries, segment)) = (task / count, self.segment(task % count));
+        own.state.copy_from_slice(behind);
+        transpose((behind, w), (own.state_turned, f), (f, w), |_| 1.0);
+        let places = if self.causal { queries } else { segment.clone() };
+        for place in chunks(&places).rev() {
+            let keys = if self.causal { self.keys_of(&place) } else { place.clone() };
+            let rows = keys.len();
+            self.of_keys(head, &keys, own);
+            let at = keys.start - segment.start;
+            let dv = &mut dv[at * d_v..][..rows * d_v];
+            product(path, (rows, w, f), (own.values, w), (own.state_turned, f), (own.d_x, f), Set);
+            product(path, (rows, f, d_v), (own.y, f), (own.state, w), (&mut *dv, d_v), Set);
+            if self.causal {
+                self.of_queries(head, &place, own.x);
+                self.slopes(back, head, &place, own.slopes);
+                self.meet(place.len(), rows, own);
+                self.meet_slopes(place.len(), rows, own);
+                let slopes = (&*own.slopes, w);
+                outer(path, (place.len(), rows, f), (own.d_met, CHUNK), (own.x, f), (own.d_x, f));
+                outer(path, (place.len(), rows, d_v), (own.met, CHUNK), slopes, (dv, d_v));
+                outer(path, (place.len(), f, w), (own.x, f), slopes, (own.state, w));
+                outer(path, (place.len(), w, f), slopes, (own.x, f), (own.state_turned, f));
+            }
+            let k = &self.pass.k(head)[keys.start * d_h..keys.end * d_h];
+            let dk = &mut dk[at * d_h..][..rows * d_h];
+            self.features.back(path, k, &own.y[..rows * f], &mut own.d_x[..rows * f], dk);
+        }
+    }
+}
+
+/// What comes from above and from the forward pass.
+struct Back<'a> {
+    kept: &'a Kept,
+    upstream: &'a Upstream<'a>,
+    /// `d_out . out`, (h, n).
+    means: &'a [f32],
+}
+
+/// A range, a chunk at a time.
+fn chunks(range: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    let Range { start, end } = *range;
+    (0..range.len().div_ceil(CHUNK)).map(move |i| start + i * CHUNK..(start + (i + 1) * CHUNK).min(end))
+}
+
+/// Hides later keys of a chunk from earlier queries.
+fn triangle(met: &mut [f32], rows: usize) {
+    for (i, row) in met.chunks_exact_mut(CHUNK).take(rows).enumerate() {
+        row[i + 1..].fill(0.0);
+    }
+}

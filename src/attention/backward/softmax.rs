@@ -1,0 +1,223 @@
+//! Exact attention backwards, full, causal and by windows (Dao et al. 2022, algorithm 4).
+//!
+//! Queries and keys of a head are cut into as many segments each. In stage s the i-th segment of keys meets the (i + s)-th
+//! of queries, all of them at once: no two add to the same gradients, and every gradient is added to in one order.
+
+use std::ops::Range;
+
+use super::meet::{self, Frame, Into, Queries, ROWS};
+use super::pass::{self, Pass, Raw, cut_segments, heads};
+use super::tiles::Add;
+use super::{Backward, Kept, Size, Upstream};
+use crate::attention::fused::flash::{self, Attend, Block};
+use crate::attention::fused::share::{among, cut, lines};
+use crate::attention::fused::{Given, Heads, refuse, segments};
+use crate::attention::local::window;
+use crate::cost::{Cost, Shape};
+use crate::error::Result;
+
+pub(super) const BACKWARD: Backward = Backward {
+    name: "softmax",
+    fits: |_, given| if let Given::Nothing = given { Ok(()) } else { refuse(BACKWARD.name, given) },
+    forward: |pass, _, kept, out, space| forward(pass, kept, out, space, &|i| seen(pass, i)),
+    backward: |pass, _, kept, upstream, raw, space| {
+        backward(pass, kept, upstream, raw, space, &|i| seen(pass, i));
+    },
+    space,
+    cost: |shape, _| cost(shape, shape.pairs()),
+};
+
+pub(super) const LOCAL: Backward = Backward {
+    name: "local",
+    fits: local_fits,
+    forward: |pass, _, kept, out, space| forward(pass, kept, out, space, &|i| beside(pass, i)),
+    backward: |pass, _, kept, upstream, raw, space| {
+        backward(pass, kept, upstream, raw, space, &|i| beside(pass, i));
+    },
+    space,
+    cost: |shape, l| {
+        let visible = |i: usize| if shape.causal { (i + 1).min(shape.m) } else { shape.m };
+        cost(shape, (0..shape.n).map(|i| window(i, l, visible(i)).len()).sum())
+    },
+};
+
+fn local_fits(_: &Heads<'_>, given: &Given<'_>) -> Result<()> {
+    if let Given::Local { .. } = given { Ok(()) } else { refuse(LOCAL.name, given) }
+}
+
+fn seen(pass: &Pass<'_>, i: usize) -> Range<usize> {
+    0..pass.mask.visible(i, pass.m)
+}
+
+fn beside(pass: &Pass<'_>, i: usize) -> Range<usize> {
+    window(i, pass.l, pass.mask.visible(i, pass.m))
+}
+
+fn cost(shape: &Shape, pairs: usize) -> [Cost; 2] {
+    let Shape { n, d_h, d_v, .. } = *shape;
+    let weights = Cost::product(pairs, d_h, 1);
+    let forward = weights + Cost::softmax(n, pairs) + Cost::product(pairs, d_v, 1);
+    let backward = weights + Cost::exps(pairs) + Cost::product(n, d_v, 1);
+    [forward, backward + Cost::product(pairs, 2 * d_h + 2 * d_v, 1)]
+}
+
+/// Queries of a block forwards, keys of a block backwards.
+const BLOCK: usize = 64;
+
+/// What the segments of all heads are at least.
+const PIECES: usize = 16;
+/// Queries or keys that are not worth cutting: a block of keys is laid out anew for every segment of queries.
+const SHORT: usize = 256;
+
+/// How many segments the queries and the keys of each head are cut into.
+fn count(heads: usize, n: usize, m: usize) -> usize {
+    PIECES.div_ceil(heads).min(n.min(m).div_ceil(SHORT)).max(1)
+}
+
+fn space(size: &Size) -> [usize; 2] {
+    let Size { shape: Shape { n, m, d_h, d_v, .. }, heads, threads, .. } = *size;
+    let forward = threads.min(heads * n.div_ceil(BLOCK)) * flash::space(BLOCK, d_h, d_v);
+    let workers = threads.min(heads * count(heads, n, m));
+    [forward, lines(heads * n) + workers * meet::space(BLOCK, d_h, d_v)]
+}
+
+/// Softmax where query i sees the keys `sees(i)`, whose ends never fall from one query to the next.
+fn forward(
+    pass: &Pass<'_>,
+    kept: &mut Kept,
+    out: &mut [f32],
+    space: &mut [f32],
+    sees: &(dyn Fn(usize) -> Range<usize> + Sync),
+) {
+    let Pass { n, d_h, d_v, .. } = *pass;
+    kept.logs = vec![0.0; pass.h * n];
+    let blocks = heads(out, pass.lengths.0, d_v, n).zip(kept.logs.chunks_exact_mut(n)).enumerate();
+    let blocks = blocks.flat_map(|(head, (out, logs))| {
+        let blocks = out.chunks_mut(BLOCK * d_v).zip(logs.chunks_mut(BLOCK)).enumerate();
+        blocks.map(move |(block, (out, logs))| (head, block * BLOCK, out, logs))
+    });
+    among(blocks, space, flash::space(BLOCK, d_h, d_v), |(head, first, out, logs), space| {
+        let mut block = Block::new(BLOCK, d_h, d_v, space);
+        let last = first + logs.len() - 1;
+        block.begin(&pass.q(head)[first * d_h..(last + 1) * d_h], d_h, pass.scale);
+        let (of_first, of_last) = (sees(first), sees(last));
+        block.see(|i| sees((first + i).min(last)));
+        pass.path.run(Attend {
+            block: &mut block,
+            k: pass.k(head),
+            v: pass.v(head),
+            d_h,
+            d_v,
+            pack_keys: false,
+            keys: of_first.start..of_last.end,
+            open: of_last.start..of_first.end,
+            tally: None,
+        });
+        for (log, (max, total)) in logs.iter_mut().zip(block.max.iter().zip(&*block.total)) {
+            // Of a query that sees no key every weight is to be 0.
+            *log = if *total == 0.0 { f32::INFINITY } else { max + total.log2() };
+        }
+        block.finish(out, d_v);
+    });
+}
+
+fn backward(
+    pass: &Pass<'_>,
+    kept: &Kept,
+    upstream: &Upstream<'_>,
+    raw: Raw<'_>,
+    mut space: &mut [f32],
+    sees: &(dyn Fn(usize) -> Range<usize> + Sync),
+) {
+    let Pass { h, n, m, d_h, d_v, lengths, .. } = *pass;
+    let space = &mut space;
+    let means = cut(space, h * n);
+    pass::means(pass, upstream, means);
+    let count = count(h, n, m);
+    let each = meet::space(BLOCK, d_h, d_v);
+    for stage in 0..count {
+        let of_heads = heads(raw.q, lengths.0, d_h, n)
+            .zip(heads(raw.k, lengths.1, d_h, m).zip(heads(raw.v, lengths.1, d_v, m)));
+        let tasks = of_heads.enumerate().flat_map(|(head, (dq, (dk, dv)))| {
+            let mut dq: Vec<_> = cut_segments(dq, count, d_h).collect();
+            dq.rotate_left(stage);
+            let of_keys = cut_segments(dk, count, d_h).zip(cut_segments(dv, count, d_v));
+            let tasks = dq.into_iter().zip(of_keys).enumerate();
+            tasks.map(move |(i, (dq, (dk, dv)))| (head, i, Into { dq, dk, dv })).collect::<Vec<_>>()
+        });
+        among(tasks, space, each, |(head, i, into), space| {
+            let keys = segments::keys(i, count, m);
+            let queries = segments::keys((i + stage) % count, count, n);
+            let of_head = Queries {
+                q: pass.q(head),
+                d_out: upstream.d_out.head(head, n),
+                logs: &kept.logs[head * n..][..n],
+                means: &means[head * n..][..n],
+            };
+            if stage == 0 {
+                // Every segment of queries and of keys is in one task of a stage.
+                [&mut *into.dq, &mut *into.dk, &mut *into.dv].into_iter().for_each(|x| x.fill(0.0));
+            }
+            let task = Task { pass, head, sees, of_head };
+            for (block, (dk, dv)) in
+                into.dk.chunks_mut(BLOCK * d_h).zip(into.dv.chunks_mut(BLOCK * d_v)).enumerate()
+            {
+                let first = keys.start + block * BLOCK;
+                let keys = first..(first + BLOCK).min(keys.end);
+                task.block(keys, queries.clone(), Into { dq: &mut *into.dq, dk, dv }, space);
+            }
+        });
+    }
+}
+
+/// One head, in which segments meet.
+struct Task<'a> {
+    pass: &'a Pass<'a>,
+    head: usize,
+    sees: &'a (dyn Fn(usize) -> Range<usize> + Sync),
+    of_head: Queries<'a>,
+}
+
+impl Task<'_> {
+    /// A block of keys against a segment of queries.
+    fn block(&self, keys: Range<usize>, queries: Range<usize>, into: Into<'_>, space: &mut [f32]) {
+        let Pass { d_h, d_v, .. } = *self.pass;
+        let frame = Frame::of(self.pass);
+        let Into { dq, dk, dv } = into;
+        let meets = |i: usize| {
+            let sees = (self.sees)(i);
+            sees.start.max(keys.start) < sees.end.min(keys.end)
+        };
+        // The ends of what queries see never fall: those that see any key of the block lie together.
+        let Some(first) = queries.clone().find(|i| meets(*i)) else { return };
+        let last = queries.clone().rev().find(|i| meets(*i)).unwrap_or(first);
+        let k = &self.pass.k(self.head)[keys.start * d_h..keys.end * d_h];
+        let v = &self.pass.v(self.head)[keys.start * d_v..keys.end * d_v];
+        let (laid, space) = frame.keys(k, v, space);
+        for first in (first..=last).step_by(ROWS) {
+            let rows = first..(first + ROWS).min(last + 1);
+            let of_rows = Queries {
+                q: &self.of_head.q[rows.start * d_h..rows.end * d_h],
+                d_out: &self.of_head.d_out[rows.start * d_v..rows.end * d_v],
+                logs: &self.of_head.logs[rows.clone()],
+                means: &self.of_head.means[rows.clone()],
+            };
+            let dq = &mut dq[(rows.start - queries.start) * d_h..(rows.end - queries.start) * d_h];
+            let into = Into { dq, dk: &mut *dk, dv: &mut *dv };
+            let hide = |weights: &mut [f32], wide: usize| {
+                let (of_first, of_last) = ((self.sees)(rows.start), (self.sees)(rows.end - 1));
+                if of_last.start <= keys.start && keys.end <= of_first.end {
+                    return;
+                }
+                for (i, row) in rows.clone().zip(weights.chunks_exact_mut(wide)) {
+                    let sees = (self.sees)(i);
+                    let [from, to] =
+                        [sees.start, sees.end].map(|at| at.clamp(keys.start, keys.end) - keys.start);
+                    row[..from].fill(0.0);
+                    row[to.max(from)..].fill(0.0);
+                }
+            };
+            frame.backward(&laid, &of_rows, into, space, hide, Add);
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! Causal Luna from weights on, in chunks: forwards and backwards over (q, k, w, v).
+//!
+//! With running sums `K_t = sum_{j<=t} k_j^T w_j` (`d_h`, l) and `V_t = sum_{j<=t} w_j^T v_j` (l, `d_v`):
+//! ```text
+//! A_t  = softmax(s q_t K_t / t)             out_t = A_t V_t / t
+//! dS_t = A_t * (G_t V_t^T / t - D_t)        D_t   = G_t . out_t
+//! g_t  = s dS_t / t     a_t = A_t / t
+//! dq_t = g_t K_t^T
+//! ```
+//! and with sums over what comes later, `X_j = sum_{t>=j} q_t^T g_t` (`d_h`, l) and `Y_j = sum_{t>=j} G_t^T a_t`
+//! (`d_v`, l):
+//! ```text
+//! dw_j = k_j X_j + v_j Y_j     dk_j = w_j X_j^T     dv_j = w_j Y_j^T
+//! ```
+//! Tokens are cut into segments, whose sums are taken first; inside a segment the sums run on a chunk at a time, and what
+//! is inside a chunk meets under a triangular mask. `g` and `a` (n, l) stay from one sweep to the other.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::pass::{self, Pass, cut_segments, heads};
+use super::tiles::{Add, Set, Softmax, outer, product};
+use super::{Kept, Size, Upstream};
+use crate::attention::fused::flash::transpose;
+use crate::attention::fused::segments;
+use crate::attention::fused::share::{among, cut, lines};
+use crate::cost::{Cost, Shape};
+use crate::linalg::lanes::exp2;
+
+/// Tokens of a chunk.
+const CHUNK: usize = 64;
+
+/// Numbers of a worker, with l in whole cache lines.
+fn each(d_h: usize, d_v: usize, wide: usize) -> usize {
+    CHUNK * (5 * CHUNK + 2 * wide + d_h + d_v) + wide * CHUNK + 2 * wide * (d_h + d_v)
+}
+
+/// Numbers of the work space, forward and backward.
+pub(super) fn space(size: &Size) -> [usize; 2] {
+    let Size { shape: Shape { n, d_h, d_v, .. }, heads, l, threads } = *size;
+    let (wide, parts) = (lines(l), heads * segments::count(heads, n));
+    let (sums, own) = (parts * wide * (d_h + d_v), threads.min(parts) * each(d_h, d_v, wide));
+    [sums + own, lines(heads * n) + 2 * heads * n * wide + sums + own]
+}
+
+/// Operations of one head, forward and backward; segments are taken to be one.
+pub(super) fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
+    let Shape { n, m, d_h, d_v, .. } = *shape;
+    let seen = n.min(m);
+    let inside =
+        chunks(&(0..n)).map(|queries| queries.len() * (queries.end.min(m) - queries.start.min(m))).sum();
+    let (sums, read) = (Cost::product(seen, l, d_h + d_v), Cost::product(n, l, d_h + d_v));
+    let forward = sums * 2 + read + Cost::product(inside, d_h + d_v + 2 * l, 1) + Cost::softmax(n, n * l);
+    let first = sums + read * 2 + Cost::product(n, l, d_h) + Cost::product(inside, 2 * d_h + d_v + 3 * l, 1);
+    let second = sums * 2 + read * 2 + Cost::product(inside, 2 * d_h + 2 * d_v + 4 * l, 1);
+    [forward, Cost::product(n, d_v, 1) + Cost::exps(n * l) + first + second]
+}
+
+/// Causal Luna over many heads, with the weights of their keys.
+pub(super) struct Weighted<'a> {
+    pass: &'a Pass<'a>,
+    /// Weights, heads of so many rows of l numbers in whole cache lines, with zeros behind them.
+    w: &'a [f32],
+    length: usize,
+    l: usize,
+    wide: usize,
+    count: usize,
+}
+
+/// Where the gradients go; rows of `w` are as those that were given.
+pub(super) struct Into<'a> {
+    pub(super) q: &'a mut [f32],
+    pub(super) k: &'a mut [f32],
+    pub(super) w: &'a mut [f32],
+    pub(super) v: &'a mut [f32],
+}
+
+/// The work space of one worker.
+struct Own<'a> {
+    met: &'a mut [f32],
+    d_met: &'a mut [f32],
+    shares_met: &'a mut [f32],
+    k_turned: &'a mut [f32],
+    v_turned: &'a mut [f32],
+    w_turned: &'a mut [f32],
+    shares: &'a mut [f32],
+    slopes: &'a mut [f32],
+    keys: &'a mut [f32],
+    values: &'a mut [f32],
+    keys_turned: &'a mut [f32],
+    values_turned: &'a mut [f32],
+}
+
+/// What the backward pass reads beside the inputs.
+struct Back<'a> {
+    upstream: &'a Upstream<'a>,
+    logs: &'a [f32],
+    means: &'a [f32],
+}
+
+impl<'a> Weighted<'a> {
+    pub(super) fn new(pass: &'a Pass<'a>, w: &'a [f32], length: usize, l: usize) -> Self {
+        Self { pass, w, length, l, wide: lines(l), count: segments::count(pass.h, pass.n) }
+    }
+
+    fn own<'s>(&self, mut space: &'s mut [f32]) -> Own<'s> {
+        let (d_h, d_v, wide) = (self.pass.d_h, self.pass.d_v, self.wide);
+        let mut cut = |len| cut(&mut space, len);
+        Own {
+            met: cut(CHUNK * CHUNK),
+            d_met: cut(CHUNK * CHUNK),
+            shares_met: cut(CHUNK * CHUNK),
+            k_turned: cut(d_h * CHUNK),
+            v_turned: cut(d_v * CHUNK),
+            w_turned: cut(wide * CHUNK),
+            shares: cut(CHUNK * wide),
+            slopes: cut(CHUNK * wide),
+            keys: cut(d_h * wide),
+            values: cut(wide * d_v),
+            keys_turned: cut(wide * d_h),
+            values_turned: cut(d_v * wide),
+        }
+    }
+
+    fn w(&self, head: usize) -> &'a [f32] {
+        &self.w[head * self.length * self.wide..][..self.pass.m * self.wide]
+    }
+
+    /// Keys at the places of queries.
+    fn keys_of(&self, queries: &Range<usize>) -> Range<usize> {
+        queries.start.min(self.pass.m)..queries.end.min(self.pass.m)
+    }
+
+    /// How much a query's means are of the sums.
+    fn mean(&self, query: usize) -> f32 {
+        1.0 / self.pass.mask.visible(query, self.pass.m) as f32
+    }
+
+    /// Keys, weights and values of a range.
+    fn rows(&self, head: usize, keys: &Range<usize>) -> [&[f32]; 3] {
+        let (d_h, d_v, wide) = (self.pass.d_h, self.pass.d_v, self.wide);
+        [(self.pass.k(head), d_h), (self.w(head), wide), (self.pass.v(head), d_v)]
+            .map(|(x, d)| &x[keys.start * d..keys.end * d])
+    }
+
+    /// Adds a chunk to the running sums K and V.
+    fn pack(&self, [k, w, v]: [&[f32]; 3], keys: &mut [f32], values: &mut [f32]) {
+        let Pass { d_h, d_v, path, .. } = *self.pass;
+        let (rows, wide) = (w.len() / self.wide, self.wide);
+        outer(path, (rows, d_h, wide), (k, d_h), (w, wide), (keys, wide));
+        outer(path, (rows, self.l, d_v), (w, wide), (v, d_v), (values, d_v));
+    }
+
+    /// Sums of every segment become the sums of those before it, or behind it.
+    fn begin(&self, parts: &mut [f32], backwards: bool) {
+        let piece = parts.len() / self.pass.h / self.count;
+        for parts in parts.chunks_exact_mut(self.count * piece) {
+            for at in 0..piece {
+                let mut sum = 0.0;
+                for i in 0..self.count {
+                    let i = if backwards { self.count - 1 - i } else { i };
+                    let here = std::mem::replace(&mut parts[i * piece + at], sum);
+                    sum += here;
+                }
+            }
+        }
+    }
+
+    /// `x y^T` of a chunk, zeros where a query does not see a key; `turned` is `y^T`.
+    fn meet(&self, x: (&[f32], usize, usize), turned: &[f32], met: &mut [f32]) {
+        let (x, ldx, depth) = x;
+        let rows = x.len() / ldx;
+        product(self.pass.path, (rows, depth, CHUNK), (x, ldx), (turned, CHUNK), (&mut *met, CHUNK), Set);
+        for (i, row) in met.chunks_exact_mut(CHUNK).take(rows).enumerate() {
+            row[i + 1..].fill(0.0);
+        }
+    }
+
+    /// Logits of a chunk, with the scale and `log2 e` in them, into `shares`; `q k^T` into `met`.
+    fn logits(&self, queries: &Range<usize>, q: &[f32], [k, w, _]: [&[f32]; 3], own: &mut Own<'_>) {
+        let Pass { d_h, path, scale, .. } = *self.pass;
+        let (rows, wide, keys) = (queries.len(), self.wide, w.len() / self.wide);
+        transpose((k, d_h), (own.k_turned, CHUNK), (keys, d_h), |_| 1.0);
+        self.meet((q, d_h, d_h), own.k_turned, own.met);
+        product(path, (rows, d_h, wide), (q, d_h), (own.keys, wide), (own.shares, wide), Set);
+        product(path, (rows, keys, wide), (own.met, CHUNK), (w, wide), (own.shares, wide), Add);
+        for (row, query) in own.shares.chunks_exact_mut(wide).zip(queries.clone()) {
+            let factor = scale * std::f32::consts::LOG2_E * self.mean(query);
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+    }
+
+    /// The output of every query; the sums that each segment begins with are kept.
+    pub(super) fn forward(&self, kept: &mut Kept, out: &mut [f32], mut space: &mut [f32]) {
+        let Pass { h, n, d_h, d_v, path, lengths, .. } = *self.pass;
+        let Self { l, wide, count, .. } = *self;
+        let piece = wide * (d_h + d_v);
+        let parts = cut(&mut space, h * count * piece);
+        let each = each(d_h, d_v, wide);
+        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
+        among(parts.chunks_exact_mut(piece).enumerate(), spaces, each, |(task, part), _| {
+            let (keys, values) = part.split_at_mut(d_h * wide);
+            for chunk in chunks(&self.keys_of(&segments::keys(task % count, count, n))) {
+                self.pack(self.rows(task / count, &chunk), keys, values);
+            }
+        });
+        self.begin(parts, false);
+        kept.packs = parts.to_vec();
+        kept.logs = vec![0.0; h * n];
+        let of_logs = kept.logs.chunks_exact_mut(n).flat_map(|logs| cut_segments(logs, count, 1));
+        let of_out = heads(out, lengths.0, d_v, n).flat_map(|out| cut_segments(out, count, d_v));
+        let tasks = of_out.zip(of_logs).zip(parts.chunks_exact(piece)).enumerate();
+        among(tasks, spaces, each, |(task, ((out, logs), part)), space| {
+            let (mut own, head, segment) =
+                (self.own(space), task / count, segments::keys(task % count, count, n));
+            own.keys.copy_from_slice(&part[..d_h * wide]);
+            own.values.copy_from_slice(&part[d_h * wide..]);
+            for queries in chunks(&segment) {
+                let (rows, at) = (queries.len(), queries.start - segment.start);
+                let of_keys = self.rows(head, &self.keys_of(&queries));
+                let [_, w, v] = of_keys;
+                let keys = w.len() / wide;
+                let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
+                self.logits(&queries, q, of_keys, &mut own);
+                let (shares, logs) = (&mut own.shares[..rows * wide], &mut logs[at..][..rows]);
+                path.run(Softmax { rows: shares, width: wide, count: l, factor: 1.0, logs });
+                transpose((w, wide), (own.w_turned, CHUNK), (keys, wide), |_| 1.0);
+                self.meet((shares, wide, l), own.w_turned, own.shares_met);
+                let out = &mut out[at * d_v..][..rows * d_v];
+                product(path, (rows, l, d_v), (shares, wide), (own.values, d_v), (&mut *out, d_v), Set);
+                product(path, (rows, keys, d_v), (own.shares_met, CHUNK), (v, d_v), (&mut *out, d_v), Add);
+                for (row, query) in out.chunks_exact_mut(d_v).zip(queries) {
+                    let mean = self.mean(query);
+                    row.iter_mut().for_each(|x| *x *= mean);
+                }
+                self.pack(of_keys, own.keys, own.values);
+            }
+        });
+    }
+
+    pub(super) fn backward(
+        &self,
+        kept: &Kept,
+        upstream: &Upstream<'_>,
+        into: Into<'_>,
+        mut space: &mut [f32],
+    ) {
+        let Pass { h, n, m, d_h, d_v, lengths, .. } = *self.pass;
+        let Self { wide, count, length, .. } = *self;
+        let piece = wide * (d_h + d_v);
+        let means = cut(&mut space, h * n);
+        let kept_slopes = cut(&mut space, 2 * h * n * wide);
+        let parts = cut(&mut space, h * count * piece);
+        let each = each(d_h, d_v, wide);
+        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
+        pass::means(self.pass, upstream, means);
+        let back = Back { upstream, logs: &kept.logs, means };
+
+        let of_dq = heads(into.q, lengths.0, d_h, n).flat_map(|dq| cut_segments(dq, count, d_h));
+        let of_slopes =
+            kept_slopes.chunks_exact_mut(2 * n * wide).flat_map(|rows| cut_segments(rows, count, 2 * wide));
+        let tasks = of_dq.zip(of_slopes).zip(parts.chunks_exact_mut(piece)).enumerate();
+        among(tasks, spaces, each, |(task, ((dq, slopes), part)), space| {
+            let before = &kept.packs[task * piece..][..piece];
+            self.of_dq(&back, task, before, (dq, slopes, part), &mut self.own(space));
+        });
+        self.begin(parts, true);
+        let rows_of = heads(into.k, lengths.1, d_h, m)
+            .zip(heads(into.w, length, wide, m))
+            .zip(heads(into.v, lengths.1, d_v, m));
+        let tasks = rows_of.flat_map(|((mut dk, mut dw), mut dv)| {
+            // Keys behind the last query are in no segment, and have no gradient.
+            for (x, d) in [(&mut *dk, d_h), (&mut *dw, wide), (&mut *dv, d_v)] {
+                x[n.min(m) * d..].fill(0.0);
+            }
+            (0..count).map(move |i| {
+                let rows = self.keys_of(&segments::keys(i, count, n)).len();
+                [take(&mut dk, rows * d_h), take(&mut dw, rows * wide), take(&mut dv, rows * d_v)]
+            })
+        });
+        let tasks = tasks.zip(parts.chunks_exact(piece)).enumerate();
+        among(tasks, spaces, each, |(task, (into, part)), space| {
+            let slopes = &kept_slopes[task / count * 2 * n * wide..][..2 * n * wide];
+            self.of_dk(&back, task, (part, slopes), into, &mut self.own(space));
+        });
+    }
+
+    /// Gradients of a segment's queries, forwards, from the sums before it; g and a of every query; its sums X and Y.
+    fn of_dq(
+        &self,
+        back: &Back<'_>,
+        task: usize,
+        before: &[f32],
+        (dq, kept_slopes, part): (&mut [f32], &mut [f32], &mut [f32]),
+        own: &mut Own<'_>,
+    ) {
+        let Pass { n, d_h, d_v, path, scale, .. } = *self.pass;
+        let Self { l, wide, count, .. } = *self;
+        let (head, segment) = (task / count, segments::keys(task % count, count, n));
+        // K is needed both ways, V turned only.
+        own.keys.copy_from_slice(&before[..d_h * wide]);
+        transpose((own.keys, wide), (own.keys_turned, d_h), (d_h, wide), |_| 1.0);
+        transpose((&before[d_h * wide..], d_v), (own.values_turned, wide), (wide, d_v), |_| 1.0);
+        part.fill(0.0);
+        let (x, y) = part.split_at_mut(d_h * wide);
+        for queries in chunks(&segment) {
+            let (rows, at) = (queries.len(), queries.start - segment.start);
+            let of_keys = self.rows(head, &self.keys_of(&queries));
+            let [k, w, v] = of_keys;
+            let keys = w.len() / wide;
+            let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
+            let d_out = &back.upstream.d_out.head(head, n)[queries.start * d_v..queries.end * d_v];
+            self.logits(&queries, q, of_keys, own);
+            transpose((v, d_v), (own.v_turned, CHUNK), (keys, d_v), |_| 1.0);
+            self.meet((d_out, d_v, d_v), own.v_turned, own.d_met);
+            product(
+                path,
+                (rows, d_v, wide),
+                (d_out, d_v),
+                (own.values_turned, wide),
+                (own.slopes, wide),
+                Set,
+            );
+            product(path, (rows, keys, wide), (own.d_met, CHUNK), (w, wide), (own.slopes, wide), Add);
+            for (i, query) in queries.clone().enumerate() {
+                let (log, d) = (back.logs[head * n + query], back.means[head * n + query]);
+                path.run(Shares {
+                    shares: &mut own.shares[i * wide..][..wide],
+                    slopes: &mut own.slopes[i * wide..][..wide],
+                    numbers: [log, d, self.mean(query), scale],
+                });
+            }
+            let (g, a) = kept_slopes[2 * at * wide..][..2 * rows * wide].split_at_mut(rows * wide);
+            g.copy_from_slice(&own.slopes[..rows * wide]);
+            a.copy_from_slice(&own.shares[..rows * wide]);
+            outer(path, (rows, d_h, wide), (q, d_h), (g, wide), (&mut *x, wide));
+            outer(path, (rows, d_v, wide), (d_out, d_v), (a, wide), (&mut *y, wide));
+
+            transpose((w, wide), (own.w_turned, CHUNK), (keys, wide), |_| 1.0);
+            self.meet((g, wide, l), own.w_turned, own.shares_met);
+            let dq = &mut dq[at * d_h..][..rows * d_h];
+            product(path, (rows, l, d_h), (g, wide), (own.keys_turned, d_h), (&mut *dq, d_h), Set);
+            product(path, (rows, keys, d_h), (own.shares_met, CHUNK), (k, d_h), (dq, d_h), Add);
+            outer(path, (keys, d_h, wide), (k, d_h), (w, wide), (own.keys, wide));
+            outer(path, (keys, l, d_h), (w, wide), (k, d_h), (own.keys_turned, d_h));
+            outer(path, (keys, d_v, wide), (v, d_v), (w, wide), (own.values_turned, wide));
+        }
+    }
+
+    /// Gradients of a segment's keys, weights and values, backwards, from the sums behind it.
+    fn of_dk(
+        &self,
+        back: &Back<'_>,
+        task: usize,
+        (behind, slopes): (&[f32], &[f32]),
+        [dk, dw, dv]: [&mut [f32]; 3],
+        own: &mut Own<'_>,
+    ) {
+        let Pass { n, d_h, d_v, path, .. } = *self.pass;
+        let Self { l, wide, count, .. } = *self;
+        let (head, segment) = (task / count, segments::keys(task % count, count, n));
+        // X and Y, (d_h, l) and (d_v, l), and both turned.
+        let (of_x, of_y) = behind.split_at(d_h * wide);
+        own.keys.copy_from_slice(of_x);
+        own.values_turned.copy_from_slice(of_y);
+        transpose((of_x, wide), (own.keys_turned, d_h), (d_h, wide), |_| 1.0);
+        transpose((of_y, wide), (own.values, d_v), (d_v, wide), |_| 1.0);
+        for queries in chunks(&segment).rev() {
+            let keys = self.keys_of(&queries);
+            let (rows, at) = (keys.len(), keys.start - self.keys_of(&segment).start);
+            let [k, w, v] = self.rows(head, &keys);
+            let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
+            let d_out = &back.upstream.d_out.head(head, n)[queries.start * d_v..queries.end * d_v];
+            let met = queries.len();
+            let (g, a) = slopes[2 * queries.start * wide..][..2 * met * wide].split_at(met * wide);
+            let dk = &mut dk[at * d_h..][..rows * d_h];
+            let dw = &mut dw[at * wide..][..rows * wide];
+            let dv = &mut dv[at * d_v..][..rows * d_v];
+            if rows > 0 {
+                for (y, turned, d) in [
+                    (k, &mut *own.k_turned, d_h),
+                    (v, &mut *own.v_turned, d_v),
+                    (w, &mut *own.w_turned, wide),
+                ] {
+                    transpose((y, d), (turned, CHUNK), (rows, d), |_| 1.0);
+                }
+                product(path, (rows, d_h, wide), (k, d_h), (own.keys, wide), (&mut *dw, wide), Set);
+                product(path, (rows, d_v, wide), (v, d_v), (own.values_turned, wide), (&mut *dw, wide), Add);
+                self.meet((q, d_h, d_h), own.k_turned, own.met);
+                self.meet((d_out, d_v, d_v), own.v_turned, own.d_met);
+                outer(path, (met, rows, wide), (own.met, CHUNK), (g, wide), (&mut *dw, wide));
+                outer(path, (met, rows, wide), (own.d_met, CHUNK), (a, wide), (dw, wide));
+                product(path, (rows, l, d_h), (w, wide), (own.keys_turned, d_h), (&mut *dk, d_h), Set);
+                self.meet((g, wide, l), own.w_turned, own.shares_met);
+                outer(path, (met, rows, d_h), (own.shares_met, CHUNK), (q, d_h), (dk, d_h));
+                product(path, (rows, l, d_v), (w, wide), (own.values, d_v), (&mut *dv, d_v), Set);
+                self.meet((a, wide, l), own.w_turned, own.shares_met);
+                outer(path, (met, rows, d_v), (own.shares_met, CHUNK), (d_out, d_v), (dv, d_v));
+            }
+            outer(path, (met, d_h, wide), (q, d_h), (g, wide), (own.keys, wide));
+            outer(path, (met, l, d_h), (g, wide), (q, d_h), (own.keys_turned, d_h));
+            outer(path, (met, d_v, wide), (d_out, d_v), (a, wide), (own.values_turned, wide));
+            outer(path, (met, l, d_v), (a, wide), (d_out, d_v), (own.values, d_v));
+        }
+    }
+}
+
+/// The first numbers of a slice, which goes on behind them.
+#[allow(clippy::mut_mut)] // the slice itself is moved on
+fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (here, others) = std::mem::take(rest).split_at_mut(len);
+    *rest = others;
+    here
+}
+
+/// A range, a chunk at a time.
+fn chunks(range: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    let Range { start, end } = *range;
+    (0..range.len().div_ceil(CHUNK)).map(move |i| start + i * CHUNK..(start + (i + 1) * CHUNK).min(end))
+}
+
+/// One query's logits become `a`, its slopes of shares (times t) `g`.
+struct Shares<'a> {
+    shares: &'a mut [f32],
+    slopes: &'a mut [f32],
+    /// Logarithm of the sum, `d_out . out`, 1 / t, scale.
+    numbers: [f32; 4],
+}
+
+impl WithSimd for Shares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [log, d, mean, scale] = self.numbers.map(|x| simd.splat_f32s(x));
+        let slopes = S::as_mut_simd_f32s(self.slopes).0;
+        for (share, slope) in S::as_mut_simd_f32s(self.shares).0.iter_mut().zip(slopes) {
+            *share = simd.mul_f32s(exp2(simd, simd.sub_f32s(*share, log)), mean);
+            let off = simd.sub_f32s(simd.mul_f32s(*slope, mean), d);
+            *slope = simd.mul_f32s(simd.mul_f32s(*share, scale), off);
+        }
+    }
+}

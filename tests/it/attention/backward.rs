@@ -1,0 +1,372 @@
+//! Fused backward passes beside the obvious ones in f64, and those beside finite differences.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+mod obvious;
+
+use luna::attention::Mask;
+use luna::attention::backward::{ALL, Gradients, Kept, WeightedGradients, WeightedHeads, find};
+use luna::attention::fused::{self, Given, Heads, Path};
+use luna::cost::Shape;
+use luna::rng::{normal, stream};
+use ndarray::{Array2, Array3, Axis, s};
+use obvious::{Inputs, Kind};
+
+const EPS: f32 = 1e-4;
+
+/// Everything that a pass is given, for any mechanism.
+struct Sample {
+    q: Array3<f32>,
+    k: Array3<f32>,
+    v: Array3<f32>,
+    p: Array3<f32>,
+    e: Array2<f32>,
+    f: Array2<f32>,
+    w: Array2<f32>,
+    d_out: Array3<f32>,
+    l: usize,
+    real: (usize, usize),
+}
+
+impl Sample {
+    fn new(heads: usize, [n, m, d_h, d_v]: [usize; 4], l: usize) -> Self {
+        let mut rng = stream(11, "backward");
+        let mut cube = |rows: usize, columns: usize| {
+            let flat = normal(&mut rng, heads * rows, columns);
+            flat.into_shape_with_order((heads, rows, columns)).unwrap()
+        };
+        let (q, k, v, p, d_out) = (cube(n, d_h), cube(m, d_h), cube(m, d_v), cube(l, d_h), cube(n, d_v));
+        let [e, f] = [0, 1].map(|_| normal(&mut rng, l, m + 2) / (l as f32).sqrt());
+        let w = normal(&mut rng, l, d_h);
+        Self { q, k, v, p, e, f, w, d_out, l, real: (n, m) }
+    }
+
+    fn heads(&self, mask: Mask) -> Heads<'_> {
+        Heads { real: self.real, ..Heads::new(self.q.view(), self.k.view(), self.v.view(), mask) }
+    }
+
+    fn given(&self, kind: Kind) -> Given<'_> {
+        match kind {
+            Kind::Softmax | Kind::Linear => Given::Nothing,
+            Kind::Local => Given::Local { l: self.l },
+            Kind::Luna => Given::Luna { p: self.p.view() },
+            Kind::Linformer => Given::Linformer { e: self.e.view(), f: self.f.view() },
+            Kind::LunaCausal(weight) => Given::LunaCausal { p: self.p.view(), weight },
+            Kind::Performer => Given::Performer { w: self.w.view(), eps: EPS },
+        }
+    }
+
+    /// Output and gradients by the fused passes.
+    fn run(&self, kind: Kind, path: Path, mask: Mask) -> (Array3<f32>, Gradients) {
+        let (heads, given) = (self.heads(mask), self.given(kind));
+        let backward = find(kind.name()).unwrap();
+        let mut out = Array3::from_elem(self.d_out.dim(), f32::NAN);
+        let kept = backward.forward_keeping(path, &heads, &given, out.view_mut()).unwrap();
+        let mut gradients = Gradients::zeros(&heads, &given);
+        for x in [&mut gradients.q, &mut gradients.k, &mut gradients.v] {
+            x.fill(f32::NAN);
+        }
+        backward
+            .backward_into(path, &heads, &given, &kept, out.view(), self.d_out.view(), &mut gradients)
+            .unwrap();
+        (out, gradients)
+    }
+
+    /// The real part of one head in f64, with the upstream gradient.
+    fn inputs(&self, head: usize) -> (Inputs, Array2<f64>) {
+        let cut = |x: &Array3<f32>, rows: usize| x.slice(s![head, ..rows, ..]).mapv(f64::from);
+        let (n, m) = self.real;
+        let inputs = Inputs {
+            q: cut(&self.q, n),
+            k: cut(&self.k, m),
+            v: cut(&self.v, m),
+            p: cut(&self.p, self.p.dim().1),
+            e: self.e.slice(s![.., ..m]).mapv(f64::from),
+            f: self.f.slice(s![.., ..m]).mapv(f64::from),
+            w: self.w.mapv(f64::from),
+            scale: f64::from(self.heads(Mask::Full).scale),
+            l: self.l,
+        };
+        (inputs, cut(&self.d_out, n))
+    }
+
+    /// The largest distance of an output or a gradient from the obvious one, relative to its largest entry.
+    fn off(&self, kind: Kind, path: Path, mask: Mask) -> f64 {
+        let (out, gradients) = self.run(kind, path, mask);
+        let (mut e, mut f) = (self.e.mapv(|_| 0.0_f64), self.f.mapv(|_| 0.0_f64));
+        let mut most = 0.0_f64;
+        let (n, m) = self.real;
+        for head in 0..self.q.dim().0 {
+            let (inputs, d_out) = self.inputs(head);
+            let (expected, slopes) = obvious::both(kind, mask, &inputs, &d_out);
+            let of = |x: &Array3<f32>| x.index_axis(Axis(0), head).mapv(f64::from);
+            most = most
+                .max(off(&of(&out), &expected))
+                .max(off(&of(&gradients.q), &slopes.q))
+                .max(off(&of(&gradients.k), &slopes.k))
+                .max(off(&of(&gradients.v), &slopes.v));
+            if let Some(p) = &gradients.p {
+                most = most.max(off(&of(p), &slopes.p));
+            }
+            if gradients.e.is_some() {
+                let mut here = e.slice_mut(s![.., ..m]);
+                here += &slopes.e;
+                let mut here = f.slice_mut(s![.., ..m]);
+                here += &slopes.f;
+            }
+        }
+        assert!(gradients.q.slice(s![.., n.., ..]).iter().all(|x| *x == 0.0));
+        for (found, expected) in [(&gradients.e, e), (&gradients.f, f)] {
+            if let Some(found) = found {
+                most = most.max(off(&found.mapv(f64::from), &expected));
+            }
+        }
+        most
+    }
+}
+
+/// The largest difference, relative to the largest entry; what is found may have rows more, of zeros.
+fn off(found: &Array2<f64>, expected: &Array2<f64>) -> f64 {
+    let rows = expected.nrows();
+    assert!(found.slice(s![rows.., ..]).iter().all(|x| *x == 0.0), "padding");
+    let largest = |x: &Array2<f64>| {
+        x.fold(0.0_f64, |far, x| {
+            assert!(x.is_finite());
+            far.max(x.abs())
+        })
+    };
+    let far = largest(&(&found.slice(s![..rows, ..]) - expected));
+    // Where all cancels (a query that sees one key), nothing but rounding is left: that of numbers around 1.
+    far / largest(expected).max(0.1)
+}
+
+/// Every kind that the list of fused passes has, under every mask that it takes.
+fn cases() -> Vec<(Kind, Mask)> {
+    let known = ALL.iter().flat_map(|backward| Kind::of(backward.name));
+    known.flat_map(|kind| kind.masks().iter().map(move |mask| (kind, *mask))).collect()
+}
+
+#[test]
+fn obvious_gradients_are_finite_differences() {
+    for (n, m, l) in [(5, 7, 3), (6, 4, 2), (3, 3, 5)] {
+        let sample = Sample::new(1, [n, m, 3, 2], l);
+        let (inputs, d_out) = sample.inputs(0);
+        for kind in Kind::ALL {
+            for mask in kind.masks() {
+                let off = obvious::beside_differences(kind, *mask, &inputs, &d_out);
+                assert!(off < 1e-7, "{kind:?} {mask:?} {n} {m}: {off}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_path_agrees_with_f64() {
+    for (shape, l) in [
+        ([1, 1, 1, 1], 1),
+        ([7, 5, 3, 2], 1),
+        ([5, 7, 8, 3], 7),
+        ([33, 64, 16, 16], 9),
+        ([70, 3, 20, 5], 130),
+        ([150, 97, 64, 64], 16),
+        ([65, 600, 40, 33], 33),
+        ([300, 530, 64, 64], 100),
+        ([590, 300, 17, 48], 48),
+    ] {
+        let sample = Sample::new(2, shape, l);
+        for (kind, mask) in cases() {
+            for path in Path::ALL {
+                let off = sample.off(kind, path, mask);
+                assert!(off <= 1e-5, "{kind:?} {path:?} {mask:?} {shape:?} l {l}: {off}");
+            }
+        }
+    }
+}
+
+#[test]
+fn forward_passes_are_those_of_the_fused_forms() {
+    let sample = Sample::new(2, [90, 90, 32, 24], 9);
+    for (kind, mask) in cases() {
+        let Some(form) = fused::find(kind.name()) else { continue };
+        let mut out = Array3::zeros(sample.d_out.dim());
+        if form.forward_into(&sample.heads(mask), &sample.given(kind), out.view_mut()).is_err() {
+            continue;
+        }
+        let off = (&sample.run(kind, Path::Widest, mask).0 - &out).fold(0.0_f32, |far, x| far.max(x.abs()));
+        assert!(off < 2e-5, "{kind:?} {mask:?}: {off}");
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for (heads, shape) in [(3, [130, 700, 24, 40]), (1, [600, 520, 16, 16])] {
+        let sample = Sample::new(heads, shape, 40);
+        for (kind, mask) in cases() {
+            let on = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| sample.run(kind, Path::Widest, mask))
+            };
+            let one = on(1);
+            for threads in [2, 7] {
+                assert!(one == on(threads), "{kind:?} {mask:?} on {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_counts_for_nothing() {
+    for real in [(41, 33), (33, 41), (60, 70)] {
+        let sample = Sample { real, ..Sample::new(2, [60, 75, 16, 24], 9) };
+        for (kind, mask) in cases() {
+            let off = sample.off(kind, Path::Widest, mask);
+            assert!(off <= 1e-5, "{kind:?} {mask:?} {real:?}: {off}");
+        }
+    }
+    let sample = Sample { real: (41, 0), ..Sample::new(2, [60, 75, 16, 8], 9) };
+    for (kind, mask) in cases() {
+        let (out, gradients) = sample.run(kind, Path::Widest, mask);
+        assert!(out.iter().chain(&gradients.q).chain(&gradients.k).chain(&gradients.v).all(|x| *x == 0.0));
+    }
+}
+
+#[test]
+fn rows_without_keys_have_no_gradient() {
+    // Behind the last key and beyond the window's reach.
+    let far = Sample::new(1, [90, 20, 8, 4], 10);
+    for path in Path::ALL {
+        let (_, gradients) = far.run(Kind::Local, path, Mask::Full);
+        assert!(gradients.q.slice(s![0, 25.., ..]).iter().all(|x| *x == 0.0), "{path:?}");
+        assert!(far.off(Kind::Local, path, Mask::Full) < 1e-5);
+    }
+}
+
+#[test]
+fn enormous_logits_stay_finite() {
+    for (shape, l) in [([80, 130, 16, 8], 9), ([300, 280, 16, 16], 20)] {
+        let mut sample = Sample::new(1, shape, l);
+        for x in [&mut sample.q, &mut sample.k, &mut sample.p] {
+            // Products of 16 numbers of this size, divided by 4: about +-1e4.
+            x.mapv_inplace(|x| 100.0 * x);
+        }
+        for (kind, mask) in cases() {
+            for path in Path::ALL {
+                let (out, gradients) = sample.run(kind, path, mask);
+                let learned = gradients.e.iter().chain(&gradients.f).flatten();
+                let rows = gradients.q.iter().chain(&gradients.k).chain(&gradients.v);
+                let all = out.iter().chain(rows).chain(gradients.p.iter().flatten()).chain(learned);
+                assert!({ all }.all(|x| x.is_finite()), "{kind:?} {path:?} {mask:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn any_layout() {
+    let sample = Sample::new(2, [50, 40, 16, 32], 9);
+    let turned = |x: &Array3<f32>| {
+        x.view().permuted_axes([1, 2, 0]).as_standard_layout().into_owned().permuted_axes([2, 0, 1])
+    };
+    let [q, k, v, d_out] = [&sample.q, &sample.k, &sample.v, &sample.d_out].map(turned);
+    for (kind, mask) in cases() {
+        let (heads, given) = (Heads::new(q.view(), k.view(), v.view(), mask), sample.given(kind));
+        let backward = find(kind.name()).unwrap();
+        let mut out = Array3::zeros((50, 32, 2)).permuted_axes([2, 0, 1]);
+        let kept = backward.forward_keeping(Path::Widest, &heads, &given, out.view_mut()).unwrap();
+        let mut found = Gradients::zeros(&heads, &given);
+        found.k = Array3::zeros((40, 16, 2)).permuted_axes([2, 0, 1]);
+        backward
+            .backward_into(Path::Widest, &heads, &given, &kept, out.view(), d_out.view(), &mut found)
+            .unwrap();
+        assert_eq!((out, found), sample.run(kind, Path::Widest, mask), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let sample = Sample::new(2, [10, 12, 8, 4], 5);
+    let mut out = Array3::zeros((2, 10, 4));
+    for (kind, mask) in cases() {
+        let (heads, given) = (sample.heads(mask), sample.given(kind));
+        let backward = find(kind.name()).unwrap();
+        let other = if kind == Kind::Local { Given::Nothing } else { Given::Local { l: 3 } };
+        let error = backward.forward_keeping(Path::Widest, &heads, &other, out.view_mut()).unwrap_err();
+        assert!(error.to_string().contains(backward.name), "{error}");
+        let narrow = Array3::zeros((2, 10, 5));
+        assert!(backward.forward_keeping(Path::Widest, &heads, &given, narrow.clone().view_mut()).is_err());
+        let kept = backward.forward_keeping(Path::Widest, &heads, &given, out.view_mut()).unwrap();
+        let zeros = Gradients::zeros(&heads, &given);
+        let into = |kept: &Kept, d_out: &Array3<f32>, gradients: &Gradients| {
+            let mut gradients = gradients.clone();
+            let (out, d_out) = (out.view(), d_out.view());
+            backward.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut gradients)
+        };
+        into(&kept, &sample.d_out, &zeros).unwrap();
+        assert!(into(&kept, &narrow, &zeros).is_err());
+        assert!(into(&Kept::default(), &sample.d_out, &zeros).is_err());
+        let p = if zeros.p.is_some() { None } else { Some(sample.p.clone()) };
+        assert!(into(&kept, &sample.d_out, &Gradients { p, ..zeros.clone() }).is_err());
+        if kind.masks().len() == 1 {
+            let refused = match mask {
+                Mask::Full => sample.heads(Mask::Causal),
+                Mask::Causal => sample.heads(Mask::Full),
+            };
+            assert!(backward.forward_keeping(Path::Widest, &refused, &given, out.view_mut()).is_err());
+        }
+    }
+    assert!(find("reformer").is_none());
+}
+
+#[test]
+fn costs_and_space() {
+    let shape = Shape::square(512, 64);
+    let [forward, backward] = find("softmax").unwrap().cost(&shape, 0);
+    assert_eq!(forward.macs, 2 * 512 * 512 * 64);
+    // Five products, and the sums of d_out * out.
+    assert_eq!(backward.macs, 5 * 512 * 512 * 64 + 512 * 64);
+    for backward in ALL {
+        let at = |n: usize| backward.extra_bytes(&Shape::square(n, 64), 8, 16, 2);
+        let ([small, small_back], [large, large_back]) = (at(4096), at(65_536));
+        // What grows with the length is less than what the gradients themselves take.
+        for grown in [large - small, large_back - small_back] {
+            assert!(grown <= 4 * 8 * (65_536 - 4096) * 3 * 64, "{}: {grown}", backward.name);
+        }
+    }
+}
+
+#[test]
+fn weights_of_other_keys_have_gradients_of_their_own() {
+    for (shape, l, real) in [([130, 150, 16, 24], 9, (130, 140)), ([90, 70, 32, 8], 16, (80, 70))] {
+        let sample = Sample { real, ..Sample::new(2, shape, l) };
+        let (h, m) = (2, shape[1]);
+        let w = normal(&mut stream(3, "weights"), h * m, l).mapv(|x| x.exp2());
+        let w = w.into_shape_with_order((h, m, l)).unwrap();
+        let heads = WeightedHeads { heads: sample.heads(Mask::Causal), w: w.view() };
+        for path in Path::ALL {
+            let mut out = sample.d_out.clone();
+            let kept = heads.forward_keeping(path, out.view_mut()).unwrap();
+            let [q, k, v, of_w] = [&sample.q, &sample.k, &sample.v, &w].map(|x| x.mapv(|_| f32::NAN));
+            let mut found = WeightedGradients { q, k, w: of_w, v };
+            heads.backward_into(path, &kept, out.view(), sample.d_out.view(), &mut found).unwrap();
+            for head in 0..h {
+                let (inputs, d_out) = sample.inputs(head);
+                let weights = w.slice(s![head, ..real.1, ..]).mapv(f64::from);
+                let (expected, [q, k, d_w, v]) = obvious::weighted(&inputs, &weights, &d_out);
+                for (found, expected) in
+                    [(&out, expected), (&found.q, q), (&found.k, k), (&found.w, d_w), (&found.v, v)]
+                {
+                    let off = off(&found.index_axis(Axis(0), head).mapv(f64::from), &expected);
+                    assert!(off <= 1e-5, "{path:?} {shape:?}: {off}");
+                }
+            }
+        }
+        let mut wrong = WeightedGradients {
+            q: sample.q.clone(),
+            k: sample.k.clone(),
+            w: w.slice(s![.., 1.., ..]).to_owned(),
+            v: sample.v.clone(),
+        };
+        let mut out = sample.d_out.clone();
+        let kept = heads.forward_keeping(Path::Widest, out.view_mut()).unwrap();
+        assert!(heads.backward_into(Path::Widest, &kept, out.view(), out.view(), &mut wrong).is_err());
+    }
+}
