@@ -21,7 +21,10 @@
 //! - The Luna authors' layers on arrays, with incremental decoding: [`model::luna`].
 //! - Whole encoders of any mechanism, what they cost and what they allocate: [`model::encoder`].
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
-//! - The whole studies from Rust: [`study::svd_spectrum`] and [`study::approx_error`].
+//! - Forward and backward passes over many heads without an n x n array: [`attention::fused`], [`attention::backward`].
+//! - A layer or an encoder of any mechanism: [`model::encoder`].
+//! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
+//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`] and [`study::scale_sweep`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of
 //!   [`attention`], [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].
 

@@ -2,9 +2,10 @@
 //! by the values. What the fused forms are to be measured against, in time and in memory.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{Array3, ArrayViewMut2, ArrayViewMut3, Axis, s};
+use ndarray::{Array3, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, s};
 
 use super::Mask;
+use super::backward::Gradients;
 use super::fused::Heads;
 use crate::cost::{Cost, Shape, Tally};
 use crate::error::{Error, Result};
@@ -31,8 +32,13 @@ pub fn forward_into(heads: &Heads<'_>, mut out: ArrayViewMut3<'_, f32>, tally: O
         return Ok(());
     }
     let mut all = Array3::zeros((h, real.0, real.1));
-    // One head on every thread, or every head on one of them: whichever keeps all threads busy.
-    let each = if h < rayon::current_num_threads() { Threads::All } else { Threads::One };
+    attend(heads, all.view_mut(), out.view_mut(), tally);
+    Ok(())
+}
+
+/// The matrices of all heads, and their products with the values.
+fn attend(heads: &Heads<'_>, mut all: ArrayViewMut3<'_, f32>, mut out: ArrayViewMut3<'_, f32>, tally: Option<&Tally>) {
+    let (real, each) = (heads.real, threads(heads.q.dim().0));
     let one = |(head, (a, out)): (usize, (ArrayViewMut2<'_, f32>, ArrayViewMut2<'_, f32>))| {
         let (mut a, mut out) = (a, out);
         let [q, k, v] = [heads.q, heads.k, heads.v].map(|x| x.index_axis_move(Axis(0), head));
@@ -48,13 +54,72 @@ pub fn forward_into(heads: &Heads<'_>, mut out: ArrayViewMut3<'_, f32>, tally: O
             tally.product(a.nrows(), a.ncols(), v.ncols());
         }
     };
-    let heads = all.outer_iter_mut().zip(out.outer_iter_mut()).enumerate();
-    if each == Threads::All {
-        heads.for_each(one);
-    } else {
-        heads.collect::<Vec<_>>().into_par_iter().for_each(one);
+    over(each, all.outer_iter_mut().zip(out.outer_iter_mut()).enumerate(), one);
+}
+
+/// Forward and backward as plain code has them, holding the matrices of all heads and their gradients: the output (h, n,
+/// `d_v`), and the gradients of queries, keys and values under `d_out`, the gradient of the output.
+///
+/// With `A = softmax(s q k^T)`: `dv = A^T d_out`, `dA = d_out v^T`, `dS = A * (dA - rowsum(d_out * out))`,
+/// `dq = s dS k`, `dk = s dS^T q`.
+pub fn train_into(
+    heads: &Heads<'_>,
+    mut out: ArrayViewMut3<'_, f32>,
+    d_out: ArrayView3<'_, f32>,
+    gradients: &mut Gradients,
+) -> Result<()> {
+    let ((h, n, _), m) = (heads.q.dim(), heads.k.dim().1);
+    let whole = heads.real == (n, m) && d_out.dim() == out.dim();
+    let alike = gradients.q.dim() == heads.q.dim()
+        && gradients.k.dim() == heads.k.dim()
+        && gradients.v.dim() == heads.v.dim();
+    if !whole || !alike {
+        return Err(Error::Shape {
+            what: "heads and gradients of materialised attention".into(),
+            found: [d_out.shape(), gradients.q.shape(), gradients.k.shape(), gradients.v.shape()].concat(),
+            expected: "gradients of the shapes of what they are of, and no padding".into(),
+        });
     }
+    let (mut all, mut slopes) = (Array3::zeros((h, n, m)), Array3::zeros((h, n, m)));
+    attend(heads, all.view_mut(), out.view_mut(), None);
+    let each = threads(h);
+    let Gradients { q: dq, k: dk, v: dv, .. } = gradients;
+    let pieces = (all.outer_iter_mut().zip(slopes.outer_iter_mut()))
+        .zip(dq.outer_iter_mut().zip(dk.outer_iter_mut()).zip(dv.outer_iter_mut()));
+    let one = |(head, ((a, ds), ((dq, dk), dv))): (usize, Pieces<'_>)| {
+        let (mut ds, g, o) = (ds, d_out.index_axis(Axis(0), head), out.index_axis(Axis(0), head));
+        let [q, k, v] = [heads.q, heads.k, heads.v].map(|x| x.index_axis_move(Axis(0), head));
+        product_into(dv, 0.0, a.t(), g, 1.0, each);
+        product_into(ds.view_mut(), 0.0, g, v.t(), 1.0, each);
+        for (((mut ds, a), g), o) in ds.outer_iter_mut().zip(a.outer_iter()).zip(g.outer_iter()).zip(o.outer_iter()) {
+            let along = g.dot(&o);
+            ds.zip_mut_with(&a, |ds, a| *ds = a * (*ds - along));
+        }
+        product_into(dq, 0.0, ds.view(), k, heads.scale, each);
+        product_into(dk, 0.0, ds.t(), q, heads.scale, each);
+    };
+    over(each, pieces.enumerate(), one);
     Ok(())
+}
+
+/// Of one head: its matrix and the gradient of it, and the gradients of queries, keys and values.
+type Pieces<'a> = (
+    (ArrayViewMut2<'a, f32>, ArrayViewMut2<'a, f32>),
+    ((ArrayViewMut2<'a, f32>, ArrayViewMut2<'a, f32>), ArrayViewMut2<'a, f32>),
+);
+
+/// One head on every thread, or every head on one of them: whichever keeps all threads busy.
+fn threads(heads: usize) -> Threads {
+    if heads < rayon::current_num_threads() { Threads::All } else { Threads::One }
+}
+
+/// Runs every task, in turn where each takes all threads.
+fn over<T: Send>(each: Threads, tasks: impl Iterator<Item = T>, run: impl Fn(T) + Send + Sync) {
+    if each == Threads::All {
+        tasks.for_each(run);
+    } else {
+        tasks.collect::<Vec<_>>().into_par_iter().for_each(run);
+    }
 }
 
 /// What one head costs.
@@ -62,6 +127,12 @@ pub fn cost(shape: &Shape) -> Cost {
     let Shape { n, m, d_h, d_v, .. } = *shape;
     let exps = if shape.causal { shape.pairs() } else { n * m };
     Cost::product(n, d_h, m) + Cost::softmax(n, exps) + Cost::product(n, m, d_v)
+}
+
+/// What forward and backward of one head cost: four more products.
+pub fn train_cost(shape: &Shape) -> Cost {
+    let Shape { n, m, d_h, d_v, .. } = *shape;
+    cost(shape) + Cost::product(n, m, d_v) * 2 + Cost::product(n, m, d_h) * 2
 }
 
 /// Bytes beyond inputs and output: the matrices.
@@ -72,15 +143,39 @@ pub fn extra_bytes(shape: &Shape, heads: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::fused::{self, Given};
-    use crate::rng::{normal, stream};
+    use crate::attention::backward;
+    use crate::attention::fused::{self, Given, Path};
+    use crate::rng::{Rng, normal, stream};
+
+    fn cube(rng: &mut Rng, rows: usize, width: usize) -> Array3<f32> {
+        normal(rng, 3 * rows, width).into_shape_with_order((3, rows, width)).unwrap()
+    }
+
+    #[test]
+    fn the_fused_backward_pass_gives_the_same() {
+        let mut rng = stream(6, "materialised");
+        let [q, k, v, g] = [8, 8, 5, 5].map(|width| cube(&mut rng, 37, width));
+        let form = backward::find("softmax").unwrap();
+        for mask in [Mask::Full, Mask::Causal] {
+            let heads = Heads::new(q.view(), k.view(), v.view(), mask);
+            let [mut plain, mut quick] = [0, 1].map(|_| Gradients::zeros(&heads, &Given::Nothing));
+            let mut out = Array3::zeros((3, 37, 5));
+            let kept = form.forward_keeping(Path::Widest, &heads, &Given::Nothing, out.view_mut()).unwrap();
+            let given = Given::Nothing;
+            form.backward_into(Path::Widest, &heads, &given, &kept, out.view(), g.view(), &mut quick).unwrap();
+            train_into(&heads, out.view_mut(), g.view(), &mut plain).unwrap();
+            for (a, b) in [(&plain.q, &quick.q), (&plain.k, &quick.k), (&plain.v, &quick.v)] {
+                let off = (a - b).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
+                assert!(off < 1e-5, "{mask:?}: {off}");
+            }
+            assert!(train_into(&heads, out.view_mut(), q.view(), &mut plain).is_err());
+        }
+    }
 
     #[test]
     fn the_fused_form_gives_the_same() {
         let mut rng = stream(5, "materialised");
-        let mut cube = |rows: usize, width: usize| {
-            normal(&mut rng, 3 * rows, width).into_shape_with_order((3, rows, width)).unwrap()
-        };
+        let mut cube = |rows: usize, width: usize| cube(&mut rng, rows, width);
         let (q, k, v) = (cube(37, 8), cube(37, 8), cube(37, 5));
         for mask in [Mask::Full, Mask::Causal] {
             for real in [(37, 37), (20, 31), (20, 20), (3, 0)] {

@@ -6,7 +6,7 @@ use super::linear::Count;
 use crate::Result;
 use crate::attention::fused::{self, Fused, Given, Heads};
 use crate::attention::{Attention, Mask, Origin};
-use crate::cost::{Cost, Shape, Tally};
+use crate::cost::{Cost, Shape};
 use crate::name::Spec;
 
 /// Softmax attention of queries (h, n, `d_h`) over keys and values (h, m, `d_h`) without an n x m array, shape
@@ -32,27 +32,10 @@ pub(super) fn attend(
     out: ArrayViewMut3<'_, f32>,
     count: Count<'_>,
 ) -> Result<()> {
-    fused.forward_into(heads, given, out)?;
-    if let Some(tally) = count {
-        count_by_closed_form(fused, heads, given, tally);
+    match count {
+        None => fused.forward_into(heads, given, out),
+        Some(tally) => fused.counted(heads, given, out, tally),
     }
-    Ok(())
-}
-
-/// Adds what the mechanism's closed form gives for a pass: it stands in for a count by the kernel itself.
-fn count_by_closed_form(fused: &Fused, heads: &Heads<'_>, given: &Given<'_>, tally: &Tally) {
-    let (n, m) = heads.real;
-    let l = match given {
-        Given::Nothing => 0,
-        Given::Luna { p } | Given::LunaCausal { p, .. } => p.dim().1,
-        Given::Linformer { e, .. } => e.nrows(),
-        Given::Performer { w, .. } => w.nrows(),
-        Given::Local { l } => *l,
-    };
-    let shape =
-        Shape { n, m, d_h: heads.q.dim().2, d_v: heads.v.dim().2, causal: heads.mask == Mask::Causal };
-    let cost = cost(fused.name, l, &shape) * heads.q.dim().0;
-    tally.add(cost.macs as usize);
 }
 
 /// What one head of a mechanism costs, by its closed form; `l` is read by those that take one.

@@ -1,4 +1,5 @@
-//! Questions: a configuration in, a [`Report`](crate::report::Report) out. No printing, no clock, no globals.
+//! Questions: a configuration in, a [`Report`](crate::report::Report) out. No printing, no globals; a clock
+//! only where time is the question.
 
 pub mod approx_error;
 pub mod input;

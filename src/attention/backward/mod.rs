@@ -176,6 +176,15 @@ struct Size {
 }
 
 impl Backward {
+    /// Whether it has a form for this mask.
+    pub fn honours(&self, mask: Mask) -> bool {
+        let causal = matches!(self.name, "softmax" | "local" | "linear" | "luna-causal");
+        match mask {
+            Mask::Full => self.name != "luna-causal",
+            Mask::Causal => causal,
+        }
+    }
+
     /// The output (h, n, `d_v`), and what the backward pass needs of it; on the threads of the current pool.
     ///
     /// Arrays that are not in standard layout, or whose rows are not whole cache lines, are copied into it first.

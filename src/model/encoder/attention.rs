@@ -1,13 +1,10 @@
 //! The attention block of a Transformer layer: projections around any of the mechanisms.
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, s};
-use rayon::prelude::*;
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, s};
 
 use super::{EncoderConfig, Mechanism};
-use crate::attention::Mask;
 use crate::attention::fused::{self, Fused, Given, Heads};
-use crate::linalg::gemm::{Threads, product_into};
-use crate::linalg::softmax::softmax_rows;
+use crate::attention::{Mask, materialised};
 use crate::model::kernel;
 use crate::model::linear::{Count, Linear};
 use crate::model::luna::Named;
@@ -139,10 +136,7 @@ impl Attention {
     fn attend(&self, heads: &Heads<'_>, out: ArrayViewMut3<'_, f32>, count: Count<'_>) -> Result<()> {
         match &self.core {
             Core::Fused(fused, piece) => kernel::attend(fused, heads, &piece.given(), out, count),
-            Core::Materialised => {
-                materialised(heads, out, count);
-                Ok(())
-            }
+            Core::Materialised => materialised::forward_into(heads, out, count),
         }
     }
 }
@@ -151,32 +145,4 @@ impl Attention {
 fn by_sequence(x: ArrayView3<'_, f32>, b: usize, n: usize) -> ArrayView3<'_, f32> {
     let (h, _, width) = x.dim();
     x.into_shape_with_order((h * b, n, width)).expect("in standard layout")
-}
-
-/// Softmax attention with the matrices of all heads, (h, n, n), held at once: logits, softmax in place, product with
-/// the values; heads in parallel.
-fn materialised(heads: &Heads<'_>, mut out: ArrayViewMut3<'_, f32>, count: Count<'_>) {
-    let (n, m) = heads.real;
-    let mut matrices = Array3::zeros((heads.q.dim().0, n, m));
-    matrices.outer_iter_mut().into_par_iter().enumerate().for_each(|(head, a)| {
-        let (q, k) = (rows_of(heads.q, head, n), rows_of(heads.k, head, m));
-        product_into(a, 0.0, q, k.t(), heads.scale, Threads::One);
-        if let Some(tally) = count {
-            tally.product(n, q.ncols(), m);
-        }
-    });
-    matrices.outer_iter_mut().into_par_iter().for_each(softmax_rows);
-    out.outer_iter_mut().into_par_iter().enumerate().for_each(|(head, mut out)| {
-        let (a, v) = (matrices.index_axis(Axis(0), head), rows_of(heads.v, head, m));
-        out.slice_mut(s![n.., ..]).fill(0.0);
-        product_into(out.slice_mut(s![..n, ..]), 0.0, a, v, 1.0, Threads::One);
-        if let Some(tally) = count {
-            tally.product(n, m, v.ncols());
-        }
-    });
-}
-
-/// The first rows of one head.
-fn rows_of(x: ArrayView3<'_, f32>, head: usize, rows: usize) -> ArrayView2<'_, f32> {
-    x.index_axis_move(Axis(0), head).slice_move(s![..rows, ..])
 }

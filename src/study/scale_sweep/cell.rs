@@ -1,8 +1,8 @@
 //! What is measured: every mechanism in every form, at every length and projected length.
 
-use super::Unit;
+use super::{Pass, Unit};
 use super::settings::Settings;
-use crate::attention::{self, Kind, Mask, Under, fused};
+use crate::attention::{self, Kind, Mask, Under, backward, fused};
 use crate::error::{Error, Result};
 use crate::model::encoder::Mechanism;
 use crate::name::Spec;
@@ -106,7 +106,7 @@ impl Cell {
                     |form| Self { spec: spec.clone(), name: name.clone(), kind, form, n: *n, l: *l };
                 if kind.name == "softmax" {
                     cells.extend([cell(Form::Fused), cell(Form::Materialised)]);
-                } else if fused::find(kind.name).is_some_and(|form| form.honours(settings.mask)) {
+                } else if is_fast(kind, settings) {
                     cells.push(cell(Form::Fused));
                 } else {
                     cells.push(cell(Form::Reference));
@@ -114,6 +114,14 @@ impl Cell {
             }
         }
         Ok(cells)
+    }
+}
+
+/// Whether there is a fast form for the mask and the pass.
+fn is_fast(kind: &Kind, settings: &Settings) -> bool {
+    match settings.pass {
+        Pass::Forward => fused::find(kind.name).is_some_and(|form| form.honours(settings.mask)),
+        Pass::Train => backward::find(kind.name).is_some_and(|form| form.honours(settings.mask)),
     }
 }
 

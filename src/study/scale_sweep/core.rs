@@ -9,6 +9,9 @@ use rayon::prelude::*;
 use super::cell::{Cell, Form};
 use super::settings::Settings;
 use super::subject::{Facts, Subject};
+use super::train::{self, Training};
+use super::Pass;
+use crate::attention::backward::Gradients;
 use crate::attention::fused::{self, Fused, Given, Heads};
 use crate::attention::luna_causal::Weight;
 use crate::attention::{Attention, Input, Learned, Mask, Origin, materialised};
@@ -109,6 +112,7 @@ pub(super) struct Core<'a> {
     inputs: &'a Inputs,
     pieces: Pieces,
     form: Option<&'static Fused>,
+    train: Option<Training>,
     mask: Mask,
     tied: bool,
 }
@@ -117,22 +121,39 @@ impl<'a> Core<'a> {
     pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Self {
         let pieces = Pieces::new(cell, inputs.q.dim(), seed);
         let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
-        Self { inputs, pieces, form, mask: settings.mask, tied: is_tied(cell) }
+        let mut core = Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell) };
+        if settings.pass == Pass::Train {
+            let gradients = Gradients::zeros(&core.heads(), &core.given());
+            core.train = Some(Training::new(cell, gradients));
+        }
+        core
+    }
+
+    fn heads(&self) -> Heads<'_> {
+        let Inputs { q, k, v, .. } = self.inputs;
+        Heads::new(q.view(), k.view(), if self.tied { k.view() } else { v.view() }, self.mask)
+    }
+
+    fn given(&self) -> Given<'_> {
+        self.pieces.given(self.mask)
     }
 }
 
 impl Subject for Core<'_> {
     fn run(&mut self, tally: Option<&Tally>) -> Result<()> {
-        let Inputs { q, k, v, out } = self.inputs;
-        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        let heads = Heads::new(q.view(), k.view(), if self.tied { k.view() } else { v.view() }, self.mask);
-        match (self.form, tally) {
-            (None, tally) => materialised::forward_into(&heads, out.view_mut(), tally),
-            (Some(form), None) => form.forward_into(&heads, &self.pieces.given(self.mask), out.view_mut()),
-            (Some(form), Some(tally)) => {
-                form.counted(&heads, &self.pieces.given(self.mask), out.view_mut(), tally)
-            }
-        }
+        let mut out = self.inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // Borrowed apart, so that gradients can be written while the heads are read.
+        let mut train = self.train.take();
+        let (heads, given) = (self.heads(), self.given());
+        let ran = match (&mut train, self.form, tally) {
+            (Some(train), ..) => train.run(&heads, &given, out.view_mut(), self.inputs.q.view(), self.tied),
+            (None, None, tally) => materialised::forward_into(&heads, out.view_mut(), tally),
+            (None, Some(form), None) => form.forward_into(&heads, &given, out.view_mut()),
+            (None, Some(form), Some(tally)) => form.counted(&heads, &given, out.view_mut(), tally),
+        };
+        drop(out);
+        self.train = train;
+        ran
     }
 }
 
@@ -151,7 +172,12 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         }
     };
     let arrays = if is_tied(cell) { 3 } else { 4 };
-    let held = float * (arrays * h * n * d_h + learned);
+    // A gradient for each.
+    let twice = if settings.pass == Pass::Train { 2 } else { 1 };
+    let held = twice * float * (arrays * h * n * d_h + learned);
+    if settings.pass == Pass::Train {
+        return train::facts(cell, &shape, h, held);
+    }
     let (cost, matrices, extra) = match cell.form {
         Form::Materialised => {
             let extra = materialised::extra_bytes(&shape, h);
@@ -197,6 +223,10 @@ pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<
     let cell = Cell { n, ..cell.clone() };
     let mut core = Core::new(&cell, &small, &inputs, seed);
     core.run(None)?;
+    let slopes = match core.train.take() {
+        Some(mut train) => train.difference(&core.heads(), &core.given(), inputs.q.view(), seed)?,
+        None => 0.0,
+    };
     let own = inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
     let mut far: (f64, f64) = (0.0, 0.0);
     for head in 0..small.heads {
@@ -213,7 +243,7 @@ pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<
             far = (if off <= far.0 { far.0 } else { off }, far.1.max(f64::from(a.abs())));
         }
     }
-    Ok(far.0 / far.1)
+    Ok((far.0 / far.1).max(slopes * train::SLOPES))
 }
 
 /// The spec of the obvious form that takes the pieces that the fast one was given.

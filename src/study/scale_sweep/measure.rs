@@ -11,7 +11,7 @@ use super::subject::{self, Facts, Shared, Subject};
 use super::{Measure, alone};
 use crate::cost::Tally;
 use crate::error::Result;
-use crate::linalg::gemm::Threads;
+use crate::linalg::gemm::{self, Threads};
 use crate::profile::calibrate::{Product, Triad};
 use crate::profile::clock::{Stopwatch, timed};
 use crate::profile::rounds::{Piece, order, warm_up};
@@ -91,7 +91,7 @@ pub(super) fn run(
     require(&sweep, settings)?;
     context.watch.begin(sweep.cells.len() + if timed { settings.rounds } else { 0 }, "cells and rounds");
 
-    wake();
+    gemm::warm_up();
     let shared: BTreeMap<usize, Shared> =
         if runs || settings.measures(Measure::Flops) { lengths(settings, context.seed) } else { BTreeMap::new() };
     let mut subjects: BTreeMap<usize, Box<dyn Subject + '_>> = BTreeMap::new();
@@ -133,12 +133,6 @@ pub(super) fn run(
         rounds(&mut sweep, subjects, &plan, journal, context)?;
     }
     Ok(sweep)
-}
-
-/// Gives every thread a product to make: it answers the first one with buffers for its packing, which it keeps.
-fn wake() {
-    rayon::broadcast(|_| Product::<f32>::new(PRODUCT / 4).run(Threads::One));
-    Product::<f32>::new(PRODUCT).run(Threads::All);
 }
 
 fn lengths(settings: &Settings, seed: u64) -> BTreeMap<usize, Shared> {

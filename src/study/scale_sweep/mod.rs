@@ -19,6 +19,7 @@ pub mod preset;
 mod row;
 mod settings;
 mod subject;
+mod train;
 mod view;
 mod whole;
 
