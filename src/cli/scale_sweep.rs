@@ -1,6 +1,7 @@
 //! `luna scale-sweep`.
 
 use std::io::Write;
+use std::process::{Command, Stdio};
 
 use clap::Args;
 
@@ -30,9 +31,15 @@ impl ScaleSweep {
         }
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
-        // Without its own path a program cannot start itself again; the figure is then left out.
-        config.program = std::env::current_exe().ok();
+        config.again = Some(again);
         let columns = Some(scale_sweep::columns());
         study::run(global, &self.output, false, columns, out, |context| scale_sweep::run(&config, context))
     }
+}
+
+/// Runs this program with arguments; what it writes, if it can be started and succeeds.
+fn again(args: &[String]) -> Option<String> {
+    let mut child = Command::new(std::env::current_exe().ok()?);
+    let ran = child.args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
 }

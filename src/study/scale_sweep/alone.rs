@@ -1,8 +1,5 @@
 //! One cell in a process of its own: how much its resident set grows, by whatever allocates or maps.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use super::cell::Cell;
 use super::settings::Settings;
 use super::subject::{self, Shared};
@@ -10,11 +7,12 @@ use super::Config;
 use crate::error::{Error, Result};
 use crate::profile::ram;
 
+/// Runs this program with arguments and returns what it writes, or none if it fails.
+pub type Again = fn(&[String]) -> Option<String>;
+
 /// The growth in bytes, from a child that runs the cell once; none where the system does not tell, or the child ended
 /// before it could (for want of memory, say).
-pub(super) fn in_child(program: &Path, cell: &Cell, settings: &Settings) -> Result<Option<u64>> {
-    let mut child = Command::new(program);
-    child.args(["scale-sweep", "--quiet", "--alone", cell.form.name(), "--attention", &cell.spec.to_string()]);
+pub(super) fn in_child(again: Again, cell: &Cell, settings: &Settings) -> Option<u64> {
     let numbers = [
         ("--seq-len", cell.n),
         ("--heads", settings.heads),
@@ -24,16 +22,14 @@ pub(super) fn in_child(program: &Path, cell: &Cell, settings: &Settings) -> Resu
         ("--layers", settings.layers),
         ("--threads", rayon::current_num_threads()),
     ];
-    for (flag, number) in numbers {
-        child.arg(flag).arg(number.to_string());
+    let mut args: Vec<String> = ["scale-sweep", "--quiet", "--alone", cell.form.name()].map(Into::into).into();
+    args.extend(["--attention".into(), cell.spec.to_string()]);
+    args.extend(numbers.into_iter().flat_map(|(flag, number)| [flag.to_string(), number.to_string()]));
+    args.extend(["--unit", settings.unit.name(), "--pass", settings.pass.name()].map(Into::into));
+    if settings.causal() {
+        args.push("--causal".into());
     }
-    child.args(["--unit", settings.unit.name(), "--pass", settings.pass.name()]);
-    if settings.mask == crate::attention::Mask::Causal {
-        child.arg("--causal");
-    }
-    let ran = child.stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(Error::file(program))?;
-    let text = String::from_utf8_lossy(&ran.stdout);
-    Ok(if ran.status.success() { text.trim().parse().ok() } else { None })
+    again(&args)?.trim().parse().ok()
 }
 
 /// In the child: runs the one cell that the configuration names, in the form of this name.

@@ -203,8 +203,8 @@ fn one(cell: &Cell, shape: &Shape) -> Result<Cost> {
     let origin = Origin { seed: 0, label: "cost", learned: None };
     let mut spec = cell.spec.clone();
     if cell.kind.name == "linformer" && !spec.params.iter().any(|(key, _)| key == "max" || key == "e") {
-        // Nothing is drawn for a cost.
-        spec.params.push(("e".into(), "segment".into()));
+        // What E costs depends on the context and not on how many columns are drawn.
+        spec.params.push(("max".into(), "1".into()));
     }
     let mut cost = Attention::build(&spec, &origin)?.cost(shape);
     if is_tied(cell) {

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::Measure;
+use super::alone::{Again, in_child};
 use super::cell::{Cell, Form};
 use super::journal::{Journal, Probe};
 use super::settings::Settings;
 use super::subject::{self, Facts, Shared, Subject};
-use super::{Measure, alone};
 use crate::cost::Tally;
 use crate::error::Result;
 use crate::linalg::gemm::{self, Threads};
@@ -76,7 +76,7 @@ pub(super) struct Sweep {
 pub(super) fn run(
     cells: Vec<Cell>,
     settings: &Settings,
-    program: Option<&Path>,
+    again: Option<Again>,
     journal: &mut Journal,
     context: Context<'_>,
 ) -> Result<Sweep> {
@@ -115,7 +115,7 @@ pub(super) fn run(
                 let probe = match journal.probe(&key) {
                     Some(probe) => probe,
                     None => {
-                        let probe = probe(subject.as_mut(), cell, settings, program)?;
+                        let probe = probe(subject.as_mut(), cell, settings, again)?;
                         journal.write_probe(&key, &probe)?;
                         probe
                     }
@@ -225,7 +225,7 @@ impl Plan<'_> {
 }
 
 /// One run by itself: what it allocates, what it counts, how long it takes.
-fn probe(subject: &mut dyn Subject, cell: &Cell, settings: &Settings, program: Option<&Path>) -> Result<Probe> {
+fn probe(subject: &mut dyn Subject, cell: &Cell, settings: &Settings, again: Option<Again>) -> Result<Probe> {
     let tally = Tally::default();
     let ((ran, first), extra) = memory::peak_of(|| timed(|| subject.run(Some(&tally))));
     ran?;
@@ -237,10 +237,7 @@ fn probe(subject: &mut dyn Subject, cell: &Cell, settings: &Settings, program: O
         first_s = first.min(seconds);
     }
     let weigh = settings.measures(Measure::Memory);
-    let rss_growth = match program.filter(|_| weigh) {
-        Some(program) => alone::in_child(program, cell, settings)?,
-        None => None,
-    };
+    let rss_growth = again.filter(|_| weigh).and_then(|again| in_child(again, cell, settings));
     let extra_bytes = extra.filter(|_| weigh);
     Ok(Probe { first_s, macs: tally.macs(), extra_bytes, rss_growth })
 }

@@ -29,7 +29,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-pub use alone::growth;
+pub use alone::{Again, growth};
 
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
@@ -196,9 +196,9 @@ pub struct Config {
     /// The run folder, for the journal.
     #[arg(skip)]
     pub folder: Option<PathBuf>,
-    /// This program, for cells in a process of their own.
+    /// How this program is run again, for cells in a process of their own.
     #[arg(skip)]
-    pub program: Option<PathBuf>,
+    pub again: Option<Again>,
 }
 
 /// Where the heads come from that `--measure error` judges on. Without any option, a few embedded synthetic ones.
@@ -249,7 +249,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let hash = settings.hash(context.seed);
     let mut journal = Journal::open(config.folder.as_deref(), &hash, config.resume)?;
     let errors = Errors::measure(&config.input, &cells, &settings, context)?;
-    let sweep = measure::run(cells, &settings, config.program.as_deref(), &mut journal, context)?;
+    let sweep = measure::run(cells, &settings, config.again, &mut journal, context)?;
     let mut report = Report { rows: row::table(&sweep, &settings, &errors, context.seed), ..Report::default() };
     let views = [
         Some(("costs", view::costs(&sweep, &settings, context.seed))),

@@ -110,10 +110,10 @@ impl Settings {
         if !(3..=10_000).contains(&self.rounds) {
             return Err(Error::value("--rounds", self.rounds, "3 to 10000"));
         }
-        // Products of all sizes stay within the exact whole numbers of f64.
+        // Counts stay within 64 bits.
         let sizes = [self.seq_len.last(), self.seq_len.last(), Some(&self.heads), Some(&self.head_dim)];
         let product = sizes.into_iter().flatten().fold(self.batch as f64, |all, size| all * *size as f64);
-        if product > 1e15 {
+        if product > 1e17 {
             return Err(Error::value("--seq-len", self.seq_len[self.seq_len.len() - 1], "lengths that are not astronomical"));
         }
         if self.unit != Unit::Core && self.pass == Pass::Train {

@@ -32,7 +32,7 @@ fn mistakes_get_one_line() {
     refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
     refused(&["--attention", "luna", "--seq-len", "8", "--l", "16"], &["--l: '16'", "longest n, 8"]);
     refused(&["--seq-len", "4000000000"], &["--seq-len: '4000000000'"]);
-    refused(&["--seq-len", "40000000"], &["inputs and outputs up to n = 40000000 would need", "--seq-len"]);
+    refused(&["--seq-len", "4000000", "--heads", "64"], &["up to n = 4000000 would need", "a smaller --seq-len"]);
     refused(&["--synthetic", "gaussian"], &["--measure with error"]);
     refused(&["--measure", "error", "--unit", "layer"], &["--measure: 'error'", "--unit core"]);
     for (args, part) in [
