@@ -23,6 +23,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use luna::attention::fused::{self, Given, Heads, Path};
+use luna::attention::luna_causal::Weight;
 use luna::attention::{Attention, Input, Learned, Mask, Origin};
 use luna::linalg::softmax::softmax_rows;
 use luna::profile::clock::{Stopwatch, timed};
@@ -59,6 +60,7 @@ impl Sample {
     fn given(&self, name: &str) -> Given<'_> {
         match name {
             "luna" => Given::Luna { p: self.p.view() },
+            "luna-causal" => Given::LunaCausal { p: self.p.view(), weight: Weight::Softplus },
             "linformer" => Given::Linformer { e: self.e.view(), f: self.e.view() },
             "performer" => Given::Performer { w: self.w.view(), eps: 1e-4 },
             "local" => Given::Local { l: self.l },
@@ -80,6 +82,7 @@ fn cell(arguments: &[String]) {
     let [name, n, l] = arguments else { panic!("--cell MECHANISM N L") };
     let (name, mask) = match name.strip_suffix("+causal") {
         Some(name) => (name, Mask::Causal),
+        None if name == "luna-causal" => (name.as_str(), Mask::Causal),
         None => (name.as_str(), Mask::Full),
     };
     let (n, l): (usize, usize) = (n.parse().expect("n"), l.parse().expect("l"));
@@ -101,10 +104,12 @@ fn forms(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("8 heads of 1024 x 64");
     group.sample_size(10);
     for form in fused::ALL {
-        for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
-            group.bench_function(format!("{} fused, {path:?}", form.name), |bench| {
-                bench.iter(|| sample.run(form.name, Mask::Full, path, &mut out));
-            });
+        for mask in [Mask::Full, Mask::Causal].into_iter().filter(|mask| form.honours(*mask)) {
+            for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
+                group.bench_function(format!("{} fused, {mask:?}, {path:?}", form.name), |bench| {
+                    bench.iter(|| sample.run(form.name, mask, path, &mut out));
+                });
+            }
         }
     }
     let pieces = [

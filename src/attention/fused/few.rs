@@ -183,6 +183,17 @@ fn columns<S: Simd, const R: usize, const NV: usize>(
             group[r] = &a[(i + r).min(rows - 1) * lda..][..depth];
         }
         let found = dots::<S, R, NV>(simd, group, b, ldb);
+        if i + R <= rows && panel + NV * S::F32_LANES <= width {
+            for r in 0..R {
+                let factor = simd.splat_f32s(factors[i + r]);
+                let row = vectors_mut::<S, NV>(&mut out[(i + r) * ldo + panel..]);
+                for c in 0..NV {
+                    row[c] = simd.mul_f32s(found[r][c], factor);
+                }
+            }
+            i += R;
+            continue;
+        }
         for r in 0..R {
             if i + r < rows {
                 let factor = simd.splat_f32s(factors[i + r]);
