@@ -1,6 +1,6 @@
 //! Fused forward passes beside their obvious forms; `benches/peers` times them beside torch.
 //!
-//! A first look, 8 heads of 64 in f32 on 2 threads (Xeon with AVX-512), medians of one run each way on a shared machine,
+//! With AVX-512: a first look, 8 heads of 64 in f32 on 2 threads (Xeon with AVX-512), medians of one run each way on a shared machine,
 //! before the last changes to the blocks; no ratios of paired runs (`benches/peers/attention.py` takes those). Luna with
 //! its keys as values, torch 2.15:
 //!
@@ -16,6 +16,28 @@
 //! | linformer l=16 | 8192 | 3.3 | 4.1 | 165 |
 //! | linformer l=128 | 8192 | 14.6 | 42.8 | 294 |
 //! | linear | 8192 | 5.5 | 38.4 | 194 |
+//!
+//! # Without AVX-512
+//! What was tried for 8 lanes, on one thread of an EPYC (Zen 3: AVX2, 32 KiB of first cache; its multipliers reach 103
+//! GFLOP/s, the passes of l = 128 and softmax 70 to 76 with their exponentials), 8 heads of 64 at n = 4096 (softmax:
+//! 1024). Ratios are of CPU time, before over after: the second binary beside the first in turn, five times, or both
+//! ways in one process; medians of tenth percentiles. Codegen alone moves a cell by 2 in 100 and more.
+//!
+//! | idea | luna 16 | luna 128 | linformer 16 | linformer 128 | linear | performer 64 | softmax | kept |
+//! |---|---|---|---|---|---|---|---|---|
+//! | one bounds check a product, not one a turn; whole tiles written without asking row by row | 0.98 | 1.00 | 0.88 | 0.98 | 1.08 | 1.03 | 1.01 | yes |
+//! | and: Linformer's E six rows at a time through all panels (rows of a power of two share sets), 64 keys a tile | | | 1.21 | 1.04 | | | | yes |
+//! | both together | 0.99 | | 1.06 | 1.02 | 1.13 | | | |
+//! | registers of 4 x 3 in place of 6 x 2 (4 x 2 for sums by features) | | | 0.87 | | 0.83 | 0.87 | 0.64 | no |
+//! | registers of 8 x 1 for l = 16 | 0.49 | | | | | | | no |
+//! | registers of 4 x 2 where 6 divides no row count | | | 1.01 | 0.97 | | | | no |
+//! | softmax's blocks of 48 or 96 queries (4 x 3) in place of 64 | | | | | | | 0.64 | no |
+//! | tiles of 60, 48 or 36 keys in place of 96 | 1.00 to 1.02 | 1.00 | | | | | 0.98 to 1.00 | no |
+//! | unpacking 24 or 12 queries at a time in place of 48 | 0.98 | 1.00 to 1.01 | | 1.02 | | | | no |
+//! | an odd number of cache lines from row to row of the packed keys and values | 0.90 | 0.99 | | 0.98 | | | | no |
+//!
+//! Where the time of luna l = 16 goes (samples by line): 75 in 100 in the multiply-adds of the four products, 10 in
+//! writing the output, 5 in softmax over the packed rows.
 #![allow(clippy::print_stdout)] // one cell is a line for another program
 
 use std::collections::BTreeMap;

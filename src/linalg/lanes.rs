@@ -90,7 +90,7 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
         *row = &row[..depth];
     }
     let pairs = if NV == 1 { depth / 2 } else { 0 };
-    // One check for all rows of `b`: one in each turn of the loop costs a twentieth of a pass.
+    // One check for all rows of `b`: one in each turn costs up to a twelfth of a pass.
     let len = NV * S::F32_LANES;
     assert!(depth == 0 || (depth - 1).checked_mul(ldb).is_some_and(|last| last + len <= b.len()));
     for pair in 0..pairs {

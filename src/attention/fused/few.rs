@@ -222,6 +222,24 @@ fn columns<S: Simd, const R: usize, const NV: usize>(
 pub(super) fn product_add<S: Simd>(
     simd: S,
     (a, lda, depth, rows): (&[f32], usize, usize, usize),
+    b: (&[f32], usize),
+    (out, width): (&mut [f32], usize),
+) {
+    // Rows of `a` may be a power of two apart and then share the sets of a small first cache, which forgets more than a
+    // few of them from one panel to the next.
+    let some = if S::F32_LANES == 8 { 6 } else { rows };
+    let mut i = 0;
+    while i < rows {
+        let group = (&a[i * lda..], lda, depth, some.min(rows - i));
+        product_add_panels(simd, group, b, (&mut out[i * width..], width));
+        i += some;
+    }
+}
+
+#[inline(always)]
+fn product_add_panels<S: Simd>(
+    simd: S,
+    (a, lda, depth, rows): (&[f32], usize, usize, usize),
     (b, ldb): (&[f32], usize),
     (out, width): (&mut [f32], usize),
 ) {
