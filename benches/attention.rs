@@ -1,6 +1,6 @@
 //! Fused forward passes beside their obvious forms; `benches/peers` times them beside torch.
 //!
-//! A first look, 8 heads of 64 in f32 on 2 threads (Xeon with AVX-512), medians of one run each way on a shared machine,
+//! With AVX-512: a first look, 8 heads of 64 in f32 on 2 threads (Xeon with AVX-512), medians of one run each way on a shared machine,
 //! before the last changes to the blocks; no ratios of paired runs (`benches/peers/attention.py` takes those). Luna with
 //! its keys as values, torch 2.15:
 //!
@@ -16,6 +16,28 @@
 //! | linformer l=16 | 8192 | 3.3 | 4.1 | 165 |
 //! | linformer l=128 | 8192 | 14.6 | 42.8 | 294 |
 //! | linear | 8192 | 5.5 | 38.4 | 194 |
+//!
+//! # Without AVX-512
+//! What was tried for 8 lanes, on one thread of an EPYC (Zen 3: AVX2, 32 KiB of first cache; its multipliers reach 103
+//! GFLOP/s, the passes of l = 128 and softmax 70 to 76 with their exponentials), 8 heads of 64 at n = 4096 (softmax:
+//! 1024). Ratios are of CPU time, before over after: the second binary beside the first in turn, five times, or both
+//! ways in one process; medians of tenth percentiles. Codegen alone moves a cell by 2 in 100 and more.
+//!
+//! | idea | luna 16 | luna 128 | linformer 16 | linformer 128 | linear | performer 64 | softmax | kept |
+//! |---|---|---|---|---|---|---|---|---|
+//! | one bounds check a product, not one a turn; whole tiles written without asking row by row | 0.98 | 1.00 | 0.88 | 0.98 | 1.08 | 1.03 | 1.01 | yes |
+//! | and: Linformer's E six rows at a time through all panels (rows of a power of two share sets), 64 keys a tile | | | 1.21 | 1.04 | | | | yes |
+//! | both together | 0.99 | | 1.06 | 1.02 | 1.13 | | | |
+//! | registers of 4 x 3 in place of 6 x 2 (4 x 2 for sums by features) | | | 0.87 | | 0.83 | 0.87 | 0.64 | no |
+//! | registers of 8 x 1 for l = 16 | 0.49 | | | | | | | no |
+//! | registers of 4 x 2 where 6 divides no row count | | | 1.01 | 0.97 | | | | no |
+//! | softmax's blocks of 48 or 96 queries (4 x 3) in place of 64 | | | | | | | 0.64 | no |
+//! | tiles of 60, 48 or 36 keys in place of 96 | 1.00 to 1.02 | 1.00 | | | | | 0.98 to 1.00 | no |
+//! | unpacking 24 or 12 queries at a time in place of 48 | 0.98 | 1.00 to 1.01 | | 1.02 | | | | no |
+//! | an odd number of cache lines from row to row of the packed keys and values | 0.90 | 0.99 | | 0.98 | | | | no |
+//!
+//! Where the time of luna l = 16 goes (samples by line): 75 in 100 in the multiply-adds of the four products, 10 in
+//! writing the output, 5 in softmax over the packed rows.
 #![allow(clippy::print_stdout)] // one cell is a line for another program
 
 use std::collections::BTreeMap;
@@ -23,6 +45,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use luna::attention::fused::{self, Given, Heads, Path};
+use luna::attention::luna_causal::Weight;
 use luna::attention::{Attention, Input, Learned, Mask, Origin};
 use luna::linalg::softmax::softmax_rows;
 use luna::profile::clock::{Stopwatch, timed};
@@ -59,6 +82,7 @@ impl Sample {
     fn given(&self, name: &str) -> Given<'_> {
         match name {
             "luna" => Given::Luna { p: self.p.view() },
+            "luna-causal" => Given::LunaCausal { p: self.p.view(), weight: Weight::Softplus },
             "linformer" => Given::Linformer { e: self.e.view(), f: self.e.view() },
             "performer" => Given::Performer { w: self.w.view(), eps: 1e-4 },
             "local" => Given::Local { l: self.l },
@@ -80,6 +104,7 @@ fn cell(arguments: &[String]) {
     let [name, n, l] = arguments else { panic!("--cell MECHANISM N L") };
     let (name, mask) = match name.strip_suffix("+causal") {
         Some(name) => (name, Mask::Causal),
+        None if name == "luna-causal" => (name.as_str(), Mask::Causal),
         None => (name.as_str(), Mask::Full),
     };
     let (n, l): (usize, usize) = (n.parse().expect("n"), l.parse().expect("l"));
@@ -101,10 +126,12 @@ fn forms(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("8 heads of 1024 x 64");
     group.sample_size(10);
     for form in fused::ALL {
-        for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
-            group.bench_function(format!("{} fused, {path:?}", form.name), |bench| {
-                bench.iter(|| sample.run(form.name, Mask::Full, path, &mut out));
-            });
+        for mask in [Mask::Full, Mask::Causal].into_iter().filter(|mask| form.honours(*mask)) {
+            for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
+                group.bench_function(format!("{} fused, {mask:?}, {path:?}", form.name), |bench| {
+                    bench.iter(|| sample.run(form.name, mask, path, &mut out));
+                });
+            }
         }
     }
     let pieces = [

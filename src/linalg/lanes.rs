@@ -5,6 +5,7 @@
 //! Everything here is inlined into a function that `Path::run` compiled for its instructions: closures are not, and
 //! loops are written out for that reason.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
+#![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
 
 use pulp::{Simd, WithSimd};
 
@@ -59,6 +60,18 @@ pub(crate) fn vectors_mut<S: Simd, const NV: usize>(x: &mut [f32]) -> &mut [S::f
     vectors.first_chunk_mut().expect("NV vectors were cut")
 }
 
+/// `len` numbers from `at` on, which the caller has made sure are there.
+///
+/// # Safety
+/// `at + len` is at most the slice's length.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn piece(x: &[f32], at: usize, len: usize) -> &[f32] {
+    debug_assert!(at + len <= x.len());
+    // SAFETY: the caller's promise.
+    unsafe { x.get_unchecked(at..at + len) }
+}
+
 /// `a b`, for `R` rows `a` that each lie together, all of one length, and as many rows of `b` as that length, `ldb`
 /// numbers apart: the first `NV` vectors of each row of the result.
 #[inline(always)]
@@ -77,6 +90,9 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
         *row = &row[..depth];
     }
     let pairs = if NV == 1 { depth / 2 } else { 0 };
+    // One check for all rows of `b`: one in each turn costs up to a twelfth of a pass.
+    let len = NV * S::F32_LANES;
+    assert!(depth == 0 || (depth - 1).checked_mul(ldb).is_some_and(|last| last + len <= b.len()));
     for pair in 0..pairs {
         let k = 2 * pair;
         let (first, second) = (vectors::<S, NV>(&b[k * ldb..]), vectors::<S, NV>(&b[(k + 1) * ldb..]));
@@ -87,7 +103,9 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
         }
     }
     for k in 2 * pairs..depth {
-        let b = vectors::<S, NV>(&b[k * ldb..]);
+        // SAFETY: k is at most depth - 1, whose row was checked to end within `b`.
+        #[allow(unsafe_code)]
+        let b = vectors::<S, NV>(unsafe { piece(b, k * ldb, len) });
         for r in 0..R {
             let x = simd.splat_f32s(rows[r][k]);
             for c in 0..NV {
@@ -115,9 +133,16 @@ pub(crate) fn outers<S: Simd, const R: usize, const NV: usize>(
     ldb: usize,
 ) -> [[S::f32s; NV]; R] {
     let mut sums = [[simd.splat_f32s(0.0); NV]; R];
+    // One check for all rows, as in `dots`.
+    let len = NV * S::F32_LANES;
+    assert!(depth == 0 || (depth - 1).checked_mul(lda).is_some_and(|last| last + R <= a.len()));
+    assert!(depth == 0 || (depth - 1).checked_mul(ldb).is_some_and(|last| last + len <= b.len()));
     for k in 0..depth {
-        let a: &[f32; R] = a[k * lda..].first_chunk().expect("R columns");
-        let b = vectors::<S, NV>(&b[k * ldb..]);
+        // SAFETY: k is at most depth - 1, whose rows were checked to end within `a` and `b`.
+        #[allow(unsafe_code)]
+        let (a, b) = unsafe { (piece(a, k * lda, R), piece(b, k * ldb, len)) };
+        let a: &[f32; R] = a.first_chunk().expect("R columns");
+        let b = vectors::<S, NV>(b);
         for r in 0..R {
             let x = simd.splat_f32s(a[r]);
             for c in 0..NV {
@@ -159,7 +184,7 @@ pub(crate) fn softplus2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let square = simd.mul_f32s(s, s);
     let mut near = simd.splat_f32s(0.406_230_87);
     near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.403_451_95));
-    near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.577_432_87));
+    near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.577_432_9));
     near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(0.961_791_7));
     near = simd.mul_add_e_f32s(near, square, simd.splat_f32s(2.885_39));
     simd.mul_add_e_f32s(near, s, simd.max_f32s(x, zero))

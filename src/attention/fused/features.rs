@@ -159,6 +159,11 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// The width of the rows.
+    pub(super) fn width(&self) -> usize {
+        self.d_h
+    }
+
     /// How many products of its length a row's exponents take: with every direction, and with itself.
     pub(super) fn of_row(&self) -> usize {
         if matches!(self.map, Map::Elu(_)) { 0 } else { self.f + 1 }

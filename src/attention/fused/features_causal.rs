@@ -4,17 +4,16 @@
 //! its last row's, and each row's eps is scaled to that; a block ends early where its largest rises so far that the
 //! first rows would vanish.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
-#![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
 
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::features::{Maker, Map, add, largest, scale};
+use super::features::{Maker, Map, largest, scale};
 use super::few::{product_stairs, product_triangle};
 use super::flash::transpose;
 use super::linformer::in_lines;
-use super::scan::{self, Leaves, ROWS, Scan, accumulate, accumulate_row, stairs};
+use super::scan::{self, Leaves, ROWS, Scan, accumulate, accumulate_rows, stairs};
 use super::share::{Space, cut, lines, taken};
 use super::{Flat, Size};
 use crate::linalg::lanes::exp2;
@@ -108,6 +107,7 @@ impl WithSimd for Sweep<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::too_many_lines)] // a block from its keys to its sums, whose work space would be arguments elsewhere
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { heads, maker, head, tokens, before, mut leaves, mut space } = self;
         let Flat { m, d_h, d_v, .. } = *heads;
@@ -155,35 +155,17 @@ impl WithSimd for Sweep<'_> {
             tops.fill(top);
             if own > 0 {
                 let k = &heads.k(head)[first * d_h..][..own * d_h];
-                if eps.is_some() {
-                    maker.exponents(simd, k, ones, &mut phi_k[..own * width]);
-                    let old = top;
-                    for i in 0..own {
-                        let next = top.max(largest(simd, &phi_k[i * width..][..width]));
-                        if i > 0 && next - tops[0] > RISE {
-                            (rows, own) = (i, i);
-                            break;
-                        }
-                        top = next;
-                        tops[i] = top;
+                let old = top;
+                let taken = take(simd, &maker, k, ones, phi_k, tops);
+                if taken < own {
+                    (rows, own) = (taken, taken);
+                }
+                top = tops[ROWS - 1];
+                if top > old {
+                    let shrink = (old - top).exp2();
+                    for sums in [&mut values[..ends[0]], &mut *counts, &mut *lost, &mut *lost_counts] {
+                        scale(simd, sums, shrink);
                     }
-                    tops[own..].fill(top);
-                    if top > old {
-                        let shrink = (old - top).exp2();
-                        for sums in [&mut values[..ends[0]], &mut *counts, &mut *lost, &mut *lost_counts] {
-                            scale(simd, sums, shrink);
-                        }
-                    }
-                    for i in 0..own {
-                        let norm = maker.norm(simd, &k[i * d_h..][..d_h]);
-                        let shift = simd.splat_f32s(norm - top);
-                        let (row, _) = S::as_mut_simd_f32s(&mut phi_k[i * width..][..width]);
-                        for x in row {
-                            *x = exp2(simd, simd.add_f32s(*x, shift));
-                        }
-                    }
-                } else {
-                    maker.elu(simd, k, &mut phi_k[..own * width]);
                 }
                 in_lines(&heads.v(head)[first * d_v..][..own * d_v], d_v, &mut values[of_alone.end..]);
             }
@@ -207,29 +189,24 @@ impl WithSimd for Sweep<'_> {
                 heads.count(rows, f, d_v + 1);
                 let joined = &mut joined[..rows * ld];
                 stairs(triangle, (joined, ld, width + 1), rows, own);
-                for i in 0..rows {
+                for (i, inverse) in inverses[..rows].iter_mut().enumerate() {
                     let row = &mut joined[i * ld..][..ld];
-                    let seen = (first + i + 1).min(m);
                     row[..f].copy_from_slice(&phi_q[i * width..][..f]);
                     row[f..=width].fill(0.0);
-                    let mut sum = more;
-                    for (x, count) in row[..f].iter().zip(&*counts) {
-                        sum += x * count;
-                    }
-                    for x in &row[width + 1..] {
-                        sum += x;
-                    }
+                    let own = &mut row[width + 1..];
+                    let mut total = more + own.iter().sum::<f32>();
                     if let Some(eps) = eps {
                         // Features go by the block's largest, eps by the row's own.
-                        let flat = row[..f].iter().sum::<f32>() * eps * (tops[i] - top).exp2();
-                        sum += flat * seen as f32;
-                        for x in &mut row[width + 1..][..(i + 1).min(own)] {
+                        let flat = phi_q[i * width..][..f].iter().sum::<f32>() * eps * (tops[i] - top).exp2();
+                        let seen = (first + i + 1).min(m);
+                        total += flat * seen as f32;
+                        for x in &mut own[..(i + 1).min(seen - first.min(seen))] {
                             *x += flat;
                         }
                         row[width] = flat;
                         heads.count(1, 1, d_v);
                     }
-                    inverses[i] = 1.0 / sum;
+                    *inverse = 1.0 / (total + dot(simd, &row[..width], counts));
                 }
                 product_stairs(
                     simd,
@@ -244,17 +221,9 @@ impl WithSimd for Sweep<'_> {
                 let (alone, v) = rest.split_at_mut(ldv);
                 let v = &v[..own * ldv];
                 accumulate(simd, own, (phi_k, width), (v, ldv), sums, lost);
-                block.fill(0.0);
-                for row in phi_k.chunks_exact(width) {
-                    add(simd, block, row);
-                }
-                accumulate_row(simd, &block[..width], counts, lost_counts);
+                accumulate_rows(simd, phi_k, block, counts, lost_counts);
                 if eps.is_some() {
-                    block.fill(0.0);
-                    for row in v.chunks_exact(ldv) {
-                        add(simd, block, row);
-                    }
-                    accumulate_row(simd, &block[..ldv], alone, lost_alone);
+                    accumulate_rows(simd, v, block, alone, lost_alone);
                 }
             }
             first = after;
@@ -266,4 +235,54 @@ impl WithSimd for Sweep<'_> {
             sums[ends[2]] = top;
         }
     }
+}
+
+/// The features of a block's keys without eps, all under the largest exponent of its last one; `tops` becomes the
+/// largest until each key and, behind them, until the last one. Returns how many keys were taken.
+#[inline(always)]
+fn take<S: Simd>(
+    simd: S,
+    maker: &Maker<'_>,
+    k: &[f32],
+    ones: &[f32],
+    phi: &mut [f32],
+    tops: &mut [f32],
+) -> usize {
+    let (width, own) = (lines(maker.f), k.len() / maker.width());
+    if maker.of_row() == 0 {
+        maker.elu(simd, k, &mut phi[..own * width]);
+        return own;
+    }
+    maker.exponents(simd, k, ones, &mut phi[..own * width]);
+    let mut taken = 0;
+    let mut top = tops[0];
+    while taken < own {
+        let next = top.max(largest(simd, &phi[taken * width..][..width]));
+        if taken > 0 && next - tops[0] > RISE {
+            break;
+        }
+        top = next;
+        tops[taken] = top;
+        taken += 1;
+    }
+    tops[taken..].fill(top);
+    for (row, k) in phi.chunks_exact_mut(width).zip(k.chunks_exact(maker.width())).take(taken) {
+        let shift = simd.splat_f32s(maker.norm(simd, k) - top);
+        let (row, _) = S::as_mut_simd_f32s(row);
+        for x in row {
+            *x = exp2(simd, simd.add_f32s(*x, shift));
+        }
+    }
+    taken
+}
+
+/// The product of two rows in whole lines.
+#[inline(always)]
+fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let ((a, _), (b, _)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
+    let mut sum = simd.splat_f32s(0.0);
+    for (x, y) in a.iter().zip(b) {
+        sum = simd.mul_add_e_f32s(*x, *y, sum);
+    }
+    simd.reduce_sum_f32s(sum)
 }

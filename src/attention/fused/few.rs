@@ -183,6 +183,17 @@ fn columns<S: Simd, const R: usize, const NV: usize>(
             group[r] = &a[(i + r).min(rows - 1) * lda..][..depth];
         }
         let found = dots::<S, R, NV>(simd, group, b, ldb);
+        if i + R <= rows && panel + NV * S::F32_LANES <= width {
+            for r in 0..R {
+                let factor = simd.splat_f32s(factors[i + r]);
+                let row = vectors_mut::<S, NV>(&mut out[(i + r) * ldo + panel..]);
+                for c in 0..NV {
+                    row[c] = simd.mul_f32s(found[r][c], factor);
+                }
+            }
+            i += R;
+            continue;
+        }
         for r in 0..R {
             if i + r < rows {
                 let factor = simd.splat_f32s(factors[i + r]);
@@ -209,6 +220,24 @@ fn columns<S: Simd, const R: usize, const NV: usize>(
 /// `sums += a^T b`-like sums of rows: `out` (rows of `a`, whole lines) `+= a b`.
 #[inline(always)]
 pub(super) fn product_add<S: Simd>(
+    simd: S,
+    (a, lda, depth, rows): (&[f32], usize, usize, usize),
+    b: (&[f32], usize),
+    (out, width): (&mut [f32], usize),
+) {
+    // Rows of `a` may be a power of two apart and then share the sets of a small first cache, which forgets more than a
+    // few of them from one panel to the next.
+    let some = if S::F32_LANES == 8 { 6 } else { rows };
+    let mut i = 0;
+    while i < rows {
+        let group = (&a[i * lda..], lda, depth, some.min(rows - i));
+        product_add_panels(simd, group, b, (&mut out[i * width..], width));
+        i += some;
+    }
+}
+
+#[inline(always)]
+fn product_add_panels<S: Simd>(
     simd: S,
     (a, lda, depth, rows): (&[f32], usize, usize, usize),
     (b, ldb): (&[f32], usize),

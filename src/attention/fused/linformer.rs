@@ -120,7 +120,9 @@ impl WithSimd for Project<'_> {
         let padded = lines(width);
         out.fill(0.0);
         let mut first = 0;
-        for tile in x.chunks(TILE * width) {
+        // On 8 lanes the tile is read again for every few rows of `e`: half of it stays in a first cache of 32 KiB.
+        let rows = if S::F32_LANES == 8 { TILE / 2 } else { TILE };
+        for tile in x.chunks(rows * width) {
             let depth = tile.len() / width;
             let rows = if padded == width { tile } else { in_lines(tile, width, padding) };
             heads.count(l, depth, width);

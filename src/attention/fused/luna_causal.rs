@@ -1,6 +1,5 @@
 //! Causal Luna: running sums of weighted keys and values, a block of tokens at a time.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
-#![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
 
 use std::ops::Range;
 
@@ -111,6 +110,7 @@ impl WithSimd for Segment<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::too_many_lines)] // a block from its keys to its sums, whose work space would be arguments elsewhere
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { heads, p, l, weight, head, tokens, before, mut leaves, mut space } = self;
         let Flat { m, d_h, d_v, scale, .. } = *heads;
@@ -178,10 +178,7 @@ impl WithSimd for Segment<'_> {
                 let out = &mut out[(first - tokens.start) * d_v..][..rows * d_v];
                 let ld = wide_h + ROWS;
                 let to_keys = &mut to_keys[..rows * ld];
-                for (row, q) in to_keys.chunks_exact_mut(ld).zip(q.chunks_exact(d_h)) {
-                    row[..d_h].copy_from_slice(q);
-                    row[d_h..wide_h].fill(0.0);
-                }
+                spread(q, d_h, to_keys, ld);
                 product_triangle(simd, (q, d_h, d_h), (&*turned_k, ROWS), ones, (&mut *triangle, ROWS, ROWS));
                 stairs(triangle, (to_keys, ld, wide_h), rows, own);
                 for (i, mean) in inverses[..rows].iter_mut().enumerate() {
@@ -197,10 +194,9 @@ impl WithSimd for Segment<'_> {
                     inverses,
                     logits,
                 );
-                for (i, row) in to_values.chunks_exact_mut(ld).enumerate() {
-                    row[l..width].fill(f32::NEG_INFINITY);
-                    let total = softmax(simd, &mut row[..width]);
-                    inverses[i] = 1.0 / (total * (first + i + 1).min(m) as f32);
+                share(simd, to_values, (ld, width, l), inverses);
+                for (i, inverse) in inverses[..rows].iter_mut().enumerate() {
+                    *inverse /= (first + i + 1).min(m) as f32;
                 }
                 let shares = (&*to_values, ld, width);
                 product_triangle(simd, shares, (&*turned_w, ROWS), ones, (&mut *triangle, ROWS, ROWS));
@@ -227,6 +223,23 @@ impl WithSimd for Segment<'_> {
             sums[..ends[0]].copy_from_slice(&keys[..ends[0]]);
             sums[ends[0]..].copy_from_slice(&values[..ends[1]]);
         }
+    }
+}
+
+/// Rows of `width` into rows that are `ld` apart; the rest of those becomes zeros.
+fn spread(x: &[f32], width: usize, out: &mut [f32], ld: usize) {
+    for (row, x) in out.chunks_exact_mut(ld).zip(x.chunks_exact(width)) {
+        row[..width].copy_from_slice(x);
+        row[width..].fill(0.0);
+    }
+}
+
+/// Logits of the first `l` of `width` columns become weights, and `inverses` what the sum of each row divides by.
+#[inline(always)]
+fn share<S: Simd>(simd: S, rows: &mut [f32], (ld, width, l): (usize, usize, usize), inverses: &mut [f32]) {
+    for (row, inverse) in rows.chunks_exact_mut(ld).zip(inverses) {
+        row[l..width].fill(f32::NEG_INFINITY);
+        *inverse = 1.0 / softmax(simd, &mut row[..width]);
     }
 }
 

@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::features::add as add_row;
 use super::share::{Space, among, cut, lines, taken};
 use super::{Flat, Size};
 use crate::linalg::lanes::{outers, vectors_mut};
@@ -124,10 +125,21 @@ pub(super) fn stairs(
     }
 }
 
-/// `sums += row` with what rounding lost kept in `lost`, as in [`accumulate`].
+/// Adds rows to `sums` with what rounding lost kept in `lost`, as in [`accumulate`]; `block` is room for their own sum.
 #[inline(always)]
-pub(super) fn accumulate_row<S: Simd>(simd: S, row: &[f32], sums: &mut [f32], lost: &mut [f32]) {
-    let (row, _) = S::as_simd_f32s(row);
+pub(super) fn accumulate_rows<S: Simd>(
+    simd: S,
+    rows: &[f32],
+    block: &mut [f32],
+    sums: &mut [f32],
+    lost: &mut [f32],
+) {
+    let block = &mut block[..sums.len()];
+    block.fill(0.0);
+    for row in rows.chunks_exact(sums.len()) {
+        add_row(simd, block, row);
+    }
+    let (row, _) = S::as_simd_f32s(block);
     let (sums, _) = S::as_mut_simd_f32s(sums);
     let (lost, _) = S::as_mut_simd_f32s(lost);
     for ((sum, lost), x) in sums.iter_mut().zip(lost).zip(row) {
