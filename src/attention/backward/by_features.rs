@@ -13,6 +13,7 @@
 
 use std::ops::Range;
 
+use super::chunk::{self, CHUNK, chunks, running, take, triangle};
 use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
 use super::tiles::{Add, Set, outer, product};
 use super::{Kept, Size, Upstream};
@@ -33,11 +34,10 @@ pub(super) fn cost(shape: &Shape, f: usize) -> [Cost; 2] {
         return [forward, backward];
     }
     // What is inside a chunk meets, and the running sums are taken beside those of the segments.
-    let inside =
-        chunks(&(0..n)).map(|queries| queries.len() * (queries.end.min(m) - queries.start.min(m))).sum();
-    let running = Cost::product(seen, f, w);
+    let inside = chunk::inside(n, m);
+    let sums = Cost::product(seen, f, w);
     let back = Cost::product(2 * n, f, w) + Cost::product(inside, 3 * f + 2 * w + d_v, 1);
-    [forward + running + Cost::product(inside, f + w, 1), backward + running + back]
+    [forward + sums + Cost::product(inside, f + w, 1), backward + sums + back]
 }
 
 /// From rows to features and back.
@@ -52,8 +52,6 @@ pub(super) trait Features: Sync {
     fn eps(&self) -> f32;
 }
 
-/// Rows of a chunk.
-const CHUNK: usize = 64;
 /// Numbers of a cache line.
 const LINE: usize = lines(1);
 
@@ -151,14 +149,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 others.chunks_exact_mut(piece).for_each(|other| other.copy_from_slice(all));
                 continue;
             }
-            for at in 0..piece {
-                let mut sum = 0.0;
-                for i in 0..self.count {
-                    let i = if backwards { self.count - 1 - i } else { i };
-                    let here = std::mem::replace(&mut parts[i * piece + at], sum);
-                    sum += here;
-                }
-            }
+            running(parts, self.count, backwards);
         }
     }
 
@@ -172,6 +163,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
         for (row, v) in own.values.chunks_exact_mut(w).zip(v) {
             row[..d_v].copy_from_slice(v);
             row[d_v] = 1.0;
+            row[d_v + 1..].fill(0.0);
         }
     }
 
@@ -193,6 +185,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 *x = factor * d_out;
             }
             row[d_v] = -factor * mean;
+            row[d_v + 1..].fill(0.0);
         }
     }
 
@@ -205,6 +198,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
         let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
         among(parts.chunks_exact_mut(f * w).enumerate(), spaces, each, |(task, part), space| {
             let (mut own, keys) = (self.own(space), self.segment(task % count).1);
+            part.fill(0.0);
             for chunk in chunks(&keys) {
                 self.of_keys(task / count, &chunk, &mut own);
                 outer(path, (chunk.len(), f, w), (own.y, f), (own.values, w), (&mut *part, w));
@@ -293,10 +287,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 }
                 (0..count).map(move |i| {
                     let rows = self.segment(i).1.len();
-                    let (k, rest_k) = std::mem::take(&mut dk).split_at_mut(rows * d_h);
-                    let (v, rest_v) = std::mem::take(&mut dv).split_at_mut(rows * d_v);
-                    (dk, dv) = (rest_k, rest_v);
-                    (k, v)
+                    (take(&mut dk, rows * d_h), take(&mut dv, rows * d_v))
                 })
             })
             .zip(parts.chunks_exact(f * w))
@@ -386,17 +377,4 @@ struct Back<'a> {
     upstream: &'a Upstream<'a>,
     /// `d_out . out`, (h, n).
     means: &'a [f32],
-}
-
-/// A range, a chunk at a time.
-fn chunks(range: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
-    let Range { start, end } = *range;
-    (0..range.len().div_ceil(CHUNK)).map(move |i| start + i * CHUNK..(start + (i + 1) * CHUNK).min(end))
-}
-
-/// Hides later keys of a chunk from earlier queries.
-fn triangle(met: &mut [f32], rows: usize) {
-    for (i, row) in met.chunks_exact_mut(CHUNK).take(rows).enumerate() {
-        row[i + 1..].fill(0.0);
-    }
 }

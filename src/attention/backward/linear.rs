@@ -24,9 +24,11 @@ pub(super) const BACKWARD: Backward = Backward {
     cost: |shape, _| {
         let Shape { n, m, d_h, .. } = *shape;
         let seen = if shape.causal { n.min(m) } else { m };
-        let exps = Cost::exps((n + seen) * d_h);
+        // Under the causal mask the keys' are made for the sums and again on the way, all of them again backwards.
+        let of_keys = if shape.causal { 2 * seen } else { seen };
+        let again = if shape.causal { 2 * n } else { n };
         let [forward, backward] = by_features::cost(shape, d_h);
-        [forward + exps, backward + exps * if shape.causal { 2 } else { 1 }]
+        [forward + Cost::exps((n + of_keys) * d_h), backward + Cost::exps((again + of_keys) * d_h)]
     },
 };
 

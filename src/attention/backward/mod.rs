@@ -20,12 +20,14 @@
 //! Work space is taken once a call, a known number of bytes: [`Backward::extra_bytes`].
 
 mod by_features;
+mod chunk;
 mod linear;
 mod linformer;
 mod luna;
 mod luna_causal;
 mod meet;
 mod pass;
+mod performer;
 mod softmax;
 mod tiles;
 mod weighted;
@@ -48,6 +50,7 @@ pub const ALL: &[Backward] = &[
     linear::BACKWARD,
     linformer::BACKWARD,
     luna_causal::BACKWARD,
+    performer::BACKWARD,
 ];
 
 /// The backward pass of the mechanism of that name, where there is one.
@@ -56,6 +59,7 @@ pub fn find(name: &str) -> Option<&'static Backward> {
 }
 
 /// Forward and backward of one mechanism.
+#[allow(clippy::struct_field_names)] // it has two passes, and one of them is the backward pass
 #[derive(Debug)]
 pub struct Backward {
     /// The name of the mechanism in [`super::ALL`].
@@ -77,7 +81,7 @@ pub struct Kept {
     of: Option<(&'static str, [usize; 8])>,
     /// One number of each query, (h, n): the logarithm (to base 2) of its sum of weights, or what divides it.
     logs: Vec<f32>,
-    /// One number of each packed row, (h, l).
+    /// One number of each packed row, (h, l); of each head where features are exponentials.
     pack_logs: Vec<f32>,
     /// What was packed, a piece a head.
     packs: Vec<f32>,
@@ -210,6 +214,7 @@ impl Backward {
     /// Gradients of everything under the upstream gradient `d_out` (h, n, `d_v`), of what `forward_keeping` was given
     /// and made: `out`, and what it kept. They replace what `gradients` held.
     #[allow(clippy::too_many_arguments)] // what went in, what came out, what comes back, and where it goes
+    #[allow(clippy::missing_panics_doc)] // an array in standard layout has a slice
     pub fn backward_into(
         &self,
         path: Path,

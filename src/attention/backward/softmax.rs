@@ -156,7 +156,9 @@ fn backward(
             };
             if stage == 0 {
                 // Every segment of queries and of keys is in one task of a stage.
-                [&mut *into.dq, &mut *into.dk, &mut *into.dv].into_iter().for_each(|x| x.fill(0.0));
+                for x in [&mut *into.dq, &mut *into.dk, &mut *into.dv] {
+                    x.fill(0.0);
+                }
             }
             let task = Task { pass, head, sees, of_head };
             for (block, (dk, dv)) in

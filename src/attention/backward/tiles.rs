@@ -320,3 +320,27 @@ impl WithSimd for RowDots<'_> {
         }
     }
 }
+
+/// One query's logits become its shares divided by t, the slopes of those shares slopes of logits before their scale and
+/// mean: `a` and `g` of [`weighted`](super::weighted).
+pub(super) struct Shares<'a> {
+    pub(super) logits: &'a mut [f32],
+    pub(super) slopes: &'a mut [f32],
+    /// Logarithm of the sum, `d_out . out`, 1 / t, scale.
+    pub(super) numbers: [f32; 4],
+}
+
+impl WithSimd for Shares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [log, d, mean, scale] = self.numbers.map(|x| simd.splat_f32s(x));
+        let slopes = S::as_mut_simd_f32s(self.slopes).0;
+        for (share, slope) in S::as_mut_simd_f32s(self.logits).0.iter_mut().zip(slopes) {
+            *share = simd.mul_f32s(exp2(simd, simd.sub_f32s(*share, log)), mean);
+            let off = simd.sub_f32s(simd.mul_f32s(*slope, mean), d);
+            *slope = simd.mul_f32s(simd.mul_f32s(*share, scale), off);
+        }
+    }
+}

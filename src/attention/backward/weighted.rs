@@ -17,19 +17,14 @@
 
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
-
+use super::chunk::{self, CHUNK, chunks, running, take, triangle};
 use super::pass::{self, Pass, cut_segments, heads};
-use super::tiles::{Add, Set, Softmax, outer, product};
+use super::tiles::{Add, Set, Shares, Softmax, outer, product};
 use super::{Kept, Size, Upstream};
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::segments;
 use crate::attention::fused::share::{among, cut, lines};
 use crate::cost::{Cost, Shape};
-use crate::linalg::lanes::exp2;
-
-/// Tokens of a chunk.
-const CHUNK: usize = 64;
 
 /// Numbers of a worker, with l in whole cache lines.
 fn each(d_h: usize, d_v: usize, wide: usize) -> usize {
@@ -48,11 +43,11 @@ pub(super) fn space(size: &Size) -> [usize; 2] {
 pub(super) fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
     let Shape { n, m, d_h, d_v, .. } = *shape;
     let seen = n.min(m);
-    let inside =
-        chunks(&(0..n)).map(|queries| queries.len() * (queries.end.min(m) - queries.start.min(m))).sum();
+    let inside = chunk::inside(n, m);
     let (sums, read) = (Cost::product(seen, l, d_h + d_v), Cost::product(n, l, d_h + d_v));
     let forward = sums * 2 + read + Cost::product(inside, d_h + d_v + 2 * l, 1) + Cost::softmax(n, n * l);
-    let first = sums + read * 2 + Cost::product(n, l, d_h) + Cost::product(inside, 2 * d_h + d_v + 3 * l, 1);
+    let first =
+        sums + read * 2 + Cost::product(n + seen, l, d_h) + Cost::product(inside, 2 * d_h + d_v + 3 * l, 1);
     let second = sums * 2 + read * 2 + Cost::product(inside, 2 * d_h + 2 * d_v + 4 * l, 1);
     [forward, Cost::product(n, d_v, 1) + Cost::exps(n * l) + first + second]
 }
@@ -152,29 +147,12 @@ impl<'a> Weighted<'a> {
         outer(path, (rows, self.l, d_v), (w, wide), (v, d_v), (values, d_v));
     }
 
-    /// Sums of every segment become the sums of those before it, or behind it.
-    fn begin(&self, parts: &mut [f32], backwards: bool) {
-        let piece = parts.len() / self.pass.h / self.count;
-        for parts in parts.chunks_exact_mut(self.count * piece) {
-            for at in 0..piece {
-                let mut sum = 0.0;
-                for i in 0..self.count {
-                    let i = if backwards { self.count - 1 - i } else { i };
-                    let here = std::mem::replace(&mut parts[i * piece + at], sum);
-                    sum += here;
-                }
-            }
-        }
-    }
-
     /// `x y^T` of a chunk, zeros where a query does not see a key; `turned` is `y^T`.
     fn meet(&self, x: (&[f32], usize, usize), turned: &[f32], met: &mut [f32]) {
         let (x, ldx, depth) = x;
         let rows = x.len() / ldx;
         product(self.pass.path, (rows, depth, CHUNK), (x, ldx), (turned, CHUNK), (&mut *met, CHUNK), Set);
-        for (i, row) in met.chunks_exact_mut(CHUNK).take(rows).enumerate() {
-            row[i + 1..].fill(0.0);
-        }
+        triangle(met, rows);
     }
 
     /// Logits of a chunk, with the scale and `log2 e` in them, into `shares`; `q k^T` into `met`.
@@ -187,7 +165,9 @@ impl<'a> Weighted<'a> {
         product(path, (rows, keys, wide), (own.met, CHUNK), (w, wide), (own.shares, wide), Add);
         for (row, query) in own.shares.chunks_exact_mut(wide).zip(queries.clone()) {
             let factor = scale * std::f32::consts::LOG2_E * self.mean(query);
-            row.iter_mut().for_each(|x| *x *= factor);
+            for x in row {
+                *x *= factor;
+            }
         }
     }
 
@@ -200,12 +180,13 @@ impl<'a> Weighted<'a> {
         let each = each(d_h, d_v, wide);
         let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
         among(parts.chunks_exact_mut(piece).enumerate(), spaces, each, |(task, part), _| {
+            part.fill(0.0);
             let (keys, values) = part.split_at_mut(d_h * wide);
             for chunk in chunks(&self.keys_of(&segments::keys(task % count, count, n))) {
                 self.pack(self.rows(task / count, &chunk), keys, values);
             }
         });
-        self.begin(parts, false);
+        parts.chunks_exact_mut(count * piece).for_each(|sums| running(sums, count, false));
         kept.packs = parts.to_vec();
         kept.logs = vec![0.0; h * n];
         let of_logs = kept.logs.chunks_exact_mut(n).flat_map(|logs| cut_segments(logs, count, 1));
@@ -232,7 +213,9 @@ impl<'a> Weighted<'a> {
                 product(path, (rows, keys, d_v), (own.shares_met, CHUNK), (v, d_v), (&mut *out, d_v), Add);
                 for (row, query) in out.chunks_exact_mut(d_v).zip(queries) {
                     let mean = self.mean(query);
-                    row.iter_mut().for_each(|x| *x *= mean);
+                    for x in row {
+                        *x *= mean;
+                    }
                 }
                 self.pack(of_keys, own.keys, own.values);
             }
@@ -265,7 +248,7 @@ impl<'a> Weighted<'a> {
             let before = &kept.packs[task * piece..][..piece];
             self.of_dq(&back, task, before, (dq, slopes, part), &mut self.own(space));
         });
-        self.begin(parts, true);
+        parts.chunks_exact_mut(count * piece).for_each(|sums| running(sums, count, true));
         let rows_of = heads(into.k, lengths.1, d_h, m)
             .zip(heads(into.w, length, wide, m))
             .zip(heads(into.v, lengths.1, d_v, m));
@@ -326,7 +309,7 @@ impl<'a> Weighted<'a> {
             for (i, query) in queries.clone().enumerate() {
                 let (log, d) = (back.logs[head * n + query], back.means[head * n + query]);
                 path.run(Shares {
-                    shares: &mut own.shares[i * wide..][..wide],
+                    logits: &mut own.shares[i * wide..][..wide],
                     slopes: &mut own.slopes[i * wide..][..wide],
                     numbers: [log, d, self.mean(query), scale],
                 });
@@ -402,44 +385,6 @@ impl<'a> Weighted<'a> {
             outer(path, (met, l, d_h), (g, wide), (q, d_h), (own.keys_turned, d_h));
             outer(path, (met, d_v, wide), (d_out, d_v), (a, wide), (own.values_turned, wide));
             outer(path, (met, l, d_v), (a, wide), (d_out, d_v), (own.values, d_v));
-        }
-    }
-}
-
-/// The first numbers of a slice, which goes on behind them.
-#[allow(clippy::mut_mut)] // the slice itself is moved on
-fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    let (here, others) = std::mem::take(rest).split_at_mut(len);
-    *rest = others;
-    here
-}
-
-/// A range, a chunk at a time.
-fn chunks(range: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
-    let Range { start, end } = *range;
-    (0..range.len().div_ceil(CHUNK)).map(move |i| start + i * CHUNK..(start + (i + 1) * CHUNK).min(end))
-}
-
-/// One query's logits become `a`, its slopes of shares (times t) `g`.
-struct Shares<'a> {
-    shares: &'a mut [f32],
-    slopes: &'a mut [f32],
-    /// Logarithm of the sum, `d_out . out`, 1 / t, scale.
-    numbers: [f32; 4],
-}
-
-impl WithSimd for Shares<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // that is the point of dispatching
-    fn with_simd<S: Simd>(self, simd: S) {
-        let [log, d, mean, scale] = self.numbers.map(|x| simd.splat_f32s(x));
-        let slopes = S::as_mut_simd_f32s(self.slopes).0;
-        for (share, slope) in S::as_mut_simd_f32s(self.shares).0.iter_mut().zip(slopes) {
-            *share = simd.mul_f32s(exp2(simd, simd.sub_f32s(*share, log)), mean);
-            let off = simd.sub_f32s(simd.mul_f32s(*slope, mean), d);
-            *slope = simd.mul_f32s(simd.mul_f32s(*share, scale), off);
         }
     }
 }

@@ -338,7 +338,7 @@ fn weights_of_other_keys_have_gradients_of_their_own() {
     for (shape, l, real) in [([130, 150, 16, 24], 9, (130, 140)), ([90, 70, 32, 8], 16, (80, 70))] {
         let sample = Sample { real, ..Sample::new(2, shape, l) };
         let (h, m) = (2, shape[1]);
-        let w = normal(&mut stream(3, "weights"), h * m, l).mapv(|x| x.exp2());
+        let w = normal(&mut stream(3, "weights"), h * m, l).mapv(f32::exp2);
         let w = w.into_shape_with_order((h, m, l)).unwrap();
         let heads = WeightedHeads { heads: sample.heads(Mask::Causal), w: w.view() };
         for path in Path::ALL {
