@@ -67,14 +67,13 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
     let columns = [
         ("mechanism", "the mechanism, exact attention by its form", Digits::Text),
         ("l", "projected length", Digits::Integer),
-        ("lengths", "lengths that were timed", Digits::Integer),
         ("flops", "exponent of n in the FLOPs", Digits::Fixed(2)),
         ("time", "exponent of n in the time", Digits::Fixed(2)),
-        ("time_low", "lower end of its 95 % interval (Student's, of the slope)", Digits::Fixed(2)),
-        ("time_high", "upper end of it", Digits::Fixed(2)),
+        ("low", "lower end of its 95 % interval (Student's, of the slope; none below three lengths)", Digits::Fixed(2)),
+        ("high", "upper end of it", Digits::Fixed(2)),
         ("memory", "exponent of n in the memory beyond inputs and outputs", Digits::Fixed(2)),
-        ("memory_low", "lower end of its 95 % interval", Digits::Fixed(2)),
-        ("memory_high", "upper end of it", Digits::Fixed(2)),
+        ("m_low", "lower end of its 95 % interval", Digits::Fixed(2)),
+        ("m_high", "upper end of it", Digits::Fixed(2)),
     ];
     let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
     let mut table = Table::new("Costs as powers of the length: cost = c n^x", columns.into());
@@ -90,11 +89,9 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
             continue;
         }
         let end = |line: Option<Line>, end: fn(Interval) -> f64| line.map(|line| end(line.slope)).filter(|x| !x.is_nan());
-        let lengths = line_of(sweep, &first.cell).filter(|one| !one.times.is_empty()).count();
         table.push(vec![
             first.cell.title().into(),
             first.cell.l.into(),
-            lengths.into(),
             flops.map(|line| line.slope.mid).into(),
             time.map(|line| line.slope.mid).into(),
             end(time, |slope| slope.low).into(),
@@ -206,18 +203,18 @@ fn in_closed_form(cell: &Cell, form: Form, settings: &Settings, value: fn(&Facts
 /// From which length on each mechanism is cheaper than exact attention, in FLOPs, time and memory.
 pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Option<Table> {
     let columns = [
-        ("mechanism", "", "the mechanism", Digits::Text),
-        ("l", "", "projected length", Digits::Integer),
-        ("against", "", "exact attention in which form", Digits::Text),
-        ("n_flops", "tokens", "cheaper in FLOPs from here on (closed forms)", Digits::Integer),
-        ("n_time", "tokens", "quicker from here on", Digits::Significant(3)),
-        ("n_time_low", "tokens", "lower end of its 95 % bootstrap interval over rounds", Digits::Significant(3)),
-        ("n_time_high", "tokens", "upper end of it; inf where some resamples never cross", Digits::Significant(3)),
-        ("time", "", "measured: between two lengths; extrapolated: beyond them; always or never", Digits::Text),
-        ("n_memory", "tokens", "less memory beyond inputs and outputs from here on (closed forms)", Digits::Integer),
+        ("mechanism", "the mechanism", Digits::Text),
+        ("l", "projected length", Digits::Integer),
+        ("against", "exact attention in which form", Digits::Text),
+        ("n_flops", "fewer FLOPs from this length on (closed forms; none: at no length)", Digits::Integer),
+        ("n_time", "quicker from this length on", Digits::Significant(3)),
+        ("low", "lower end of its 95 % bootstrap interval over rounds", Digits::Significant(3)),
+        ("high", "upper end of it; none where some resamples never cross", Digits::Significant(3)),
+        ("how", "measured: between two lengths; extrapolated: beyond them; always or never", Digits::Text),
+        ("n_memory", "less memory beyond inputs and outputs from this length on (as n_flops)", Digits::Integer),
     ];
-    let columns = columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
-    let mut table = Table::new("From which length on it pays", columns.into());
+    let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
+    let mut table = Table::new("From which length n on it pays", columns.into());
     for first in lines(sweep).into_iter().filter(|one| one.cell.kind.name != "softmax") {
         let cell = &first.cell;
         for form in [Form::Fused, Form::Materialised] {

@@ -316,6 +316,13 @@ fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<
     if any(|state| *state == State::Once) && settings.measures(Measure::Time) {
         notes.push("1: run once, without an interval".into());
     }
+    if !sweep.gemm.is_empty() && sweep.cells.iter().any(|one| one.cell.kind.name != "softmax") {
+        notes.push(
+            "it pays: n_time extrapolated lies beyond the measured lengths, on the line through all of them; - in n_flops \
+             and n_memory means at no length"
+                .into(),
+        );
+    }
     if sweep.cells.iter().any(|one| one.cell.form == Form::Reference) {
         notes.push(
             "mechanisms that have only their obvious form here are counted and not timed: it is written to be read".into(),
