@@ -164,7 +164,67 @@ fn forms(criterion: &mut Criterion) {
             }
         });
     });
+    #[cfg(feature = "lapack")]
+    group.bench_function("softmax by OpenBLAS's product", |bench| {
+        bench.iter(|| {
+            for head in 0..HEADS {
+                let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), head));
+                let mut a = openblas::product(q, k.t(), 0.125);
+                softmax_rows(a.view_mut());
+                black_box(openblas::product(a.view(), v, 1.0));
+            }
+        });
+    });
     group.finish();
+}
+
+/// Products by the system's OpenBLAS, which the second engine of decompositions brings along.
+#[cfg(feature = "lapack")]
+mod openblas {
+    use std::ffi::c_int;
+
+    use ndarray::{Array2, ArrayView2};
+
+    const ROW_MAJOR: c_int = 101;
+    const AS_IT_IS: c_int = 111;
+    const TRANSPOSED: c_int = 112;
+
+    unsafe extern "C" {
+        #[allow(clippy::too_many_arguments)] // as BLAS has it
+        fn cblas_sgemm(
+            order: c_int,
+            trans_a: c_int,
+            trans_b: c_int,
+            m: c_int,
+            n: c_int,
+            k: c_int,
+            alpha: f32,
+            a: *const f32,
+            lda: c_int,
+            b: *const f32,
+            ldb: c_int,
+            beta: f32,
+            c: *mut f32,
+            ldc: c_int,
+        );
+    }
+
+    /// `scale a b`; `a` lies in rows, `b` in rows or in columns.
+    #[allow(unsafe_code)] // BLAS takes pointers; views say how far they reach
+    pub(super) fn product(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, scale: f32) -> Array2<f32> {
+        let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
+        assert!(a.is_standard_layout() && (b.is_standard_layout() || b.t().is_standard_layout()));
+        assert_eq!(k, b.nrows());
+        let (trans_b, ldb) = if b.is_standard_layout() { (AS_IT_IS, n) } else { (TRANSPOSED, k) };
+        let mut c = Array2::zeros((m, n));
+        let [m, n, k, ldb] = [m, n, k, ldb].map(|size| c_int::try_from(size).expect("a size that BLAS takes"));
+        // SAFETY: rows and columns lie as BLAS is told, in arrays of the sizes that it is told.
+        unsafe {
+            let (a, b) = (a.as_ptr(), b.as_ptr());
+            cblas_sgemm(ROW_MAJOR, AS_IT_IS, trans_b, m, n, k, scale, a, k, b, ldb, 0.0, c.as_mut_ptr(), n);
+        }
+        c
+    }
 }
 
 fn main() {

@@ -1,6 +1,7 @@
 //! Which keys a query may see.
 
 use crate::cost::Shape;
+use crate::error::Error;
 
 /// A mask over the attention matrix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,23 @@ impl Mask {
     /// The mask that a shape is counted under.
     pub fn of(shape: &Shape) -> Self {
         if shape.causal { Self::Causal } else { Self::Full }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Causal => "causal",
+        }
+    }
+
+    /// The error of something that has only a form for the other mask.
+    pub(super) fn refused(self, by: &str) -> Error {
+        let other = match self {
+            Self::Full => Self::Causal,
+            Self::Causal => Self::Full,
+        };
+        Error::value(format!("mask of {by}"), self.name(), other.name())
     }
 
     /// How many keys query `i` sees out of `m`; they are the first ones.

@@ -159,10 +159,8 @@ impl Attention {
     /// The error for a mask that it has no form for.
     pub fn honours(&self, mask: Mask) -> Result<()> {
         let Under::Refused(instead) = self.kind.under(mask) else { return Ok(()) };
-        let (mask, other) = match mask {
-            Mask::Full => ("full", "causal"),
-            Mask::Causal => ("causal", "full"),
-        };
+        let other = if mask == Mask::Full { Mask::Causal.name() } else { Mask::Full.name() };
+        let mask = mask.name();
         let hint = if instead.is_empty() { String::new() } else { format!(" ({instead} takes {mask})") };
         Err(Error::value(format!("mask of attention '{}'", self.spec), mask, format!("{other}{hint}")))
     }

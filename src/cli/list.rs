@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Failure, Format};
 use crate::linalg::engine;
+use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
 use crate::task::synthetic;
 use crate::{attention, metric, model, name, report};
@@ -87,8 +88,23 @@ pub fn registries() -> Vec<Registry> {
     vec![
         Registry {
             kind: "attention",
-            about: "mechanisms that --attention of approx-error compares",
+            about: "mechanisms for --attention of approx-error and scale-sweep",
             entries: attentions.collect(),
+        },
+        Registry {
+            kind: "layer",
+            about: "mechanisms of a layer or encoder, for --attention of scale-sweep with --unit",
+            // The form of softmax with its matrices is measured beside it, and not named.
+            entries: model::encoder::ALL
+                .iter()
+                .filter(|kind| kind.name != "materialised")
+                .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes))
+                .collect(),
+        },
+        Registry {
+            kind: "preset",
+            about: "sweeps of the papers' tables, for --preset of scale-sweep",
+            entries: preset::ALL.iter().map(|preset| Entry::new(preset.name, preset.about)).collect(),
         },
         Registry {
             kind: "model-family",

@@ -68,6 +68,12 @@ pub(super) fn space(size: &Size, f: usize) -> [usize; 2] {
     [parts * f * w + own, lines(heads * n) + parts * f * w + own]
 }
 
+/// Numbers that the forward pass leaves: the state that each segment begins with, and what divides each query.
+pub(super) fn kept(size: &Size, f: usize) -> usize {
+    let Size { shape: Shape { n, m, d_v, causal, .. }, heads, .. } = *size;
+    heads * (count(causal, heads, n, m) * f * (d_v + LINE) + n)
+}
+
 /// How many segments a head is cut into.
 fn count(causal: bool, heads: usize, n: usize, m: usize) -> usize {
     segments::count(heads, if causal { n } else { n.max(m) })

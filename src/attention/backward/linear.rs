@@ -13,6 +13,7 @@ use crate::linalg::lanes::{Path, exp2};
 
 pub(super) const BACKWARD: Backward = Backward {
     name: "linear",
+    masks: &[Mask::Full, Mask::Causal],
     fits,
     forward: |pass, _, kept, out, space| {
         ByFeatures::new(pass, &Elu { narrow: pass.narrow }, pass.d_h).forward(kept, out, space);
@@ -21,6 +22,7 @@ pub(super) const BACKWARD: Backward = Backward {
         ByFeatures::new(pass, &Elu { narrow: pass.narrow }, pass.d_h).backward(kept, upstream, raw, space);
     },
     space: |size: &Size| by_features::space(size, size.shape.d_h),
+    kept: |size: &Size| by_features::kept(size, size.shape.d_h),
     cost: |shape, _| {
         let Shape { n, m, d_h, .. } = *shape;
         let seen = if shape.causal { n.min(m) } else { m };

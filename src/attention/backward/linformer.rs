@@ -10,18 +10,26 @@
 use super::meet::{self, Back};
 use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
 use super::tiles::{Add, Rows, outer, product};
-use super::{Backward, Kept, Size, Upstream, full_only};
+use super::{Backward, Kept, Size, Upstream};
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, STANDARD, refuse, segments};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 
-pub(super) const BACKWARD: Backward = Backward { name: "linformer", fits, forward, backward, space, cost };
+pub(super) const BACKWARD: Backward = Backward {
+    name: "linformer",
+    masks: &[Mask::Full],
+    fits,
+    forward,
+    backward,
+    space,
+    kept: |size| size.heads * (size.l * (size.shape.d_h + size.shape.d_v) + size.shape.n),
+    cost,
+};
 
 fn fits(heads: &Heads<'_>, given: &Given<'_>) -> Result<()> {
     let Given::Linformer { e, f } = given else { return refuse(BACKWARD.name, given) };
-    full_only(BACKWARD.name, heads)?;
     let m = heads.real.1;
     for x in [e, f] {
         if x.dim() != e.dim() || x.nrows() == 0 || x.ncols() < m {

@@ -17,7 +17,7 @@
 use super::meet::{self, Back, ROWS};
 use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
 use super::tiles::{Add, Set, SlopesAcross, WeightsAcross, outer, product};
-use super::{Backward, Kept, Size, Upstream, full_only};
+use super::{Backward, Kept, Size, Upstream};
 use crate::attention::fused::flash::{self, Attend, Block, transpose};
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, refuse, segments};
@@ -26,16 +26,21 @@ use crate::error::{Error, Result};
 
 pub(super) const BACKWARD: Backward = Backward {
     name: "luna",
+    masks: &[Mask::Full],
     fits,
     forward: |pass, _, kept, out, space| forward(pass, kept, out, space),
     backward: |pass, _, kept, upstream, raw, space| backward(pass, kept, upstream, raw, space),
     space,
+    kept: |size| {
+        let Shape { n, d_h, d_v, .. } = size.shape;
+        let l = size.l.min(n);
+        size.heads * (l * (d_h + d_v) + l + n)
+    },
     cost,
 };
 
 fn fits(heads: &Heads<'_>, given: &Given<'_>) -> Result<()> {
     let Given::Luna { p } = given else { return refuse(BACKWARD.name, given) };
-    full_only(BACKWARD.name, heads)?;
     p_fits(BACKWARD.name, heads, p.dim())
 }
 

@@ -24,19 +24,20 @@ use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::lanes::exp2;
 
-pub(super) const BACKWARD: Backward = Backward { name: "luna-causal", fits, forward, backward, space, cost };
+pub(super) const BACKWARD: Backward = Backward {
+    name: "luna-causal",
+    masks: &[Mask::Causal],
+    fits,
+    forward,
+    backward,
+    space,
+    kept: weighted::kept,
+    cost,
+};
 
 fn fits(heads: &Heads<'_>, given: &Given<'_>) -> Result<()> {
     let Given::LunaCausal { p, .. } = given else { return refuse(BACKWARD.name, given) };
-    causal_only(heads)?;
     p_fits(BACKWARD.name, heads, p.dim())
-}
-
-fn causal_only(heads: &Heads<'_>) -> Result<()> {
-    if heads.mask == Mask::Full {
-        return Err(Error::value("mask of fused attention 'luna-causal'", "full", "causal"));
-    }
-    Ok(())
 }
 
 fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
@@ -212,7 +213,9 @@ pub struct WeightedGradients {
 impl WeightedHeads<'_> {
     fn fits(&self, out: &[usize]) -> Result<usize> {
         fused::check(&self.heads, out)?;
-        causal_only(&self.heads)?;
+        if self.heads.mask == Mask::Full {
+            return Err(Mask::Full.refused("fused attention 'luna-causal'"));
+        }
         let ((h, m, _), (_, _, l)) = (self.heads.k.dim(), self.w.dim());
         if self.w.dim() != (h, m, l) || l == 0 {
             return Err(Error::Shape {

@@ -64,12 +64,16 @@ pub fn find(name: &str) -> Option<&'static Backward> {
 pub struct Backward {
     /// The name of the mechanism in [`super::ALL`].
     pub name: &'static str,
-    /// Whether there is a form for the mask; parameters and their shapes are checked.
+    /// The masks that it has a form for.
+    masks: &'static [Mask],
+    /// Whether the parameters are its own, and of shapes that fit.
     fits: fn(&Heads<'_>, &Given<'_>) -> Result<()>,
     forward: fn(&Pass<'_>, &Given<'_>, &mut Kept, &mut [f32], &mut [f32]),
     backward: fn(&Pass<'_>, &Given<'_>, &Kept, &Upstream<'_>, Raw<'_>, &mut [f32]),
     /// Numbers of work space, forward and backward.
     space: fn(&Size) -> [usize; 2],
+    /// Numbers that the forward pass leaves.
+    kept: fn(&Size) -> usize,
     /// Operations of one head, forward and backward.
     cost: fn(&Shape, usize) -> [Cost; 2],
 }
@@ -182,11 +186,7 @@ struct Size {
 impl Backward {
     /// Whether it has a form for this mask.
     pub fn honours(&self, mask: Mask) -> bool {
-        let causal = matches!(self.name, "softmax" | "local" | "linear" | "luna-causal");
-        match mask {
-            Mask::Full => self.name != "luna-causal",
-            Mask::Causal => causal,
-        }
+        self.masks.contains(&mask)
     }
 
     /// The output (h, n, `d_v`), and what the backward pass needs of it; on the threads of the current pool.
@@ -200,7 +200,7 @@ impl Backward {
         mut out: ArrayViewMut3<'_, f32>,
     ) -> Result<Kept> {
         fused::check(heads, out.shape())?;
-        (self.fits)(heads, given)?;
+        self.check(heads, given)?;
         let mut kept = Kept { of: Some((self.name, signature(heads, given))), ..Kept::default() };
         out.fill(0.0);
         let Some(pass) = Pass::new(path, heads, given) else { return Ok(kept) };
@@ -227,7 +227,7 @@ impl Backward {
     ) -> Result<()> {
         fused::check(heads, out.shape())?;
         fused::check(heads, d_out.shape())?;
-        (self.fits)(heads, given)?;
+        self.check(heads, given)?;
         if kept.of != Some((self.name, signature(heads, given))) {
             let found = format!("{:?}", kept.of);
             return Err(Error::value(
@@ -281,6 +281,19 @@ impl Backward {
         [0, 1].map(|i| size_of::<f32>() * (space[i] + copies[i]))
     }
 
+    /// Bytes that the forward pass leaves for the backward pass: [`Kept::bytes`] before it is made.
+    pub fn kept_bytes(&self, shape: &Shape, heads: usize, l: usize) -> usize {
+        let wide = Shape { d_h: lines(shape.d_h), d_v: lines(shape.d_v), ..*shape };
+        size_of::<f32>() * (self.kept)(&Size { shape: wide, heads, l, threads: 1 })
+    }
+
+    fn check(&self, heads: &Heads<'_>, given: &Given<'_>) -> Result<()> {
+        if !self.honours(heads.mask) {
+            return Err(heads.mask.refused(&format!("fused attention '{}'", self.name)));
+        }
+        (self.fits)(heads, given)
+    }
+
     /// Operations of one head of the forward and of the backward pass, every product over the pairs that the mask leaves
     /// open. `l` is the mechanism's parameter of that name; softmax and linear have none.
     pub fn cost(&self, shape: &Shape, l: usize) -> [Cost; 2] {
@@ -292,12 +305,4 @@ impl Backward {
 fn signature(heads: &Heads<'_>, given: &Given<'_>) -> [usize; 8] {
     let ((h, n, d_h), (_, m, d_v)) = (heads.q.dim(), heads.v.dim());
     [h, n, m, d_h, d_v, given.l(), heads.real.0, heads.real.1]
-}
-
-/// Refuses a causal mask.
-fn full_only(name: &str, heads: &Heads<'_>) -> Result<()> {
-    if heads.mask == Mask::Causal {
-        return Err(Error::value(format!("mask of fused attention '{name}'"), "causal", "full"));
-    }
-    Ok(())
 }

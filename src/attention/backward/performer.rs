@@ -11,7 +11,7 @@ use super::by_features::{self, ByFeatures, Features};
 use super::chunk::{CHUNK, chunks};
 use super::pass::{Pass, Raw};
 use super::tiles::{Set, product};
-use super::{Backward, Kept, Size, Upstream, full_only};
+use super::{Backward, Kept, Size, Upstream};
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, refuse, segments};
@@ -19,13 +19,21 @@ use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::lanes::{Path, exp2};
 
-pub(super) const BACKWARD: Backward = Backward { name: "performer", fits, forward, backward, space, cost };
+pub(super) const BACKWARD: Backward = Backward {
+    name: "performer",
+    masks: &[Mask::Full],
+    fits,
+    forward,
+    backward,
+    space,
+    kept,
+    cost,
+};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 fn fits(heads: &Heads<'_>, given: &Given<'_>) -> Result<()> {
     let Given::Performer { w, .. } = given else { return refuse(BACKWARD.name, given) };
-    full_only(BACKWARD.name, heads)?;
     let d_h = heads.q.dim().2;
     if w.nrows() == 0 || w.ncols() != d_h {
         return Err(Error::Shape {
@@ -43,6 +51,11 @@ fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
     let features = Cost::product(n + m, d_h, l + 1) + Cost::exps((n + m) * l);
     let [forward, backward] = by_features::cost(shape, l);
     [forward + features + Cost::product(m, d_h, l), backward + features + Cost::product(n + m, d_h, l)]
+}
+
+fn kept(size: &Size) -> usize {
+    // The largest exponent of each head's keys beside what every mechanism by features leaves.
+    by_features::kept(size, lines(size.l)) + size.heads
 }
 
 fn space(size: &Size) -> [usize; 2] {

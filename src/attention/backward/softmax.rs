@@ -18,23 +18,27 @@ use crate::error::Result;
 
 pub(super) const BACKWARD: Backward = Backward {
     name: "softmax",
+    masks: &[Mask::Full, Mask::Causal],
     fits: |_, given| if let Given::Nothing = given { Ok(()) } else { refuse(BACKWARD.name, given) },
     forward: |pass, _, kept, out, space| forward(pass, kept, out, space, &|i| seen(pass, i)),
     backward: |pass, _, kept, upstream, raw, space| {
         backward(pass, kept, upstream, raw, space, &|i| seen(pass, i));
     },
     space,
+    kept: |size| size.heads * size.shape.n,
     cost: |shape, _| cost(shape, shape.pairs()),
 };
 
 pub(super) const LOCAL: Backward = Backward {
     name: "local",
+    masks: &[Mask::Full, Mask::Causal],
     fits: local_fits,
     forward: |pass, _, kept, out, space| forward(pass, kept, out, space, &|i| beside(pass, i)),
     backward: |pass, _, kept, upstream, raw, space| {
         backward(pass, kept, upstream, raw, space, &|i| beside(pass, i));
     },
     space,
+    kept: |size| size.heads * size.shape.n,
     cost: |shape, l| {
         let visible = |i: usize| if shape.causal { (i + 1).min(shape.m) } else { shape.m };
         cost(shape, (0..shape.n).map(|i| window(i, l, visible(i)).len()).sum())

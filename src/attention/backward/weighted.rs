@@ -39,6 +39,12 @@ pub(super) fn space(size: &Size) -> [usize; 2] {
     [sums + own, lines(heads * n) + 2 * heads * n * wide + sums + own]
 }
 
+/// Numbers that the forward pass leaves: the sums that each segment begins with, and the logarithm of each query.
+pub(super) fn kept(size: &Size) -> usize {
+    let Size { shape: Shape { n, d_h, d_v, .. }, heads, l, .. } = *size;
+    heads * (segments::count(heads, n) * lines(l) * (d_h + d_v) + n)
+}
+
 /// Operations of one head, forward and backward; segments are taken to be one.
 pub(super) fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
     let Shape { n, m, d_h, d_v, .. } = *shape;

@@ -196,11 +196,7 @@ impl Fused {
     ) -> Result<()> {
         check(heads, out.shape())?;
         if !self.honours(heads.mask) {
-            let [mask, other] = match heads.mask {
-                Mask::Full => ["full", "causal"],
-                Mask::Causal => ["causal", "full"],
-            };
-            return Err(Error::value(format!("mask of fused attention '{}'", self.name), mask, other));
+            return Err(heads.mask.refused(&format!("fused attention '{}'", self.name)));
         }
         let [q, k, v] = [heads.q, heads.k, heads.v];
         let [q, k, v] = [q.as_standard_layout(), k.as_standard_layout(), v.as_standard_layout()];

@@ -89,7 +89,9 @@ pub(super) fn run(
     let runs = [Measure::Time, Measure::Memory].iter().any(|what| settings.measures(*what));
     let timed = settings.measures(Measure::Time);
     require(&sweep, settings)?;
-    context.watch.begin(sweep.cells.len() + if timed { settings.rounds } else { 0 }, "cells and rounds");
+    // In a round every cell runs again, the quickest of each length twice, and the machine's own two pieces.
+    let round = sweep.cells.len() + settings.seq_len.len() + 2;
+    context.watch.begin(sweep.cells.len() + if timed { settings.rounds * round } else { 0 }, "runs");
 
     gemm::warm_up();
     let shared: BTreeMap<usize, Shared> =
@@ -285,7 +287,7 @@ fn rounds<'a>(
     for round in 0..plan.settings.rounds {
         let order = order(pieces.len(), &mut rng);
         if known.contains(&round) {
-            context.watch.step(1, "a round of before");
+            context.watch.step(pieces.len(), "a round of before");
             continue;
         }
         let left = plan.settings.budget - plan.watch.seconds();
@@ -301,6 +303,7 @@ fn rounds<'a>(
                 }
                 let (name, piece) = &mut pieces[at];
                 times.insert(name.clone(), piece.sample());
+                context.watch.step(1, &format!("round {}", round + 1));
             }
             Some(times)
         });
@@ -310,7 +313,6 @@ fn rounds<'a>(
         };
         slowest = slowest.max(seconds);
         journal.write_round(round, times)?;
-        context.watch.step(1, &format!("round {}", round + 1));
     }
     if let Some(error) = failed.take() {
         return Err(error);

@@ -311,7 +311,11 @@ fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<
         }
     }
     if any(|state| matches!(state, State::Skipped(why) if why.starts_with("--budget"))) {
-        notes.push("*: no time left in --budget; predicted by the line through its longest measured lengths".into());
+        notes.push(
+            "*: no time left in --budget; predicted by the line through its longest measured lengths. Speedups over such a \
+             time stand without an interval"
+                .into(),
+        );
     }
     if any(|state| *state == State::Once) && settings.measures(Measure::Time) {
         notes.push("1: run once, without an interval".into());

@@ -3,7 +3,7 @@
 use super::fit;
 use super::measure::{Measured, State, Sweep};
 use super::settings::Settings;
-use super::{cell::Form, errors::Errors};
+use super::{Pass, cell::Form, errors::Errors};
 use crate::report::{Cell as Value, Column, Digits, Table};
 use crate::rng::stream;
 use crate::stats::{self, Interval};
@@ -25,7 +25,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("exps", "", "exponentials, in closed form; not among the FLOPs", Digits::Significant(4)),
     ("divs", "", "divisions, in closed form; not among the FLOPs", Digits::Significant(4)),
     ("bytes", "bytes", "inputs, learned pieces and outputs once, and matrices that are made, written and read", Digits::Significant(4)),
-    ("flops_counted", "", "2 multiply-adds that the tiles of the timed code counted as they ran", Digits::Significant(4)),
+    ("flops_counted", "", "2 multiply-adds that the tiles of the timed code counted as they ran (forward passes)", Digits::Significant(4)),
     ("time_s", "s", "median over rounds of one pass; of a predicted row, the line through shorter lengths", Digits::Significant(4)),
     ("time_low_s", "s", "lower end of its 95 % bootstrap interval over rounds (predicted: of the prediction)", Digits::Significant(4)),
     ("time_high_s", "s", "upper end of it", Digits::Significant(4)),
@@ -111,6 +111,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
         let (fused, made) = (speedup(sweep, one, Form::Fused, seed), speedup(sweep, one, Form::Materialised, seed));
         let interval = fused.and_then(|(_, interval)| interval);
         let exact = sweep.cells.iter().find(|other| other.cell.is_exact(Form::Materialised, cell.n));
+        let fused_exact = sweep.cells.iter().find(|other| other.cell.is_exact(Form::Fused, cell.n));
+        let exact_time = fused_exact.and_then(|exact| self::time(sweep, exact, seed));
         let ratio = exact.and_then(|exact| Some(extra(one)? as f64 / extra(exact)? as f64));
         let error = errors.of(cell, seed);
         let row: Vec<Value> = vec![
@@ -122,14 +124,14 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             settings.head_dim.into(),
             settings.batch.into(),
             settings.unit.name().into(),
-            if settings.mask == crate::attention::Mask::Causal { "causal" } else { "full" }.into(),
+            settings.mask.name().into(),
             settings.pass.name().into(),
             whole(facts.cost.flops()).into(),
             whole(facts.cost.macs).into(),
             whole(facts.cost.exps).into(),
             whole(facts.cost.divs).into(),
             whole(facts.bytes).into(),
-            probe.and_then(|probe| whole(2 * probe.macs)).into(),
+            probe.and_then(|probe| whole(2 * probe.macs)).filter(|_| settings.pass == Pass::Forward).into(),
             time.map(|time| time.mid).into(),
             time.and_then(|time| time.ends).map(|ends| ends.0).into(),
             time.and_then(|time| time.ends).map(|ends| ends.1).into(),
@@ -147,7 +149,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             error.map(|(mean, _)| mean).into(),
             error.and_then(|(_, interval)| interval).map(|interval| interval.low).into(),
             error.and_then(|(_, interval)| interval).map(|interval| interval.high).into(),
-            state(one, time).into(),
+            state(one, time, exact_time).into(),
         ];
         table.push(row);
     }
@@ -155,8 +157,9 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
 }
 
 /// How the row came about, in words.
-pub(super) fn state(one: &Measured, time: Option<Time>) -> String {
+pub(super) fn state(one: &Measured, time: Option<Time>, exact: Option<Time>) -> String {
     match &one.state {
+        State::Measured if exact.is_some_and(|exact| exact.predicted) => "measured (speedup over a predicted time)".into(),
         State::Measured => "measured".into(),
         State::Once => "once: no time for rounds".into(),
         State::Counted => "counted".into(),

@@ -126,9 +126,14 @@ pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, held: usize) -> Result
             (materialised::train_cost(shape), 2 * extra, Some(extra as u64))
         }
         Form::Fused => {
+            let l = cell.l.unwrap_or(0);
             let form = backward::find(cell.kind.name);
-            let [forward, backward] = form.map_or([Cost::default(); 2], |form| form.cost(shape, cell.l.unwrap_or(0)));
-            (forward + backward, 0, None)
+            let [forward, backward] = form.map_or([Cost::default(); 2], |form| form.cost(shape, l));
+            let extra = form.map(|form| {
+                let [forward, backward] = form.extra_bytes(shape, h, l, rayon::current_num_threads());
+                (form.kept_bytes(shape, h, l) + forward.max(backward)) as u64
+            });
+            (forward + backward, 0, extra)
         }
         // Nothing is known of a backward pass that is not here.
         Form::Reference => (Cost::default(), 0, None),
