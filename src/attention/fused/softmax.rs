@@ -12,27 +12,38 @@ use crate::error::Result;
 pub(super) const FUSED: Fused = Fused { name: "softmax", masks: &[Mask::Full, Mask::Causal], run, space };
 
 /// Queries of a block.
-pub(super) const BLOCK: usize = 64;
+const BLOCK: usize = 64;
 
 fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
     let Given::Nothing = given else { return refuse(FUSED.name, given) };
-    windows(heads, out, &|i| 0..heads.mask.visible(i, heads.m));
+    windows(heads, out, BLOCK, &|i| 0..heads.mask.visible(i, heads.m));
     Ok(())
 }
 
-pub(super) fn space(size: &Size) -> usize {
-    let Shape { n, d_h, d_v, .. } = size.shape;
-    taken(size.threads.min(size.heads * n.div_ceil(BLOCK)) * flash::space(BLOCK, d_h, d_v))
+fn space(size: &Size) -> usize {
+    blocks_space(size, BLOCK)
 }
 
-/// Softmax where query i sees the keys `sees(i)`, whose ends never fall from one query to the next.
-pub(super) fn windows(heads: &Flat<'_>, out: &mut [f32], sees: &(dyn Fn(usize) -> Range<usize> + Sync)) {
+/// Numbers of work space for blocks of `width` queries.
+pub(super) fn blocks_space(size: &Size, width: usize) -> usize {
+    let Shape { n, d_h, d_v, .. } = size.shape;
+    taken(size.threads.min(size.heads * n.div_ceil(width)) * flash::space(width, d_h, d_v))
+}
+
+/// Softmax where query i sees the keys `sees(i)`, whose ends never fall from one query to the next, by blocks of `width`
+/// queries (16, 32, 48 or 64).
+pub(super) fn windows(
+    heads: &Flat<'_>,
+    out: &mut [f32],
+    width: usize,
+    sees: &(dyn Fn(usize) -> Range<usize> + Sync),
+) {
     let Flat { n, d_h, d_v, .. } = *heads;
-    let each = flash::space(BLOCK, d_h, d_v);
-    let workers = rayon::current_num_threads().min(heads.h * n.div_ceil(BLOCK));
+    let each = flash::space(width, d_h, d_v);
+    let workers = rayon::current_num_threads().min(heads.h * n.div_ceil(width));
     let mut space = Space::new(workers * each);
-    among(heads.blocks(out, BLOCK), space.all(), each, |(head, first, out), space| {
-        let mut block = Block::new(BLOCK, d_h, d_v, space);
+    among(heads.blocks(out, width), space.all(), each, |(head, first, out), space| {
+        let mut block = Block::new(width, d_h, d_v, space);
         let last = first + out.len() / d_v - 1;
         block.begin(&heads.q(head)[first * d_h..(last + 1) * d_h], d_h, heads.scale);
         let (of_first, of_last) = (sees(first), sees(last));
