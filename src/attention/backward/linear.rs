@@ -4,6 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::by_features::{self, ByFeatures, Features};
 use super::{Backward, Size};
+use crate::attention::Mask;
 use crate::attention::fused::share::lines;
 use crate::attention::fused::{Given, Heads, refuse};
 use crate::attention::linear::EPS;

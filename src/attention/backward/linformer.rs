@@ -11,6 +11,7 @@ use super::meet::{self, Back};
 use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
 use super::tiles::{Add, Rows, outer, product};
 use super::{Backward, Kept, Size, Upstream};
+use crate::attention::Mask;
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, STANDARD, refuse, segments};

@@ -18,6 +18,7 @@ use super::meet::{self, Back, ROWS};
 use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
 use super::tiles::{Add, Set, SlopesAcross, WeightsAcross, outer, product};
 use super::{Backward, Kept, Size, Upstream};
+use crate::attention::Mask;
 use crate::attention::fused::flash::{self, Attend, Block, transpose};
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, refuse, segments};

@@ -12,6 +12,7 @@ use super::chunk::{CHUNK, chunks};
 use super::pass::{Pass, Raw};
 use super::tiles::{Set, product};
 use super::{Backward, Kept, Size, Upstream};
+use crate::attention::Mask;
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, refuse, segments};

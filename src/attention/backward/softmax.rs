@@ -9,6 +9,7 @@ use super::meet::{self, Frame, Into, Queries, ROWS};
 use super::pass::{self, Pass, Raw, cut_segments, heads};
 use super::tiles::Add;
 use super::{Backward, Kept, Size, Upstream};
+use crate::attention::Mask;
 use crate::attention::fused::flash::{self, Attend, Block};
 use crate::attention::fused::share::{among, cut, lines};
 use crate::attention::fused::{Given, Heads, refuse, segments};

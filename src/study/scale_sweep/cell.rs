@@ -72,7 +72,15 @@ impl Cell {
             let kind = attention::find(spec)?;
             honours(spec, kind, settings.mask)?;
             match settings.unit {
-                Unit::Core => only_l(spec, kind)?,
+                Unit::Core => {
+                    only_l(spec, kind)?;
+                    if settings.pass == Pass::Train && !is_fast(kind, settings) {
+                        let known: Vec<&str> =
+                            backward::ALL.iter().filter(|form| form.honours(settings.mask)).map(|form| form.name).collect();
+                        let accepted = format!("for --pass train: {}", known.join(", "));
+                        return Err(Error::value("--attention", spec, accepted));
+                    }
+                }
                 Unit::Layer | Unit::Encoder => drop(Mechanism::build(spec)?),
             }
             let typed = match spec.params.iter().find(|(key, _)| key == "l") {
@@ -101,7 +109,7 @@ impl Cell {
         }
         let mut cells = Vec::new();
         for n in &settings.seq_len {
-            for (spec, name, kind, l) in lines.iter().filter(|(.., l)| l.is_none_or(|l| l <= *n)) {
+            for (spec, name, kind, l) in lines.iter().filter(|(.., l)| fits(*l, *n)) {
                 let cell =
                     |form| Self { spec: spec.clone(), name: name.clone(), kind, form, n: *n, l: *l };
                 if kind.name == "softmax" {
@@ -113,8 +121,32 @@ impl Cell {
                 }
             }
         }
+        if let Some((spec, .., l)) = lines.iter().find(|(.., l)| !settings.seq_len.iter().any(|n| fits(*l, *n))) {
+            let longest = settings.seq_len.last().copied().unwrap_or(0);
+            let what = format!("l of attention '{spec}'");
+            return Err(Error::value(what, l.unwrap_or(0), format!("1 to {longest}, the longest n")));
+        }
         Ok(cells)
     }
+
+    /// Lines and lengths that are left out, for want of tokens.
+    pub(super) fn left_out(settings: &Settings) -> Vec<String> {
+        let named = |spec: &Spec| spec.params.iter().find(|(key, _)| key == "l")?.1.parse::<usize>().ok();
+        let takes = |spec: &Spec| attention::find(spec).is_ok_and(Kind::takes_l);
+        let mut all: Vec<usize> = settings.attention.iter().filter_map(named).collect();
+        if settings.attention.iter().any(|spec| takes(spec) && named(spec).is_none()) {
+            all.extend(&settings.l);
+        }
+        all.sort_unstable();
+        all.dedup();
+        let short = |l: &usize| settings.seq_len.iter().filter(move |n| !fits(Some(*l), **n)).max();
+        all.iter().filter_map(|l| short(l).map(|n| format!("l = {l} up to n = {n}"))).collect()
+    }
+}
+
+/// Whether a mechanism of this l is measured at this length.
+fn fits(l: Option<usize>, n: usize) -> bool {
+    l.is_none_or(|l| l <= n)
 }
 
 /// Whether there is a fast form for the mask and the pass.

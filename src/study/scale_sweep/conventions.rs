@@ -9,6 +9,7 @@ use super::fit::lines;
 use super::measure::Sweep;
 use super::settings::Settings;
 use super::subject;
+use super::{Pass, Unit};
 use crate::report::{Column, Digits, Table};
 
 /// The counts of exact attention and the mechanisms that are written as products, at the longest length.
@@ -21,6 +22,9 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Option<Table> {
         ("fvcore", "GFLOP by fvcore: 1 a multiply-add; nothing of a fused kernel", Digits::Significant(4)),
     ];
     let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
+    if settings.unit != Unit::Core || settings.pass != Pass::Forward {
+        return None;
+    }
     let n = *settings.seq_len.last()?;
     let mut table = Table::new(format!("Other counters' figures for one forward pass, n = {n}, GFLOP"), columns.into());
     // Under a causal mask products are counted whole, as they are where no mask is.

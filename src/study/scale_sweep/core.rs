@@ -10,7 +10,7 @@ use super::cell::{Cell, Form};
 use super::settings::Settings;
 use super::subject::{Facts, Subject};
 use super::train::{self, Training};
-use super::Pass;
+use super::{Measure, Pass};
 use crate::attention::backward::Gradients;
 use crate::attention::fused::{self, Fused, Given, Heads};
 use crate::attention::luna_causal::Weight;
@@ -21,7 +21,7 @@ use crate::rng::{normal, stream};
 
 /// Added to the features of performer; that of its reference form.
 const EPS: f32 = 1e-4;
-/// Longest input that a fast form is held against the obvious one at.
+/// Length at which a fast form is held against the obvious one: several blocks, and more than one segment.
 const GATE: usize = 384;
 
 /// Queries, keys and values (h, n, `d_h`) that the cells of one length share; h counts the heads of every sequence of the
@@ -102,9 +102,10 @@ impl Pieces {
 }
 
 /// Whether a mechanism's values are its keys here. As a layer, Luna packs once: the packed rows are projected to keys and
-/// values afterwards. So it is timed and counted.
-fn is_tied(cell: &Cell) -> bool {
-    cell.kind.name == "luna"
+/// values afterwards. So its forward pass is timed and counted, unless it is judged as a stand-in on given keys and values;
+/// the backward pass has no form of its own for one array.
+fn is_tied(cell: &Cell, settings: &Settings) -> bool {
+    cell.kind.name == "luna" && settings.pass == Pass::Forward && !settings.measures(Measure::Error)
 }
 
 /// One cell over the inputs of its length.
@@ -121,7 +122,7 @@ impl<'a> Core<'a> {
     pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Self {
         let pieces = Pieces::new(cell, inputs.q.dim(), seed);
         let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
-        let mut core = Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell) };
+        let mut core = Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell, settings) };
         if settings.pass == Pass::Train {
             let gradients = Gradients::zeros(&core.heads(), &core.given());
             core.train = Some(Training::new(cell, gradients));
@@ -146,7 +147,7 @@ impl Subject for Core<'_> {
         let mut train = self.train.take();
         let (heads, given) = (self.heads(), self.given());
         let ran = match (&mut train, self.form, tally) {
-            (Some(train), ..) => train.run(&heads, &given, out.view_mut(), self.inputs.q.view(), self.tied),
+            (Some(train), ..) => train.run(&heads, &given, out.view_mut(), self.inputs.q.view()),
             (None, None, tally) => materialised::forward_into(&heads, out.view_mut(), tally),
             (None, Some(form), None) => form.forward_into(&heads, &given, out.view_mut()),
             (None, Some(form), Some(tally)) => form.counted(&heads, &given, out.view_mut(), tally),
@@ -171,13 +172,14 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
             _ => 0,
         }
     };
-    let arrays = if is_tied(cell) { 3 } else { 4 };
-    // A gradient for each.
-    let twice = if settings.pass == Pass::Train { 2 } else { 1 };
-    let held = twice * float * (arrays * h * n * d_h + learned);
+    let tied = is_tied(cell, settings);
+    let arrays = if tied { 3 } else { 4 };
+    let (shared, own) = (float * arrays * h * n * d_h, float * learned);
     if settings.pass == Pass::Train {
-        return train::facts(cell, &shape, h, held);
+        // A gradient for each input, and what comes from above in the place of the output.
+        return train::facts(cell, &shape, h, [shared, 2 * own + float * 3 * h * n * d_h]);
     }
+    let held = shared + own;
     let (cost, matrices, extra) = match cell.form {
         Form::Materialised => {
             let extra = materialised::extra_bytes(&shape, h);
@@ -186,20 +188,21 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         Form::Fused => {
             let extra = fused::find(cell.kind.name)
                 .map(|form| form.extra_bytes(&shape, h, cell.l.unwrap_or(0), rayon::current_num_threads()));
-            (one(cell, &shape)?, 0, extra)
+            (one(cell, &shape, tied)?, 0, extra)
         }
-        Form::Reference => (one(cell, &shape)?, 0, None),
+        Form::Reference => (one(cell, &shape, tied)?, 0, None),
     };
     Ok(Facts {
         cost: cost * h,
         bytes: (held + matrices) as u64,
         extra_bytes: extra.map(|extra| extra as u64),
-        held_bytes: held as u64,
+        shared_bytes: (float * 4 * h * n * d_h) as u64,
+        own_bytes: own as u64,
     })
 }
 
 /// What one head costs.
-fn one(cell: &Cell, shape: &Shape) -> Result<Cost> {
+fn one(cell: &Cell, shape: &Shape, tied: bool) -> Result<Cost> {
     let origin = Origin { seed: 0, label: "cost", learned: None };
     let mut spec = cell.spec.clone();
     if cell.kind.name == "linformer" && !spec.params.iter().any(|(key, _)| key == "max" || key == "e") {
@@ -207,7 +210,7 @@ fn one(cell: &Cell, shape: &Shape) -> Result<Cost> {
         spec.params.push(("max".into(), "1".into()));
     }
     let mut cost = Attention::build(&spec, &origin)?.cost(shape);
-    if is_tied(cell) {
+    if tied {
         // The keys are packed with the values: one product of (l, m) and (m, d_h) less.
         let l = cell.l.unwrap_or(1).min(shape.n);
         cost.macs -= Cost::product(l, shape.m, shape.d_h).macs;
@@ -217,7 +220,7 @@ fn one(cell: &Cell, shape: &Shape) -> Result<Cost> {
 
 /// How far the fast form is from the obvious one: the largest difference over the largest number, over two heads.
 pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<f64> {
-    let n = cell.n.min(GATE.max(cell.l.unwrap_or(1)));
+    let n = GATE.max(cell.l.unwrap_or(1));
     let small = Settings { heads: 2.min(settings.heads), batch: 1, ..settings.clone() };
     let inputs = Inputs::new(n, &small, seed);
     let cell = Cell { n, ..cell.clone() };

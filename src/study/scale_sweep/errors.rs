@@ -10,12 +10,13 @@ use crate::error::{Error, Result};
 use crate::metric::Output;
 use crate::name::List;
 use crate::profile::clock::Stopwatch;
+use crate::profile::ram;
 use crate::rng::stream;
 use crate::stats::{self, Interval};
 use crate::study::Context;
 use crate::study::input::{Body, Embedded, Head};
 
-/// Untrained heads of three temperatures, where no input is named: those of approx-error.
+/// Untrained heads of several temperatures, where no input is named: those of approx-error.
 const EMBEDDED: &str = "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4";
 /// The part of the budget that errors may take.
 const SHARE: f64 = 0.5;
@@ -25,6 +26,8 @@ const SHARE: f64 = 0.5;
 pub(super) struct Errors {
     heads: BTreeMap<(usize, String), BTreeMap<String, Vec<f64>>>,
     pub(super) input: Option<String>,
+    /// Width of the heads that were judged on.
+    pub(super) width: Option<usize>,
     /// What was left out, and why.
     pub(super) notes: Vec<String>,
 }
@@ -35,13 +38,12 @@ impl Errors {
         input: &ErrorInput,
         cells: &[Cell],
         settings: &Settings,
-        context: Context<'_>,
+        (watch, context): (Stopwatch, Context<'_>),
     ) -> Result<Self> {
         let mut errors = Self::default();
         if !settings.measures(Measure::Error) {
             return Ok(errors);
         }
-        let watch = Stopwatch::start();
         for n in &settings.seq_len {
             let embedded = Embedded { heads: EMBEDDED, length: *n };
             let source = match input.args(*n, settings.mask).open(context.seed, embedded) {
@@ -57,19 +59,30 @@ impl Errors {
                 let what = if settings.causal() { "--causal" } else { "the full mask" };
                 return Err(Error::value("--model", source.name(), format!("one whose heads are made under {what}")));
             }
+            let square = (*n as u64).saturating_mul(*n as u64).saturating_mul(4);
+            let instead = "a shorter --seq-len, or --measure without error, needs less";
+            ram::require(format!("the n x n matrix of a head at n = {n}, for --measure error"), square, instead)?;
             errors.input = Some(source.name().to_string());
             let cells: Vec<&Cell> =
                 cells.iter().filter(|cell| cell.n == *n && cell.form != Form::Materialised).collect();
             for window in 0..source.windows() {
-                let over = watch.seconds() > SHARE * settings.budget || context.watch.stopped();
-                if over {
-                    errors.notes.push(format!(
-                        "errors stop at n = {n}, window {window} of {}: half of --budget was gone",
-                        source.windows()
-                    ));
-                    return Ok(errors);
+                let visited = source.visit(*n, window, false, &mut |head| {
+                    context.watch.check()?;
+                    if watch.seconds() > SHARE * settings.budget {
+                        return Err(Error::Interrupted);
+                    }
+                    errors.head(&head, &cells, context.seed)
+                });
+                match visited {
+                    Ok(()) => {}
+                    Err(Error::Interrupted) => {
+                        let why = if context.watch.stopped() { "interrupted" } else { "half of --budget was gone" };
+                        let note = format!("errors stop at n = {n}, in window {window} of {}: {why}", source.windows());
+                        errors.notes.push(note);
+                        return Ok(errors);
+                    }
+                    Err(error) => return Err(error),
                 }
-                source.visit(*n, window, false, &mut |head| errors.head(&head, &cells, context.seed))?;
             }
         }
         Ok(errors)
@@ -80,6 +93,7 @@ impl Errors {
             let accepted = "heads with queries, keys and values: a model, or --synthetic gaussian:...";
             return Err(Error::value("input", &head.label, accepted));
         };
+        self.width = Some(q.ncols());
         let input = Input { scale: *scale as f32, ..Input::new(q.view(), k.view(), head.mask) };
         let origin = Origin { seed, label: &head.label, learned: None };
         let exact = Attention::build(&"softmax".parse()?, &origin)?.matrix(&input)?.dot(v);
@@ -99,9 +113,6 @@ impl Errors {
 
     /// The mean over heads of a cell's mechanism, with its bootstrap interval over heads.
     pub(super) fn of(&self, cell: &Cell, seed: u64) -> Option<(f64, Option<Interval>)> {
-        if cell.form == Form::Materialised {
-            return self.input.is_some().then_some((0.0, None));
-        }
         let heads = self.heads.get(&(cell.n, cell.spec.to_string()))?;
         let means: Vec<f64> = heads.values().map(|windows| stats::mean(windows)).collect();
         let mut rng = stream(seed, &format!("bootstrap heads {}", means.len()));

@@ -41,9 +41,9 @@ fn series(sweep: &Sweep, value: &dyn Fn(&Measured) -> Option<(f64, Option<(f64, 
 }
 
 /// Every figure, the main one first.
-pub(super) fn all(sweep: &Sweep, seed: u64) -> Vec<Figure> {
+pub(super) fn all(sweep: &Sweep) -> Vec<Figure> {
     let time = series(sweep, &|one| {
-        let time = row::time(sweep, one, seed)?;
+        let time = row::time(sweep, one)?;
         let scaled = |(low, high): (f64, f64)| (1e3 * low, 1e3 * high);
         Some((1e3 * time.mid, time.ends.map(scaled)))
     });
@@ -59,8 +59,8 @@ pub(super) fn all(sweep: &Sweep, seed: u64) -> Vec<Figure> {
     if !panels.is_empty() {
         figures.push(Figure { name: "scaling".into(), title: String::new(), kind: Kind::Panels(panels) });
     }
-    figures.extend(crossover(sweep, seed));
-    figures.extend(roofline(sweep, seed));
+    figures.extend(crossover(sweep));
+    figures.extend(roofline(sweep));
     figures
 }
 
@@ -77,13 +77,13 @@ fn panel(name: &str, title: &str, y_label: &str, series: Vec<Series>) -> Figure 
 }
 
 /// How many times as fast as exact attention each mechanism is: where a line crosses 1 it begins to pay.
-fn crossover(sweep: &Sweep, seed: u64) -> Option<Figure> {
+fn crossover(sweep: &Sweep) -> Option<Figure> {
     let against = |form: Form, name: &str, title: &str| {
         let series = series(sweep, &|one| {
             if one.cell.kind.name == "softmax" && one.cell.form == form {
                 return None;
             }
-            let (mid, interval) = row::speedup(sweep, one, form, seed)?;
+            let (mid, interval) = row::speedup(sweep, one, form)?;
             Some((mid, interval.map(|interval| (interval.low, interval.high))))
         });
         let mut figure = panel(name, title, "times as fast", series);
@@ -102,19 +102,19 @@ fn crossover(sweep: &Sweep, seed: u64) -> Option<Figure> {
 
 /// The rate of each cell over its arithmetic intensity, below what the machine's memory and multipliers allow (Williams,
 /// Waterman and Patterson 2009).
-fn roofline(sweep: &Sweep, seed: u64) -> Option<Figure> {
+fn roofline(sweep: &Sweep) -> Option<Figure> {
     let median = |times: &std::collections::BTreeMap<usize, f64>| {
         let seconds: Vec<f64> = times.values().copied().collect();
         (!seconds.is_empty()).then(|| stats::median(&seconds))
     };
-    let peak = sweep.gemm_flops / median(&sweep.gemm)? / 1e9;
+    let peak = sweep.peak()?;
     let bandwidth = sweep.triad_bytes / median(&sweep.triad)? / 1e9;
     let intensity = |one: &Measured| one.facts.cost.flops() as f64 / one.facts.bytes as f64;
     let mut all = Vec::new();
     for first in lines(sweep) {
         let mut points: Vec<(f64, f64)> = Vec::new();
         for one in sweep.cells.iter().filter(|one| one.cell.is_beside(&first.cell) && !one.times.is_empty()) {
-            let rate = one.facts.cost.flops() as f64 / row::time(sweep, one, seed)?.mid / 1e9;
+            let rate = one.facts.cost.flops() as f64 / row::time(sweep, one)?.mid / 1e9;
             points.push((intensity(one), rate));
         }
         let (x, y) = points.into_iter().unzip();

@@ -50,6 +50,9 @@ fn through(points: &[(f64, f64)]) -> Option<Line> {
     stats::line(&x, &y)
 }
 
+/// Lengths below which nothing is predicted, and how far apart the ends of a prediction's interval may be.
+const FEWEST: usize = 3;
+const WIDEST: f64 = 10.0;
 /// Lengths that a prediction stands on: the longest, since short ones are about threads and not about products.
 const NEAREST: usize = 4;
 
@@ -57,8 +60,14 @@ const NEAREST: usize = 4;
 /// measurement.
 pub(super) fn predicted(sweep: &Sweep, cell: &Cell) -> Option<Interval> {
     let points = timed(sweep, cell);
+    if points.len() < FEWEST {
+        return None;
+    }
     let line = through(&points[points.len().saturating_sub(NEAREST)..])?;
     let found = line.predict((cell.n as f64).ln());
+    if found.high - found.low > WIDEST.ln() {
+        return None;
+    }
     Some(Interval { mid: found.mid.exp(), low: found.low.exp(), high: found.high.exp() })
 }
 
@@ -68,10 +77,12 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
         ("mechanism", "the mechanism, exact attention by its form", Digits::Text),
         ("l", "projected length", Digits::Integer),
         ("flops", "exponent of n in the FLOPs", Digits::Fixed(2)),
+        ("f_low", "lower end of its 95 % interval", Digits::Fixed(2)),
+        ("f_high", "upper end of it", Digits::Fixed(2)),
         ("time", "exponent of n in the time", Digits::Fixed(2)),
         ("low", "lower end of its 95 % interval (Student's, of the slope; none below three lengths)", Digits::Fixed(2)),
         ("high", "upper end of it", Digits::Fixed(2)),
-        ("memory", "exponent of n in the memory beyond inputs and outputs", Digits::Fixed(2)),
+        ("mem", "exponent of n in the memory beyond inputs and outputs", Digits::Fixed(2)),
         ("m_low", "lower end of its 95 % interval", Digits::Fixed(2)),
         ("m_high", "upper end of it", Digits::Fixed(2)),
     ];
@@ -93,6 +104,8 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
             first.cell.title().into(),
             first.cell.l.into(),
             flops.map(|line| line.slope.mid).into(),
+            end(flops, |slope| slope.low).into(),
+            end(flops, |slope| slope.high).into(),
             time.map(|line| line.slope.mid).into(),
             end(time, |slope| slope.low).into(),
             end(time, |slope| slope.high).into(),
@@ -109,7 +122,7 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
 pub(super) enum Crossing {
     /// Within the measured lengths.
     At(f64),
-    /// Beyond them, by the line through all of them.
+    /// Beyond them, by the line through the nearest three.
     Extrapolated(f64),
     /// At the least measured length already, and by the line at every shorter one.
     Always,
@@ -121,17 +134,18 @@ impl Crossing {
     /// Where the logarithm of a ratio (own cost over exact cost), given at ascending ln n, comes to stay below 0.
     pub(super) fn of(points: &[(f64, f64)]) -> Self {
         let Some((first, last)) = points.first().zip(points.last()) else { return Self::Never };
+        let near = points.len().min(NEAREST - 1);
         if last.1 < 0.0 {
             if let Some(above) = points.iter().rposition(|(_, ratio)| *ratio >= 0.0) {
                 let (from, to) = (points[above], points[above + 1]);
                 let share = from.1 / (from.1 - to.1);
                 return Self::At((from.0 + share * (to.0 - from.0)).exp());
             }
-            let line = through(points).filter(|line| line.slope.mid < 0.0);
+            let line = through(&points[..near]).filter(|line| line.slope.mid < 0.0);
             let zero = line.map(|line| -line.intercept / line.slope.mid).filter(|zero| *zero < first.0);
             return zero.filter(|zero| *zero > 0.0).map_or(Self::Always, |zero| Self::Extrapolated(zero.exp()));
         }
-        let line = through(points).filter(|line| line.slope.mid < 0.0);
+        let line = through(&points[points.len() - near..]).filter(|line| line.slope.mid < 0.0);
         let zero = line.map(|line| -line.intercept / line.slope.mid).filter(|zero| *zero >= last.0);
         zero.filter(|zero| *zero < LONGEST.ln()).map_or(Self::Never, |zero| Self::Extrapolated(zero.exp()))
     }
@@ -208,7 +222,7 @@ pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Optio
         ("against", "exact attention in which form", Digits::Text),
         ("n_flops", "fewer FLOPs from this length on (closed forms; none: at no length)", Digits::Integer),
         ("n_time", "quicker from this length on", Digits::Significant(3)),
-        ("low", "lower end of its 95 % bootstrap interval over rounds", Digits::Significant(3)),
+        ("low", "lower end of its 95 % bootstrap interval over rounds, where it is measured", Digits::Significant(3)),
         ("high", "upper end of it; none where some resamples never cross", Digits::Significant(3)),
         ("how", "measured: between two lengths; extrapolated: beyond them; always or never", Digits::Text),
         ("n_memory", "less memory beyond inputs and outputs from this length on (as n_flops)", Digits::Integer),
@@ -226,7 +240,8 @@ pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Optio
                 Some((Crossing::Never, _)) => (None, "never"),
                 None => (None, "not timed"),
             };
-            let ends = time.map(|(_, ends)| ends).filter(|_| n_time.is_some());
+            // Rounds say nothing of how a line bends beyond its ends.
+            let ends = time.filter(|(found, _)| matches!(found, Crossing::At(_))).map(|(_, ends)| ends);
             table.push(vec![
                 cell.name.as_str().into(),
                 cell.l.into(),
@@ -244,12 +259,12 @@ pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Optio
 }
 
 /// How far two copies of the same cell are apart, by length: the ratio of their times with its interval.
-pub(super) fn noise(sweep: &Sweep, seed: u64) -> Vec<(usize, Interval)> {
+pub(super) fn noise(sweep: &Sweep) -> Vec<(usize, Interval)> {
     let mut all: BTreeMap<usize, Interval> = BTreeMap::new();
     for (at, twin) in &sweep.twins {
         let one = &sweep.cells[*at];
         let ratios: Vec<f64> = twin.iter().filter_map(|(round, own)| Some(own / one.times.get(round)?)).collect();
-        if let Some(interval) = stats::bootstrap_median(&ratios, &mut stream(seed, &one.cell.key())) {
+        if let Some(interval) = stats::median_interval(&ratios) {
             all.insert(one.cell.n, interval);
         }
     }
@@ -276,6 +291,38 @@ mod tests {
         assert_eq!(Crossing::of(&points(&[256.0, 512.0], |n| n)), Crossing::Never);
         assert_eq!(Crossing::of(&points(&[256.0, 512.0], |_| 0.5)), Crossing::Always);
         assert_eq!(Crossing::of(&[]), Crossing::Never);
+    }
+
+    /// Exact attention at these lengths, in as many rounds as there are factors on `seconds(n)`.
+    fn sweep(lengths: &[usize], seconds: impl Fn(usize) -> f64) -> Sweep {
+        let spec: Spec = "softmax".parse().unwrap();
+        let kind = attention::find(&spec).unwrap();
+        let cells = lengths.iter().map(|n| {
+            let cell =
+                Cell { spec: spec.clone(), name: "softmax".into(), kind, form: Form::Fused, n: *n, l: None };
+            let facts = Facts {
+                cost: crate::cost::Cost::product(*n, 128, *n),
+                bytes: 1,
+                extra_bytes: None,
+                shared_bytes: 0,
+                own_bytes: 0,
+            };
+            let times = [0.99, 1.0, 1.01].iter().map(|factor| factor * seconds(*n)).enumerate().collect();
+            Measured { cell, facts, state: super::super::measure::State::Measured, probe: None, times }
+        });
+        Sweep { cells: cells.collect(), ..Sweep::default() }
+    }
+
+    #[test]
+    fn a_prediction_stands_on_three_lengths_and_on_a_line_that_is_one() {
+        let long = |sweep: &Sweep| predicted(sweep, &Cell { n: 4096, ..sweep.cells[0].cell.clone() });
+        let square = |n: usize| 1e-9 * (n * n) as f64;
+        let found = long(&sweep(&[256, 512, 1024], square)).unwrap();
+        assert!((found.mid / square(4096) - 1.0).abs() < 1e-9, "{found:?}");
+        assert!(found.low <= found.mid && found.mid <= found.high);
+        assert_eq!(long(&sweep(&[512, 1024], square)), None);
+        // A line that bends this much says nothing of lengths far away.
+        assert_eq!(long(&sweep(&[256, 512, 1024], |n| square(n) * if n == 512 { 2.0 } else { 1.0 })), None);
     }
 
     #[test]

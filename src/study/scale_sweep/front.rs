@@ -7,12 +7,20 @@ use super::measure::Sweep;
 use super::row;
 use crate::report::{Column, Digits, Table};
 
-/// Error, FLOPs, seconds and bytes of one cell: less is better in each.
-type Costs = [f64; 4];
+/// Error, FLOPs, seconds and bytes of one cell, with the ends of the interval of its time: less is better in each.
+#[derive(Clone, Copy, Debug)]
+struct Costs {
+    /// Error, FLOPs and bytes.
+    exact: [f64; 3],
+    time: f64,
+    ends: (f64, f64),
+}
 
-/// Whether `a` is nowhere worse than `b` and somewhere better.
+/// Whether `a` is nowhere worse than `b` and somewhere better. Times whose intervals overlap are alike.
 fn beats(a: &Costs, b: &Costs) -> bool {
-    a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
+    let pairs = || a.exact.iter().zip(&b.exact);
+    let (quicker, slower) = (a.ends.1 < b.ends.0, a.ends.0 > b.ends.1);
+    pairs().all(|(a, b)| a <= b) && !slower && (pairs().any(|(a, b)| a < b) || quicker)
 }
 
 /// A point that lies below the line by less than this is on it.
@@ -41,7 +49,7 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
         ("mflop", "MFLOP", "FLOPs of the products", Digits::Significant(3)),
         ("time", "ms", "median over rounds", Digits::Significant(3)),
         ("memory", "KiB", "beyond inputs and outputs", Digits::Significant(3)),
-        ("front", "", "yes: no other cell of this length is better in one of the four and worse in none", Digits::Text),
+        ("front", "", "yes: no other cell of this length is better in one of the four and worse in none; times whose intervals overlap are alike", Digits::Text),
         ("knee", "", "knee: the l of this mechanism after which more time buys less error", Digits::Text),
     ];
     let columns = columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
@@ -49,9 +57,10 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
     let mut known: Vec<(usize, Costs)> = Vec::new();
     for (at, one) in sweep.cells.iter().enumerate() {
         let costs = || {
-            let time = row::time(sweep, one, seed)?;
-            let bytes = row::extra(one)? as f64;
-            Some([errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, time.mid, bytes])
+            // What was predicted, or run once, has no place beside what was measured.
+            let time = row::time(sweep, one).filter(|_| !one.times.is_empty())?;
+            let exact = [errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, row::extra(one)? as f64];
+            Some(Costs { exact, time: time.mid, ends: time.ends.unwrap_or((time.mid, time.mid)) })
         };
         known.extend(costs().map(|costs| (at, costs)));
     }
@@ -65,16 +74,16 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
             .filter_map(|(other, costs)| Some((sweep.cells[*other].cell.l?, *other, *costs)))
             .collect();
         curve.sort_by_key(|(l, ..)| *l);
-        let points: Vec<(f64, f64)> = curve.iter().map(|(.., costs)| (costs[2], costs[0])).collect();
+        let points: Vec<(f64, f64)> = curve.iter().map(|(.., costs)| (costs.time, costs.exact[0])).collect();
         let is_knee = knee(&points).is_some_and(|place| curve[place].1 == *at);
         table.push(vec![
             cell.n.into(),
             cell.title().into(),
             cell.l.into(),
-            costs[0].into(),
-            (costs[1] / 1e6).into(),
-            (costs[2] * 1e3).into(),
-            (costs[3] / 1024.0).into(),
+            costs.exact[0].into(),
+            (costs.exact[1] / 1e6).into(),
+            (costs.time * 1e3).into(),
+            (costs.exact[2] / 1024.0).into(),
             Some("yes").filter(|_| !beaten).into(),
             Some("knee").filter(|_| is_knee && cell.form == Form::Fused).into(),
         ]);
@@ -88,10 +97,13 @@ mod tests {
 
     #[test]
     fn only_what_is_nowhere_worse_beats() {
-        let a = [0.1, 5.0, 1.0, 8.0];
-        assert!(beats(&a, &[0.1, 5.0, 2.0, 8.0]));
+        let costs = |exact, time: f64| Costs { exact, time, ends: (time - 0.1, time + 0.1) };
+        let a = costs([0.1, 5.0, 8.0], 1.0);
+        assert!(beats(&a, &costs([0.1, 5.0, 8.0], 2.0)));
+        assert!(beats(&a, &costs([0.2, 5.0, 8.0], 0.9)), "times that overlap are alike");
+        assert!(!beats(&a, &costs([0.2, 5.0, 8.0], 0.5)));
         assert!(!beats(&a, &a));
-        assert!(!beats(&a, &[0.2, 4.0, 2.0, 9.0]));
+        assert!(!beats(&a, &costs([0.2, 4.0, 9.0], 2.0)));
     }
 
     #[test]

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The file in the run folder.
+/// The file in the run folder, and what it becomes when another sweep begins there.
 const FILE: &str = "journal.jsonl";
+const OLD: &str = "journal.old.jsonl";
 
 /// What the run of a cell by itself found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,10 @@ impl Journal {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let path = folder.join(FILE);
         let mut journal = Self::default();
+        if !resume && path.exists() {
+            // Somebody's minutes: the last ones are kept under another name.
+            std::fs::rename(&path, folder.join(OLD)).map_err(Error::file(&path))?;
+        }
         let kept = if resume && path.exists() { journal.read(&path, hash)? } else { 0 };
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;

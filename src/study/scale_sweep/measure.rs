@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::Measure;
 use super::alone::{Again, in_child};
 use super::cell::{Cell, Form};
@@ -19,16 +21,17 @@ use crate::profile::{memory, ram};
 use crate::rng::stream;
 use crate::study::Context;
 
-/// Rounds that the plan leaves time for: below this an interval says little.
-const FEWEST: usize = 5;
+/// Rounds that the plan leaves time for: of fewer, a median has no interval.
+const FEWEST: usize = 6;
 /// A fast form must be this near to the obvious one, relative to its largest number.
 const NEAR: f64 = 1e-4;
 /// Rows of the product, and numbers of the triad's arrays, that stand for the machine in every round.
 const PRODUCT: usize = 1024;
 const TRIAD: usize = 1 << 24;
 /// Names of the machine's own pieces in a round.
-pub(super) const GEMM: &str = "sgemm";
-pub(super) const STREAM: &str = "triad";
+const GEMM: &str = "sgemm";
+const APART: &str = "sgemm on each thread";
+const STREAM: &str = "triad";
 
 /// How a figure of time came about.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +64,9 @@ pub(super) struct Measured {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sweep {
     pub(super) cells: Vec<Measured>,
-    /// Seconds by round of the machine's product and triad.
+    /// Seconds by round of the machine's product on all threads, of one product on each thread, and of its triad.
     pub(super) gemm: BTreeMap<usize, f64>,
+    pub(super) apart: BTreeMap<usize, f64>,
     pub(super) triad: BTreeMap<usize, f64>,
     /// A second copy of the cheapest cell of each length: its place among the cells, and its seconds by round.
     pub(super) twins: Vec<(usize, BTreeMap<usize, f64>)>,
@@ -72,30 +76,42 @@ pub(super) struct Sweep {
     pub(super) complete: bool,
 }
 
+impl Sweep {
+    /// GFLOP/s of the machine's own products: the fastest round, whichever way they were shared among the threads.
+    pub(super) fn peak(&self) -> Option<f64> {
+        let fastest = |times: &BTreeMap<usize, f64>| times.values().copied().reduce(f64::min);
+        let all = fastest(&self.gemm).map(|seconds| self.gemm_flops / seconds);
+        let apart = fastest(&self.apart).map(|seconds| rayon::current_num_threads() as f64 * self.gemm_flops / seconds);
+        all.into_iter().chain(apart).reduce(f64::max).map(|rate| rate / 1e9)
+    }
+}
+
 /// Measures all cells, as far as the budget goes.
 pub(super) fn run(
     cells: Vec<Cell>,
     settings: &Settings,
     again: Option<Again>,
     journal: &mut Journal,
-    context: Context<'_>,
+    (watch, context): (Stopwatch, Context<'_>),
 ) -> Result<Sweep> {
-    let watch = Stopwatch::start();
     let mut sweep = Sweep { complete: true, ..Sweep::default() };
     for cell in cells {
         let facts = subject::facts(&cell, settings)?;
         sweep.cells.push(Measured { cell, facts, state: State::NotReached, probe: None, times: BTreeMap::new() });
     }
-    let runs = [Measure::Time, Measure::Memory].iter().any(|what| settings.measures(*what));
     let timed = settings.measures(Measure::Time);
+    let runs = timed || [Measure::Flops, Measure::Memory].iter().any(|what| settings.measures(*what));
+    if !runs {
+        sweep.cells.iter_mut().for_each(|one| one.state = State::Counted);
+        return Ok(sweep);
+    }
     require(&sweep, settings)?;
     // In a round every cell runs again, the quickest of each length twice, and the machine's own two pieces.
-    let round = sweep.cells.len() + settings.seq_len.len() + 2;
+    let round = sweep.cells.len() + settings.seq_len.len() + 3;
     context.watch.begin(sweep.cells.len() + if timed { settings.rounds * round } else { 0 }, "runs");
 
     gemm::warm_up();
-    let shared: BTreeMap<usize, Shared> =
-        if runs || settings.measures(Measure::Flops) { lengths(settings, context.seed) } else { BTreeMap::new() };
+    let shared = lengths(settings, context.seed);
     let mut subjects: BTreeMap<usize, Box<dyn Subject + '_>> = BTreeMap::new();
     let mut plan = Plan { watch, settings, rounds: 0.0 };
     let mut gates: BTreeMap<String, f64> = BTreeMap::new();
@@ -108,7 +124,7 @@ pub(super) fn run(
         let guess = guess(&sweep, at);
         let state = match refusal(&sweep.cells[at], settings, &mut gates, context.seed)? {
             Some(reason) => State::Skipped(reason),
-            None if !plan.has_time_for(guess, timed) => {
+            None if journal.probe(&key).is_none() && !plan.has_time_for(guess, timed) => {
                 State::Skipped(format!("--budget: about {}", seconds(guess)))
             }
             None => {
@@ -118,6 +134,11 @@ pub(super) fn run(
                     Some(probe) => probe,
                     None => {
                         let probe = probe(subject.as_mut(), cell, settings, again)?;
+                        // Who asks to stop stops the child too: what it did not say would be missed for ever.
+                        if context.watch.stopped() {
+                            sweep.complete = false;
+                            break;
+                        }
                         journal.write_probe(&key, &probe)?;
                         probe
                     }
@@ -144,13 +165,15 @@ fn lengths(settings: &Settings, seed: u64) -> BTreeMap<usize, Shared> {
 /// Refuses a sweep whose inputs alone do not fit in memory.
 fn require(sweep: &Sweep, settings: &Settings) -> Result<()> {
     let mut held: BTreeMap<usize, u64> = BTreeMap::new();
-    for one in &sweep.cells {
+    let mut own = 0;
+    for one in sweep.cells.iter().filter(|one| one.cell.form != Form::Reference) {
         let most = held.entry(one.cell.n).or_default();
-        *most = (*most).max(one.facts.held_bytes);
+        *most = (*most).max(one.facts.shared_bytes);
+        own += one.facts.own_bytes;
     }
     let n = settings.seq_len.last().copied().unwrap_or(0);
     let instead = "a smaller --seq-len, --heads or --batch needs less";
-    ram::require(format!("inputs and outputs up to n = {n}"), held.values().sum(), instead)
+    ram::require(format!("inputs and outputs up to n = {n}"), held.values().sum::<u64>() + own, instead)
 }
 
 /// Why a cell cannot be run at all.
@@ -165,14 +188,12 @@ fn refusal(one: &Measured, settings: &Settings, gates: &mut BTreeMap<String, f64
         let [extra, available] = [extra, available].map(|bytes| bytes as f64 / f64::from(1 << 30));
         return Ok(Some(format!("would need {extra:.1} GiB, {available:.1} are available")));
     }
-    if cell.form == Form::Materialised {
-        return Ok(None);
-    }
-    let off = match gates.get(&cell.spec.to_string()) {
+    let gate = format!("{} {}", cell.spec, cell.form.name());
+    let off = match gates.get(&gate) {
         Some(off) => *off,
         None => subject::difference(cell, settings, seed)?,
     };
-    gates.insert(cell.spec.to_string(), off);
+    gates.insert(gate, off);
     // A difference that is no number is no agreement either.
     let agrees = off <= NEAR;
     Ok((!agrees).then(|| format!("differs from its obvious form by {off:.1e}: not timed")))
@@ -253,6 +274,7 @@ fn rounds<'a>(
     context: Context<'_>,
 ) -> Result<()> {
     let (mut product, mut triad) = (Product::<f32>::new(PRODUCT), Triad::new(TRIAD));
+    let mut products: Vec<_> = (0..rayon::current_num_threads()).map(|_| Product::<f32>::new(PRODUCT)).collect();
     (sweep.gemm_flops, sweep.triad_bytes) = (product.flops(), triad.bytes());
     let gemm_s = warm_up(0.2, || product.run(Threads::All));
     let triad_s = warm_up(0.1, || triad.run());
@@ -279,10 +301,15 @@ fn rounds<'a>(
         pieces.push((name, Piece::new(move || run(i), first(at))));
     }
     pieces.push((GEMM.into(), Piece::new(|| product.run(Threads::All), gemm_s)));
+    let apart = || products.par_iter_mut().with_max_len(1).for_each(|product| product.run(Threads::One));
+    pieces.push((APART.into(), Piece::new(apart, gemm_s)));
     pieces.push((STREAM.into(), Piece::new(|| triad.run(), triad_s)));
 
     let mut rng = stream(context.seed, "scale-sweep order");
-    let known: Vec<usize> = journal.rounds().keys().copied().collect();
+    // A round of before counts if it has everything that is timed now.
+    let has_all = |times: &BTreeMap<String, f64>| pieces.iter().all(|(name, _)| times.contains_key(name));
+    let known: Vec<usize> =
+        journal.rounds().iter().filter(|(_, times)| has_all(times)).map(|(round, _)| *round).collect();
     let mut slowest: f64 = 0.0;
     for round in 0..plan.settings.rounds {
         let order = order(pieces.len(), &mut rng);
@@ -330,6 +357,7 @@ fn rounds<'a>(
             twin.extend(times.get(&name).map(|seconds| (*round, *seconds)));
         }
         sweep.gemm.extend(times.get(GEMM).map(|seconds| (*round, *seconds)));
+        sweep.apart.extend(times.get(APART).map(|seconds| (*round, *seconds)));
         sweep.triad.extend(times.get(STREAM).map(|seconds| (*round, *seconds)));
     }
     Ok(())

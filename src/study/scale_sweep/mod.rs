@@ -34,6 +34,7 @@ pub use alone::{Again, growth};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::{self, Item, List};
+use crate::profile::clock::Stopwatch;
 use crate::report::{Column, Report};
 use crate::stats;
 
@@ -237,10 +238,6 @@ pub fn columns() -> Vec<Column> {
 pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let settings = Settings::of(config)?;
     let cells = Cell::all(&settings)?;
-    if cells.is_empty() {
-        let longest = settings.seq_len.last().copied().unwrap_or(0);
-        return Err(Error::value("--l", settings.l[0], format!("lengths up to the longest n, {longest}")));
-    }
     let named = config.input.model.is_some() || config.input.synthetic.is_some();
     if named && !settings.measures(Measure::Error) {
         let accepted = "nothing, or --measure with error: only that reads an input";
@@ -248,20 +245,21 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     }
     let hash = settings.hash(context.seed);
     let mut journal = Journal::open(config.folder.as_deref(), &hash, config.resume)?;
-    let errors = Errors::measure(&config.input, &cells, &settings, context)?;
-    let sweep = measure::run(cells, &settings, config.again, &mut journal, context)?;
+    let watch = Stopwatch::start();
+    let errors = Errors::measure(&config.input, &cells, &settings, (watch, context))?;
+    let sweep = measure::run(cells, &settings, config.again, &mut journal, (watch, context))?;
     let mut report = Report { rows: row::table(&sweep, &settings, &errors, context.seed), ..Report::default() };
     let views = [
-        Some(("costs", view::costs(&sweep, &settings, context.seed))),
-        settings.preset.map(|preset| ("published", preset.table(&sweep, context.seed))),
+        Some(("costs", view::costs(&sweep, &settings))),
+        settings.preset.map(|preset| ("published", preset.table(&sweep))),
         front::table(&sweep, &errors, context.seed).map(|table| ("front", table)),
         fit::exponents(&sweep).map(|table| ("exponents", table)),
         fit::crossovers(&sweep, &settings, context.seed).map(|table| ("crossover", table)),
         conventions::table(&sweep, &settings).map(|table| ("conventions", table)),
     ];
     report.views = views.into_iter().flatten().map(|(name, table)| (name.into(), table)).collect();
-    report.figures = figures::all(&sweep, context.seed);
-    report.notes = notes(&sweep, &settings, &errors, context.seed);
+    report.figures = figures::all(&sweep);
+    report.notes = notes(&sweep, &settings, &errors);
     stamp(&mut report, &sweep, &settings, &hash);
     if !sweep.complete {
         report.notes.insert(0, "interrupted: not everything that was asked for is in this result".into());
@@ -288,18 +286,19 @@ fn stamp(report: &mut Report, sweep: &Sweep, settings: &Settings, hash: &str) {
 }
 
 /// What a reader must know beside the numbers.
-fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<String> {
+fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<String> {
     let mut notes = Vec::new();
     let is = |name: &str| sweep.cells.iter().any(|one| one.cell.kind.name == name);
     let any = |state: fn(&State) -> bool| sweep.cells.iter().any(|one| state(&one.state));
     if !sweep.gemm.is_empty() {
         notes.push(format!(
-            "times: medians of {} rounds, in each of which everything ran once in a new order; intervals are bootstrap \
-             over rounds, speedups medians of ratios within a round; ~ marks a time whose interval overlaps that of the \
+            "times: medians of {} rounds, in each of which everything was timed once in a new order (work below 3 ms several times over); intervals hold the true \
+             median in 95 of 100 cases whatever the distribution (none below 6 rounds), speedups are medians of ratios \
+             within a round; ~ marks a time whose interval overlaps that of the \
              row above",
             sweep.gemm.len()
         ));
-        let noise: Vec<String> = fit::noise(sweep, seed)
+        let noise: Vec<String> = fit::noise(sweep)
             .iter()
             .map(|(n, ratio)| format!("{:.2} ({:.2}-{:.2}) at n = {n}", ratio.mid, ratio.low, ratio.high))
             .collect();
@@ -310,10 +309,10 @@ fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<
             ));
         }
     }
-    if any(|state| matches!(state, State::Skipped(why) if why.starts_with("--budget"))) {
+    if sweep.cells.iter().any(|one| row::time(sweep, one).is_some_and(|time| time.predicted)) {
         notes.push(
-            "*: no time left in --budget; predicted by the line through its longest measured lengths. Speedups over such a \
-             time stand without an interval"
+            "*: not run (state says why); predicted by the line through its longest measured lengths, where these are \
+             three or more. No speedup is taken over a predicted time"
                 .into(),
         );
     }
@@ -322,8 +321,9 @@ fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<
     }
     if !sweep.gemm.is_empty() && sweep.cells.iter().any(|one| one.cell.kind.name != "softmax") {
         notes.push(
-            "it pays: n_time extrapolated lies beyond the measured lengths, on the line through all of them; - in n_flops \
-             and n_memory means at no length"
+            "it pays: n_time extrapolated lies beyond the measured lengths, on the line through the nearest three, and \
+             has no interval because rounds do not know how that line bends; - in n_flops and n_memory means at no length, \
+             or not known"
                 .into(),
         );
     }
@@ -333,11 +333,20 @@ fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<
         );
     }
     if settings.unit == Unit::Core && is("luna") {
-        notes.push(
+        let both = settings.pass == Pass::Train || settings.measures(Measure::Error);
+        notes.push(if both {
+            "luna: keys and values are packed apart, 5 n l d_h multiply-adds a head in the forward pass; with keys that are \
+             its values, as in its layer, it is 4 (a forward sweep without error)"
+                .into()
+        } else {
             "luna: packed once, its keys are its values, as in its layer, which projects the packed rows; as a stand-in \
              on given keys and values (approx-error) it packs both: 5 n l d_h multiply-adds a head instead of 4"
-                .into(),
-        );
+                .to_string()
+        });
+    }
+    let left_out = Cell::left_out(settings);
+    if !left_out.is_empty() {
+        notes.push(format!("left out, an l above n: {}", left_out.join(", ")));
     }
     if settings.measures(Measure::Memory) {
         notes.push(
@@ -353,6 +362,9 @@ fn notes(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<
         notes.push("causal: fused forms count what the mask leaves open; with n x n matrices both products are whole".into());
     }
     notes.extend(errors.input.as_ref().map(|input| format!("errors: output_rel_fro on {input}, as approx-error has it")));
+    if let Some(width) = errors.width.filter(|width| *width != settings.head_dim) {
+        notes.push(format!("errors are of heads of width {width}, costs of heads of width {}", settings.head_dim));
+    }
     notes.extend(errors.notes.iter().cloned());
     notes.extend(preset::changed(settings));
     notes

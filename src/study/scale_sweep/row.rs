@@ -5,7 +5,6 @@ use super::measure::{Measured, State, Sweep};
 use super::settings::Settings;
 use super::{Pass, cell::Form, errors::Errors};
 use crate::report::{Cell as Value, Column, Digits, Table};
-use crate::rng::stream;
 use crate::stats::{self, Interval};
 
 /// The columns, in their order: name, unit, about, digits.
@@ -27,16 +26,16 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("bytes", "bytes", "inputs, learned pieces and outputs once, and matrices that are made, written and read", Digits::Significant(4)),
     ("flops_counted", "", "2 multiply-adds that the tiles of the timed code counted as they ran (forward passes)", Digits::Significant(4)),
     ("time_s", "s", "median over rounds of one pass; of a predicted row, the line through shorter lengths", Digits::Significant(4)),
-    ("time_low_s", "s", "lower end of its 95 % bootstrap interval over rounds (predicted: of the prediction)", Digits::Significant(4)),
+    ("time_low_s", "s", "lower end of its 95 % interval over rounds, from 6 rounds on (predicted: of the prediction)", Digits::Significant(4)),
     ("time_high_s", "s", "upper end of it", Digits::Significant(4)),
     ("rounds", "", "rounds that it was timed in", Digits::Integer),
     ("gflop_per_s", "GFLOP/s", "flops / time_s", Digits::Significant(4)),
-    ("peak_fraction", "", "gflop_per_s over that of this machine's own product of 1024 x 1024 matrices in the same rounds", Digits::Significant(3)),
+    ("peak_fraction", "", "gflop_per_s over the fastest round of this machine's own products of 1024 x 1024 matrices", Digits::Significant(3)),
     ("extra_memory_bytes", "bytes", "the most that was allocated at once beyond inputs and outputs", Digits::Significant(4)),
     ("extra_memory_formula_bytes", "bytes", "the same in closed form", Digits::Significant(4)),
     ("rss_growth_bytes", "bytes", "growth of the resident set of a process that does nothing else", Digits::Significant(4)),
     ("speedup", "", "time of fused exact attention over its own: median over rounds", Digits::Significant(3)),
-    ("speedup_low", "", "lower end of its 95 % bootstrap interval over rounds", Digits::Significant(3)),
+    ("speedup_low", "", "lower end of its 95 % interval over rounds", Digits::Significant(3)),
     ("speedup_high", "", "upper end of it", Digits::Significant(3)),
     ("speedup_n_x_n", "", "time of exact attention with n x n matrices over its own: median over rounds", Digits::Significant(3)),
     ("memory_ratio", "", "extra memory over that of exact attention with n x n matrices", Digits::Significant(3)),
@@ -59,10 +58,10 @@ pub(super) struct Time {
 }
 
 /// The time of a cell: over rounds, of its one run, or as its line predicts.
-pub(super) fn time(sweep: &Sweep, one: &Measured, seed: u64) -> Option<Time> {
+pub(super) fn time(sweep: &Sweep, one: &Measured) -> Option<Time> {
     if !one.times.is_empty() {
         let seconds: Vec<f64> = one.times.values().copied().collect();
-        let interval = stats::bootstrap_median(&seconds, &mut stream(seed, &one.cell.key()));
+        let interval = stats::median_interval(&seconds);
         let ends = interval.map(|interval| (interval.low, interval.high));
         return Some(Time { mid: stats::median(&seconds), ends, predicted: false });
     }
@@ -77,27 +76,20 @@ pub(super) fn time(sweep: &Sweep, one: &Measured, seed: u64) -> Option<Time> {
 }
 
 /// How many times as long exact attention of this form takes, in the same rounds.
-pub(super) fn speedup(sweep: &Sweep, one: &Measured, form: Form, seed: u64) -> Option<(f64, Option<Interval>)> {
+pub(super) fn speedup(sweep: &Sweep, one: &Measured, form: Form) -> Option<(f64, Option<Interval>)> {
     let exact = sweep.cells.iter().find(|other| other.cell.is_exact(form, one.cell.n))?;
     let ratios: Vec<f64> =
         one.times.iter().filter_map(|(round, own)| Some(exact.times.get(round)? / own)).collect();
+    // A time that was not measured in the same rounds, or not at all, gives no ratio.
     if ratios.is_empty() {
-        let (exact, own) = (time(sweep, exact, seed)?, time(sweep, one, seed)?);
-        return Some((exact.mid / own.mid, None));
+        return None;
     }
-    let interval = stats::bootstrap_median(&ratios, &mut stream(seed, &one.cell.key()));
-    Some((stats::median(&ratios), interval))
+    Some((stats::median(&ratios), stats::median_interval(&ratios)))
 }
 
 /// Bytes beyond inputs and outputs: what was measured, or else the closed form.
 pub(super) fn extra(one: &Measured) -> Option<u64> {
     one.probe.as_ref().and_then(|probe| probe.extra_bytes).or(one.facts.extra_bytes)
-}
-
-/// GFLOP/s of the machine's own product, in the rounds of this cell.
-pub(super) fn peak(sweep: &Sweep, one: &Measured) -> Option<f64> {
-    let seconds: Vec<f64> = one.times.keys().filter_map(|round| sweep.gemm.get(round).copied()).collect();
-    (!seconds.is_empty()).then(|| sweep.gemm_flops / stats::median(&seconds) / 1e9)
 }
 
 /// The whole table.
@@ -106,13 +98,11 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
     let whole = |count: u64| i64::try_from(count).ok();
     for one in &sweep.cells {
         let (cell, facts, probe) = (&one.cell, &one.facts, one.probe.as_ref());
-        let time = time(sweep, one, seed);
+        let time = time(sweep, one);
         let rate = time.map(|time| facts.cost.flops() as f64 / time.mid / 1e9);
-        let (fused, made) = (speedup(sweep, one, Form::Fused, seed), speedup(sweep, one, Form::Materialised, seed));
+        let (fused, made) = (speedup(sweep, one, Form::Fused), speedup(sweep, one, Form::Materialised));
         let interval = fused.and_then(|(_, interval)| interval);
         let exact = sweep.cells.iter().find(|other| other.cell.is_exact(Form::Materialised, cell.n));
-        let fused_exact = sweep.cells.iter().find(|other| other.cell.is_exact(Form::Fused, cell.n));
-        let exact_time = fused_exact.and_then(|exact| self::time(sweep, exact, seed));
         let ratio = exact.and_then(|exact| Some(extra(one)? as f64 / extra(exact)? as f64));
         let error = errors.of(cell, seed);
         let row: Vec<Value> = vec![
@@ -137,7 +127,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             time.and_then(|time| time.ends).map(|ends| ends.1).into(),
             Some(one.times.len()).filter(|rounds| *rounds > 0).into(),
             rate.into(),
-            rate.and_then(|rate| Some(rate / peak(sweep, one)?)).into(),
+            rate.and_then(|rate| Some(rate / sweep.peak()?)).into(),
             probe.and_then(|probe| probe.extra_bytes).and_then(whole).into(),
             facts.extra_bytes.and_then(whole).into(),
             probe.and_then(|probe| probe.rss_growth).and_then(whole).into(),
@@ -149,7 +139,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             error.map(|(mean, _)| mean).into(),
             error.and_then(|(_, interval)| interval).map(|interval| interval.low).into(),
             error.and_then(|(_, interval)| interval).map(|interval| interval.high).into(),
-            state(one, time, exact_time).into(),
+            state(one, time).into(),
         ];
         table.push(row);
     }
@@ -157,9 +147,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
 }
 
 /// How the row came about, in words.
-pub(super) fn state(one: &Measured, time: Option<Time>, exact: Option<Time>) -> String {
+pub(super) fn state(one: &Measured, time: Option<Time>) -> String {
     match &one.state {
-        State::Measured if exact.is_some_and(|exact| exact.predicted) => "measured (speedup over a predicted time)".into(),
         State::Measured => "measured".into(),
         State::Once => "once: no time for rounds".into(),
         State::Counted => "counted".into(),

@@ -9,6 +9,7 @@ use super::{Config, Measure, Pass, Unit};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
+use crate::profile::machine::Machine;
 
 /// Everything that a sweep is told, nothing left open.
 #[derive(Clone, Debug)]
@@ -32,12 +33,18 @@ pub(super) struct Settings {
     pub(super) preset: Option<&'static Preset>,
 }
 
-/// What is swept where nobody named anything: those that have fused forms.
-fn handful(mask: Mask) -> &'static str {
-    match mask {
-        Mask::Full => "softmax,luna,linformer,performer,linear,local",
-        Mask::Causal => "softmax,luna-causal,performer,linear,local",
+/// What is swept: exact attention first, whether it was named or not; where nothing was named, all that have fused forms.
+fn attention(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<Vec<Spec>> {
+    let all = match (mask, pass) {
+        (Mask::Full, _) => "luna,linformer,performer,linear,local",
+        (Mask::Causal, Pass::Forward) => "luna-causal,performer,linear,local",
+        (Mask::Causal, Pass::Train) => "luna-causal,linear,local",
+    };
+    let mut specs = name::specs(typed.unwrap_or(all))?;
+    if !specs.iter().any(|spec| spec.name == "softmax") {
+        specs.insert(0, "softmax".parse()?);
     }
+    Ok(specs)
 }
 
 impl Settings {
@@ -59,7 +66,7 @@ impl Settings {
             None => "flops,time,memory".parse()?,
         };
         let settings = Self {
-            attention: name::specs(config.attention.as_deref().unwrap_or_else(|| handful(mask)))?,
+            attention: attention(config.attention.as_deref(), mask, config.pass.unwrap_or_default())?,
             seq_len: lengths(config.seq_len, &[128, 256, 512, 1024, 2048, 4096]),
             l: lengths(config.l, &[16, 128, 256]),
             heads,
@@ -132,9 +139,9 @@ impl Settings {
     pub(super) fn hash(&self, seed: u64) -> String {
         let Self { attention, seq_len, l, heads, head_dim, batch, unit, ffn, layers, mask, pass, measure, .. } = self;
         let mut text = format!(
-            "{} {seed} {seq_len:?} {l:?} {heads} {head_dim} {batch} {unit:?} {ffn} {layers} {mask:?} {pass:?} {measure} {}",
+            "{} {seed} {seq_len:?} {l:?} {heads} {head_dim} {batch} {unit:?} {ffn} {layers} {mask:?} {pass:?} {measure} {:?}",
             env!("CARGO_PKG_VERSION"),
-            rayon::current_num_threads(),
+            (rayon::current_num_threads(), Machine::read().cpu),
         );
         for spec in attention {
             let _ = write!(text, " {spec}"); // a String takes everything

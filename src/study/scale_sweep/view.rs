@@ -8,7 +8,7 @@ use super::{Measure, Unit};
 use crate::report::{Cell as Value, Column, Digits, Table};
 
 /// Time, rate and memory of every cell, by length and then by time.
-pub(super) fn costs(sweep: &Sweep, settings: &Settings, seed: u64) -> Table {
+pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
     let timed = settings.measures(Measure::Time);
     let mut columns = vec![
         ("n", "", "sequence length in tokens", Digits::Integer),
@@ -32,7 +32,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings, seed: u64) -> Table {
     let columns = columns.into_iter().map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
     let mut table = Table::new(title(settings), columns.collect());
     let mut cells: Vec<(&Measured, Option<Time>)> =
-        sweep.cells.iter().map(|one| (one, row::time(sweep, one, seed))).collect();
+        sweep.cells.iter().map(|one| (one, row::time(sweep, one))).collect();
     let order = |time: &Option<Time>| time.map_or(f64::INFINITY, |time| time.mid);
     cells.sort_by(|a, b| (a.0.cell.n.cmp(&b.0.cell.n)).then(order(&a.1).total_cmp(&order(&b.1))));
     let mut above: Option<(usize, Time)> = None;
@@ -45,7 +45,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings, seed: u64) -> Table {
             (one.facts.cost.flops() as f64 / 1e9).into(),
         ];
         if timed {
-            let speedup = row::speedup(sweep, one, Form::Fused, seed);
+            let speedup = row::speedup(sweep, one, Form::Fused);
             let ends = speedup.and_then(|(_, interval)| interval);
             let rate = time.filter(|time| !time.predicted).map(|time| one.facts.cost.flops() as f64 / time.mid / 1e9);
             let tied = mark(one, time, above.filter(|(n, _)| *n == cell.n).map(|(_, time)| time));
@@ -55,7 +55,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings, seed: u64) -> Table {
                 speedup.map(|(mid, _)| mid).into(),
                 ends.map(|ends| ends.low).into(),
                 ends.map(|ends| ends.high).into(),
-                rate.and_then(|rate| Some(100.0 * rate / row::peak(sweep, one)?)).into(),
+                rate.and_then(|rate| Some(100.0 * rate / sweep.peak()?)).into(),
             ]);
         }
         if settings.measures(Measure::Memory) {

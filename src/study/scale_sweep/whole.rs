@@ -78,6 +78,7 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         cost: config.cost(b, n),
         bytes: (weights + 2 * vectors + matrices) as u64,
         extra_bytes: Some(config.extra_bytes(b, n, rayon::current_num_threads()) as u64),
-        held_bytes: (weights + vectors) as u64,
+        shared_bytes: 0,
+        own_bytes: (weights + vectors) as u64,
     })
 }

@@ -31,8 +31,8 @@ fn journal(folder: &std::path::Path) -> Vec<String> {
 #[test]
 fn every_finished_line_is_kept_and_gone_on_from() {
     let folder = tempfile::tempdir().unwrap();
-    // 6 cells, and 2 rounds of 6 cells, 2 second copies, and the machine's product and triad; then half a round.
-    let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(6 + 2 * 10 + 5))).unwrap();
+    // 6 cells, and 2 rounds of 6 cells, 2 second copies and 3 pieces of the machine's own; then half a round.
+    let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(6 + 2 * 11 + 5))).unwrap();
     assert!(!stopped.complete);
     assert!(stopped.report.notes[0].starts_with("interrupted"));
     for row in rows(&stopped.report.rows) {

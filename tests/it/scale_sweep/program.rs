@@ -30,7 +30,8 @@ fn mistakes_get_one_line() {
     refused(&["--heads", "0"], &["--heads: '0'"]);
     refused(&["--rounds", "2"], &["--rounds: '2'", "3 to 10000"]);
     refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
-    refused(&["--attention", "luna", "--seq-len", "8", "--l", "16"], &["--l: '16'", "longest n, 8"]);
+    refused(&["--attention", "luna", "--seq-len", "8", "--l", "16"], &["'luna:l=16': '16'", "1 to 8, the longest n"]);
+    refused(&["--attention", "nystrom", "--pass", "train"], &["'nystrom' is not accepted", "for --pass train: softmax, "]);
     refused(&["--seq-len", "4000000000"], &["--seq-len: '4000000000'"]);
     refused(&["--seq-len", "4000000", "--heads", "64"], &["up to n = 4000000 would need", "a smaller --seq-len"]);
     refused(&["--synthetic", "gaussian"], &["--measure with error"]);
