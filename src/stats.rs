@@ -51,6 +51,26 @@ pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
     Some(Interval { mid: mean(values), low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
 }
 
+/// A percentile bootstrap interval of the ratio of two means over the same things, drawn together; none below two.
+///
+/// The mean of their ratios would be another figure: a few small divisors dominate it.
+pub fn bootstrap_ratio(values: &[f64], divisors: &[f64], rng: &mut Rng) -> Option<Interval> {
+    let count = values.len().min(divisors.len());
+    if count < 2 {
+        return None;
+    }
+    let mut ratios: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let drawn = (0..count).map(|_| below(rng, count));
+            let (over, under) = drawn.fold((0.0, 0.0), |(a, b), at| (a + values[at], b + divisors[at]));
+            over / under
+        })
+        .collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let mid = mean(values) / mean(divisors);
+    Some(Interval { mid, low: quantile(&ratios, 0.025), high: quantile(&ratios, 0.975) })
+}
+
 /// The median with an interval between two of the values themselves that covers the true median in at least 95 of 100
 /// samples, whatever the distribution (the sign test turned round; David and Nagaraja 2003, section 7.1); none below six
 /// values, of which not even the smallest and the largest do.
@@ -205,6 +225,26 @@ mod tests {
             })
             .count();
         assert!(covered >= 384, "{covered} of 400, of which 98.4 in 100 are expected");
+    }
+
+    #[test]
+    fn a_bootstrap_interval_of_a_ratio_covers_it_and_knows_that_pairs_belong_together() {
+        let mut rng = stream(4, "coverage");
+        let covered = (0..200)
+            .filter(|_| {
+                let divisors: Vec<f64> =
+                    normal(&mut rng, 1, 30).iter().map(|x| (0.5 * f64::from(*x)).exp()).collect();
+                let noise = normal(&mut rng, 1, 30);
+                let values: Vec<f64> =
+                    divisors.iter().zip(&noise).map(|(x, e)| 3.0 * x + 0.3 * f64::from(*e)).collect();
+                let interval = bootstrap_ratio(&values, &divisors, &mut rng).unwrap();
+                interval.low <= 3.0 && 3.0 <= interval.high
+            })
+            .count();
+        assert!((176..=199).contains(&covered), "{covered} of 200");
+        let pairs = bootstrap_ratio(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0], &mut rng).unwrap();
+        assert!((pairs.low - 2.0).abs() < 1e-12 && (pairs.high - 2.0).abs() < 1e-12, "{pairs:?}");
+        assert_eq!(bootstrap_ratio(&[1.0], &[1.0], &mut rng), None);
     }
 
     #[test]

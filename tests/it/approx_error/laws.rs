@@ -158,7 +158,7 @@ fn aggregated_rows_are_means_of_the_others() {
     let of =
         |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap().rows;
     let (rows, means) = (of(&[]), of(&["--aggregate"]));
-    for metric in ["matrix_rel_fro", "row_kl", "output_rel_fro", "gap"] {
+    for metric in ["matrix_rel_fro", "row_kl", "output_rel_fro"] {
         let all: Vec<f64> = (0..rows.rows.len()).map(|row| number(&rows, row, metric)).collect();
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         assert!((number(&means, 0, metric) - mean).abs() < 1e-12, "{metric}");
@@ -172,6 +172,27 @@ fn aggregated_rows_are_means_of_the_others() {
     assert!(
         number(&means, 0, low) <= number(&means, 0, mid) && number(&means, 0, mid) <= number(&means, 0, high)
     );
+}
+
+#[test]
+fn the_gap_of_several_heads_is_a_ratio_of_means() {
+    // The optimum of the second head is far below that of the first.
+    let flags =
+        ["--synthetic", "gaussian:logit_sd=3,gaussian:logit_sd=0.1,d_h=4", "--seq-len", "40", "--l", "8"];
+    let of = |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap();
+    let (single, means) = (of(&[]), of(&["--aggregate"]));
+    let mean = |column: &str| {
+        let cells = single.rows.cells(column).unwrap().map(|cell| cell.number().unwrap());
+        cells.sum::<f64>() / single.rows.rows.len() as f64
+    };
+    let (ratio, ratios) = (mean("matrix_rel_fro") / mean("optimal_rel_fro"), mean("gap"));
+    assert!((ratios / ratio - 1.0).abs() > 0.05, "the two differ here: {ratios} {ratio}");
+    let gap = number(&means.rows, 0, "gap");
+    assert!((gap - ratio).abs() < 1e-12, "{gap} {ratio}");
+    assert!(number(&means.rows, 0, "gap_low") < gap && gap < number(&means.rows, 0, "gap_high"));
+    let (_, summary) = &means.views[0];
+    let row = (0..2).find(|row| cell(summary, *row, "mechanism").exact() == "luna").unwrap();
+    assert!((number(summary, row, "gap") - ratio).abs() < 1e-12);
 }
 
 #[test]
