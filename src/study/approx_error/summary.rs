@@ -45,10 +45,8 @@ impl Group {
     fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
         let (mut heads, mut optima) = (Vec::new(), Vec::new());
         for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
-            let counts = |one: &&Measured| role == Role::Train || job.fits.is_judged(one.window);
             let cells: Vec<_> = head
                 .iter()
-                .filter(counts)
                 .flat_map(|one| one.cells.iter().filter(|cell| cell.asked == at && cell.role == role))
                 .collect();
             if cells.is_empty() {
