@@ -102,11 +102,11 @@ pub fn student_mean(values: &[f64]) -> Option<Interval> {
     Some(Interval { mid, low: mid - half, high: mid + half })
 }
 
-/// A share, `hits` of `count`, with Wilson's score interval (Wilson 1927); NaN of nothing.
-pub fn wilson(hits: usize, count: usize) -> Interval {
+/// A share of `count` trials with Wilson's score interval (Wilson 1927); NaN of nothing.
+pub fn wilson(share: f64, count: usize) -> Interval {
     /// The 97.5 % quantile of the normal distribution.
     const Z: f64 = 1.959_963_984_540_054;
-    let (n, mid) = (count as f64, hits as f64 / count as f64);
+    let (n, mid) = (count as f64, share);
     let (square, whole) = (Z * Z / n, 1.0 + Z * Z / n);
     let centre = (mid + square / 2.0) / whole;
     let half = Z * (mid * (1.0 - mid) / n + square / (4.0 * n)).sqrt() / whole;
@@ -250,8 +250,8 @@ mod tests {
     #[test]
     fn a_share_has_wilson_s_interval() {
         // Newcombe 1998, table I: 81 of 263 has 0.2553 to 0.3662, 0 of 20 has 0 to 0.1611.
-        for (hits, count, low, high) in [(81, 263, 0.2553, 0.3662), (0, 20, 0.0, 0.1611)] {
-            let found = wilson(hits, count);
+        for (hits, count, low, high) in [(81.0, 263, 0.2553, 0.3662), (0.0, 20, 0.0, 0.1611)] {
+            let found = wilson(hits / count as f64, count);
             assert!((found.low - low).abs() < 5e-5 && (found.high - high).abs() < 5e-5, "{found:?}");
         }
     }
