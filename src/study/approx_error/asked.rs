@@ -13,6 +13,8 @@ pub(super) struct Asked {
     pub(super) name: String,
     /// Its projected length, if it takes one.
     pub(super) l: Option<usize>,
+    /// Whether that l stands in the spec that was typed, and not in --l.
+    typed: bool,
     /// Its entry in the list.
     pub(super) kind: &'static Kind,
     /// Whether pieces of it are fitted.
@@ -37,7 +39,8 @@ fn handful(mask: Mask, n: usize) -> String {
 impl Asked {
     /// Every mechanism of a comma list (or of the handful for heads of this mask and length) at every l.
     ///
-    /// An l that stands in a spec is kept; every other mechanism that takes one is measured at each of `lengths`.
+    /// An l that stands in a spec is kept; every other mechanism that takes one is measured at each of `lengths` that is
+    /// not above n.
     pub(super) fn all(specs: Option<&str>, lengths: &List<usize>, mask: Mask, n: usize) -> Result<Vec<Self>> {
         let default = handful(mask, n);
         let mut all: Vec<Self> = Vec::new();
@@ -51,6 +54,11 @@ impl Asked {
             };
             for l in each {
                 let one = Self::one(&spec, kind, l)?;
+                if !one.is_at(n) {
+                    // Another mistake in the spec is one all the same.
+                    Self::one(&spec, kind, Some(1))?.check(mask)?;
+                    continue;
+                }
                 one.check(mask)?;
                 if all.iter().any(|other| other.spec == one.spec) {
                     return Err(Error::value("--attention", &one.spec, "each mechanism once"));
@@ -58,10 +66,15 @@ impl Asked {
                 all.push(one);
             }
         }
+        if all.is_empty() {
+            let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
+            return Err(Error::value("--l", lengths.join(","), format!("one of n = {n} or less at least")));
+        }
         Ok(all)
     }
 
     fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
+        let typed = l.is_none();
         let mut common = spec.clone();
         common.params.retain(|(key, _)| key != "l");
         let mut spec = spec.clone();
@@ -69,7 +82,38 @@ impl Asked {
             spec.params.insert(0, ("l".into(), l.to_string()));
         }
         let l = if kind.takes_l() { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
-        Ok(Self { name: common.to_string(), l, kind, fitted: fit::wanted(&spec), spec })
+        Ok(Self { name: common.to_string(), l, typed, kind, fitted: fit::wanted(&spec), spec })
+    }
+
+    /// Whether it is measured at this length: an l of --l that is above it is left out.
+    pub(super) fn is_at(&self, n: usize) -> bool {
+        self.typed || self.l.is_none_or(|l| l <= n)
+    }
+
+    /// How many of these are measured at the lengths of an input, all in all.
+    pub(super) fn count<'a>(all: impl Iterator<Item = &'a Self> + Clone, n: &[usize]) -> usize {
+        n.iter().map(|n| all.clone().filter(|asked| asked.is_at(*n)).count()).sum()
+    }
+
+    /// What a reader must know about l above n.
+    pub(super) fn notes(all: &[Self], lengths: &[usize], n: &[usize]) -> Vec<String> {
+        let places = |above: &dyn Fn(usize) -> Vec<String>| {
+            let each = n.iter().map(|n| (above(*n), n)).filter(|(above, _)| !above.is_empty());
+            each.map(|(above, n)| format!("{} at n = {n}", above.join(", "))).collect::<Vec<_>>().join("; ")
+        };
+        let left_out = places(&|n| lengths.iter().filter(|l| **l > n).map(ToString::to_string).collect());
+        let kept = places(&|n| {
+            let above = all.iter().filter(|asked| asked.typed && asked.l.is_some_and(|l| l > n));
+            above.map(|asked| asked.spec.to_string()).collect()
+        });
+        let mut notes = Vec::new();
+        if !left_out.is_empty() {
+            notes.push(format!("an l of --l above n is left out: {left_out}"));
+        }
+        if !kept.is_empty() {
+            notes.push(format!("l above n as typed: {kept}; what takes l rows of its input takes n then"));
+        }
+        notes
     }
 
     /// Refuses parameters and masks before any work is done.

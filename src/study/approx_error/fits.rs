@@ -88,7 +88,7 @@ impl Fits {
         for n in source.lengths() {
             let samples = samples(source, *n, windows, context)?;
             let jobs: Vec<(usize, &String)> = (0..asked.len())
-                .filter(|at| asked[*at].fitted)
+                .filter(|at| asked[*at].fitted && asked[*at].is_at(*n))
                 .flat_map(|at| samples.keys().map(move |label| (at, label)))
                 .collect();
             let fit = |(at, label): (usize, &String)| -> Result<_> {

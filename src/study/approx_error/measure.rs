@@ -99,7 +99,7 @@ impl Job<'_> {
         };
         let (n, m) = head.shape;
         let mut cells = Vec::new();
-        for (at, asked) in self.asked.iter().enumerate() {
+        for (at, asked) in self.asked.iter().enumerate().filter(|(_, asked)| asked.is_at(n)) {
             watch.check()?;
             let learned = self.fits.learned(at, n, &head.label);
             let origin = Origin { seed: self.context.seed, label: &head.label, learned };

@@ -315,9 +315,6 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
                 .into(),
         );
     }
-    let longest = job.lengths.iter().filter(|l| measured.iter().any(|one| **l > one.n)).count();
-    if longest > 0 {
-        notes.push("an l above n: mechanisms then use n rows, and the optimum is left out".into());
-    }
+    notes.extend(Asked::notes(job.asked, job.lengths, source.lengths()));
     notes
 }

@@ -130,6 +130,30 @@ fn every_l_for_those_that_take_one() {
 }
 
 #[test]
+fn an_l_above_n_is_left_out_unless_it_was_typed() {
+    let input = ["--synthetic", "gaussian", "--seq-len", "24,48", "--windows", "1", "--l", "8,32"];
+    let report = approx_error(&[&input[..], &["--attention", "luna,nystrom:l=30"]].concat()).unwrap();
+    let of = |row: usize, column: &str| cell(&report.rows, row, column).exact();
+    let mut found: Vec<[String; 3]> = (0..report.rows.rows.len())
+        .map(|row| ["n", "mechanism", "l"].map(|column| of(row, column)))
+        .collect();
+    found.sort();
+    let expected = [
+        ["24", "luna", "8"],
+        ["24", "nystrom", "30"],
+        ["48", "luna", "32"],
+        ["48", "luna", "8"],
+        ["48", "nystrom", "30"],
+    ];
+    assert_eq!(found, expected.map(|row| row.map(String::from)));
+    let notes = report.notes.join("\n");
+    assert!(notes.contains("an l of --l above n is left out: 32 at n = 24\n"), "{notes}");
+    assert!(notes.contains("l above n as typed: nystrom:l=30 at n = 24;"), "{notes}");
+    let message = refusal(&[&input[..], &["--l", "64,128", "--attention", "luna"]].concat());
+    assert!(message.contains("--l: '64,128'") && message.contains("n = 48 or less"), "{message}");
+}
+
+#[test]
 fn the_tolerance_of_a_mechanism_that_never_reaches_it() {
     let input =
         ["--synthetic", "gaussian:logit_sd=4,gaussian:logit_sd=3", "--seq-len", "64", "--l", "4,16,64"];
