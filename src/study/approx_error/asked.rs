@@ -3,6 +3,7 @@
 use crate::attention::{self, Attention, Kind, Mask, Origin, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
+use crate::profile::ram;
 
 /// One mechanism at one projected length.
 #[derive(Clone, Debug)]
@@ -59,6 +60,7 @@ impl Asked {
                     Self::one(&spec, kind, Some(1))?.check(mask)?;
                     continue;
                 }
+                one.check_memory(n)?;
                 one.check(mask)?;
                 if all.iter().any(|other| other.spec == one.spec) {
                     return Err(Error::value("--attention", &one.spec, "each mechanism once"));
@@ -114,6 +116,24 @@ impl Asked {
             notes.push(format!("l above n as typed: {kept}; what takes l rows of its input takes n then"));
         }
         notes
+    }
+
+    /// Refuses an l whose arrays would not fit in memory; those of n x n are looked at elsewhere.
+    fn check_memory(&self, n: usize) -> Result<()> {
+        let l = match (self.kind.name, self.l) {
+            // A window of l keys, or no more rows than the input has.
+            ("local" | "longformer" | "luna" | "nystrom" | "svd", _) | (_, None) => return Ok(()),
+            (_, Some(l)) => l as u64,
+        };
+        let rows = match self.kind.name {
+            "linformer" => n.max(self.spec.params("attention", self.kind.takes)?.get("max")?),
+            _ => n,
+        };
+        // For each thread four arrays in f32: exponents and features of queries and of keys; E, F and the weights.
+        let threads = rayon::current_num_threads();
+        let needed = l.saturating_mul(rows as u64).saturating_mul(16 * threads as u64);
+        let what = format!("'{}' at n = {n} on {threads} threads", self.spec);
+        ram::require(what, needed, "a smaller --l, or l in the spec, needs less")
     }
 
     /// Refuses parameters and masks before any work is done.

@@ -244,6 +244,12 @@ fn bad_parameters_are_refused_in_one_line() {
         ("luna-causal", &[], &["'luna-causal:l=4'", "'full' is not accepted", "causal (luna takes full)"]),
         ("luna:l=4,luna:l=4", &[], &["'luna:l=4'", "each mechanism once"]),
         ("luna", &["--seq-len", "4000000"], &["n = 4000000", "PiB, this machine has", "--seq-len"]),
+        (
+            "performer:l=1048576",
+            &["--seq-len", "65536"],
+            &["'performer:l=1048576' at n = 65536", "TiB, this machine has", "--l"],
+        ),
+        ("linformer:l=524288", &["--seq-len", "65536"], &["'linformer:l=524288'", "needs", "--l"]),
         ("luna", &["--l", "0"], &["--l: '0'", "1 or more"]),
         ("luna", &["--tolerance", "0"], &["--tolerance: '0'", "above 0"]),
         ("luna", &["--fit-windows", "2"], &["--fit-windows", "luna:p=fitted"]),
