@@ -48,7 +48,7 @@ impl Asked {
         for spec in name::specs(specs.unwrap_or(&default))? {
             let kind = attention::find(&spec)?;
             let typed = spec.params.iter().any(|(key, _)| key == "l");
-            let each: Vec<Option<usize>> = if kind.takes_l() && !typed {
+            let each: Vec<Option<usize>> = if kind.depends_on_l(&spec) && !typed {
                 lengths.iter().map(|l| Some(*l)).collect()
             } else {
                 vec![None]
@@ -83,7 +83,8 @@ impl Asked {
         if let Some(l) = l {
             spec.params.insert(0, ("l".into(), l.to_string()));
         }
-        let l = if kind.takes_l() { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
+        let takes = kind.depends_on_l(&spec);
+        let l = if takes { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
         Ok(Self { name: common.to_string(), l, typed, kind, fitted: fit::wanted(&spec), spec })
     }
 

@@ -120,12 +120,13 @@ fn a_row_does_not_depend_on_its_neighbours() {
 #[test]
 fn every_l_for_those_that_take_one() {
     let input = ["--synthetic", "gaussian", "--seq-len", "40", "--windows", "1", "--l", "4,8"];
-    let rows =
-        approx_error(&[&input[..], &["--attention", "luna,linear,nystrom:l=5"]].concat()).unwrap().rows;
+    let rows = approx_error(&[&input[..], &["--attention", "luna,linear,nystrom:l=5,synthesizer"]].concat())
+        .unwrap()
+        .rows;
     let found: Vec<(String, String)> = (0..rows.rows.len())
         .map(|row| (cell(&rows, row, "mechanism").exact(), cell(&rows, row, "l").exact()))
         .collect();
-    let expected = [("luna", "4"), ("luna", "8"), ("linear", ""), ("nystrom", "5")];
+    let expected = [("luna", "4"), ("luna", "8"), ("linear", ""), ("nystrom", "5"), ("synthesizer", "")];
     assert_eq!(found, expected.map(|(name, l)| (name.to_string(), l.to_string())));
 }
 
