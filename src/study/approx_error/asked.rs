@@ -98,7 +98,13 @@ impl Asked {
         n.iter().map(|n| all.clone().filter(|asked| asked.is_at(*n)).count()).sum()
     }
 
-    /// What a reader must know about l above n.
+    /// Tokens a block, of a mechanism that cuts its input into blocks of a typed length.
+    fn block(&self) -> Option<usize> {
+        let takes = self.kind.takes.iter().any(|param| param.name == "block");
+        takes.then(|| self.spec.params("attention", self.kind.takes)?.get("block")).and_then(Result::ok)
+    }
+
+    /// What a reader must know about l above n, and blocks that are no blocks.
     pub(super) fn notes(all: &[Self], lengths: &[usize], n: &[usize]) -> Vec<String> {
         let places = |above: &dyn Fn(usize) -> Vec<String>| {
             let each = n.iter().map(|n| (above(*n), n)).filter(|(above, _)| !above.is_empty());
@@ -109,7 +115,16 @@ impl Asked {
             let above = all.iter().filter(|asked| asked.typed && asked.l.is_some_and(|l| l > n));
             above.map(|asked| asked.spec.to_string()).collect()
         });
+        let whole = places(&|n| {
+            let one = all.iter().filter(|asked| asked.block().is_some_and(|block| block >= n));
+            one.map(|asked| asked.spec.to_string()).collect()
+        });
         let mut notes = Vec::new();
+        if !whole.is_empty() {
+            notes.push(format!(
+                "one block holds the whole input, and that is softmax attention itself: {whole}"
+            ));
+        }
         if !left_out.is_empty() {
             notes.push(format!("an l of --l above n is left out: {left_out}"));
         }

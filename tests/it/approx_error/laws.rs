@@ -155,6 +155,18 @@ fn an_l_above_n_is_left_out_unless_it_was_typed() {
 }
 
 #[test]
+fn a_block_of_the_whole_input_is_said_to_be_softmax() {
+    let specs = "bigbird:block=512,bigbird:block=8,sinkhorn:block=24";
+    let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8"];
+    let report = approx_error(&[&input[..], &["--attention", specs]].concat()).unwrap();
+    for row in [0, 2] {
+        assert!(number(&report.rows, row, "matrix_rel_fro") < 1e-5);
+    }
+    let whole = "softmax attention itself: bigbird:block=512, sinkhorn:block=24 at n = 24";
+    assert!(report.notes.iter().any(|note| note.ends_with(whole)), "{:?}", report.notes);
+}
+
+#[test]
 fn the_tolerance_of_a_mechanism_that_never_reaches_it() {
     let input =
         ["--synthetic", "gaussian:logit_sd=4,gaussian:logit_sd=3", "--seq-len", "64", "--l", "4,16,64"];
