@@ -268,6 +268,17 @@ fn tied(above: &Shown<'_>, own: &Shown<'_>, metric: usize, job: &Job<'_>) -> Opt
     Some(if apart { "~*" } else { "~" })
 }
 
+/// The names of the compared mechanisms of which something holds.
+fn names(asked: &[Asked], holds: impl Fn(usize, &Asked) -> bool) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (at, one) in asked.iter().enumerate() {
+        if !names.contains(&one.name.as_str()) && holds(at, one) {
+            names.push(&one.name);
+        }
+    }
+    names
+}
+
 /// What a reader must know beside the numbers.
 pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> Vec<String> {
     let mut notes = vec![
@@ -278,6 +289,16 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
          smaller mat_err, while its out_err can be beaten (it does not know v)"
             .to_string(),
     ];
+    let unbounded = names(job.asked, |at, one| {
+        let mut cells = measured.iter().flat_map(|head| &head.cells);
+        one.kind.name != "softmax" && cells.any(|cell| cell.asked == at && !cell.bounded)
+    });
+    if !unbounded.is_empty() {
+        notes.push(format!(
+            "no rank bound: {}; the best of rank l is no floor under their errors, and there is no gap",
+            unbounded.join(", ")
+        ));
+    }
     let heads = measured
         .iter()
         .map(|one| (&one.label, one.layer, one.head))
@@ -308,7 +329,13 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
             "svd under the causal mask is the best matrix of its rank, not a causal one: its rows reach ahead".into(),
         );
     }
-    if job.asked.iter().any(|asked| !asked.kind.stochastic) {
+    let loose = names(job.asked, |_, one| !one.kind.stochastic);
+    if !loose.is_empty() {
+        notes.push(format!(
+            "rows of the matrices of {} do not sum to 1 in general (row_sum_drift): row_kl and row_tv compare them with \
+             distributions all the same",
+            loose.join(", ")
+        ));
         notes.push(
             "row_kl takes entries of B below 1e-30 (zeros, and negative ones) as 1e-30: beyond about 10 it counts such \
              entries more than it measures distance"

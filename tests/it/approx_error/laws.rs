@@ -155,6 +155,22 @@ fn an_l_above_n_is_left_out_unless_it_was_typed() {
 }
 
 #[test]
+fn notes_say_what_has_no_rank_bound_and_whose_rows_do_not_sum_to_1() {
+    let notes = |more: &[&str]| {
+        let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8,24"];
+        approx_error(&[&input[..], more].concat()).unwrap().notes
+    };
+    let starts = |notes: &[String], start: &str| notes.iter().any(|note| note.starts_with(start));
+    let full = notes(&["--attention", "softmax,luna,local,linear,bigbird"]);
+    assert!(starts(&full, "no rank bound: local, bigbird;"), "{full:?}");
+    assert!(!starts(&full, "rows of the matrices"), "{full:?}");
+    let causal = notes(&["--causal", "--attention", "luna-causal:w=elu,performer,svd"]);
+    assert!(starts(&causal, "no rank bound: luna-causal:w=elu, performer;"), "{causal:?}");
+    assert!(starts(&causal, "rows of the matrices of luna-causal:w=elu, svd do not sum to 1"), "{causal:?}");
+    assert!(!starts(&notes(&["--attention", "luna"]), "no rank bound"));
+}
+
+#[test]
 fn a_block_of_the_whole_input_is_said_to_be_softmax() {
     let specs = "bigbird:block=512,bigbird:block=8,sinkhorn:block=24";
     let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8"];
