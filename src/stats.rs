@@ -51,6 +51,26 @@ pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
     Some(Interval { mid: mean(values), low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
 }
 
+/// A percentile bootstrap interval of the ratio of two means over the same things, drawn together; none below two.
+///
+/// The mean of their ratios would be another figure: a few small divisors dominate it.
+pub fn bootstrap_ratio(values: &[f64], divisors: &[f64], rng: &mut Rng) -> Option<Interval> {
+    let count = values.len().min(divisors.len());
+    if count < 2 {
+        return None;
+    }
+    let mut ratios: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let drawn = (0..count).map(|_| below(rng, count));
+            let (over, under) = drawn.fold((0.0, 0.0), |(a, b), at| (a + values[at], b + divisors[at]));
+            over / under
+        })
+        .collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let mid = mean(values) / mean(divisors);
+    Some(Interval { mid, low: quantile(&ratios, 0.025), high: quantile(&ratios, 0.975) })
+}
+
 /// The median with an interval between two of the values themselves that covers the true median in at least 95 of 100
 /// samples, whatever the distribution (the sign test turned round; David and Nagaraja 2003, section 7.1); none below six
 /// values, of which not even the smallest and the largest do.
@@ -82,11 +102,11 @@ pub fn student_mean(values: &[f64]) -> Option<Interval> {
     Some(Interval { mid, low: mid - half, high: mid + half })
 }
 
-/// A share, `hits` of `count`, with Wilson's score interval (Wilson 1927); NaN of nothing.
-pub fn wilson(hits: usize, count: usize) -> Interval {
+/// A share of `count` trials with Wilson's score interval (Wilson 1927); NaN of nothing.
+pub fn wilson(share: f64, count: usize) -> Interval {
     /// The 97.5 % quantile of the normal distribution.
     const Z: f64 = 1.959_963_984_540_054;
-    let (n, mid) = (count as f64, hits as f64 / count as f64);
+    let (n, mid) = (count as f64, share);
     let (square, whole) = (Z * Z / n, 1.0 + Z * Z / n);
     let centre = (mid + square / 2.0) / whole;
     let half = Z * (mid * (1.0 - mid) / n + square / (4.0 * n)).sqrt() / whole;
@@ -208,10 +228,30 @@ mod tests {
     }
 
     #[test]
+    fn a_bootstrap_interval_of_a_ratio_covers_it_and_knows_that_pairs_belong_together() {
+        let mut rng = stream(4, "coverage");
+        let covered = (0..200)
+            .filter(|_| {
+                let divisors: Vec<f64> =
+                    normal(&mut rng, 1, 30).iter().map(|x| (0.5 * f64::from(*x)).exp()).collect();
+                let noise = normal(&mut rng, 1, 30);
+                let values: Vec<f64> =
+                    divisors.iter().zip(&noise).map(|(x, e)| 3.0 * x + 0.3 * f64::from(*e)).collect();
+                let interval = bootstrap_ratio(&values, &divisors, &mut rng).unwrap();
+                interval.low <= 3.0 && 3.0 <= interval.high
+            })
+            .count();
+        assert!((176..=199).contains(&covered), "{covered} of 200");
+        let pairs = bootstrap_ratio(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0], &mut rng).unwrap();
+        assert!((pairs.low - 2.0).abs() < 1e-12 && (pairs.high - 2.0).abs() < 1e-12, "{pairs:?}");
+        assert_eq!(bootstrap_ratio(&[1.0], &[1.0], &mut rng), None);
+    }
+
+    #[test]
     fn a_share_has_wilson_s_interval() {
         // Newcombe 1998, table I: 81 of 263 has 0.2553 to 0.3662, 0 of 20 has 0 to 0.1611.
-        for (hits, count, low, high) in [(81, 263, 0.2553, 0.3662), (0, 20, 0.0, 0.1611)] {
-            let found = wilson(hits, count);
+        for (hits, count, low, high) in [(81.0, 263, 0.2553, 0.3662), (0.0, 20, 0.0, 0.1611)] {
+            let found = wilson(hits / count as f64, count);
             assert!((found.low - low).abs() < 5e-5 && (found.high - high).abs() < 5e-5, "{found:?}");
         }
     }

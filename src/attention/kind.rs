@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::{Mask, Mechanism};
 use crate::error::{Error, Result};
-use crate::name::{Param, Params};
+use crate::name::{Param, Params, Spec};
 use crate::rng::{Rng, stream};
 
 /// What a mechanism does under a mask.
@@ -55,6 +55,11 @@ impl Kind {
     /// Whether it takes a projected length `l`.
     pub fn takes_l(&self) -> bool {
         self.takes.iter().any(|param| param.name == "l")
+    }
+
+    /// Whether anything depends on that l in the form that a spec names.
+    pub fn depends_on_l(&self, spec: &Spec) -> bool {
+        self.takes_l() && !super::synthesizer::is_random(spec)
     }
 }
 

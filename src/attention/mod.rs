@@ -156,6 +156,11 @@ impl Attention {
         self.mechanism.rank(shape).map_or(most, |rank| rank.min(most))
     }
 
+    /// Whether its form bounds the rank of its matrix.
+    pub fn bounds_rank(&self, shape: &Shape) -> bool {
+        self.mechanism.rank(shape).is_some()
+    }
+
     /// The error for a mask that it has no form for.
     pub fn honours(&self, mask: Mask) -> Result<()> {
         let Under::Refused(instead) = self.kind.under(mask) else { return Ok(()) };

@@ -11,7 +11,7 @@ use super::{Input, Kind, Mechanism, Origin, Under, Work};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::softmax::softmax_rows;
-use crate::name::{Param, Params};
+use crate::name::{Param, Params, Spec};
 use crate::rng::{Rng, normal};
 
 /// Its entry in the list.
@@ -34,6 +34,12 @@ pub(super) const KIND: Kind = Kind {
     stochastic: true,
     build,
 };
+
+/// Whether a spec names the random form, in which no factors are l wide.
+pub(super) fn is_random(spec: &Spec) -> bool {
+    let kind = || spec.params("attention", KIND.takes).and_then(|params| params.get::<String>("kind"));
+    spec.name == KIND.name && kind().is_ok_and(|kind| kind == "random")
+}
 
 struct Synthesizer {
     /// Columns of the factors; none if the logits themselves are drawn.

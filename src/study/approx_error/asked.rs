@@ -3,6 +3,7 @@
 use crate::attention::{self, Attention, Kind, Mask, Origin, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
+use crate::profile::ram;
 
 /// One mechanism at one projected length.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Asked {
     pub(super) name: String,
     /// Its projected length, if it takes one.
     pub(super) l: Option<usize>,
+    /// Whether that l stands in the spec that was typed, and not in --l.
+    typed: bool,
     /// Its entry in the list.
     pub(super) kind: &'static Kind,
     /// Whether pieces of it are fitted.
@@ -37,20 +40,27 @@ fn handful(mask: Mask, n: usize) -> String {
 impl Asked {
     /// Every mechanism of a comma list (or of the handful for heads of this mask and length) at every l.
     ///
-    /// An l that stands in a spec is kept; every other mechanism that takes one is measured at each of `lengths`.
+    /// An l that stands in a spec is kept; every other mechanism that takes one is measured at each of `lengths` that is
+    /// not above n.
     pub(super) fn all(specs: Option<&str>, lengths: &List<usize>, mask: Mask, n: usize) -> Result<Vec<Self>> {
         let default = handful(mask, n);
         let mut all: Vec<Self> = Vec::new();
         for spec in name::specs(specs.unwrap_or(&default))? {
             let kind = attention::find(&spec)?;
             let typed = spec.params.iter().any(|(key, _)| key == "l");
-            let each: Vec<Option<usize>> = if kind.takes_l() && !typed {
+            let each: Vec<Option<usize>> = if kind.depends_on_l(&spec) && !typed {
                 lengths.iter().map(|l| Some(*l)).collect()
             } else {
                 vec![None]
             };
             for l in each {
                 let one = Self::one(&spec, kind, l)?;
+                if !one.is_at(n) {
+                    // Another mistake in the spec is one all the same.
+                    Self::one(&spec, kind, Some(1))?.check(mask)?;
+                    continue;
+                }
+                one.check_memory(n)?;
                 one.check(mask)?;
                 if all.iter().any(|other| other.spec == one.spec) {
                     return Err(Error::value("--attention", &one.spec, "each mechanism once"));
@@ -58,18 +68,88 @@ impl Asked {
                 all.push(one);
             }
         }
+        if all.is_empty() {
+            let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
+            return Err(Error::value("--l", lengths.join(","), format!("one of n = {n} or less at least")));
+        }
         Ok(all)
     }
 
     fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
+        let typed = l.is_none();
         let mut common = spec.clone();
         common.params.retain(|(key, _)| key != "l");
         let mut spec = spec.clone();
         if let Some(l) = l {
             spec.params.insert(0, ("l".into(), l.to_string()));
         }
-        let l = if kind.takes_l() { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
-        Ok(Self { name: common.to_string(), l, kind, fitted: fit::wanted(&spec), spec })
+        let takes = kind.depends_on_l(&spec);
+        let l = if takes { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
+        Ok(Self { name: common.to_string(), l, typed, kind, fitted: fit::wanted(&spec), spec })
+    }
+
+    /// Whether it is measured at this length: an l of --l that is above it is left out.
+    pub(super) fn is_at(&self, n: usize) -> bool {
+        self.typed || self.l.is_none_or(|l| l <= n)
+    }
+
+    /// How many of these are measured at the lengths of an input, all in all.
+    pub(super) fn count<'a>(all: impl Iterator<Item = &'a Self> + Clone, n: &[usize]) -> usize {
+        n.iter().map(|n| all.clone().filter(|asked| asked.is_at(*n)).count()).sum()
+    }
+
+    /// Tokens a block, of a mechanism that cuts its input into blocks of a typed length.
+    fn block(&self) -> Option<usize> {
+        let takes = self.kind.takes.iter().any(|param| param.name == "block");
+        takes.then(|| self.spec.params("attention", self.kind.takes)?.get("block")).and_then(Result::ok)
+    }
+
+    /// What a reader must know about l above n, and blocks that are no blocks.
+    pub(super) fn notes(all: &[Self], lengths: &[usize], n: &[usize]) -> Vec<String> {
+        let places = |above: &dyn Fn(usize) -> Vec<String>| {
+            let each = n.iter().map(|n| (above(*n), n)).filter(|(above, _)| !above.is_empty());
+            each.map(|(above, n)| format!("{} at n = {n}", above.join(", "))).collect::<Vec<_>>().join("; ")
+        };
+        let left_out = places(&|n| lengths.iter().filter(|l| **l > n).map(ToString::to_string).collect());
+        let kept = places(&|n| {
+            let above = all.iter().filter(|asked| asked.typed && asked.l.is_some_and(|l| l > n));
+            above.map(|asked| asked.spec.to_string()).collect()
+        });
+        let whole = places(&|n| {
+            let one = all.iter().filter(|asked| asked.block().is_some_and(|block| block >= n));
+            one.map(|asked| asked.spec.to_string()).collect()
+        });
+        let mut notes = Vec::new();
+        if !whole.is_empty() {
+            notes.push(format!(
+                "one block holds the whole input, and that is softmax attention itself: {whole}"
+            ));
+        }
+        if !left_out.is_empty() {
+            notes.push(format!("an l of --l above n is left out: {left_out}"));
+        }
+        if !kept.is_empty() {
+            notes.push(format!("l above n as typed: {kept}; what takes l rows of its input takes n then"));
+        }
+        notes
+    }
+
+    /// Refuses an l whose arrays would not fit in memory; those of n x n are looked at elsewhere.
+    fn check_memory(&self, n: usize) -> Result<()> {
+        let l = match (self.kind.name, self.l) {
+            // A window of l keys, or no more rows than the input has.
+            ("local" | "longformer" | "luna" | "nystrom" | "svd", _) | (_, None) => return Ok(()),
+            (_, Some(l)) => l as u64,
+        };
+        let rows = match self.kind.name {
+            "linformer" => n.max(self.spec.params("attention", self.kind.takes)?.get("max")?),
+            _ => n,
+        };
+        // For each thread four arrays in f32: exponents and features of queries and of keys; E, F and the weights.
+        let threads = rayon::current_num_threads();
+        let needed = l.saturating_mul(rows as u64).saturating_mul(16 * threads as u64);
+        let what = format!("'{}' at n = {n} on {threads} threads", self.spec);
+        ram::require(what, needed, "a smaller --l, or l in the spec, needs less")
     }
 
     /// Refuses parameters and masks before any work is done.

@@ -17,6 +17,8 @@ use crate::study::input::Source;
 pub(super) enum Role {
     /// Nothing was fitted.
     Judged,
+    /// Nothing was fitted for it, but something for another on this window: left out of means, which compare.
+    NotJudged,
     /// Its pieces were fitted on other windows.
     HeldOut,
     /// Its pieces were fitted on this window, among others.
@@ -28,6 +30,7 @@ impl Role {
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
             Self::Judged => None,
+            Self::NotJudged => Some("not judged"),
             Self::HeldOut => Some("held-out"),
             Self::Train => Some("train"),
         }
@@ -85,7 +88,7 @@ impl Fits {
         for n in source.lengths() {
             let samples = samples(source, *n, windows, context)?;
             let jobs: Vec<(usize, &String)> = (0..asked.len())
-                .filter(|at| asked[*at].fitted)
+                .filter(|at| asked[*at].fitted && asked[*at].is_at(*n))
                 .flat_map(|at| samples.keys().map(move |label| (at, label)))
                 .collect();
             let fit = |(at, label): (usize, &String)| -> Result<_> {
@@ -108,7 +111,8 @@ impl Fits {
     /// What a window was to a mechanism.
     pub(super) fn role(&self, asked: &Asked, window: usize) -> Role {
         match (asked.fitted, window < self.windows) {
-            (false, _) => Role::Judged,
+            (false, false) => Role::Judged,
+            (false, true) => Role::NotJudged,
             (true, true) => Role::Train,
             (true, false) => Role::HeldOut,
         }

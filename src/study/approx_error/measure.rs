@@ -35,6 +35,8 @@ pub(super) struct Cell {
     pub(super) role: Role,
     /// The rank that its matrix cannot exceed, at most min(n, m).
     pub(super) rank_bound: usize,
+    /// Whether that bound is one of its form, and not of the matrix's shape alone.
+    pub(super) bounded: bool,
     /// Values of [`metrics`].
     pub(super) values: Vec<f64>,
     /// What the best matrix of that rank leaves; none if the bound is no bound.
@@ -99,14 +101,15 @@ impl Job<'_> {
         };
         let (n, m) = head.shape;
         let mut cells = Vec::new();
-        for (at, asked) in self.asked.iter().enumerate() {
+        for (at, asked) in self.asked.iter().enumerate().filter(|(_, asked)| asked.is_at(n)) {
             watch.check()?;
             let learned = self.fits.learned(at, n, &head.label);
             let origin = Origin { seed: self.context.seed, label: &head.label, learned };
             let attention = Attention::build(&asked.spec, &origin)?;
             let b = attention.matrix(&input)?;
             let (pair, out) = self.compare(head, asked, b.view(), v, &reference, &output);
-            let rank_bound = attention.rank(&input.shape(v.ncols()));
+            let shape = input.shape(v.ncols());
+            let (rank_bound, bounded) = (attention.rank(&shape), attention.bounds_rank(&shape));
             let values = metrics().filter_map(|metric| match metric.of {
                 Of::Pair(value) => Some(value(&pair)),
                 Of::Output(value) => Some(value(&out)),
@@ -116,6 +119,7 @@ impl Job<'_> {
                 asked: at,
                 role: self.fits.role(asked, head.window),
                 rank_bound,
+                bounded,
                 values: values.collect(),
                 optimum: (rank_bound < n.min(m)).then(|| optimum(rank_bound)),
             });

@@ -184,9 +184,9 @@ fn compare(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
     check_memory(source, windows)?;
-    let fitted = asked.iter().filter(|asked| asked.fitted).count();
-    let heads = source.lengths().len() * source.heads();
-    context.watch.begin(heads * (fitted + source.windows() * asked.len()), "cells");
+    let fitted = Asked::count(asked.iter().filter(|asked| asked.fitted), source.lengths());
+    let measured = source.windows() * Asked::count(asked.iter(), source.lengths());
+    context.watch.begin(source.heads() * (fitted + measured), "cells");
     let fits = Fits::run(&asked, source, windows, &config.fit_options(), context)?;
     let job = Job { asked: &asked, lengths: &config.l, fits: &fits, context };
     let mut measured = Vec::new();

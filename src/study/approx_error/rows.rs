@@ -10,7 +10,12 @@ fn keys() -> Vec<Column> {
     [
         ("mechanism", "the mechanism with its parameters but l", Digits::Text),
         ("l", "projected length", Digits::Integer),
-        ("fit", "train or held-out, of a mechanism with fitted pieces", Digits::Text),
+        (
+            "fit",
+            "train or held-out, of a mechanism with fitted pieces; not judged: of another, on a window that pieces were \
+             fitted on, and so in no mean",
+            Digits::Text,
+        ),
         ("input", "what the head is, where layer and head do not say it", Digits::Text),
         ("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
         ("head", "head in its layer, from 0", Digits::Integer),

@@ -22,8 +22,8 @@ pub(super) struct Group {
     pub(super) role: Role,
     /// By head, in the order of the heads: values of [`metrics`], of which the optimum knows three.
     pub(super) heads: Vec<Vec<Option<f64>>>,
-    /// By head: the gap to the optimum, where there is one.
-    pub(super) gaps: Vec<Option<f64>>,
+    /// By head: what the best matrix of the same rank leaves, where the rank is bounded.
+    pub(super) optima: Vec<Option<f64>>,
 }
 
 impl Group {
@@ -43,13 +43,10 @@ impl Group {
     }
 
     fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
-        let error = place("matrix_rel_fro");
-        let (mut heads, mut gaps) = (Vec::new(), Vec::new());
+        let (mut heads, mut optima) = (Vec::new(), Vec::new());
         for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
-            let counts = |one: &&Measured| role == Role::Train || job.fits.is_judged(one.window);
             let cells: Vec<_> = head
                 .iter()
-                .filter(counts)
                 .flat_map(|one| one.cells.iter().filter(|cell| cell.asked == at && cell.role == role))
                 .collect();
             if cells.is_empty() {
@@ -60,13 +57,10 @@ impl Group {
                 all.map(|all| stats::mean(&all))
             };
             heads.push((0..metrics().count()).map(|i| mean(&|c| Some(cells[c].values[i]))).collect());
-            gaps.push(mean(&|c| {
-                let best = cells[c].optimum.filter(|best| best.rel_fro > 1e-6)?;
-                Some(cells[c].values[error] / best.rel_fro)
-            }));
+            optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
         }
         let l = job.asked[at].l;
-        (!heads.is_empty()).then_some(Self { n, asked: Some(at), l, role, heads, gaps })
+        (!heads.is_empty()).then_some(Self { n, asked: Some(at), l, role, heads, optima })
     }
 
     fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
@@ -90,8 +84,8 @@ impl Group {
             }
             heads.push(values);
         }
-        let gaps = vec![None; heads.len()];
-        Some(Self { n, asked: None, l: Some(l), role: Role::Judged, heads, gaps })
+        let optima = vec![None; heads.len()];
+        Some(Self { n, asked: None, l: Some(l), role: Role::Judged, heads, optima })
     }
 
     /// What stands in tables and legends.
@@ -110,6 +104,19 @@ impl Group {
         // One stream for all groups: heads are drawn alike, so that intervals of the same heads move together.
         let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", values.len()));
         Some((stats::mean(&values), stats::bootstrap_mean(&values, &mut rng)))
+    }
+
+    /// How many times the mean error of the best matrices of its rank its own mean error is, with the bootstrap interval
+    /// over heads if there are several.
+    fn gap(&self, job: &Job<'_>) -> Option<(f64, Option<Interval>)> {
+        let (values, best) = (
+            self.values(place("matrix_rel_fro"))?,
+            self.optima.iter().copied().collect::<Option<Vec<f64>>>()?,
+        );
+        // An optimum of 0 (the matrices have that rank themselves) leaves no gap to speak of.
+        let least = Some(stats::mean(&best)).filter(|least| *least > 1e-6)?;
+        let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", values.len()));
+        Some((stats::mean(&values) / least, stats::bootstrap_ratio(&values, &best, &mut rng)))
     }
 }
 
@@ -136,7 +143,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
         ("mat_err", "matrix_rel_fro: ||A - B||_F / ||A||_F, mean over heads", Digits::Fixed(3)),
         (
             "gap",
-            "matrix_rel_fro over the least that a matrix of this rank leaves, mean over heads",
+            "mat_err over the mean of the least that a matrix of this rank leaves of the same heads",
             Digits::Fixed(2),
         ),
         ("row_kl", "mean over rows of sum a ln(a / b), b taken as 1e-30 at least", Digits::Fixed(2)),
@@ -160,7 +167,6 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
         for row in &rows {
             let (group, mean, interval) = row;
             let mean_of = |metric: usize| group.values(metric).map(|values| stats::mean(&values));
-            let gaps: Option<Vec<f64>> = group.gaps.iter().copied().collect();
             table.push(vec![
                 group.l.into(),
                 group.name(job.asked).into(),
@@ -170,7 +176,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
                 interval.map(|interval| interval.high).into(),
                 above.and_then(|above| tied(above, row, output, job)).into(),
                 mean_of(matrix).into(),
-                gaps.map(|gaps| stats::mean(&gaps)).into(),
+                group.gap(job).map(|(gap, _)| gap).into(),
                 mean_of(kl).into(),
             ]);
             above = Some(row);
@@ -207,11 +213,11 @@ pub(super) fn aggregated_columns() -> Vec<Column> {
         columns.push(Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4)));
         columns.extend([end("low", "2.5 % bootstrap end"), end("high", "97.5 % bootstrap end")]);
     }
-    columns.push(key(
-        "gap",
-        "mean of matrix_rel_fro over the least that a matrix of this rank leaves",
-        Digits::Fixed(3),
-    ));
+    columns.extend([
+        key("gap", "matrix_rel_fro over the mean of optimal_rel_fro of the same heads", Digits::Fixed(3)),
+        key("gap_low", "2.5 % bootstrap end of gap", Digits::Fixed(3)),
+        key("gap_high", "97.5 % bootstrap end of gap", Digits::Fixed(3)),
+    ]);
     columns
 }
 
@@ -235,8 +241,11 @@ pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -
             row.push(interval.map(|interval| interval.low).into());
             row.push(interval.map(|interval| interval.high).into());
         }
-        let gaps: Option<Vec<f64>> = group.gaps.iter().copied().collect();
-        row.push(gaps.map(|gaps| stats::mean(&gaps)).into());
+        let gap = group.gap(job);
+        let interval = gap.and_then(|(_, interval)| interval);
+        row.push(gap.map(|(gap, _)| gap).into());
+        row.push(interval.map(|interval| interval.low).into());
+        row.push(interval.map(|interval| interval.high).into());
         table.push(row);
     }
     table
@@ -259,6 +268,17 @@ fn tied(above: &Shown<'_>, own: &Shown<'_>, metric: usize, job: &Job<'_>) -> Opt
     Some(if apart { "~*" } else { "~" })
 }
 
+/// The names of the compared mechanisms of which something holds.
+fn names(asked: &[Asked], holds: impl Fn(usize, &Asked) -> bool) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (at, one) in asked.iter().enumerate() {
+        if !names.contains(&one.name.as_str()) && holds(at, one) {
+            names.push(&one.name);
+        }
+    }
+    names
+}
+
 /// What a reader must know beside the numbers.
 pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> Vec<String> {
     let mut notes = vec![
@@ -269,6 +289,16 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
          smaller mat_err, while its out_err can be beaten (it does not know v)"
             .to_string(),
     ];
+    let unbounded = names(job.asked, |at, one| {
+        let mut cells = measured.iter().flat_map(|head| &head.cells);
+        one.kind.name != "softmax" && cells.any(|cell| cell.asked == at && !cell.bounded)
+    });
+    if !unbounded.is_empty() {
+        notes.push(format!(
+            "no rank bound: {}; the best of rank l is no floor under their errors, and there is no gap",
+            unbounded.join(", ")
+        ));
+    }
     let heads = measured
         .iter()
         .map(|one| (&one.label, one.layer, one.head))
@@ -299,16 +329,19 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
             "svd under the causal mask is the best matrix of its rank, not a causal one: its rows reach ahead".into(),
         );
     }
-    if job.asked.iter().any(|asked| !asked.kind.stochastic) {
+    let loose = names(job.asked, |_, one| !one.kind.stochastic);
+    if !loose.is_empty() {
+        notes.push(format!(
+            "rows of the matrices of {} do not sum to 1 in general (row_sum_drift): row_kl and row_tv compare them with \
+             distributions all the same",
+            loose.join(", ")
+        ));
         notes.push(
             "row_kl takes entries of B below 1e-30 (zeros, and negative ones) as 1e-30: beyond about 10 it counts such \
              entries more than it measures distance"
                 .into(),
         );
     }
-    let longest = job.lengths.iter().filter(|l| measured.iter().any(|one| **l > one.n)).count();
-    if longest > 0 {
-        notes.push("an l above n: mechanisms then use n rows, and the optimum is left out".into());
-    }
+    notes.extend(Asked::notes(job.asked, job.lengths, source.lengths()));
     notes
 }

@@ -92,7 +92,7 @@ impl Cell {
             };
             let mut name = spec.clone();
             name.params.retain(|(key, _)| key != "l");
-            let each: Vec<Option<usize>> = match (kind.takes_l(), typed) {
+            let each: Vec<Option<usize>> = match (kind.depends_on_l(spec), typed) {
                 (true, None) => settings.l.iter().map(|l| Some(*l)).collect(),
                 (_, typed) => vec![typed],
             };

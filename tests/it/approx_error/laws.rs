@@ -120,13 +120,66 @@ fn a_row_does_not_depend_on_its_neighbours() {
 #[test]
 fn every_l_for_those_that_take_one() {
     let input = ["--synthetic", "gaussian", "--seq-len", "40", "--windows", "1", "--l", "4,8"];
-    let rows =
-        approx_error(&[&input[..], &["--attention", "luna,linear,nystrom:l=5"]].concat()).unwrap().rows;
+    let rows = approx_error(&[&input[..], &["--attention", "luna,linear,nystrom:l=5,synthesizer"]].concat())
+        .unwrap()
+        .rows;
     let found: Vec<(String, String)> = (0..rows.rows.len())
         .map(|row| (cell(&rows, row, "mechanism").exact(), cell(&rows, row, "l").exact()))
         .collect();
-    let expected = [("luna", "4"), ("luna", "8"), ("linear", ""), ("nystrom", "5")];
+    let expected = [("luna", "4"), ("luna", "8"), ("linear", ""), ("nystrom", "5"), ("synthesizer", "")];
     assert_eq!(found, expected.map(|(name, l)| (name.to_string(), l.to_string())));
+}
+
+#[test]
+fn an_l_above_n_is_left_out_unless_it_was_typed() {
+    let input = ["--synthetic", "gaussian", "--seq-len", "24,48", "--windows", "1", "--l", "8,32"];
+    let report = approx_error(&[&input[..], &["--attention", "luna,nystrom:l=30"]].concat()).unwrap();
+    let of = |row: usize, column: &str| cell(&report.rows, row, column).exact();
+    let mut found: Vec<[String; 3]> = (0..report.rows.rows.len())
+        .map(|row| ["n", "mechanism", "l"].map(|column| of(row, column)))
+        .collect();
+    found.sort();
+    let expected = [
+        ["24", "luna", "8"],
+        ["24", "nystrom", "30"],
+        ["48", "luna", "32"],
+        ["48", "luna", "8"],
+        ["48", "nystrom", "30"],
+    ];
+    assert_eq!(found, expected.map(|row| row.map(String::from)));
+    let notes = report.notes.join("\n");
+    assert!(notes.contains("an l of --l above n is left out: 32 at n = 24\n"), "{notes}");
+    assert!(notes.contains("l above n as typed: nystrom:l=30 at n = 24;"), "{notes}");
+    let message = refusal(&[&input[..], &["--l", "64,128", "--attention", "luna"]].concat());
+    assert!(message.contains("--l: '64,128'") && message.contains("n = 48 or less"), "{message}");
+}
+
+#[test]
+fn notes_say_what_has_no_rank_bound_and_whose_rows_do_not_sum_to_1() {
+    let notes = |more: &[&str]| {
+        let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8,24"];
+        approx_error(&[&input[..], more].concat()).unwrap().notes
+    };
+    let starts = |notes: &[String], start: &str| notes.iter().any(|note| note.starts_with(start));
+    let full = notes(&["--attention", "softmax,luna,local,linear,bigbird"]);
+    assert!(starts(&full, "no rank bound: local, bigbird;"), "{full:?}");
+    assert!(!starts(&full, "rows of the matrices"), "{full:?}");
+    let causal = notes(&["--causal", "--attention", "luna-causal:w=elu,performer,svd"]);
+    assert!(starts(&causal, "no rank bound: luna-causal:w=elu, performer;"), "{causal:?}");
+    assert!(starts(&causal, "rows of the matrices of luna-causal:w=elu, svd do not sum to 1"), "{causal:?}");
+    assert!(!starts(&notes(&["--attention", "luna"]), "no rank bound"));
+}
+
+#[test]
+fn a_block_of_the_whole_input_is_said_to_be_softmax() {
+    let specs = "bigbird:block=512,bigbird:block=8,sinkhorn:block=24";
+    let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8"];
+    let report = approx_error(&[&input[..], &["--attention", specs]].concat()).unwrap();
+    for row in [0, 2] {
+        assert!(number(&report.rows, row, "matrix_rel_fro") < 1e-5);
+    }
+    let whole = "softmax attention itself: bigbird:block=512, sinkhorn:block=24 at n = 24";
+    assert!(report.notes.iter().any(|note| note.ends_with(whole)), "{:?}", report.notes);
 }
 
 #[test]
@@ -158,7 +211,7 @@ fn aggregated_rows_are_means_of_the_others() {
     let of =
         |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap().rows;
     let (rows, means) = (of(&[]), of(&["--aggregate"]));
-    for metric in ["matrix_rel_fro", "row_kl", "output_rel_fro", "gap"] {
+    for metric in ["matrix_rel_fro", "row_kl", "output_rel_fro"] {
         let all: Vec<f64> = (0..rows.rows.len()).map(|row| number(&rows, row, metric)).collect();
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         assert!((number(&means, 0, metric) - mean).abs() < 1e-12, "{metric}");
@@ -172,6 +225,27 @@ fn aggregated_rows_are_means_of_the_others() {
     assert!(
         number(&means, 0, low) <= number(&means, 0, mid) && number(&means, 0, mid) <= number(&means, 0, high)
     );
+}
+
+#[test]
+fn the_gap_of_several_heads_is_a_ratio_of_means() {
+    // The optimum of the second head is far below that of the first.
+    let flags =
+        ["--synthetic", "gaussian:logit_sd=3,gaussian:logit_sd=0.1,d_h=4", "--seq-len", "40", "--l", "8"];
+    let of = |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap();
+    let (single, means) = (of(&[]), of(&["--aggregate"]));
+    let mean = |column: &str| {
+        let cells = single.rows.cells(column).unwrap().map(|cell| cell.number().unwrap());
+        cells.sum::<f64>() / single.rows.rows.len() as f64
+    };
+    let (ratio, ratios) = (mean("matrix_rel_fro") / mean("optimal_rel_fro"), mean("gap"));
+    assert!((ratios / ratio - 1.0).abs() > 0.05, "the two differ here: {ratios} {ratio}");
+    let gap = number(&means.rows, 0, "gap");
+    assert!((gap - ratio).abs() < 1e-12, "{gap} {ratio}");
+    assert!(number(&means.rows, 0, "gap_low") < gap && gap < number(&means.rows, 0, "gap_high"));
+    let (_, summary) = &means.views[0];
+    let row = (0..2).find(|row| cell(summary, *row, "mechanism").exact() == "luna").unwrap();
+    assert!((number(summary, row, "gap") - ratio).abs() < 1e-12);
 }
 
 #[test]
@@ -199,6 +273,12 @@ fn bad_parameters_are_refused_in_one_line() {
         ("luna-causal", &[], &["'luna-causal:l=4'", "'full' is not accepted", "causal (luna takes full)"]),
         ("luna:l=4,luna:l=4", &[], &["'luna:l=4'", "each mechanism once"]),
         ("luna", &["--seq-len", "4000000"], &["n = 4000000", "PiB, this machine has", "--seq-len"]),
+        (
+            "performer:l=1048576",
+            &["--seq-len", "65536"],
+            &["'performer:l=1048576' at n = 65536", "TiB, this machine has", "--l"],
+        ),
+        ("linformer:l=524288", &["--seq-len", "65536"], &["'linformer:l=524288'", "needs", "--l"]),
         ("luna", &["--l", "0"], &["--l: '0'", "1 or more"]),
         ("luna", &["--tolerance", "0"], &["--tolerance: '0'", "above 0"]),
         ("luna", &["--fit-windows", "2"], &["--fit-windows", "luna:p=fitted"]),

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use luna::report::{Report, Table};
+
 use super::{approx_error, refusal};
 use crate::study::{cell, number};
 
@@ -18,13 +20,17 @@ fn tokens(folder: &Path, count: usize) -> PathBuf {
     path
 }
 
-fn run(name: &str, attention: &str, l: &str, layers: &str) -> luna::report::Table {
+fn run(name: &str, attention: &str, l: &str, layers: &str) -> Table {
+    report(name, attention, l, layers).rows
+}
+
+fn report(name: &str, attention: &str, l: &str, layers: &str) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let (model, tokens) = (model(name), tokens(folder.path(), 64));
     let flags =
         ["--model", &model, "--tokens", tokens.to_str().unwrap(), "--seq-len", "32", "--windows", "2"];
     let more = ["--attention", attention, "--l", l, "--substitute", layers];
-    approx_error(&[&flags[..], &more[..]].concat()).unwrap().rows
+    approx_error(&[&flags[..], &more[..]].concat()).unwrap()
 }
 
 #[test]
@@ -56,6 +62,34 @@ fn language_models_are_judged_by_what_they_predict() {
     let encoder = run("bert", "luna", "4", "all");
     assert_eq!(cell(&encoder, 0, "nll").number(), None);
     assert!(number(&encoder, 0, "hidden_rel_fro") > 1e-3);
+}
+
+#[test]
+fn rows_whose_intervals_overlap_are_marked() {
+    for (name, attention) in [
+        ("stories260k", "local,longformer,luna-causal,softmax,linear"),
+        ("bert", "local,longformer,luna,nystrom"),
+    ] {
+        let report = report(name, attention, "4,8", "all");
+        let (_, summary) = &report.views[0];
+        let mut marked = 0;
+        for row in 0..summary.rows.len() {
+            let end = |row: usize, column: &str| number(summary, row, column);
+            let beside = row > 0 && cell(summary, row, "l") == cell(summary, row - 1, "l");
+            let overlap =
+                beside && end(row, "low") <= end(row - 1, "high") && end(row - 1, "low") <= end(row, "high");
+            let mark = cell(summary, row, "tied").exact();
+            assert_eq!(!mark.is_empty(), overlap, "{name} {row}");
+            assert!(mark.is_empty() || mark == "~" || mark == "~*", "{mark}");
+            marked += usize::from(overlap);
+        }
+        assert!(marked > 0, "{name}: intervals of two windows are wide");
+        assert!(
+            report.notes.iter().any(|note| note.contains("over 2 windows; ~ marks")),
+            "{:?}",
+            report.notes
+        );
+    }
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn what_has_no_fused_form_is_counted_and_not_timed() {
     for row in rows(&report.rows).iter().filter(|row| row["mechanism"] == "synthesizer") {
         assert_eq!(row["form"], "reference");
         assert!(row["time_s"].is_empty() && !row["flops"].is_empty());
+        assert!(row["l"].is_empty(), "nothing of the random form depends on l");
         assert!(row["state"].starts_with("skipped (only its obvious form is here"), "{}", row["state"]);
     }
 }

@@ -50,9 +50,9 @@ pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result
     let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
     super::check_memory(&source, windows)?;
-    let fitted = asked.iter().filter(|asked| asked.fitted).count();
-    let each = fitted * source.heads() + (source.windows() - windows) * (1 + asked.len());
-    context.watch.begin(source.lengths().len() * each, "passes and fits");
+    let fitted = Asked::count(asked.iter().filter(|asked| asked.fitted), source.lengths());
+    let passes = source.lengths().len() + Asked::count(asked.iter(), source.lengths());
+    context.watch.begin(fitted * source.heads() + (source.windows() - windows) * passes, "passes and fits");
     let fits = Fits::run(&asked, &source, windows, &config.fit_options(), context)?;
     let mut measured = Vec::new();
     let complete = match visit(&source, &asked, &fits, &layers, context, &mut measured) {
@@ -63,6 +63,7 @@ pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result
     let mut report = report::report(&source, &asked, &layers, &measured);
     super::stamp(&mut report, &source);
     report::describe(&mut report, &source, &layers, &fits);
+    report.notes.extend(Asked::notes(&asked, &config.l, source.lengths()));
     Ok(Outcome { report, complete })
 }
 
@@ -85,7 +86,7 @@ fn visit(
             let Some(ids) = source.ids(*n, window) else { continue };
             let exact = hidden(model.forward(ids, &mut Unobserved)?)?;
             context.watch.step(1, "softmax");
-            for (at, one) in asked.iter().enumerate() {
+            for (at, one) in asked.iter().enumerate().filter(|(_, one)| one.is_at(*n)) {
                 context.watch.check()?;
                 let stand = StandIn { asked: one, at, n: *n, layers, fits, context };
                 let other = hidden(model.forward_with(ids, &mut Unobserved, &stand)?)?;

@@ -1,6 +1,6 @@
 //! The tables, notes and the figure of a substitution.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Measured;
 use super::drift::Prediction;
@@ -131,9 +131,25 @@ fn perplexity(group: &[&Measured], value: fn(&Prediction) -> f64) -> Option<f64>
     mean(group, |one| one.drift.prediction.as_ref().map(value)).map(f64::exp)
 }
 
+/// The mark of a row whose interval over windows overlaps that of the row above; with a star if the differences window by
+/// window leave out 0 all the same.
+fn tied(above: &[f64], own: &[f64]) -> Option<&'static str> {
+    let (one, other) = (stats::student_mean(above)?, stats::student_mean(own)?);
+    if one.high < other.low || other.high < one.low {
+        return None;
+    }
+    let differences: Vec<f64> = own.iter().zip(above).map(|(own, above)| own - above).collect();
+    let apart = above.len() == own.len()
+        && stats::student_mean(&differences).is_some_and(|between| between.low > 0.0 || between.high < 0.0);
+    Some(if apart { "~*" } else { "~" })
+}
+
 fn is_language_model(groups: &Groups<'_>) -> bool {
     groups.values().flatten().any(|one| one.drift.prediction.is_some())
 }
+
+/// What stands about the marks of [`tied`].
+const TIED: &str = "~ if the interval overlaps that of the row above, * if paired windows are apart";
 
 /// One row a mechanism, sorted by the drift at equal l.
 fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> Table {
@@ -160,6 +176,7 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
             column("nll_change", "nats", "mean over windows of nll - nll_softmax", Digits::Fixed(3)),
             column("low", "nats", "lower end of its Student's 95 % interval over windows", Digits::Fixed(3)),
             column("high", "nats", "upper end of it", Digits::Fixed(3)),
+            column("tied", "", TIED, Digits::Text),
             column(
                 "kl",
                 "nats",
@@ -177,6 +194,7 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
                 Digits::Significant(3),
             ),
             column("high", "", "upper end of it", Digits::Significant(3)),
+            column("tied", "", TIED, Digits::Text),
         ]);
     }
     let mut table = Table::new(format!("{} with its attention replaced, n = {n}", source.name()), columns);
@@ -187,6 +205,7 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
         let key = |at: usize| (asked[at].l.is_none(), asked[at].l);
         key(a.0).cmp(&key(b.0)).then(error(a.1).total_cmp(&error(b.1)))
     });
+    let mut above: Option<(Option<usize>, Vec<f64>)> = None;
     for (at, group) in order {
         let mut row: Vec<Cell> = vec![
             asked[at].l.into(),
@@ -200,8 +219,13 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
         } else {
             Some(group.iter().map(|one| one.drift.hidden_rel_fro).collect())
         };
-        let interval = spread.and_then(|values| stats::student_mean(&values));
-        let ends = [interval.map(|i| i.low), interval.map(|i| i.high)].map(Cell::from);
+        let interval = spread.as_ref().and_then(|values| stats::student_mean(values));
+        let mark = match (&above, &spread) {
+            (Some((l, above)), Some(own)) if *l == asked[at].l => tied(above, own),
+            _ => None,
+        };
+        above = spread.map(|values| (asked[at].l, values));
+        let ends = [interval.map(|i| i.low).into(), interval.map(|i| i.high).into(), Cell::from(mark)];
         if language {
             row.push(perplexity(group, |p| p.nll).into());
             row.push(of(|p| p.nll - p.nll_exact).into());
@@ -273,6 +297,14 @@ fn notes(source: &Trained, asked: &[Asked], measured: &[Measured]) -> Vec<String
             "as trained, with softmax attention: perplexity {:.3} ({:.4} nats a token)",
             stats::mean(&exact).exp(),
             stats::mean(&exact)
+        ));
+    }
+    let windows = measured.iter().map(|one| one.window).collect::<BTreeSet<_>>().len();
+    if windows > 1 {
+        let what = if exact.is_empty() { "hidden_err" } else { "nll_change" };
+        notes.push(format!(
+            "intervals: Student's, of {what} over {windows} windows; ~ marks one that overlaps the row above at the same l, \
+             ~* one that does although the 95 % interval of the differences window by window leaves out 0"
         ));
     }
     if source.mask() == Mask::Causal

@@ -21,7 +21,7 @@ use crate::attention::softmax;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::rng::{normal, stream};
-use crate::stats;
+use crate::stats::{self, Interval};
 use crate::study::input::{Head, Source};
 use crate::study::{Context, Outcome};
 
@@ -62,7 +62,7 @@ impl Values {
     }
 }
 
-/// One head, window, kind of values and eps: the errors of every column and draw.
+/// One head, window, kind of values and eps: the errors of every column, draw by draw.
 #[derive(Clone, Debug)]
 struct Measured {
     label: String,
@@ -73,10 +73,10 @@ struct Measured {
     values: Values,
     eps: f64,
     k: usize,
-    /// `||P~ w - P w|| / ||P w||` of each column and draw.
-    relative: Vec<f64>,
+    /// `||P~ w - P w|| / ||P w||`: of each draw those of its columns.
+    relative: Vec<Vec<f64>>,
     /// `||P~ w - P w|| / (||P||_F ||w||)` of the same.
-    additive: Vec<f64>,
+    additive: Vec<Vec<f64>>,
 }
 
 /// The k that theorem 1's proof takes.
@@ -162,8 +162,9 @@ fn check(head: &Head, kinds: &[Values], config: &Config, context: Context<'_>) -
                 let packed = product(r.view(), w.view(), Threads::One);
                 let projected = product(r.t(), packed.view(), Threads::One);
                 let error = lengths(&(product(p.view(), projected.view(), Threads::One) - &exact));
-                relative.extend(error.iter().zip(&sizes).map(|(error, size)| error / size));
-                additive.extend(error.iter().zip(&bounds).map(|(error, bound)| error / (fro * bound)));
+                relative.push(error.iter().zip(&sizes).map(|(error, size)| error / size).collect());
+                additive
+                    .push(error.iter().zip(&bounds).map(|(error, bound)| error / (fro * bound)).collect());
             }
             let Head { label, layer, head, window, .. } = head;
             let (label, layer, head, window) = (label.clone(), *layer, *head, *window);
@@ -182,15 +183,40 @@ fn lengths(x: &Array2<f32>) -> Vec<f64> {
     x.axis_iter(Axis(1)).map(|column| square(column).sqrt()).collect()
 }
 
-/// The share of errors below eps, with its 95 % interval by Wilson's score.
-fn share_below(errors: &[f64], eps: f64) -> stats::Interval {
-    let below = errors.iter().filter(|error| **error < eps).count();
-    stats::wilson(below, errors.len())
+/// The share of errors below eps, with its 95 % interval.
+///
+/// Columns share the projection of their draw and are not independent; draws are. The interval is Student's over the
+/// shares of the draws. Where all draws have one share there is no spread to go by: then Wilson's, a draw as one trial.
+fn share_below<'a>(draws: impl IntoIterator<Item = &'a Vec<f64>>, eps: f64) -> Interval {
+    let share =
+        |errors: &Vec<f64>| errors.iter().filter(|error| **error < eps).count() as f64 / errors.len() as f64;
+    let shares: Vec<f64> = draws.into_iter().map(share).collect();
+    match stats::student_mean(&shares).filter(|interval| interval.high - interval.low > 1e-9) {
+        Some(Interval { mid, low, high }) => Interval { mid, low: low.max(0.0), high: high.min(1.0) },
+        None => stats::wilson(stats::mean(&shares), shares.len()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_of_one_draw_are_one_unit() {
+        let draw = |below: usize| (0..100).map(|column| if column < below { 0.1 } else { 0.9 }).collect();
+        // Half of 400 columns by themselves would have the interval 0.45 to 0.55.
+        let apart: Vec<Vec<f64>> = [0, 100, 0, 100].map(draw).into();
+        let found = share_below(&apart, 0.5);
+        assert_eq!((found.mid, found.low, found.high), (0.5, 0.0, 1.0));
+        let near: Vec<Vec<f64>> = [48, 52, 49, 51].map(draw).into();
+        let found = share_below(&near, 0.5);
+        assert!(found.low > 0.46 && found.high < 0.54, "{found:?}");
+        // Four draws without an error are no more than four trials.
+        let none: Vec<Vec<f64>> = [0, 0, 0, 0].map(draw).into();
+        assert_eq!(share_below(&none, 0.5), stats::wilson(0.0, 4));
+        assert!((share_below(&none, 0.5).high - 0.49).abs() < 0.005);
+        assert_eq!(share_below(&none[..1], 0.5), stats::wilson(0.0, 1));
+    }
 
     #[test]
     fn k_is_that_of_the_proof() {

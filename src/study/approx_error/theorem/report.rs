@@ -32,7 +32,11 @@ fn figures() -> Vec<Column> {
             "share of columns and draws with ||P~ w - P w|| < eps ||P w||, the form that is stated",
             Digits::Fixed(3),
         ),
-        ("low", "lower end of its 95 % interval (Wilson, as if columns were independent)", Digits::Fixed(3)),
+        (
+            "low",
+            "lower end of its 95 % interval over projections, whose columns count as one (Student; Wilson if all agree)",
+            Digits::Fixed(3),
+        ),
         ("high", "upper end of it", Digits::Fixed(3)),
         ("rel_med", "median of ||P~ w - P w|| / ||P w||", Digits::Fixed(3)),
         (
@@ -47,17 +51,22 @@ fn figures() -> Vec<Column> {
     .into()
 }
 
-fn cells(first: &Measured, relative: &[f64], additive: &[f64]) -> Vec<Cell> {
-    let share = share_below(relative, first.eps);
+/// The figures of measurements at one eps.
+fn cells(group: &[&Measured]) -> Vec<Cell> {
+    let Some(first) = group.first() else { return Vec::new() };
+    let relative = || group.iter().flat_map(|one| &one.relative);
+    let additive = || group.iter().flat_map(|one| &one.additive);
+    let share = share_below(relative(), first.eps);
+    let median = |errors: Vec<f64>| stats::median(&errors);
     vec![
         first.eps.into(),
         first.k.into(),
         share.mid.into(),
         share.low.into(),
         share.high.into(),
-        stats::median(relative).into(),
-        share_below(additive, first.eps).mid.into(),
-        stats::median(additive).into(),
+        median(relative().flatten().copied().collect()).into(),
+        share_below(additive(), first.eps).mid.into(),
+        median(additive().flatten().copied().collect()).into(),
         (1.0 / (first.k as f64).sqrt()).into(),
     ]
 }
@@ -98,7 +107,7 @@ fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
             one.n.into(),
             one.values.name().into(),
         ];
-        row.extend(cells(one, &one.relative, &one.additive));
+        row.extend(cells(&[one]));
         row.push(promised(one).into());
         table.push(row);
     }
@@ -123,12 +132,8 @@ fn summary(source: &dyn Source, measured: &[Measured]) -> Table {
         groups.entry((layer, label, one.n, one.values, !one.eps.to_bits())).or_default().push(one);
     }
     for ((_, label, n, values, _), group) in groups {
-        let Some(first) = group.first() else { continue };
-        let all = |of: fn(&Measured) -> &Vec<f64>| {
-            group.iter().flat_map(|one| of(one)).copied().collect::<Vec<f64>>()
-        };
         let mut row: Vec<Cell> = vec![label.into(), n.into(), values.name().into()];
-        row.extend(cells(first, &all(|one| &one.relative), &all(|one| &one.additive)));
+        row.extend(cells(&group));
         table.push(row);
     }
     // What fits a page: the rate follows from k, and one length stands in the title.
@@ -143,7 +148,7 @@ fn lengths(source: &dyn Source) -> String {
 }
 
 fn notes(source: &dyn Source, draws: usize, measured: &[Measured]) -> Vec<String> {
-    let holding = |errors: fn(&Measured) -> &Vec<f64>| {
+    let holding = |errors: fn(&Measured) -> &Vec<Vec<f64>>| {
         measured.iter().filter(|one| share_below(errors(one), one.eps).mid >= HOLDS).count()
     };
     let (relative, additive) = (holding(|one| &one.relative), holding(|one| &one.additive));
@@ -156,8 +161,9 @@ fn notes(source: &dyn Source, draws: usize, measured: &[Measured]) -> Vec<String
              the relative one, which the theorem states, in {relative} of {count}"
         ),
         format!(
-            "each share is over the columns of the values and {draws} random projections; a projection is shared by the \
-             columns of a head, so the intervals are somewhat too narrow"
+            "each share is over the columns of the values and {draws} random projections of every head and window; columns \
+             share their projection, so that the unit of an interval is a projection: Student's interval of the shares \
+             of the projections, or, where all have the same share, Wilson's with a projection as one trial"
         ),
     ];
     let beyond = measured.iter().filter(|one| one.k > one.n).count();
