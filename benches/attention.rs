@@ -217,7 +217,8 @@ mod openblas {
         assert_eq!(k, b.nrows());
         let (trans_b, ldb) = if b.is_standard_layout() { (AS_IT_IS, n) } else { (TRANSPOSED, k) };
         let mut c = Array2::zeros((m, n));
-        let [m, n, k, ldb] = [m, n, k, ldb].map(|size| c_int::try_from(size).expect("a size that BLAS takes"));
+        let [m, n, k, ldb] =
+            [m, n, k, ldb].map(|size| c_int::try_from(size).expect("a size that BLAS takes"));
         // SAFETY: rows and columns lie as BLAS is told, in arrays of the sizes that it is told.
         unsafe {
             let (a, b) = (a.as_ptr(), b.as_ptr());

@@ -213,7 +213,10 @@ mod tests {
         };
         // Conover 1999, table of the binomial: the k-th smallest and largest.
         assert_eq!([5, 6, 8].map(place), [None, Some((1.0, 6.0)), Some((1.0, 8.0))]);
-        assert_eq!([9, 15, 20, 25].map(place), [(2, 8), (4, 12), (6, 15), (8, 18)].map(|(a, b)| Some((a.into(), b.into()))));
+        assert_eq!(
+            [9, 15, 20, 25].map(place),
+            [(2, 8), (4, 12), (6, 15), (8, 18)].map(|(a, b)| Some((a.into(), b.into())))
+        );
         let mut rng = stream(2, "coverage");
         let covered = (0..400)
             .filter(|_| {

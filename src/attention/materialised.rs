@@ -37,7 +37,12 @@ pub fn forward_into(heads: &Heads<'_>, mut out: ArrayViewMut3<'_, f32>, tally: O
 }
 
 /// The matrices of all heads, and their products with the values.
-fn attend(heads: &Heads<'_>, mut all: ArrayViewMut3<'_, f32>, mut out: ArrayViewMut3<'_, f32>, tally: Option<&Tally>) {
+fn attend(
+    heads: &Heads<'_>,
+    mut all: ArrayViewMut3<'_, f32>,
+    mut out: ArrayViewMut3<'_, f32>,
+    tally: Option<&Tally>,
+) {
     let (real, each) = (heads.real, threads(heads.q.dim().0));
     let one = |(head, (a, out)): (usize, (ArrayViewMut2<'_, f32>, ArrayViewMut2<'_, f32>))| {
         let (mut a, mut out) = (a, out);
@@ -91,7 +96,9 @@ pub fn train_into(
         let [q, k, v] = [heads.q, heads.k, heads.v].map(|x| x.index_axis_move(Axis(0), head));
         product_into(dv, 0.0, a.t(), g, 1.0, each);
         product_into(ds.view_mut(), 0.0, g, v.t(), 1.0, each);
-        for (((mut ds, a), g), o) in ds.outer_iter_mut().zip(a.outer_iter()).zip(g.outer_iter()).zip(o.outer_iter()) {
+        for (((mut ds, a), g), o) in
+            ds.outer_iter_mut().zip(a.outer_iter()).zip(g.outer_iter()).zip(o.outer_iter())
+        {
             let along = g.dot(&o);
             ds.zip_mut_with(&a, |ds, a| *ds = a * (*ds - along));
         }
@@ -162,7 +169,8 @@ mod tests {
             let mut out = Array3::zeros((3, 37, 5));
             let kept = form.forward_keeping(Path::Widest, &heads, &Given::Nothing, out.view_mut()).unwrap();
             let given = Given::Nothing;
-            form.backward_into(Path::Widest, &heads, &given, &kept, out.view(), g.view(), &mut quick).unwrap();
+            form.backward_into(Path::Widest, &heads, &given, &kept, out.view(), g.view(), &mut quick)
+                .unwrap();
             train_into(&heads, out.view_mut(), g.view(), &mut plain).unwrap();
             for (a, b) in [(&plain.q, &quick.q), (&plain.k, &quick.k), (&plain.v, &quick.v)] {
                 let off = (a - b).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
@@ -185,7 +193,8 @@ mod tests {
                 forward_into(&heads, plain.view_mut(), Some(&tally)).unwrap();
                 let form = fused::find("softmax").unwrap();
                 form.forward_into(&heads, &Given::Nothing, quick.view_mut()).unwrap();
-                let off = (&plain - &quick).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
+                let off =
+                    (&plain - &quick).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
                 assert!(off < 1e-5, "{mask:?} {real:?}: {off}");
                 let shape = Shape { n: real.0, m: real.1, d_h: 8, d_v: 5, causal: mask == Mask::Causal };
                 assert_eq!(tally.macs(), 3 * cost(&shape).macs);

@@ -1,9 +1,9 @@
 //! One cell in a process of its own: how much its resident set grows, by whatever allocates or maps.
 
+use super::Config;
 use super::cell::Cell;
 use super::settings::Settings;
 use super::subject::{self, Shared};
-use super::Config;
 use crate::error::{Error, Result};
 use crate::profile::ram;
 
@@ -22,7 +22,8 @@ pub(super) fn in_child(again: Again, cell: &Cell, settings: &Settings) -> Option
         ("--layers", settings.layers),
         ("--threads", rayon::current_num_threads()),
     ];
-    let mut args: Vec<String> = ["scale-sweep", "--quiet", "--alone", cell.form.name()].map(Into::into).into();
+    let mut args: Vec<String> =
+        ["scale-sweep", "--quiet", "--alone", cell.form.name()].map(Into::into).into();
     args.extend(["--attention".into(), cell.spec.to_string()]);
     args.extend(numbers.into_iter().flat_map(|(flag, number)| [flag.to_string(), number.to_string()]));
     args.extend(["--unit", settings.unit.name(), "--pass", settings.pass.name()].map(Into::into));

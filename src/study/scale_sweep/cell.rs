@@ -1,7 +1,7 @@
 //! What is measured: every mechanism in every form, at every length and projected length.
 
-use super::{Pass, Unit};
 use super::settings::Settings;
+use super::{Pass, Unit};
 use crate::attention::{self, Kind, Mask, Under, backward, fused};
 use crate::error::{Error, Result};
 use crate::model::encoder::Mechanism;
@@ -75,8 +75,11 @@ impl Cell {
                 Unit::Core => {
                     only_l(spec, kind)?;
                     if settings.pass == Pass::Train && !is_fast(kind, settings) {
-                        let known: Vec<&str> =
-                            backward::ALL.iter().filter(|form| form.honours(settings.mask)).map(|form| form.name).collect();
+                        let known: Vec<&str> = backward::ALL
+                            .iter()
+                            .filter(|form| form.honours(settings.mask))
+                            .map(|form| form.name)
+                            .collect();
                         let accepted = format!("for --pass train: {}", known.join(", "));
                         return Err(Error::value("--attention", spec, accepted));
                     }
@@ -110,8 +113,7 @@ impl Cell {
         let mut cells = Vec::new();
         for n in &settings.seq_len {
             for (spec, name, kind, l) in lines.iter().filter(|(.., l)| fits(*l, *n)) {
-                let cell =
-                    |form| Self { spec: spec.clone(), name: name.clone(), kind, form, n: *n, l: *l };
+                let cell = |form| Self { spec: spec.clone(), name: name.clone(), kind, form, n: *n, l: *l };
                 if kind.name == "softmax" {
                     cells.extend([cell(Form::Fused), cell(Form::Materialised)]);
                 } else if is_fast(kind, settings) {
@@ -121,7 +123,9 @@ impl Cell {
                 }
             }
         }
-        if let Some((spec, .., l)) = lines.iter().find(|(.., l)| !settings.seq_len.iter().any(|n| fits(*l, *n))) {
+        if let Some((spec, .., l)) =
+            lines.iter().find(|(.., l)| !settings.seq_len.iter().any(|n| fits(*l, *n)))
+        {
             let longest = settings.seq_len.last().copied().unwrap_or(0);
             let what = format!("l of attention '{spec}'");
             return Err(Error::value(what, l.unwrap_or(0), format!("1 to {longest}, the longest n")));

@@ -17,8 +17,16 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Option<Table> {
     let columns = [
         ("mechanism", "the mechanism, exact attention by its form", Digits::Text),
         ("l", "projected length", Digits::Integer),
-        ("luna", "GFLOP here: 2 a multiply-add, under a causal mask what the mask leaves open", Digits::Significant(4)),
-        ("torch", "GFLOP by torch.utils.flop_counter: 2 a multiply-add, masks not discounted", Digits::Significant(4)),
+        (
+            "luna",
+            "GFLOP here: 2 a multiply-add, under a causal mask what the mask leaves open",
+            Digits::Significant(4),
+        ),
+        (
+            "torch",
+            "GFLOP by torch.utils.flop_counter: 2 a multiply-add, masks not discounted",
+            Digits::Significant(4),
+        ),
         ("fvcore", "GFLOP by fvcore: 1 a multiply-add; nothing of a fused kernel", Digits::Significant(4)),
     ];
     let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
@@ -26,7 +34,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Option<Table> {
         return None;
     }
     let n = *settings.seq_len.last()?;
-    let mut table = Table::new(format!("Other counters' figures for one forward pass, n = {n}, GFLOP"), columns.into());
+    let mut table =
+        Table::new(format!("Other counters' figures for one forward pass, n = {n}, GFLOP"), columns.into());
     // Under a causal mask products are counted whole, as they are where no mask is.
     let whole = Settings { mask: crate::attention::Mask::Full, ..settings.clone() };
     for first in lines(sweep) {

@@ -38,7 +38,8 @@ impl Inputs {
     pub(super) fn new(n: usize, settings: &Settings, seed: u64) -> Self {
         let (h, d_h) = (settings.batch * settings.heads, settings.head_dim);
         // The output is written to here, so that no pass is the first to touch its pages.
-        let [q, k, v] = ["q", "k", "v"].map(|what| cube(seed, &format!("scale-sweep {what} n {n}"), (h, n, d_h)));
+        let [q, k, v] =
+            ["q", "k", "v"].map(|what| cube(seed, &format!("scale-sweep {what} n {n}"), (h, n, d_h)));
         Self { out: Mutex::new(Array3::from_elem(q.dim(), 1.0)), q, k, v }
     }
 }
@@ -46,9 +47,11 @@ impl Inputs {
 /// Standard normal numbers, each head from a stream of its own.
 fn cube(seed: u64, label: &str, (h, rows, width): (usize, usize, usize)) -> Array3<f32> {
     let mut all = Array3::zeros((h, rows, width));
-    all.outer_iter_mut().into_iter().enumerate().collect::<Vec<_>>().into_par_iter().for_each(|(head, mut one)| {
-        one.assign(&normal(&mut stream(seed, &format!("{label} head {head}")), rows, width));
-    });
+    all.outer_iter_mut().into_iter().enumerate().collect::<Vec<_>>().into_par_iter().for_each(
+        |(head, mut one)| {
+            one.assign(&normal(&mut stream(seed, &format!("{label} head {head}")), rows, width));
+        },
+    );
     all
 }
 
@@ -82,7 +85,9 @@ impl Pieces {
     fn given(&self, mask: Mask) -> Given<'_> {
         match self {
             Self::Nothing => Given::Nothing,
-            Self::P { p, weight } if mask == Mask::Causal => Given::LunaCausal { p: p.view(), weight: *weight },
+            Self::P { p, weight } if mask == Mask::Causal => {
+                Given::LunaCausal { p: p.view(), weight: *weight }
+            }
             Self::P { p, .. } => Given::Luna { p: p.view() },
             Self::E { e } => Given::Linformer { e: e.view(), f: e.view() },
             Self::W { w } => Given::Performer { w: w.view(), eps: EPS },
@@ -122,7 +127,8 @@ impl<'a> Core<'a> {
     pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Self {
         let pieces = Pieces::new(cell, inputs.q.dim(), seed);
         let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
-        let mut core = Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell, settings) };
+        let mut core =
+            Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell, settings) };
         if settings.pass == Pass::Train {
             let gradients = Gradients::zeros(&core.heads(), &core.given());
             core.train = Some(Training::new(cell, gradients));

@@ -57,11 +57,19 @@ impl Errors {
             };
             if source.mask() != settings.mask {
                 let what = if settings.causal() { "--causal" } else { "the full mask" };
-                return Err(Error::value("--model", source.name(), format!("one whose heads are made under {what}")));
+                return Err(Error::value(
+                    "--model",
+                    source.name(),
+                    format!("one whose heads are made under {what}"),
+                ));
             }
             let square = (*n as u64).saturating_mul(*n as u64).saturating_mul(4);
             let instead = "a shorter --seq-len, or --measure without error, needs less";
-            ram::require(format!("the n x n matrix of a head at n = {n}, for --measure error"), square, instead)?;
+            ram::require(
+                format!("the n x n matrix of a head at n = {n}, for --measure error"),
+                square,
+                instead,
+            )?;
             errors.input = Some(source.name().to_string());
             let cells: Vec<&Cell> =
                 cells.iter().filter(|cell| cell.n == *n && cell.form != Form::Materialised).collect();
@@ -76,8 +84,12 @@ impl Errors {
                 match visited {
                     Ok(()) => {}
                     Err(Error::Interrupted) => {
-                        let why = if context.watch.stopped() { "interrupted" } else { "half of --budget was gone" };
-                        let note = format!("errors stop at n = {n}, in window {window} of {}: {why}", source.windows());
+                        let why =
+                            if context.watch.stopped() { "interrupted" } else { "half of --budget was gone" };
+                        let note = format!(
+                            "errors stop at n = {n}, in window {window} of {}: {why}",
+                            source.windows()
+                        );
                         errors.notes.push(note);
                         return Ok(errors);
                     }

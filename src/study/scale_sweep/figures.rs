@@ -96,7 +96,8 @@ fn crossover(sweep: &Sweep) -> Option<Figure> {
         against(Form::Fused, "fused", "against fused exact attention"),
         against(Form::Materialised, "n-x-n", "against exact attention with n x n matrices"),
     ];
-    let drawn = panels.iter().any(|panel| matches!(&panel.kind, Kind::Curves(curves) if !curves.series.is_empty()));
+    let drawn =
+        panels.iter().any(|panel| matches!(&panel.kind, Kind::Curves(curves) if !curves.series.is_empty()));
     drawn.then(|| Figure { name: "crossover".into(), title: String::new(), kind: Kind::Panels(panels) })
 }
 
@@ -121,7 +122,10 @@ fn roofline(sweep: &Sweep) -> Option<Figure> {
         all.push(Series { label: label(first), x, y, dots: true, ..Series::default() });
     }
     all.retain(|series| !series.x.is_empty());
-    let ends = all.iter().flat_map(|series| &series.x).fold((f64::INFINITY, 0.0_f64), |(low, high), x| (low.min(*x), high.max(*x)));
+    let ends = all
+        .iter()
+        .flat_map(|series| &series.x)
+        .fold((f64::INFINITY, 0.0_f64), |(low, high), x| (low.min(*x), high.max(*x)));
     let (low, high) = (ends.0 / 2.0, ends.1 * 2.0);
     let ridge = (peak / bandwidth).clamp(low, high);
     let roof = |x: f64| (x * bandwidth).min(peak);
@@ -137,5 +141,9 @@ fn roofline(sweep: &Sweep) -> Option<Figure> {
         series: all,
         marks: Vec::new(),
     };
-    Some(Figure { name: "roofline".into(), title: "rate over arithmetic intensity".into(), kind: Kind::Curves(curves) })
+    Some(Figure {
+        name: "roofline".into(),
+        title: "rate over arithmetic intensity".into(),
+        kind: Kind::Curves(curves),
+    })
 }

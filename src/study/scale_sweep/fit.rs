@@ -80,7 +80,11 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
         ("f_low", "lower end of its 95 % interval", Digits::Fixed(2)),
         ("f_high", "upper end of it", Digits::Fixed(2)),
         ("time", "exponent of n in the time", Digits::Fixed(2)),
-        ("low", "lower end of its 95 % interval (Student's, of the slope; none below three lengths)", Digits::Fixed(2)),
+        (
+            "low",
+            "lower end of its 95 % interval (Student's, of the slope; none below three lengths)",
+            Digits::Fixed(2),
+        ),
         ("high", "upper end of it", Digits::Fixed(2)),
         ("mem", "exponent of n in the memory beyond inputs and outputs", Digits::Fixed(2)),
         ("m_low", "lower end of its 95 % interval", Digits::Fixed(2)),
@@ -99,7 +103,9 @@ pub(super) fn exponents(sweep: &Sweep) -> Option<Table> {
         if flops.is_none() {
             continue;
         }
-        let end = |line: Option<Line>, end: fn(Interval) -> f64| line.map(|line| end(line.slope)).filter(|x| !x.is_nan());
+        let end = |line: Option<Line>, end: fn(Interval) -> f64| {
+            line.map(|line| end(line.slope)).filter(|x| !x.is_nan())
+        };
         table.push(vec![
             first.cell.title().into(),
             first.cell.l.into(),
@@ -143,7 +149,9 @@ impl Crossing {
             }
             let line = through(&points[..near]).filter(|line| line.slope.mid < 0.0);
             let zero = line.map(|line| -line.intercept / line.slope.mid).filter(|zero| *zero < first.0);
-            return zero.filter(|zero| *zero > 0.0).map_or(Self::Always, |zero| Self::Extrapolated(zero.exp()));
+            return zero
+                .filter(|zero| *zero > 0.0)
+                .map_or(Self::Always, |zero| Self::Extrapolated(zero.exp()));
         }
         let line = through(&points[points.len() - near..]).filter(|line| line.slope.mid < 0.0);
         let zero = line.map(|line| -line.intercept / line.slope.mid).filter(|zero| *zero >= last.0);
@@ -183,7 +191,10 @@ fn in_time(sweep: &Sweep, cell: &Cell, form: Form, seed: u64) -> Option<(Crossin
         .map(|_| {
             // The same rounds at every length: what slows a round slows all its cells.
             let rounds: Vec<usize> = (0..rounds).map(|_| below(&mut rng, rounds)).collect();
-            Crossing::of(&medians(&|ratios| rounds.iter().map(|round| ratios[round % ratios.len()]).collect())).number()
+            Crossing::of(&medians(&|ratios| {
+                rounds.iter().map(|round| ratios[round % ratios.len()]).collect()
+            }))
+            .number()
         })
         .collect();
     drawn.sort_unstable_by(f64::total_cmp);
@@ -193,10 +204,16 @@ fn in_time(sweep: &Sweep, cell: &Cell, form: Form, seed: u64) -> Option<(Crossin
 }
 
 /// The least n from which on a closed form of a cell stays below that of exact attention.
-fn in_closed_form(cell: &Cell, form: Form, settings: &Settings, value: fn(&Facts) -> Option<f64>) -> Option<usize> {
+fn in_closed_form(
+    cell: &Cell,
+    form: Form,
+    settings: &Settings,
+    value: fn(&Facts) -> Option<f64>,
+) -> Option<usize> {
     const MOST: usize = 1 << 22;
     let softmax: Spec = "softmax".parse().ok()?;
-    let softmax = Cell { kind: attention::find(&softmax).ok()?, spec: softmax, form, l: None, ..cell.clone() };
+    let softmax =
+        Cell { kind: attention::find(&softmax).ok()?, spec: softmax, form, l: None, ..cell.clone() };
     let at = |cell: &Cell, n: usize| value(&subject::facts(&Cell { n, ..cell.clone() }, settings).ok()?);
     let cheaper = |n: usize| Some(at(cell, n)? < at(&softmax, n)?);
     let mut high = cell.l.unwrap_or(1).max(1);
@@ -222,10 +239,18 @@ pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Optio
         ("against", "exact attention in which form", Digits::Text),
         ("n_flops", "fewer FLOPs from this length on (closed forms; none: at no length)", Digits::Integer),
         ("n_time", "quicker from this length on", Digits::Significant(3)),
-        ("low", "lower end of its 95 % bootstrap interval over rounds, where it is measured", Digits::Significant(3)),
+        (
+            "low",
+            "lower end of its 95 % bootstrap interval over rounds, where it is measured",
+            Digits::Significant(3),
+        ),
         ("high", "upper end of it; none where some resamples never cross", Digits::Significant(3)),
         ("how", "measured: between two lengths; extrapolated: beyond them; always or never", Digits::Text),
-        ("n_memory", "less memory beyond inputs and outputs from this length on (as n_flops)", Digits::Integer),
+        (
+            "n_memory",
+            "less memory beyond inputs and outputs from this length on (as n_flops)",
+            Digits::Integer,
+        ),
     ];
     let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
     let mut table = Table::new("From which length n on it pays", columns.into());
@@ -251,7 +276,8 @@ pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Optio
                 ends.map(|ends| ends.0).into(),
                 ends.map(|ends| ends.1).filter(|high| high.is_finite()).into(),
                 how.into(),
-                in_closed_form(cell, form, settings, |facts| facts.extra_bytes.map(|bytes| bytes as f64)).into(),
+                in_closed_form(cell, form, settings, |facts| facts.extra_bytes.map(|bytes| bytes as f64))
+                    .into(),
             ]);
         }
     }
@@ -263,7 +289,8 @@ pub(super) fn noise(sweep: &Sweep) -> Vec<(usize, Interval)> {
     let mut all: BTreeMap<usize, Interval> = BTreeMap::new();
     for (at, twin) in &sweep.twins {
         let one = &sweep.cells[*at];
-        let ratios: Vec<f64> = twin.iter().filter_map(|(round, own)| Some(own / one.times.get(round)?)).collect();
+        let ratios: Vec<f64> =
+            twin.iter().filter_map(|(round, own)| Some(own / one.times.get(round)?)).collect();
         if let Some(interval) = stats::median_interval(&ratios) {
             all.insert(one.cell.n, interval);
         }

@@ -33,7 +33,8 @@ fn knee(points: &[(f64, f64)]) -> Option<usize> {
     let (first, last) = (points.first()?, points.last()?);
     let scaled = |value: f64, from: f64, to: f64| (value / from).ln() / (to / from).ln();
     // In the square of the two ends the line is y = 1 - x.
-    let below = |point: &(f64, f64)| 1.0 - scaled(point.1, last.1, first.1) - scaled(point.0, first.0, last.0);
+    let below =
+        |point: &(f64, f64)| 1.0 - scaled(point.1, last.1, first.1) - scaled(point.0, first.0, last.0);
     let gains: Vec<f64> = points.iter().map(below).collect();
     let best = (1..points.len().saturating_sub(1)).max_by(|a, b| gains[*a].total_cmp(&gains[*b]))?;
     (gains.iter().all(|gain| gain.is_finite()) && gains[best] > NONE).then_some(best)
@@ -49,7 +50,12 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
         ("mflop", "MFLOP", "FLOPs of the products", Digits::Significant(3)),
         ("time", "ms", "median over rounds", Digits::Significant(3)),
         ("memory", "KiB", "beyond inputs and outputs", Digits::Significant(3)),
-        ("front", "", "yes: no other cell of this length is better in one of the four and worse in none; times whose intervals overlap are alike", Digits::Text),
+        (
+            "front",
+            "",
+            "yes: no other cell of this length is better in one of the four and worse in none; times whose intervals overlap are alike",
+            Digits::Text,
+        ),
         ("knee", "", "knee: the l of this mechanism after which more time buys less error", Digits::Text),
     ];
     let columns = columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
@@ -59,7 +65,8 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
         let costs = || {
             // What was predicted, or run once, has no place beside what was measured.
             let time = row::time(sweep, one).filter(|_| !one.times.is_empty())?;
-            let exact = [errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, row::extra(one)? as f64];
+            let exact =
+                [errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, row::extra(one)? as f64];
             Some(Costs { exact, time: time.mid, ends: time.ends.unwrap_or((time.mid, time.mid)) })
         };
         known.extend(costs().map(|costs| (at, costs)));

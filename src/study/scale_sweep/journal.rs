@@ -77,7 +77,8 @@ impl Journal {
                 .map_err(|error| Error::malformed(path, error, "lines that scale-sweep wrote"))?;
             match line {
                 Line::Sweep { hash: other } if other != hash => {
-                    let accepted = format!("the configuration and threads of '{}' (or another --out)", path.display());
+                    let accepted =
+                        format!("the configuration and threads of '{}' (or another --out)", path.display());
                     return Err(Error::value("--resume", format!("sweep {hash}, not {other}"), accepted));
                 }
                 Line::Sweep { .. } => {}

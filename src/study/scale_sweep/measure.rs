@@ -81,7 +81,8 @@ impl Sweep {
     pub(super) fn peak(&self) -> Option<f64> {
         let fastest = |times: &BTreeMap<usize, f64>| times.values().copied().reduce(f64::min);
         let all = fastest(&self.gemm).map(|seconds| self.gemm_flops / seconds);
-        let apart = fastest(&self.apart).map(|seconds| rayon::current_num_threads() as f64 * self.gemm_flops / seconds);
+        let apart = fastest(&self.apart)
+            .map(|seconds| rayon::current_num_threads() as f64 * self.gemm_flops / seconds);
         all.into_iter().chain(apart).reduce(f64::max).map(|rate| rate / 1e9)
     }
 }
@@ -97,7 +98,13 @@ pub(super) fn run(
     let mut sweep = Sweep { complete: true, ..Sweep::default() };
     for cell in cells {
         let facts = subject::facts(&cell, settings)?;
-        sweep.cells.push(Measured { cell, facts, state: State::NotReached, probe: None, times: BTreeMap::new() });
+        sweep.cells.push(Measured {
+            cell,
+            facts,
+            state: State::NotReached,
+            probe: None,
+            times: BTreeMap::new(),
+        });
     }
     let timed = settings.measures(Measure::Time);
     let runs = timed || [Measure::Flops, Measure::Memory].iter().any(|what| settings.measures(*what));
@@ -115,7 +122,10 @@ pub(super) fn run(
     let mut subjects: BTreeMap<usize, Box<dyn Subject + '_>> = BTreeMap::new();
     let mut plan = Plan { watch, settings, rounds: 0.0 };
     let mut gates: BTreeMap<String, f64> = BTreeMap::new();
-    for at in 0..sweep.cells.len() {
+    // The cheapest first, so that a budget goes as far as it can; lines are met in the order of their lengths.
+    let mut order: Vec<usize> = (0..sweep.cells.len()).collect();
+    order.sort_by_key(|at| (sweep.cells[*at].facts.cost.macs, *at));
+    for at in order {
         if context.watch.stopped() {
             sweep.complete = false;
             break;
@@ -177,7 +187,12 @@ fn require(sweep: &Sweep, settings: &Settings) -> Result<()> {
 }
 
 /// Why a cell cannot be run at all.
-fn refusal(one: &Measured, settings: &Settings, gates: &mut BTreeMap<String, f64>, seed: u64) -> Result<Option<String>> {
+fn refusal(
+    one: &Measured,
+    settings: &Settings,
+    gates: &mut BTreeMap<String, f64>,
+    seed: u64,
+) -> Result<Option<String>> {
     let cell = &one.cell;
     if cell.form == Form::Reference {
         return Ok(Some("only its obvious form is here: counted, not timed".into()));
@@ -203,7 +218,8 @@ fn refusal(one: &Measured, settings: &Settings, gates: &mut BTreeMap<String, f64
 fn guess(sweep: &Sweep, at: usize) -> f64 {
     const SLOW: f64 = 2e10;
     let own = &sweep.cells[at];
-    let before = sweep.cells[..at].iter().rev().find(|one| one.cell.is_beside(&own.cell) && one.probe.is_some());
+    let before =
+        sweep.cells[..at].iter().rev().find(|one| one.cell.is_beside(&own.cell) && one.probe.is_some());
     match before.and_then(|one| Some((one, one.probe.as_ref()?.first_s))) {
         Some((one, seconds)) => {
             let macs = |one: &Measured| one.facts.cost.macs.max(1) as f64;
@@ -274,7 +290,8 @@ fn rounds<'a>(
     context: Context<'_>,
 ) -> Result<()> {
     let (mut product, mut triad) = (Product::<f32>::new(PRODUCT), Triad::new(TRIAD));
-    let mut products: Vec<_> = (0..rayon::current_num_threads()).map(|_| Product::<f32>::new(PRODUCT)).collect();
+    let mut products: Vec<_> =
+        (0..rayon::current_num_threads()).map(|_| Product::<f32>::new(PRODUCT)).collect();
     (sweep.gemm_flops, sweep.triad_bytes) = (product.flops(), triad.bytes());
     let gemm_s = warm_up(0.2, || product.run(Threads::All));
     let triad_s = warm_up(0.1, || triad.run());

@@ -121,7 +121,11 @@ impl Settings {
         let sizes = [self.seq_len.last(), self.seq_len.last(), Some(&self.heads), Some(&self.head_dim)];
         let product = sizes.into_iter().flatten().fold(self.batch as f64, |all, size| all * *size as f64);
         if product > 1e17 {
-            return Err(Error::value("--seq-len", self.seq_len[self.seq_len.len() - 1], "lengths that are not astronomical"));
+            return Err(Error::value(
+                "--seq-len",
+                self.seq_len[self.seq_len.len() - 1],
+                "lengths that are not astronomical",
+            ));
         }
         if self.unit != Unit::Core && self.pass == Pass::Train {
             return Err(Error::value("--pass", "train", "forward, or --unit core"));
@@ -130,14 +134,32 @@ impl Settings {
             return Err(Error::value("--causal", self.unit.name(), "--unit core"));
         }
         if self.measures(Measure::Error) && self.unit != Unit::Core {
-            return Err(Error::value("--measure", "error", "what --unit core has; layers have no softmax to stand in for"));
+            return Err(Error::value(
+                "--measure",
+                "error",
+                "what --unit core has; layers have no softmax to stand in for",
+            ));
         }
         Ok(())
     }
 
     /// What decides the figures of a row, as a fingerprint: an interrupted sweep is only taken up by the same one.
     pub(super) fn hash(&self, seed: u64) -> String {
-        let Self { attention, seq_len, l, heads, head_dim, batch, unit, ffn, layers, mask, pass, measure, .. } = self;
+        let Self {
+            attention,
+            seq_len,
+            l,
+            heads,
+            head_dim,
+            batch,
+            unit,
+            ffn,
+            layers,
+            mask,
+            pass,
+            measure,
+            ..
+        } = self;
         let mut text = format!(
             "{} {seed} {seq_len:?} {l:?} {heads} {head_dim} {batch} {unit:?} {ffn} {layers} {mask:?} {pass:?} {measure} {:?}",
             env!("CARGO_PKG_VERSION"),
@@ -146,6 +168,9 @@ impl Settings {
         for spec in attention {
             let _ = write!(text, " {spec}"); // a String takes everything
         }
-        Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+        Sha256::digest(text.as_bytes())
+            .iter()
+            .take(8)
+            .fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
     }
 }

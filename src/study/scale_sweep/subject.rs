@@ -34,7 +34,12 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
 }
 
 /// The cell's inputs and what runs over them; everything that is drawn comes from streams of the seed.
-pub(super) fn build<'a>(cell: &Cell, settings: &Settings, shared: &'a Shared, seed: u64) -> Result<Box<dyn Subject + 'a>> {
+pub(super) fn build<'a>(
+    cell: &Cell,
+    settings: &Settings,
+    shared: &'a Shared,
+    seed: u64,
+) -> Result<Box<dyn Subject + 'a>> {
     Ok(match (&shared.0, settings.unit) {
         (Some(inputs), Unit::Core) => Box::new(core::Core::new(cell, settings, inputs, seed)),
         _ => Box::new(whole::Whole::new(cell, settings, seed)?),

@@ -77,7 +77,8 @@ impl Training {
         };
         let mut far: f64 = 0.0;
         for part in 0..3 {
-            let (x, gradient) = [(heads.q, &gradients.q), (heads.k, &gradients.k), (heads.v, &gradients.v)][part];
+            let (x, gradient) =
+                [(heads.q, &gradients.q), (heads.k, &gradients.k), (heads.v, &gradients.v)][part];
             let moved = Moved::new(&mut rng, x);
             let with = |x| match part {
                 0 => Heads { q: x, ..*heads },
@@ -136,7 +137,8 @@ impl<D: Dimension> Moved<D> {
     /// The slope that was seen beside the one that the gradient gives, over the gradient's length.
     fn off(&self, [up, down]: [f64; 2], gradient: ArrayView<'_, f32, D>) -> f64 {
         let slope = (up - down) / (2.0 * self.step);
-        (slope - dot(gradient.view(), self.direction.view())).abs() / dot(gradient.view(), gradient.view()).sqrt()
+        (slope - dot(gradient.view(), self.direction.view())).abs()
+            / dot(gradient.view(), gradient.view()).sqrt()
     }
 }
 

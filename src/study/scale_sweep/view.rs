@@ -19,7 +19,12 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
     if timed {
         columns.extend([
             ("time", "ms", "median over rounds of one pass", Digits::Significant(3)),
-            ("tied", "", "~ if its 95 % interval overlaps that of the row above; * predicted; 1 run once", Digits::Text),
+            (
+                "tied",
+                "",
+                "~ if its 95 % interval overlaps that of the row above; * predicted; 1 run once",
+                Digits::Text,
+            ),
             ("speedup", "", "over fused exact attention, in the same rounds", Digits::Significant(3)),
             ("low", "", "lower end of its 95 % interval", Digits::Significant(3)),
             ("high", "", "upper end of it", Digits::Significant(3)),
@@ -27,9 +32,15 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
         ]);
     }
     if settings.measures(Measure::Memory) {
-        columns.push(("memory", "KiB", "the most held at once beyond inputs and outputs", Digits::Significant(4)));
+        columns.push((
+            "memory",
+            "KiB",
+            "the most held at once beyond inputs and outputs",
+            Digits::Significant(4),
+        ));
     }
-    let columns = columns.into_iter().map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
+    let columns =
+        columns.into_iter().map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
     let mut table = Table::new(title(settings), columns.collect());
     let mut cells: Vec<(&Measured, Option<Time>)> =
         sweep.cells.iter().map(|one| (one, row::time(sweep, one))).collect();
@@ -47,7 +58,9 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
         if timed {
             let speedup = row::speedup(sweep, one, Form::Fused);
             let ends = speedup.and_then(|(_, interval)| interval);
-            let rate = time.filter(|time| !time.predicted).map(|time| one.facts.cost.flops() as f64 / time.mid / 1e9);
+            let rate = time
+                .filter(|time| !time.predicted)
+                .map(|time| one.facts.cost.flops() as f64 / time.mid / 1e9);
             let tied = mark(one, time, above.filter(|(n, _)| *n == cell.n).map(|(_, time)| time));
             row.extend([
                 time.map(|time| 1e3 * time.mid).into(),
@@ -86,7 +99,9 @@ fn title(settings: &Settings) -> String {
     let what = match settings.unit {
         Unit::Core => format!("bare attention, {heads} heads of {head_dim}"),
         Unit::Layer => format!("a layer of width {}, {heads} heads, ffn {ffn}", settings.d()),
-        Unit::Encoder => format!("an encoder of {layers} layers of width {}, {heads} heads, ffn {ffn}", settings.d()),
+        Unit::Encoder => {
+            format!("an encoder of {layers} layers of width {}, {heads} heads, ffn {ffn}", settings.d())
+        }
     };
     let batch = if *batch == 1 { String::new() } else { format!(", batch {batch}") };
     let mask = if settings.causal() { ", causal" } else { "" };

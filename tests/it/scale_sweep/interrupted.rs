@@ -53,7 +53,8 @@ fn every_finished_line_is_kept_and_gone_on_from() {
     }
     // Nothing is left to do: the same numbers again.
     let again = outcome(&on, Some(folder.path()), &Unwatched).unwrap();
-    let without_extra = |report: &luna::report::Report| -> Vec<BTreeMap<String, String>> { rows(&report.rows) };
+    let without_extra =
+        |report: &luna::report::Report| -> Vec<BTreeMap<String, String>> { rows(&report.rows) };
     assert_eq!(without_extra(&again.report), without_extra(&whole.report));
 }
 
@@ -63,7 +64,8 @@ fn a_stop_among_the_cells_keeps_those_before() {
     let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(3))).unwrap();
     assert!(!stopped.complete);
     assert_eq!(journal(folder.path()).len(), 1 + 3);
-    let states: Vec<String> = rows(&stopped.report.rows).into_iter().map(|row| row["state"].clone()).collect();
+    let states: Vec<String> =
+        rows(&stopped.report.rows).into_iter().map(|row| row["state"].clone()).collect();
     assert_eq!(states.iter().filter(|state| state.starts_with("once")).count(), 3, "{states:?}");
     assert_eq!(states.iter().filter(|state| *state == "not reached").count(), 3, "{states:?}");
 }

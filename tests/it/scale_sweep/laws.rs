@@ -3,7 +3,8 @@
 use super::{rows, swept};
 
 /// Small, and dividing nothing evenly.
-const SHAPES: &[&str] = &["--seq-len", "33,70", "--l", "5,16", "--heads", "3", "--head-dim", "24", "--rounds", "3"];
+const SHAPES: &[&str] =
+    &["--seq-len", "33,70", "--l", "5,16", "--heads", "3", "--head-dim", "24", "--rounds", "3"];
 
 fn with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
     [SHAPES, flags].concat()
@@ -18,7 +19,11 @@ fn counts_are_the_closed_forms() {
         for row in rows(&report.rows) {
             let macs: u64 = row["macs"].parse().unwrap();
             assert_eq!(row["flops"], (2 * macs).to_string());
-            assert_eq!(row["flops_counted"], row["flops"], "{} {} {}", row["mechanism"], row["form"], row["n"]);
+            assert_eq!(
+                row["flops_counted"], row["flops"],
+                "{} {} {}",
+                row["mechanism"], row["form"], row["n"]
+            );
             assert_eq!(row["state"], "counted");
             counted += 1;
         }
@@ -30,7 +35,9 @@ fn counts_are_the_closed_forms() {
 fn allocations_are_the_closed_forms_on_every_run() {
     // Backward passes copy rows that are not whole cache lines, which their closed form bounds: here they are.
     let whole = ["--pass", "train", "--head-dim", "32"];
-    for flags in [&["--pass", "forward"][..], &whole, &[&whole[..], &["--causal"]].concat(), &["--unit", "encoder"]] {
+    for flags in
+        [&["--pass", "forward"][..], &whole, &[&whole[..], &["--causal"]].concat(), &["--unit", "encoder"]]
+    {
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
         let sweep = || rows(&swept(&with(&flags)).rows);
         alike(&sweep(), &sweep());
@@ -115,7 +122,8 @@ fn layers_are_timed_with_tied_and_untied_luna() {
 
 #[test]
 fn what_does_not_fit_the_budget_or_the_memory_says_so() {
-    let flags = ["--attention", "softmax", "--seq-len", "64,128,256,1000000", "--heads", "1", "--measure", "time"];
+    let flags =
+        ["--attention", "softmax", "--seq-len", "64,128,256,1000000", "--heads", "1", "--measure", "time"];
     let report = swept(&[&flags[..], &["--rounds", "3", "--budget", "30s"]].concat());
     let long: Vec<_> = rows(&report.rows).into_iter().filter(|row| row["n"] == "1000000").collect();
     let fused = long.iter().find(|row| row["form"] == "fused").unwrap();
@@ -163,11 +171,24 @@ fn what_has_no_fused_form_is_counted_and_not_timed() {
 
 #[test]
 fn errors_are_those_of_approx_error() {
-    let flags = ["--attention", "softmax,luna,linear", "--seq-len", "64", "--l", "8,16", "--measure", "flops,error"];
+    let flags =
+        ["--attention", "softmax,luna,linear", "--seq-len", "64", "--l", "8,16", "--measure", "flops,error"];
     let report = swept(&[&flags[..], &["--windows", "2"]].concat());
-    let luna = rows(&report.rows).into_iter().find(|row| row["mechanism"] == "luna" && row["l"] == "16").unwrap();
+    let luna =
+        rows(&report.rows).into_iter().find(|row| row["mechanism"] == "luna" && row["l"] == "16").unwrap();
     let approx = std::process::Command::new(assert_cmd::cargo::cargo_bin!("luna"))
-        .args(["approx-error", "--attention", "luna", "--seq-len", "64", "--l", "16", "--windows", "2", "--aggregate"])
+        .args([
+            "approx-error",
+            "--attention",
+            "luna",
+            "--seq-len",
+            "64",
+            "--l",
+            "16",
+            "--windows",
+            "2",
+            "--aggregate",
+        ])
         .args(["--format", "json", "--quiet"])
         .output()
         .unwrap();
@@ -185,14 +206,14 @@ fn the_front_holds_what_nothing_beats() {
     let report = swept(&[&flags[..], &["--measure", "flops,time,memory,error", "--rounds", "3"]].concat());
     let front = &report.views.iter().find(|(name, _)| name == "front").unwrap().1;
     let rows = rows(front);
-    let costs = |row: &Row| {
-        ["error", "mflop", "time", "memory"].map(|name| row[name].parse::<f64>().unwrap())
-    };
+    let costs =
+        |row: &Row| ["error", "mflop", "time", "memory"].map(|name| row[name].parse::<f64>().unwrap());
     assert_eq!(rows.len(), 6);
     for own in rows.iter().filter(|row| row["front"] != "yes") {
         let beaten = rows.iter().any(|other| {
             let (a, b) = (costs(other), costs(own));
-            let no_worse = a.iter().zip(&b).all(|(a, b)| a <= b) || (a[0] <= b[0] && a[1] <= b[1] && a[3] <= b[3]);
+            let no_worse =
+                a.iter().zip(&b).all(|(a, b)| a <= b) || (a[0] <= b[0] && a[1] <= b[1] && a[3] <= b[3]);
             no_worse && a.iter().zip(&b).any(|(a, b)| a < b)
         });
         assert!(beaten, "{own:?}");

@@ -30,10 +30,19 @@ fn mistakes_get_one_line() {
     refused(&["--heads", "0"], &["--heads: '0'"]);
     refused(&["--rounds", "2"], &["--rounds: '2'", "3 to 10000"]);
     refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
-    refused(&["--attention", "luna", "--seq-len", "8", "--l", "16"], &["'luna:l=16': '16'", "1 to 8, the longest n"]);
-    refused(&["--attention", "nystrom", "--pass", "train"], &["'nystrom' is not accepted", "for --pass train: softmax, "]);
+    refused(
+        &["--attention", "luna", "--seq-len", "8", "--l", "16"],
+        &["'luna:l=16': '16'", "1 to 8, the longest n"],
+    );
+    refused(
+        &["--attention", "nystrom", "--pass", "train"],
+        &["'nystrom' is not accepted", "for --pass train: softmax, "],
+    );
     refused(&["--seq-len", "4000000000"], &["--seq-len: '4000000000'"]);
-    refused(&["--seq-len", "4000000", "--heads", "64"], &["up to n = 4000000 would need", "a smaller --seq-len"]);
+    refused(
+        &["--seq-len", "4000000", "--heads", "64"],
+        &["up to n = 4000000 would need", "a smaller --seq-len"],
+    );
     refused(&["--synthetic", "gaussian"], &["--measure with error"]);
     refused(&["--measure", "error", "--unit", "layer"], &["--measure: 'error'", "--unit core"]);
     for (args, part) in [
@@ -50,7 +59,8 @@ fn mistakes_get_one_line() {
 
 #[test]
 fn the_program_counts_allocations_and_weighs_children() {
-    let args = ["--attention", "softmax", "--seq-len", "256", "--measure", "memory", "--format", "json", "--quiet"];
+    let args =
+        ["--attention", "softmax", "--seq-len", "256", "--measure", "memory", "--format", "json", "--quiet"];
     let output = luna(&args);
     assert!(output.status.success() && output.stderr.is_empty());
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -71,8 +81,16 @@ fn a_run_folder_holds_the_journal_the_views_and_the_figures() {
     let output = luna(&[&flags[..], &["--out", out]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in [
-        "journal.jsonl", "result.json", "result.csv", "costs.csv", "exponents.csv", "crossover.csv",
-        "conventions.csv", "scaling.svg", "roofline.svg", "manifest.json",
+        "journal.jsonl",
+        "result.json",
+        "result.csv",
+        "costs.csv",
+        "exponents.csv",
+        "crossover.csv",
+        "conventions.csv",
+        "scaling.svg",
+        "roofline.svg",
+        "manifest.json",
     ] {
         assert!(folder.path().join(name).is_file(), "{name}");
     }

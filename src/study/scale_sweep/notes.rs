@@ -1,0 +1,126 @@
+//! What a reader must know beside the numbers, and how the sweep came about.
+
+use std::collections::BTreeMap;
+
+use super::cell::{Cell, Form};
+use super::errors::Errors;
+use super::measure::{State, Sweep};
+use super::settings::Settings;
+use super::{Measure, Pass, Unit, fit, preset, row};
+use crate::report::Report;
+use crate::stats;
+
+/// How the sweep came about.
+pub(super) fn stamp(report: &mut Report, sweep: &Sweep, settings: &Settings, hash: &str) {
+    let stamp = &mut report.stamp;
+    stamp.push("study", "scale-sweep");
+    stamp.push("sweep", hash);
+    let median = |times: &BTreeMap<usize, f64>| {
+        let seconds: Vec<f64> = times.values().copied().collect();
+        (!seconds.is_empty()).then(|| stats::median(&seconds))
+    };
+    if let (Some(gemm), Some(triad)) = (median(&sweep.gemm), median(&sweep.triad)) {
+        stamp.push("sgemm_gflop_per_s", sweep.gemm_flops / gemm / 1e9);
+        stamp.push("triad_gb_per_s", sweep.triad_bytes / triad / 1e9);
+    }
+    stamp.push("rounds", sweep.gemm.len());
+    if let Some(preset) = settings.preset {
+        stamp.push("preset", preset.name);
+    }
+}
+
+/// What a reader must know beside the numbers.
+pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<String> {
+    let mut notes = Vec::new();
+    let is = |name: &str| sweep.cells.iter().any(|one| one.cell.kind.name == name);
+    let any = |state: fn(&State) -> bool| sweep.cells.iter().any(|one| state(&one.state));
+    if !sweep.gemm.is_empty() {
+        notes.push(format!(
+            "times: medians of {} rounds, in each of which everything was timed once in a new order (work below 3 ms several times over); intervals hold the true \
+             median in 95 of 100 cases whatever the distribution (none below 6 rounds), speedups are medians of ratios \
+             within a round; ~ marks a time whose interval overlaps that of the \
+             row above",
+            sweep.gemm.len()
+        ));
+        let noise: Vec<String> = fit::noise(sweep)
+            .iter()
+            .map(|(n, ratio)| format!("{:.2} ({:.2}-{:.2}) at n = {n}", ratio.mid, ratio.low, ratio.high))
+            .collect();
+        if !noise.is_empty() {
+            notes.push(format!(
+                "noise: a second copy of the quickest cell of each length takes this many times as long as the first: {}",
+                noise.join(", ")
+            ));
+        }
+    }
+    if sweep.cells.iter().any(|one| row::time(sweep, one).is_some_and(|time| time.predicted)) {
+        notes.push(
+            "*: not run (state says why); predicted by the line through its longest measured lengths, where these are \
+             three or more. No speedup is taken over a predicted time"
+                .into(),
+        );
+    }
+    if any(|state| *state == State::Once) && settings.measures(Measure::Time) {
+        notes.push("1: run once, without an interval".into());
+    }
+    if !sweep.gemm.is_empty() && sweep.cells.iter().any(|one| one.cell.kind.name != "softmax") {
+        notes.push(
+            "it pays: n_time extrapolated lies beyond the measured lengths, on the line through the nearest three, and \
+             has no interval because rounds do not know how that line bends; - in n_flops and n_memory means at no length, \
+             or not known"
+                .into(),
+        );
+    }
+    if sweep.cells.iter().any(|one| one.cell.form == Form::Reference) {
+        notes.push(
+            "mechanisms that have only their obvious form here are counted and not timed: it is written to be read".into(),
+        );
+    }
+    if settings.unit == Unit::Core && is("luna") {
+        let both = settings.pass == Pass::Train || settings.measures(Measure::Error);
+        notes.push(if both {
+            "luna: keys and values are packed apart, 5 n l d_h multiply-adds a head in the forward pass; with keys that are \
+             its values, as in its layer, it is 4 (a forward sweep without error)"
+                .into()
+        } else {
+            "luna: packed once, its keys are its values, as in its layer, which projects the packed rows; as a stand-in \
+             on given keys and values (approx-error) it packs both: 5 n l d_h multiply-adds a head instead of 4"
+                .to_string()
+        });
+    }
+    let left_out = Cell::left_out(settings);
+    if !left_out.is_empty() {
+        notes.push(format!("left out, an l above n: {}", left_out.join(", ")));
+    }
+    if settings.measures(Measure::Memory) {
+        notes.push(
+            "memory: what the pass allocates beyond its inputs and its output, on all threads (work space of the blocks; \
+             the matrices of n x n)"
+                .into(),
+        );
+        if sweep.cells.iter().all(|one| one.probe.as_ref().is_none_or(|probe| probe.extra_bytes.is_none())) {
+            notes.push(
+                "allocations were not counted (another allocator is in place): memory is the closed form"
+                    .into(),
+            );
+        }
+    }
+    if settings.causal() {
+        notes.push("causal: fused forms count what the mask leaves open; with n x n matrices both products are whole".into());
+    }
+    notes.extend(
+        errors
+            .input
+            .as_ref()
+            .map(|input| format!("errors: output_rel_fro on {input}, as approx-error has it")),
+    );
+    if let Some(width) = errors.width.filter(|width| *width != settings.head_dim) {
+        notes.push(format!(
+            "errors are of heads of width {width}, costs of heads of width {}",
+            settings.head_dim
+        ));
+    }
+    notes.extend(errors.notes.iter().cloned());
+    notes.extend(preset::changed(settings));
+    notes
+}
