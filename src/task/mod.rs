@@ -1,6 +1,8 @@
 //! Data sources: what a model or a mechanism is shown.
 
+pub mod batch;
 pub mod dump;
+pub mod labelled;
 pub mod listops;
 pub mod synthetic;
 pub mod tokens;
