@@ -3,6 +3,8 @@
 pub mod batch;
 pub mod dump;
 pub mod labelled;
+pub mod language;
+pub mod likelihood;
 pub mod listops;
 pub mod synthetic;
 pub mod tokens;
