@@ -1,6 +1,11 @@
 //! Data sources: what a model or a mechanism is shown.
 
+pub mod batch;
 pub mod dump;
+pub mod labelled;
+pub mod language;
+pub mod likelihood;
+pub mod listops;
 pub mod synthetic;
 pub mod tokens;
 pub mod window;
@@ -17,4 +22,14 @@ pub(crate) fn text(path: &Path) -> Result<String> {
         let byte = error.as_bytes()[at];
         Error::malformed(path, format!("byte {at} (0x{byte:02x}) is not UTF-8"), "text in UTF-8")
     })
+}
+
+/// An item as an error shows it: one line, not longer than a line.
+pub(crate) fn short(item: &impl ToString) -> String {
+    let text = item.to_string();
+    let mut shown: String = text.chars().take(32).flat_map(char::escape_default).collect();
+    if text.chars().nth(32).is_some() {
+        shown.push('…');
+    }
+    shown
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::short;
 use crate::{Error, Result};
 
 /// Reads token ids from a file: a JSON list, or numbers between white space.
@@ -53,14 +54,4 @@ fn words(path: &Path, text: &str) -> Result<Vec<u32>> {
         }
     }
     Ok(ids)
-}
-
-/// An item as an error shows it: one line, not longer than a line.
-fn short(item: &impl ToString) -> String {
-    let text = item.to_string();
-    let mut shown: String = text.chars().take(32).flat_map(char::escape_default).collect();
-    if text.chars().nth(32).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -12,6 +12,7 @@ mod lanczos;
 mod model;
 mod program;
 mod readme;
+mod real_data;
 mod real_model;
 mod scale_sweep;
 mod spectra;

@@ -1,0 +1,321 @@
+//! Texts with a class each, byte by byte: Long Range Arena's text task on any file of labels and texts.
+//!
+//! A line is a label, a tab and a text, perhaps with columns between: `label TAB text`, or `label TAB fold TAB text`, or
+//! `label TAB id TAB rating TAB text`. Texts are bytes of any encoding; a byte b is token b + 1, and 0 is the padding, so
+//! an embedding has [`TOKENS`] rows.
+
+use std::path::Path;
+
+use super::batch::shuffle;
+use super::short;
+use crate::{Error, Result, name};
+
+/// How many token numbers there are: the padding and the 256 bytes.
+pub const TOKENS: usize = 257;
+
+const LAYOUT: &str = "lines of a label, a tab and a text, with or without columns between";
+
+/// The texts of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labelled {
+    /// The names of the classes; numbers in their own order, other names in that of the alphabet.
+    pub classes: Vec<String>,
+    /// How many columns stand before the text, the label's included.
+    pub columns: usize,
+    /// The texts, in the order of the file.
+    pub items: Vec<Item>,
+}
+
+/// A text with its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The index of its class.
+    pub class: usize,
+    /// Its bytes; at least one.
+    pub text: Vec<u8>,
+}
+
+impl Item {
+    /// Its tokens: every byte plus 1.
+    pub fn tokens(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        self.text.iter().map(|byte| u32::from(*byte) + 1)
+    }
+}
+
+impl Labelled {
+    /// Reads a file of labelled texts: see [`Labelled::parse`].
+    pub fn read(path: &Path, classes: Option<&[String]>) -> Result<Self> {
+        Self::parse(path, &std::fs::read(path).map_err(Error::file(path))?, classes)
+    }
+
+    /// Labelled texts from the bytes of the file at `path` (named in errors, not read).
+    ///
+    /// `classes` are those of a file read before, which the labels must then be of; without them the classes are the
+    /// labels that occur, two or more. Every class needs a text.
+    ///
+    /// A line has as many columns as most lines have; further tabs belong to the text. Lines end in LF or CR LF, and
+    /// every other byte is left as it is.
+    pub fn parse(path: &Path, bytes: &[u8], classes: Option<&[String]>) -> Result<Self> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        if bytes.is_empty() {
+            return Err(Error::malformed(path, "nothing in it", LAYOUT));
+        }
+        let lines = || {
+            let lines = bytes.split(|byte| *byte == b'\n');
+            lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).zip(1..)
+        };
+        let columns = usual_tabs(lines().map(|(line, _)| line));
+        let rows = lines().map(|(line, number)| {
+            row(line, columns)
+                .map_err(|what| Error::malformed(path, format!("line {number}: {what}"), LAYOUT))
+        });
+        let rows: Vec<(String, &[u8])> = rows.collect::<Result<_>>()?;
+        let classes = match classes {
+            Some(classes) => classes.to_vec(),
+            None => classes_of(path, &rows)?,
+        };
+        let mut items = Vec::with_capacity(rows.len());
+        for ((label, text), number) in rows.into_iter().zip(1..) {
+            let class = classes.iter().position(|class| *class == label);
+            let class = class.ok_or_else(|| unknown(path, number, &label, &classes))?;
+            items.push(Item { class, text: text.to_vec() });
+        }
+        let labelled = Self { classes, columns, items };
+        match labelled.counts().iter().position(|count| *count == 0) {
+            None => Ok(labelled),
+            Some(class) => {
+                let what = format!("no text of class '{}'", short(&labelled.classes[class]));
+                let names = labelled.classes.join(", ");
+                Err(Error::malformed(path, what, format!("texts of every class: {names}")))
+            }
+        }
+    }
+
+    /// How many texts each class has.
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for item in &self.items {
+            counts[item.class] += 1;
+        }
+        counts
+    }
+
+    /// Puts `share` of every class aside (rounded, at least one text and not all), drawn by the seed: what is left, and
+    /// what was put aside, each in the order of the file.
+    pub fn hold_out(self, share: f64, seed: u64) -> Result<(Self, Self)> {
+        if !(share > 0.0 && share < 1.0) {
+            return Err(Error::value("share of texts to hold out", share, "above 0 and below 1"));
+        }
+        let mut aside = vec![false; self.items.len()];
+        for (class, name) in self.classes.iter().enumerate() {
+            let mut of_class: Vec<usize> =
+                (0..self.items.len()).filter(|i| self.items[*i].class == class).collect();
+            if of_class.len() < 2 {
+                let accepted = "2 or more, to hold one out and keep one";
+                return Err(Error::value(
+                    format!("texts of class '{}'", short(name)),
+                    of_class.len(),
+                    accepted,
+                ));
+            }
+            shuffle(&mut of_class, seed, &format!("hold out class {class}"));
+            let count = (of_class.len() as f64 * share).round() as usize;
+            for i in &of_class[..count.clamp(1, of_class.len() - 1)] {
+                aside[*i] = true;
+            }
+        }
+        let (held, kept): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
+        let of = |items: Vec<(Item, bool)>| Self {
+            classes: self.classes.clone(),
+            columns: self.columns,
+            items: items.into_iter().map(|(item, _)| item).collect(),
+        };
+        Ok((of(kept), of(held)))
+    }
+}
+
+/// The tabs that most lines have; of equally many the fewer, and at least one.
+fn usual_tabs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> usize {
+    let mut counts = std::collections::BTreeMap::new();
+    for line in lines {
+        let tabs = line.split(|byte| *byte == b'\t').count() - 1;
+        *counts.entry(tabs).or_insert(0_usize) += 1;
+    }
+    let most = counts.values().max().copied();
+    let usual = counts.into_iter().find(|(_, lines)| Some(*lines) == most);
+    usual.map_or(1, |(tabs, _)| tabs.max(1))
+}
+
+/// Label and text of a line that has this many columns before the text; or what is wrong with it.
+fn row(line: &[u8], columns: usize) -> Result<(String, &[u8]), String> {
+    let fields: Vec<&[u8]> = line.splitn(columns + 1, |byte| *byte == b'\t').collect();
+    if fields.len() <= columns {
+        return Err(match fields.len() - 1 {
+            0 => "no tab".to_string(),
+            1 => format!("1 tab, where most lines have {columns}"),
+            tabs => format!("{tabs} tabs, where most lines have {columns}"),
+        });
+    }
+    if fields[0].is_empty() {
+        return Err("no label before the first tab".to_string());
+    }
+    if fields[columns].is_empty() {
+        return Err("no text behind the last tab".to_string());
+    }
+    Ok((String::from_utf8_lossy(fields[0]).into_owned(), fields[columns]))
+}
+
+/// The labels that occur, each once.
+fn classes_of(path: &Path, rows: &[(String, &[u8])]) -> Result<Vec<String>> {
+    let mut classes: Vec<String> = rows.iter().map(|(label, _)| label.clone()).collect();
+    // Sorted before the duplicates go: a file has few labels and many lines.
+    classes.sort_unstable();
+    classes.dedup();
+    if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
+        classes.sort_by_key(|class| class.parse::<i64>().unwrap_or(0));
+    }
+    if let [only] = &classes[..] {
+        let what = format!("every label is '{}'", short(only));
+        return Err(Error::malformed(path, what, "texts of two classes or more"));
+    }
+    Ok(classes)
+}
+
+fn unknown(path: &Path, line: usize, label: &str, classes: &[String]) -> Error {
+    let meant = name::suggest(label, classes.iter().map(String::as_str));
+    let meant = meant.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default();
+    let what = format!("line {line}: unknown label '{}'{meant}", short(&label));
+    Error::malformed(path, what, format!("the labels {}", classes.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: impl AsRef<[u8]>) -> Result<Labelled> {
+        Labelled::parse(Path::new("f.tsv"), text.as_ref(), None)
+    }
+
+    fn texts(labelled: &Labelled) -> Vec<(usize, &[u8])> {
+        labelled.items.iter().map(|item| (item.class, &item.text[..])).collect()
+    }
+
+    #[test]
+    fn three_layouts_and_further_tabs() {
+        let two = parse("1\tgood\n0\tbad\tand worse\n0\tbad").unwrap();
+        let three = parse("1\t7\tgood\r\n0\t0\tbad\tand worse\r\n0\t9\tbad\r\n").unwrap();
+        let four = parse("\u{feff}1\tx\t9\tgood\n0\ty\t1\tbad\tand worse\n0\tz\t2\tbad\n").unwrap();
+        assert_eq!([two.columns, three.columns, four.columns], [1, 2, 3]);
+        for labelled in [two, three, four] {
+            assert_eq!(labelled.classes, ["0", "1"]);
+            assert_eq!(texts(&labelled), [(1, &b"good"[..]), (0, b"bad\tand worse"), (0, b"bad")]);
+            assert_eq!(labelled.counts(), [2, 1]);
+        }
+    }
+
+    #[test]
+    fn texts_are_bytes() {
+        let labelled = parse(b"b\t\xff\x00\xc3\n\ta\r\n".as_slice()).unwrap_err();
+        assert!(labelled.to_string().contains("line 2: no label before the first tab"));
+        let labelled = parse(b"b\t\xff\x00\r\xc3\na\t\x85 \n").unwrap();
+        assert_eq!(texts(&labelled), [(1, &b"\xff\x00\r\xc3"[..]), (0, b"\x85 ")]);
+        assert_eq!(labelled.items[0].tokens().collect::<Vec<_>>(), [256, 1, 14, 196]);
+    }
+
+    #[test]
+    fn classes_are_in_order_and_can_be_given() {
+        let names = |text: &str| parse(text).unwrap().classes;
+        assert_eq!(names("10\ta\n9\tb\n-1\tc"), ["-1", "9", "10"]);
+        assert_eq!(names("pos\ta\nneg\tb\npos\tc"), ["neg", "pos"]);
+        let given = ["pos".to_string(), "neg".to_string()];
+        let held_out = |text: &str| Labelled::parse(Path::new("t.tsv"), text.as_bytes(), Some(&given));
+        let labelled = held_out("neg\ta\npos\tb").unwrap();
+        assert_eq!(labelled.items.iter().map(|item| item.class).collect::<Vec<_>>(), [1, 0]);
+        for (text, part) in [
+            (
+                "neg\ta\npso\tb",
+                "line 2: unknown label 'pso' (did you mean 'pos'?); expected the labels pos, neg",
+            ),
+            ("neg\ta\nneg\tb", "'t.tsv': no text of class 'pos'; expected texts of every class: pos, neg"),
+        ] {
+            let message = held_out(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn bad_files_are_refused_in_one_line() {
+        for (text, part) in [
+            ("", "'f.tsv': nothing in it; expected lines of a label, a tab and a text"),
+            ("\n", "nothing in it"),
+            ("1\ta\n0 b\n", "line 2: no tab"),
+            ("1\ta\n\n0\tb\n", "line 2: no tab"),
+            ("no tab\nat all", "line 1: no tab"),
+            ("1\tx\ta\n0\tb\n1\ty\tc", "line 2: 1 tab, where most lines have 2"),
+            ("1\tx\t9\ta\n0\ty\t8\tb\n1\t7\tc", "line 3: 2 tabs, where most lines have 3"),
+            ("\ta\n1\tb\n", "line 1: no label before the first tab"),
+            ("1\ta\n0\t\n", "line 2: no text behind the last tab"),
+            ("1\ta\n1\tb\n", "every label is '1'; expected texts of two classes or more"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{text:?}: {message}");
+            assert_eq!(message.lines().count(), 1);
+        }
+        let missing = Labelled::read(Path::new("none.tsv"), None).unwrap_err().to_string();
+        assert!(missing.contains("'none.tsv': "), "{missing}");
+    }
+
+    #[test]
+    fn a_share_of_every_class_is_held_out() {
+        let lines: Vec<String> = (0..100).map(|i| format!("{}\ttext {i}", u8::from(i % 5 == 0))).collect();
+        let all = parse(lines.join("\n")).unwrap();
+        let (kept, held) = all.clone().hold_out(0.25, 3).unwrap();
+        assert_eq!((kept.counts(), held.counts()), (vec![60, 15], vec![20, 5]));
+        assert_eq!(
+            (&kept, &held),
+            (&all.clone().hold_out(0.25, 3).unwrap().0, &all.clone().hold_out(0.25, 3).unwrap().1)
+        );
+        assert_ne!(held, all.clone().hold_out(0.25, 4).unwrap().1);
+        let mut both: Vec<_> = kept.items.iter().chain(&held.items).map(|item| item.text.clone()).collect();
+        both.sort_unstable();
+        let mut whole: Vec<_> = all.items.iter().map(|item| item.text.clone()).collect();
+        whole.sort_unstable();
+        assert_eq!(both, whole);
+        assert_eq!(all.clone().hold_out(0.001, 0).unwrap().1.counts(), [1, 1]);
+        assert_eq!(all.clone().hold_out(0.999, 0).unwrap().0.counts(), [1, 1]);
+        for share in [0.0, 1.0, f64::NAN] {
+            assert!(all.clone().hold_out(share, 0).unwrap_err().to_string().contains("above 0 and below 1"));
+        }
+        let single = parse("0\ta\n1\tb\n1\tc").unwrap().hold_out(0.5, 0).unwrap_err().to_string();
+        assert!(single.contains("texts of class '0': '1' is not accepted; accepted: 2 or more"), "{single}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            bytes in prop::collection::vec(prop::sample::select(&b"01\t\t\n\r\xff\x00a"[..]), 0..60),
+        ) {
+            if let Ok(labelled) = parse(&bytes) {
+                prop_assert!(labelled.counts().iter().all(|count| *count > 0));
+                prop_assert!(labelled.items.iter().all(|item| !item.text.is_empty()));
+            }
+        }
+
+        #[test]
+        fn texts_come_back_as_they_are(
+            texts in prop::collection::vec(prop::collection::vec(prop::num::u8::ANY, 1..20), 2..9),
+        ) {
+            let clean = |text: &Vec<u8>| {
+                text.iter().map(|byte| if b"\n\r\t".contains(byte) { b'.' } else { *byte }).collect()
+            };
+            let texts: Vec<Vec<u8>> = texts.iter().map(clean).collect();
+            let line = |(i, text): (usize, &Vec<u8>)| [format!("{}\t", i % 2).as_bytes(), text, b"\n"].concat();
+            let file: Vec<u8> = texts.iter().enumerate().flat_map(line).collect();
+            let labelled = parse(file).unwrap();
+            let found: Vec<_> = labelled.items.into_iter().map(|item| item.text).collect();
+            prop_assert_eq!(found, texts);
+        }
+    }
+}
