@@ -124,7 +124,7 @@ pub(super) fn run(
     let mut gates: BTreeMap<String, f64> = BTreeMap::new();
     // The cheapest first, so that a budget goes as far as it can; lines are met in the order of their lengths.
     let mut order: Vec<usize> = (0..sweep.cells.len()).collect();
-    order.sort_by_key(|at| (sweep.cells[*at].facts.cost.macs, *at));
+    order.sort_by_key(|at| (effort(&sweep.cells[*at], settings), *at));
     for at in order {
         if context.watch.stopped() {
             sweep.complete = false;
@@ -212,6 +212,14 @@ fn refusal(
     // A difference that is no number is no agreement either.
     let agrees = off <= NEAR;
     Ok((!agrees).then(|| format!("differs from its obvious form by {off:.1e}: not timed")))
+}
+
+/// What a cell takes before it is timed, in units that only their order matters of: a multiply-add is one, and a number
+/// of its inputs as much as a few thousand of them where a child process has to draw them anew.
+fn effort(one: &Measured, settings: &Settings) -> u64 {
+    const A_NUMBER: u64 = 2000;
+    let numbers = (one.facts.shared_bytes + one.facts.own_bytes) / size_of::<f32>() as u64;
+    one.facts.cost.macs + if settings.measures(Measure::Memory) { A_NUMBER * numbers } else { 0 }
 }
 
 /// Seconds that one run will take, from the same line at a shorter length, or from its FLOPs at a slow rate.
