@@ -92,7 +92,7 @@ impl<T: Real> Product<T> {
 }
 
 /// `x = y + factor z` over arrays far larger than any cache, on every thread of the pool: what memory gives (the triad of
-/// McCalpin's STREAM).
+/// `McCalpin`'s STREAM).
 #[derive(Debug)]
 pub struct Triad {
     x: Vec<f32>,

@@ -129,7 +129,9 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
         for (series, look) in curves.series.iter().zip(&looks).filter(|(series, _)| series.faint == faint) {
             for run in runs(&series.x, &series.y, at) {
                 if series.dots {
-                    run.iter().for_each(|point| svg.dot(*point, 2.6, &look.colour));
+                    for point in &run {
+                        svg.dot(*point, 2.6, &look.colour);
+                    }
                 }
                 svg.path(&thin(run), look.pen());
             }

@@ -47,11 +47,9 @@ impl Inputs {
 /// Standard normal numbers, each head from a stream of its own.
 fn cube(seed: u64, label: &str, (h, rows, width): (usize, usize, usize)) -> Array3<f32> {
     let mut all = Array3::zeros((h, rows, width));
-    all.outer_iter_mut().into_iter().enumerate().collect::<Vec<_>>().into_par_iter().for_each(
-        |(head, mut one)| {
-            one.assign(&normal(&mut stream(seed, &format!("{label} head {head}")), rows, width));
-        },
-    );
+    all.outer_iter_mut().enumerate().collect::<Vec<_>>().into_par_iter().for_each(|(head, mut one)| {
+        one.assign(&normal(&mut stream(seed, &format!("{label} head {head}")), rows, width));
+    });
     all
 }
 
@@ -183,7 +181,7 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
     let (shared, own) = (float * arrays * h * n * d_h, float * learned);
     if settings.pass == Pass::Train {
         // A gradient for each input, and what comes from above in the place of the output.
-        return train::facts(cell, &shape, h, [shared, 2 * own + float * 3 * h * n * d_h]);
+        return Ok(train::facts(cell, &shape, h, [shared, 2 * own + float * 3 * h * n * d_h]));
     }
     let held = shared + own;
     let (cost, matrices, extra) = match cell.form {

@@ -145,8 +145,8 @@ impl ErrorInput {
             text,
             tokens,
             synthetic,
-            windows,
             seq_len,
+            windows,
             causal,
             ..Default::default()
         }

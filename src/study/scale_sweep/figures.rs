@@ -13,8 +13,11 @@ fn label(one: &Measured) -> String {
     one.cell.l.map_or_else(|| title.clone(), |l| format!("{title} l={l}"))
 }
 
+/// A height, and the ends of its interval where it has one.
+type Point = (f64, Option<(f64, f64)>);
+
 /// The points of each line, with the ends of their intervals.
-fn series(sweep: &Sweep, value: &dyn Fn(&Measured) -> Option<(f64, Option<(f64, f64)>)>) -> Vec<Series> {
+fn series(sweep: &Sweep, value: &dyn Fn(&Measured) -> Option<Point>) -> Vec<Series> {
     let mut all = Vec::new();
     for first in lines(sweep) {
         let mut one = Series {

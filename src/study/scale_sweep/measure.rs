@@ -140,18 +140,17 @@ pub(super) fn run(
             None => {
                 let cell = &sweep.cells[at].cell;
                 let mut subject = subject::build(cell, settings, &shared[&cell.n], context.seed)?;
-                let probe = match journal.probe(&key) {
-                    Some(probe) => probe,
-                    None => {
-                        let probe = probe(subject.as_mut(), cell, settings, again)?;
-                        // Who asks to stop stops the child too: what it did not say would be missed for ever.
-                        if context.watch.stopped() {
-                            sweep.complete = false;
-                            break;
-                        }
-                        journal.write_probe(&key, &probe)?;
-                        probe
+                let probe = if let Some(probe) = journal.probe(&key) {
+                    probe
+                } else {
+                    let probe = probe(subject.as_mut(), cell, settings, again)?;
+                    // Who asks to stop stops the child too: what it did not say would be missed for ever.
+                    if context.watch.stopped() {
+                        sweep.complete = false;
+                        break;
                     }
+                    journal.write_probe(&key, &probe)?;
+                    probe
                 };
                 plan.rounds += Piece::sample_seconds(probe.first_s);
                 sweep.cells[at].probe = Some(probe);

@@ -151,7 +151,7 @@ pub struct Config {
     /// Heads h [default: 8]
     #[arg(long, value_name = "H")]
     pub heads: Option<usize>,
-    /// Width d_h of a head [default: 64]
+    /// Width of a head [default: 64]
     #[arg(long, value_name = "D")]
     pub head_dim: Option<usize>,
     /// Sequences at once [default: 1]
@@ -160,7 +160,7 @@ pub struct Config {
     /// What is run [default: core]
     #[arg(long, value_enum, value_name = "UNIT")]
     pub unit: Option<Unit>,
-    /// Width of the feed-forward network of a layer [default: 4 h d_h]
+    /// Width of the feed-forward network of a layer [default: 4 times the width of the layer]
     #[arg(long, value_name = "F")]
     pub ffn: Option<usize>,
     /// Layers of an encoder [default: 4]

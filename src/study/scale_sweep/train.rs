@@ -147,7 +147,7 @@ fn dot<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> f64 
 }
 
 /// The closed forms of a cell of h heads whose inputs, outputs and gradients take so many bytes.
-pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize; 2]) -> Result<Facts> {
+pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize; 2]) -> Facts {
     let (cost, matrices, extra) = match cell.form {
         Form::Materialised => {
             let extra = 2 * materialised::extra_bytes(shape, h);
@@ -166,11 +166,11 @@ pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize;
         // Nothing is known of a backward pass that is not here.
         Form::Reference => (Cost::default(), 0, None),
     };
-    Ok(Facts {
+    Facts {
         cost: cost * h,
         bytes: (shared + own + matrices) as u64,
         extra_bytes: extra,
         shared_bytes: shared as u64,
         own_bytes: own as u64,
-    })
+    }
 }
