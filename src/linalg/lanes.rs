@@ -174,7 +174,7 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.select_f32s(gone, simd.splat_f32s(0.0), value)
 }
 
-/// `log2(1 + 2^x)` within 3e-7 of relative error; x itself for large x, exactly 0 below -126.
+/// `log2(1 + 2^x)` within 4e-7 of relative error; x itself for large x, exactly 0 below -126.
 #[inline(always)]
 pub(crate) fn softplus2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
@@ -229,7 +229,7 @@ mod tests {
                     assert_eq!(found, 0.0, "{x}");
                 } else {
                     let off = (f64::from(found) - exact).abs() / exact;
-                    assert!(off <= 3e-7, "{path:?} {x}: {found}, off by {off}");
+                    assert!(off <= 4e-7, "{path:?} {x}: {found}, off by {off}");
                 }
             }
             let mut far = [[1e4, 3e38], [-1e4, -3e38]].concat().repeat(4);
