@@ -9,6 +9,7 @@ use super::Measure;
 use super::alone::{Again, in_child};
 use super::cell::{Cell, Form};
 use super::journal::{Journal, Probe};
+use super::plan::Plan;
 use super::settings::Settings;
 use super::subject::{self, Facts, Shared, Subject};
 use crate::cost::Tally;
@@ -21,8 +22,6 @@ use crate::profile::{memory, ram};
 use crate::rng::stream;
 use crate::study::Context;
 
-/// Rounds that the plan leaves time for: of fewer, a median has no interval.
-const FEWEST: usize = 6;
 /// A fast form must be this near to the obvious one, relative to its largest number.
 const NEAR: f64 = 1e-4;
 /// Rows of the product, and numbers of the triad's arrays, that stand for the machine in every round.
@@ -244,29 +243,6 @@ pub(super) fn seconds(seconds: f64) -> String {
         s if s < 1.0 => format!("{:.1} ms", 1e3 * s),
         s if s < 120.0 => format!("{s:.1} s"),
         s => format!("{:.0} min", s / 60.0),
-    }
-}
-
-/// What is left of the budget.
-struct Plan<'a> {
-    watch: Stopwatch,
-    settings: &'a Settings,
-    /// Seconds of one round of what is planned so far.
-    rounds: f64,
-}
-
-impl Plan<'_> {
-    /// Whether a cell of so many seconds can still be run by itself and in the fewest rounds.
-    fn has_time_for(&self, cell: f64, timed: bool) -> bool {
-        let children = if self.settings.measures(Measure::Memory) { 1.0 } else { 0.0 };
-        let rounds = if timed { self.fewest() as f64 } else { 0.0 };
-        let alone = cell * (2.0 + children);
-        let planned = self.watch.seconds() + alone + rounds * (self.rounds + Piece::sample_seconds(cell));
-        planned <= self.settings.budget
-    }
-
-    fn fewest(&self) -> usize {
-        FEWEST.min(self.settings.rounds)
     }
 }
 

@@ -16,6 +16,7 @@ mod front;
 mod journal;
 mod measure;
 mod notes;
+mod plan;
 pub mod preset;
 mod row;
 mod settings;
