@@ -200,8 +200,9 @@ fn forms(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Products by the system's OpenBLAS, which the second engine of decompositions brings along.
+/// Products by the system's `OpenBLAS`, which the second engine of decompositions brings along.
 #[cfg(feature = "lapack")]
+#[allow(unsafe_code)] // BLAS takes pointers; views say how far they reach
 mod openblas {
     use std::ffi::c_int;
 
@@ -232,7 +233,6 @@ mod openblas {
     }
 
     /// `scale a b`; `a` lies in rows, `b` in rows or in columns.
-    #[allow(unsafe_code)] // BLAS takes pointers; views say how far they reach
     pub(super) fn product(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, scale: f32) -> Array2<f32> {
         let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
         assert!(a.is_standard_layout() && (b.is_standard_layout() || b.t().is_standard_layout()));

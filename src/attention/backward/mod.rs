@@ -1,4 +1,4 @@
-//! Fused backward passes: gradients of what [`fused`](super::fused) computes, over many heads at once, without an
+//! Fused backward passes: gradients of what [`fused`] computes, over many heads at once, without an
 //! n x m array.
 //!
 //! A forward pass leaves O(h n) + O(h l `d_h`) numbers ([`Kept`]): the logarithm of each row's sum of exponentials, and
