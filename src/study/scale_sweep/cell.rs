@@ -136,7 +136,7 @@ impl Cell {
     /// Lines and lengths that are left out, for want of tokens.
     pub(super) fn left_out(settings: &Settings) -> Vec<String> {
         let named = |spec: &Spec| spec.params.iter().find(|(key, _)| key == "l")?.1.parse::<usize>().ok();
-        let takes = |spec: &Spec| attention::find(spec).is_ok_and(Kind::takes_l);
+        let takes = |spec: &Spec| attention::find(spec).is_ok_and(|kind| kind.depends_on_l(spec));
         let mut all: Vec<usize> = settings.attention.iter().filter_map(named).collect();
         if settings.attention.iter().any(|spec| takes(spec) && named(spec).is_none()) {
             all.extend(&settings.l);
