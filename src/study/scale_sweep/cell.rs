@@ -123,9 +123,10 @@ impl Cell {
                 }
             }
         }
-        if let Some((spec, .., l)) =
-            lines.iter().find(|(.., l)| !settings.seq_len.iter().any(|n| fits(*l, *n)))
-        {
+        // An l of the list that is too long is left out; a mechanism of which nothing is left is a mistake.
+        let fits_somewhere = |l: Option<usize>| settings.seq_len.iter().any(|n| fits(l, *n));
+        let lost = |name: &String| !lines.iter().any(|(_, other, _, l)| other == name && fits_somewhere(*l));
+        if let Some((spec, .., l)) = lines.iter().find(|(_, name, ..)| lost(name)) {
             let longest = settings.seq_len.last().copied().unwrap_or(0);
             let what = format!("l of attention '{spec}'");
             return Err(Error::value(what, l.unwrap_or(0), format!("1 to {longest}, the longest n")));

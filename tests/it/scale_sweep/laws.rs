@@ -134,6 +134,13 @@ fn what_does_not_fit_the_budget_or_the_memory_says_so() {
 }
 
 #[test]
+fn an_l_above_every_length_is_left_out_of_the_default_ones() {
+    let report = swept(&["--attention", "luna", "--seq-len", "24", "--measure", "flops"]);
+    assert_eq!(rows(&report.rows).iter().filter(|row| row["mechanism"] == "luna").count(), 1);
+    assert!(report.notes.iter().any(|note| note.starts_with("left out, an l above n: l = 128")));
+}
+
+#[test]
 fn exact_attention_is_there_though_nobody_names_it() {
     let report = swept(&["--attention", "linear", "--seq-len", "40", "--measure", "flops"]);
     let forms: Vec<(String, String)> =
