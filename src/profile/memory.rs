@@ -1,9 +1,10 @@
 //! What a piece of work allocates: an allocator that counts, and the peak over one piece of work.
 //!
 //! Counted is what threads of the current rayon pool allocate while the work runs, nothing that other threads do beside
-//! it (a progress bar allocates too): the same work has the same peak on every run. The counts are of bytes asked for;
-//! what the system's allocator adds to them, and memory that is mapped past it, shows only in the resident set
-//! ([`super::ram`]).
+//! it (a progress bar allocates too): the same work has the same peak on every run. Blocks below [`LEAST`] are left out:
+//! they are plans of matrix products and the pool's own lists, they live for a moment, and which of them meet depends on
+//! who was scheduled when. The counts are of bytes asked for; what the system's allocator adds to them, and memory that
+//! is mapped past it, shows only in the resident set ([`super::ram`]).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -27,8 +28,16 @@ thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// The smallest block that is counted, in bytes.
+pub const LEAST: usize = 1024;
+
+/// What a block of `bytes` counts for.
+fn counted(bytes: usize) -> i64 {
+    if bytes < LEAST { 0 } else { bytes as i64 }
+}
+
 fn add(bytes: i64) {
-    if ON.load(Ordering::Relaxed) && COUNTED.try_with(Cell::get).unwrap_or(false) {
+    if bytes != 0 && ON.load(Ordering::Relaxed) && COUNTED.try_with(Cell::get).unwrap_or(false) {
         let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
         PEAK.fetch_max(held, Ordering::Relaxed);
     }
@@ -38,22 +47,22 @@ fn add(bytes: i64) {
 #[allow(unsafe_code)] // a global allocator is unsafe to write; this file is one of the doors that the floors allow
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add(layout.size() as i64);
+        add(counted(layout.size()));
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        add(layout.size() as i64);
+        add(counted(layout.size()));
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        add(-(layout.size() as i64));
+        add(-counted(layout.size()));
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        add(size as i64 - layout.size() as i64);
+        add(counted(size) - counted(layout.size()));
         unsafe { System.realloc(memory, layout, size) }
     }
 }
@@ -87,4 +96,4 @@ pub fn peak_of<T: Send>(work: impl FnOnce() -> T + Send) -> (T, Option<u64>) {
     result.unwrap_or_else(|| unreachable!("a scope ends when its work is done"))
 }
 
-const PROBE: usize = 64;
+const PROBE: usize = LEAST;
