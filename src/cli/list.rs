@@ -94,10 +94,10 @@ pub fn registries() -> Vec<Registry> {
         Registry {
             kind: "layer",
             about: "mechanisms of a layer or encoder, for --attention of scale-sweep with --unit",
-            // The form of softmax with its matrices is measured beside it, and not named.
+            // The form of softmax with its matrices is measured beside it, and not named; layers are swept unmasked.
             entries: model::encoder::ALL
                 .iter()
-                .filter(|kind| kind.name != "materialised")
+                .filter(|kind| !["materialised", "luna-causal"].contains(&kind.name))
                 .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes))
                 .collect(),
         },

@@ -21,6 +21,7 @@ pub(super) struct Attention {
     value: Linear<'static>,
     out: Linear<'static>,
     core: Core,
+    mask: Mask,
 }
 
 /// What a mechanism needs beside queries, keys and values.
@@ -93,7 +94,15 @@ impl Attention {
         };
         let [query, key, value, out] =
             ["q_proj", "k_proj", "v_proj", "out_proj"].map(|name| named.linear(name, d, d));
-        Ok(Self { heads: config.heads, query: query?, key: key?, value: value?, out: out?, core })
+        Ok(Self {
+            heads: config.heads,
+            query: query?,
+            key: key?,
+            value: value?,
+            out: out?,
+            core,
+            mask: config.mask(),
+        })
     }
 
     /// What every row of the input (b n, d) reads, shape (h, b n, `d_h`); rows of padding are zeros.
@@ -114,14 +123,14 @@ impl Attention {
             .into_shape_with_order((self.heads * b, n, width))
             .map_err(|error| Error::malformed("heads", error, "in standard layout"))?;
         if real.is_none() {
-            self.attend(&Heads::new(q, k, v, Mask::Full), heads, count)?;
+            self.attend(&Heads::new(q, k, v, self.mask), heads, count)?;
         } else {
             // Every sequence has a length of its own, and every b-th head is one of its heads.
             for sequence in 0..b {
                 let of = s![sequence..;b, .., ..];
                 let [q, k, v] = [q, k, v].map(|x| x.slice_move(of));
                 let real = batch.real(sequence);
-                let of_sequence = Heads { real: (real, real), ..Heads::new(q, k, v, Mask::Full) };
+                let of_sequence = Heads { real: (real, real), ..Heads::new(q, k, v, self.mask) };
                 self.attend(&of_sequence, heads.slice_mut(of), count)?;
             }
         }

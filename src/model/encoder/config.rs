@@ -1,6 +1,7 @@
 //! What an encoder is, beside its weights.
 
-use super::Mechanism;
+use super::{Head, Mechanism};
+use crate::attention::Mask;
 use crate::attention::luna_causal::Weight;
 use crate::model::Activation;
 use crate::model::luna::LayerConfig;
@@ -11,6 +12,7 @@ const EPS: f64 = 1e-5;
 
 /// Sizes of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // facts of their own, not states of one machine
 pub struct EncoderConfig {
     /// How its layers attend.
     pub mechanism: Mechanism,
@@ -32,10 +34,18 @@ pub struct EncoderConfig {
     pub positions: usize,
     /// Whether embeddings are normalised (of X and of P each by a norm of its own).
     pub embedding_norm: bool,
+    /// Whether row t reads rows 0 to t only: a decoder-only stack.
+    pub causal: bool,
+    /// Whether Luna's layers share one P: carried from layer to layer by `luna`, the same for all layers of
+    /// `luna-causal`. Otherwise every layer has a learned P of its own, reads it raw, and what it packs goes no further
+    /// (the paper's ablation). Other mechanisms have no P and do not ask.
+    pub p_chain: bool,
+    /// What stands on the last layer.
+    pub head: Head,
 }
 
 impl EncoderConfig {
-    /// Layers without embeddings, norms behind blocks, gelu.
+    /// Layers without embeddings and head, norms behind blocks, gelu, no mask, one P.
     pub fn new(mechanism: Mechanism, d: usize, heads: usize, ffn: usize, layers: usize) -> Self {
         Self {
             mechanism,
@@ -48,6 +58,9 @@ impl EncoderConfig {
             vocab: None,
             positions: 0,
             embedding_norm: false,
+            causal: false,
+            p_chain: true,
+            head: Head::None,
         }
     }
 
@@ -89,7 +102,32 @@ impl EncoderConfig {
             let what = format!("parameter 'l' of attention '{}'", self.mechanism.name());
             return Err(Error::value(what, 0, "1 or more"));
         }
-        Ok(())
+        if !self.mechanism.honours(self.mask()) {
+            let what = if self.causal { "a causal encoder" } else { "an encoder that is not causal" };
+            let (name, accepted) = (self.mechanism.name(), Mechanism::honouring(self.mask()));
+            return Err(Error::value(format!("attention of {what}"), name, accepted));
+        }
+        self.head.check(self.vocab)
+    }
+
+    /// What a row sees.
+    pub fn mask(&self) -> Mask {
+        if self.causal { Mask::Causal } else { Mask::Full }
+    }
+
+    /// How many rows of P stand below the lowest layer and are shared by all; 0 where there are none.
+    pub(super) fn shared_p(&self) -> usize {
+        if self.p_chain { self.mechanism.p_rows() } else { 0 }
+    }
+
+    /// How many rows of P every layer has for itself; 0 where there are none.
+    pub(super) fn own_p(&self) -> usize {
+        if self.p_chain { 0 } else { self.mechanism.p_rows() }
+    }
+
+    /// Whether P is changed by layers, and so normalised by them.
+    pub(super) fn carries_p(&self) -> bool {
+        self.p_chain && matches!(self.mechanism, Mechanism::Luna { .. })
     }
 
     /// The same as Luna's own modules name it.
@@ -101,7 +139,10 @@ impl EncoderConfig {
             pack_heads: self.heads,
             pre_norm: self.pre_norm,
             activation: self.activation,
-            weight: Weight::Softplus,
+            weight: match self.mechanism {
+                Mechanism::LunaCausal { weight, .. } => weight,
+                _ => Weight::default(),
+            },
             eps: EPS,
         }
     }

@@ -8,18 +8,31 @@ impl EncoderConfig {
     /// What one layer costs on b sequences of n real tokens: projections, attention, feed-forward network.
     ///
     /// Exponentials and divisions are those of attention. Norms, residuals, biases and the activation between the
-    /// products of the feed-forward network are not counted.
+    /// products of the feed-forward network are not counted. Under the causal mask attention is counted as far as the
+    /// mask leaves it open.
     pub fn layer_cost(&self, b: usize, n: usize) -> Cost {
         let d = self.d;
         let attention = match self.mechanism {
             Mechanism::Luna { l, tied } => self.luna_cost(l.min(n), n, tied),
+            Mechanism::LunaCausal { l, tied, .. } => {
+                // P is the same for every sequence: projected once.
+                let of_x = if tied { 4 } else { 5 };
+                let core = kernel::cost("luna-causal", l, &self.shape(n)) * self.heads;
+                let sequence = Cost::product(of_x * n, d, d) + core + Cost::product(n, d, self.ffn) * 2;
+                return Cost::product(l, d, d) + sequence * b;
+            }
             mechanism => {
-                let shape = Shape::square(n, self.head_width());
+                let shape = self.shape(n);
                 let core = kernel::cost(mechanism.core(), mechanism.l().unwrap_or(0), &shape);
                 Cost::product(n, d, 4 * d) + core * self.heads
             }
         };
         (attention + Cost::product(n, d, self.ffn) * 2) * b
+    }
+
+    /// One head of one sequence.
+    pub(super) fn shape(&self, n: usize) -> Shape {
+        Shape { causal: self.causal, ..Shape::square(n, self.head_width()) }
     }
 
     /// Luna's attention of one sequence: with tied weights n rows are projected 3 times and l rows twice, untied 4
@@ -34,7 +47,7 @@ impl EncoderConfig {
     }
 
     /// What the layers of an encoder cost together, as [`layer_cost`](Self::layer_cost) counts; embeddings are looked
-    /// up and cost nothing.
+    /// up and cost nothing, and a head is not counted.
     pub fn cost(&self, b: usize, n: usize) -> Cost {
         self.layer_cost(b, n) * self.layers
     }

@@ -1,12 +1,15 @@
 //! One layer of an encoder.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, Array3, ArrayViewMut2, s};
 
 use super::attention::{Attention, Batch};
-use super::{EncoderConfig, Mechanism};
+use super::luna::{Blocks, Causal, OwnP};
+use super::{Encoder, EncoderConfig, Head, Mechanism};
 use crate::cost::Tally;
 use crate::model::linear::Count;
-use crate::model::luna::{FeedForward, LayerNorm, LunaEncoderLayer, Named, Padding};
+use crate::model::luna::{LunaEncoderLayer, Named, Padding};
 use crate::{Error, Result};
 
 /// What goes from layer to layer.
@@ -14,7 +17,7 @@ use crate::{Error, Result};
 pub struct Stream {
     /// X, shape (b, n, d).
     pub x: Array3<f32>,
-    /// P, shape (b, min(l, n), d), where the mechanism is Luna.
+    /// P, shape (b, min(l, n), d), where layers carry it upward: the mechanism is Luna, in a chain.
     pub p: Option<Array3<f32>>,
 }
 
@@ -31,49 +34,60 @@ impl Stream {
     }
 }
 
-/// One layer: a Transformer's, or Luna's own.
+/// One layer: a Transformer's, or one of Luna's.
 pub struct Layer {
     pub(super) config: EncoderConfig,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Transformer(Box<Transformer>),
     Luna(Box<LunaEncoderLayer>),
+    OwnP(Box<OwnP>),
+    Causal(Box<Causal>),
 }
 
-struct Transformer {
-    attention: Attention,
-    norm: LayerNorm,
-    feed_forward: FeedForward,
-    pre_norm: bool,
+pub(super) struct Transformer {
+    pub(super) attention: Attention,
+    pub(super) blocks: Blocks,
 }
 
 impl Layer {
     /// Reads `self_attn`, `self_attn_layer_norm`, `fc1`, `fc2` and `final_layer_norm` (for Luna what
     /// [`LunaEncoderLayer::load`] reads): [`EncoderConfig::tensors`] lists them under `layers.0.`.
     ///
-    /// A Performer's features, (l, `d_h`), are `self_attn.features`.
+    /// A Performer's features, (l, `d_h`), are `self_attn.features`. A P that is the layer's own, (l, d), is
+    /// `projected_embeddings`; causal Luna reads it there even if its stack would share one.
     pub fn load(named: &Named, config: &EncoderConfig) -> Result<Self> {
         config.check()?;
-        let kind = if let Mechanism::Luna { .. } = config.mechanism {
-            Kind::Luna(Box::new(LunaEncoderLayer::load(named, &config.luna_layer())?))
-        } else {
-            let eps = config.luna_layer().eps;
-            Kind::Transformer(Box::new(Transformer {
+        Self::with_p(named, config, None)
+    }
+
+    /// As [`load`](Self::load), with the P that all layers of causal Luna share, if they do.
+    pub(super) fn with_p(
+        named: &Named,
+        config: &EncoderConfig,
+        p: Option<&Arc<Array2<f32>>>,
+    ) -> Result<Self> {
+        let kind = match config.mechanism {
+            Mechanism::LunaCausal { .. } => Kind::Causal(Box::new(Causal::load(named, config, p)?)),
+            Mechanism::Luna { .. } if !config.p_chain => Kind::OwnP(Box::new(OwnP::load(named, config)?)),
+            Mechanism::Luna { .. } => {
+                Kind::Luna(Box::new(LunaEncoderLayer::load(named, &config.luna_layer())?))
+            }
+            _ => Kind::Transformer(Box::new(Transformer {
                 attention: Attention::load(&named.within("self_attn"), config)?,
-                norm: LayerNorm::load(named, "self_attn_layer_norm", config.d, eps)?,
-                feed_forward: FeedForward::load(named, &config.luna_layer())?,
-                pre_norm: config.pre_norm,
-            }))
+                blocks: Blocks::load(named, config)?,
+            })),
         };
         Ok(Self { config: *config, kind })
     }
 
     /// The lowest layer of [`Encoder::random`](super::Encoder::random).
     pub fn random(config: &EncoderConfig, seed: u64) -> Result<Self> {
-        let one = EncoderConfig { layers: 1, vocab: None, positions: 0, ..*config };
-        Self::load(&one.draw(seed).within("layers").within("0"), config)
+        let one = EncoderConfig { layers: 1, vocab: None, positions: 0, head: Head::None, ..*config };
+        let layer = Encoder::random(&one, seed)?.layers.pop();
+        layer.ok_or_else(|| Error::value("layers of an encoder", 0, "1 or more"))
     }
 
     /// X (and P) for the next layer; `real` are the real rows of each sequence, all of them where it is `None`.
@@ -99,9 +113,12 @@ impl Layer {
             stream.x = stream.x.as_standard_layout().into_owned();
         }
         match (&self.kind, &mut stream.p) {
-            (Kind::Transformer(layer), None) => {
-                let rows = stream.x.view_mut().into_shape_with_order((b * n, d)).expect("in standard layout");
-                layer.run(rows, batch, count)?;
+            (Kind::Transformer(layer), None) => layer.run(rows(&mut stream.x), batch, count)?,
+            (Kind::Causal(layer), None) => layer.run(rows(&mut stream.x), batch, count)?,
+            (Kind::OwnP(layer), None) => {
+                for (sequence, x) in stream.x.outer_iter_mut().enumerate() {
+                    layer.run(x, batch.real(sequence), count)?;
+                }
             }
             (Kind::Luna(layer), Some(p)) if p.dim().0 == b && p.dim().2 == d => {
                 for (sequence, (x, p)) in stream.x.outer_iter_mut().zip(p.outer_iter_mut()).enumerate() {
@@ -118,7 +135,7 @@ impl Layer {
                     found: p.as_ref().map_or(Vec::new(), |p| p.shape().to_vec()),
                     expected: match self.kind {
                         Kind::Luna(_) => format!("({b}, l, {d})"),
-                        Kind::Transformer(_) => "none".into(),
+                        _ => "none".into(),
                     },
                 });
             }
@@ -127,16 +144,23 @@ impl Layer {
     }
 }
 
+/// The rows (b n, d) of x (b, n, d).
+pub(super) fn rows(x: &mut Array3<f32>) -> ArrayViewMut2<'_, f32> {
+    let (b, n, d) = x.dim();
+    x.view_mut().into_shape_with_order((b * n, d)).expect("in standard layout")
+}
+
 impl Transformer {
     /// Rows (b n, d) in place.
     fn run(&self, mut x: ArrayViewMut2<'_, f32>, batch: Batch<'_>, count: Count<'_>) -> Result<()> {
-        let input = self.norm.before(self.pre_norm, x.view());
+        let Blocks { norm, feed_forward, pre_norm } = &self.blocks;
+        let input = norm.before(*pre_norm, x.view());
         let read = self.attention.read(input.view(), batch, count)?;
         drop(input);
         self.attention.add(x.view_mut(), &read, count);
         drop(read); // before the feed-forward network takes its own
-        self.norm.behind(self.pre_norm, x.view_mut());
-        self.feed_forward.run(x, count);
+        norm.behind(*pre_norm, x.view_mut());
+        feed_forward.run(x, count);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The mechanisms that a layer may have.
 
+use crate::attention::luna_causal::Weight;
+use crate::attention::{Mask, fused};
 use crate::name::{Param, Params, Spec};
 use crate::{Result, name};
 
@@ -16,6 +18,15 @@ pub enum Mechanism {
         l: usize,
         /// Whether keys and values share their projections: 5 projections, else 7.
         tied: bool,
+    },
+    /// Luna's causal attention as a layer of a decoder-only model, whose P no layer changes.
+    LunaCausal {
+        /// Rows of P, used at every length.
+        l: usize,
+        /// Whether keys and values share their projection: 5 projections, else 6.
+        tied: bool,
+        /// What weighs the rows of P.
+        weight: Weight,
     },
     /// Keys and values projected along the length by one learned E for both and for all heads of a layer.
     Linformer {
@@ -50,6 +61,9 @@ pub struct MechanismKind {
     build: fn(&Params<'_>) -> Result<Mechanism>,
 }
 
+/// What may weigh the rows of P in causal Luna.
+const WEIGHTS: [(&str, Weight); 2] = [("softplus", Weight::Softplus), ("elu", Weight::Elu)];
+
 const fn l(default: &'static str, about: &'static str) -> Param {
     Param { name: "l", default: Some(default), about }
 }
@@ -80,6 +94,30 @@ pub const ALL: &[MechanismKind] = &[
             },
         ],
         build: |params| Ok(Mechanism::Luna { l: params.at_least("l", 1)?, tied: params.get("tied")? }),
+    },
+    MechanismKind {
+        name: "luna-causal",
+        about: "Luna's causal attention, for causal stacks only: running means, one P for all layers",
+        takes: &[
+            l("16", "rows of P, used at every length"),
+            Param {
+                name: "tied",
+                default: Some("true"),
+                about: "keys and values share their projection: 5, else 6",
+            },
+            Param {
+                name: "weight",
+                default: Some("softplus"),
+                about: "what weighs the rows of P: softplus (log2(1 + 2^x)), elu (elu + 1)",
+            },
+        ],
+        build: |params| {
+            let name: String = params.get("weight")?;
+            let weight = WEIGHTS.iter().find(|(known, _)| *known == name);
+            let (_, weight) = weight.ok_or_else(|| params.refuse("weight", &name, "softplus or elu"))?;
+            let (l, tied) = (params.at_least("l", 1)?, params.get("tied")?);
+            Ok(Mechanism::LunaCausal { l, tied, weight: *weight })
+        },
     },
     MechanismKind {
         name: "linformer",
@@ -125,6 +163,7 @@ impl Mechanism {
             Self::Softmax => "softmax",
             Self::Materialised => "materialised",
             Self::Luna { .. } => "luna",
+            Self::LunaCausal { .. } => "luna-causal",
             Self::Linformer { .. } => "linformer",
             Self::Linear => "linear",
             Self::Performer { .. } => "performer",
@@ -136,10 +175,56 @@ impl Mechanism {
     pub fn l(&self) -> Option<usize> {
         match *self {
             Self::Softmax | Self::Materialised | Self::Linear => None,
-            Self::Luna { l, .. } | Self::Linformer { l, .. } | Self::Performer { l } | Self::Local { l } => {
-                Some(l)
-            }
+            Self::Luna { l, .. }
+            | Self::LunaCausal { l, .. }
+            | Self::Linformer { l, .. }
+            | Self::Performer { l }
+            | Self::Local { l } => Some(l),
         }
+    }
+
+    /// Rows of its P; 0 where it has none.
+    pub(super) fn p_rows(&self) -> usize {
+        match *self {
+            Self::Luna { l, .. } | Self::LunaCausal { l, .. } => l,
+            _ => 0,
+        }
+    }
+
+    /// Its name with every parameter that it has, as [`build`](Self::build) reads it: `luna:l=16,tied=true`.
+    pub fn spec(&self) -> String {
+        let name = self.name();
+        match *self {
+            Self::Softmax | Self::Materialised | Self::Linear => name.to_string(),
+            Self::Luna { l, tied } => format!("{name}:l={l},tied={tied}"),
+            Self::LunaCausal { l, tied, weight } => {
+                let known = WEIGHTS.iter().find(|(_, other)| *other == weight);
+                let weight = known.map_or("softplus", |(name, _)| name);
+                format!("{name}:l={l},tied={tied},weight={weight}")
+            }
+            Self::Linformer { l, max } => format!("{name}:l={l},max={max}"),
+            Self::Performer { l } | Self::Local { l } => format!("{name}:l={l}"),
+        }
+    }
+
+    /// Whether layers of this mechanism may stand in a stack under that mask.
+    ///
+    /// Luna's own layer packs all rows at once, and n x n matrices are there to be measured, not to be trained: both
+    /// are for the full mask.
+    pub fn honours(&self, mask: Mask) -> bool {
+        match self {
+            Self::Materialised | Self::Luna { .. } => mask == Mask::Full,
+            other => fused::find(other.core()).is_some_and(|fused| fused.honours(mask)),
+        }
+    }
+
+    /// The names of the mechanisms that may stand under a mask, as a comma list.
+    pub(super) fn honouring(mask: Mask) -> String {
+        let honours = |kind: &&MechanismKind| {
+            let spec = Spec { name: kind.name.to_string(), params: Vec::new() };
+            Self::build(&spec).is_ok_and(|mechanism| mechanism.honours(mask))
+        };
+        ALL.iter().filter(honours).map(|kind| kind.name).collect::<Vec<_>>().join(", ")
     }
 
     /// The mechanism in [`crate::attention`] that its heads compute. Luna's two steps are softmax each.

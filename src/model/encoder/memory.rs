@@ -11,6 +11,7 @@
 use super::{Encoder, EncoderConfig, Layer, Mechanism};
 use crate::attention::fused;
 use crate::cost::Shape;
+use crate::model::luna::CHUNK;
 
 const F32: usize = size_of::<f32>();
 
@@ -20,6 +21,7 @@ impl EncoderConfig {
     pub fn extra_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
         match self.mechanism {
             Mechanism::Luna { l, tied } => self.luna_bytes(l.min(n), n, tied, threads),
+            Mechanism::LunaCausal { l, tied, .. } => self.luna_causal_bytes(b, l, n, tied, threads),
             _ => self.transformer_bytes(b, n, threads),
         }
     }
@@ -31,7 +33,7 @@ impl EncoderConfig {
         let core = if self.mechanism == Mechanism::Materialised {
             F32 * heads * n * n
         } else {
-            self.core_bytes(&Shape::square(n, self.head_width()), heads, threads)
+            self.core_bytes(&self.shape(n), heads, threads)
         };
         // queries, keys, values and what is read by them
         let attention = normed + 4 * rows + core;
@@ -41,7 +43,9 @@ impl EncoderConfig {
     /// Sequences of a batch are worked on one after the other.
     fn luna_bytes(&self, l: usize, n: usize, tied: bool, threads: usize) -> usize {
         let (x, p) = (F32 * n * self.d, F32 * l * self.d);
-        let (normed_x, normed_p) = if self.pre_norm { (x, p) } else { (0, 0) };
+        // a P of the layer's own is read as it is
+        let normed_x = if self.pre_norm { x } else { 0 };
+        let normed_p = if self.pre_norm && self.p_chain { p } else { 0 };
         let pairs = if tied { 1 } else { 2 };
         let normed = normed_x + normed_p;
         let step = |n: usize, m: usize| {
@@ -52,6 +56,19 @@ impl EncoderConfig {
         let packed = p + pairs * p;
         let unpack = normed + packed + 2 * x + step(n, l);
         pack.max(unpack).max(normed_x + F32 * n * self.ffn)
+    }
+
+    /// Heads are worked on side by side, the sequences of each one after the other.
+    fn luna_causal_bytes(&self, b: usize, l: usize, n: usize, tied: bool, threads: usize) -> usize {
+        let (rows, d_h) = (F32 * b * n * self.d, self.head_width());
+        let normed = if self.pre_norm { rows } else { 0 };
+        // what is read, queries, keys that pack, keys and values
+        let projected = if tied { 4 } else { 5 } * rows;
+        // of a head: weights, outputs, both sums, and a block's shares and meetings of its rows
+        let chunk = CHUNK.min(n);
+        let head = F32 * (n * (l + d_h) + 2 * l * d_h + chunk * (l + chunk));
+        let attention = normed + F32 * l * self.d + projected + head * self.heads.min(threads);
+        attention.max(normed + F32 * b * n * self.ffn)
     }
 
     fn core_bytes(&self, shape: &Shape, heads: usize, threads: usize) -> usize {

@@ -15,13 +15,16 @@ mod attention;
 mod config;
 mod cost;
 mod draw;
+mod head;
 mod layer;
+mod luna;
 mod mechanism;
 mod memory;
 mod stack;
 mod tensors;
 
 pub use config::EncoderConfig;
+pub use head::Head;
 pub use layer::{Layer, Stream};
 pub use mechanism::{ALL, Mechanism, MechanismKind};
 pub use stack::Encoder;

@@ -1,23 +1,28 @@
 //! A stack of layers, with embeddings below it where the configuration has them.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, Array3, ArrayView2};
 
+use super::head::{CLASSIFIER, Head};
+use super::layer::rows;
 use super::tensors::{EMBEDDING_NORM, LAST_NORM, P, P_EMBEDDING_NORM, P_LAST_NORM, POSITIONS, TOKENS};
-use super::{EncoderConfig, Layer, Mechanism, Stream};
+use super::{EncoderConfig, Layer, Stream};
 use crate::cost::Tally;
-use crate::model::linear::Count;
+use crate::model::linear::{Count, Linear};
 use crate::model::luna::{LayerNorm, Named};
 use crate::{Error, Result};
 
-/// An encoder: embeddings if its configuration has them, layers, and last norms if norms stand before blocks.
+/// An encoder: embeddings if its configuration has them, layers, last norms if norms stand before blocks, and a head.
 pub struct Encoder {
     pub(super) config: EncoderConfig,
     pub(super) layers: Vec<Layer>,
-    tokens: Option<Array2<f32>>,
+    pub(super) tokens: Option<Array2<f32>>,
     positions: Option<Array2<f32>>,
     p: Option<Array2<f32>>,
     embedding_norms: Norms,
     last_norms: Norms,
+    pub(super) classifier: Option<Linear<'static>>,
 }
 
 /// The norms of X and of P, where there are any.
@@ -28,22 +33,19 @@ struct Norms {
 }
 
 impl Norms {
-    /// The norms of these names, P's only if there is a P; nothing unless `wanted`.
-    fn load(named: &Named, config: &EncoderConfig, wanted: bool, [x, p]: [&str; 2]) -> Result<Self> {
+    /// The norms of these names, P's only if there is a P to normalise; nothing unless `wanted`.
+    fn load(named: &Named, config: &EncoderConfig, wanted: bool, p: bool, names: [&str; 2]) -> Result<Self> {
         if !wanted {
             return Ok(Self::default());
         }
         let load = |name: &str| LayerNorm::load(named, name, config.d, config.luna_layer().eps);
-        let has_p = matches!(config.mechanism, Mechanism::Luna { .. });
-        Ok(Self { x: Some(load(x)?), p: has_p.then(|| load(p)).transpose()? })
+        Ok(Self { x: Some(load(names[0])?), p: p.then(|| load(names[1])).transpose()? })
     }
 
     fn apply(&self, stream: &mut Stream) {
         for (norm, of) in [(&self.x, Some(&mut stream.x)), (&self.p, stream.p.as_mut())] {
             if let (Some(norm), Some(of)) = (norm, of) {
-                let (b, n, d) = of.dim();
-                let rows = of.view_mut().into_shape_with_order((b * n, d)).expect("in standard layout");
-                norm.apply(rows);
+                norm.apply(rows(of));
             }
         }
     }
@@ -55,21 +57,39 @@ impl Encoder {
         config.check()?;
         let d = config.d;
         let table = |name: &str, rows: usize| named.matrix(&format!("{name}.weight"), (rows, d));
+        let shared = config.shared_p();
+        let mut p = (shared > 0).then(|| named.matrix(P, (shared, d))).transpose()?;
+        let embedding_norms = Norms::load(
+            named,
+            config,
+            config.embedding_norm,
+            shared > 0,
+            [EMBEDDING_NORM, P_EMBEDDING_NORM],
+        )?;
+        let last_norms =
+            Norms::load(named, config, config.pre_norm, config.carries_p(), [LAST_NORM, P_LAST_NORM])?;
+        // A P that no layer changes is normalised once and given to each; it is no part of the stream.
+        let fixed = if config.carries_p() { None } else { p.take() }.map(|mut p| {
+            if let Some(norm) = &embedding_norms.p {
+                norm.apply(p.view_mut());
+            }
+            Arc::new(p)
+        });
         let all = named.within("layers");
-        let layer = |at: usize| Layer::load(&all.within(&at.to_string()), config);
-        let p = match config.mechanism {
-            Mechanism::Luna { l, .. } => Some(named.matrix(P, (l, d))?),
-            _ => None,
+        let layer = |at: usize| Layer::with_p(&all.within(&at.to_string()), config, fixed.as_ref());
+        let classifier = match config.head {
+            Head::Classes(classes) => Some(named.linear(CLASSIFIER, classes, d)?),
+            Head::None | Head::Tokens => None,
         };
-        let embedding_norms = [EMBEDDING_NORM, P_EMBEDDING_NORM];
         Ok(Self {
             config: *config,
             layers: (0..config.layers).map(layer).collect::<Result<_>>()?,
             tokens: config.vocab.map(|vocab| table(TOKENS, vocab)).transpose()?,
             positions: (config.positions > 0).then(|| table(POSITIONS, config.positions)).transpose()?,
             p,
-            embedding_norms: Norms::load(named, config, config.embedding_norm, embedding_norms)?,
-            last_norms: Norms::load(named, config, config.pre_norm, [LAST_NORM, P_LAST_NORM])?,
+            embedding_norms,
+            last_norms,
+            classifier,
         })
     }
 
@@ -89,7 +109,7 @@ impl Encoder {
         &self.layers
     }
 
-    /// P below the lowest layer, shape (l, d), where the mechanism is Luna.
+    /// P below the lowest layer, shape (l, d), where layers carry it upward (Luna, in a chain).
     pub fn p(&self) -> Option<&Array2<f32>> {
         self.p.as_ref()
     }

@@ -1,9 +1,11 @@
 //! The tensors of an encoder, by name and shape: what loading reads, what is drawn, and what `parameters` sums.
 
+use super::head::{CLASSIFIER, Head};
 use super::{EncoderConfig, Mechanism};
-use crate::model::luna::{Size, Tensor};
+use crate::model::luna::Tensor;
 
-/// Names of the table of tokens, that of positions, and P below the lowest layer; Luna's authors' names.
+/// Names of the table of tokens, that of positions, and P (below the lowest layer, or in every one); Luna's authors'
+/// names.
 pub(super) const TOKENS: &str = "embed_tokens";
 pub(super) const POSITIONS: &str = "embed_positions";
 pub(super) const P: &str = "projected_embeddings";
@@ -17,61 +19,78 @@ pub(super) const P_LAST_NORM: &str = "proj_layer_norm";
 impl EncoderConfig {
     /// Every learned tensor: its name and its shape. Layers stand under `layers.0.` and so on, with the names of
     /// fairseq's layers, which are those of Luna's authors.
+    ///
+    /// A Performer's features are drawn and not learned, and not among them; loading wants them as
+    /// `layers.0.self_attn.features`, (l, `d_h`).
     pub fn tensors(&self) -> Vec<Tensor> {
-        if let Mechanism::Luna { l, tied } = self.mechanism {
-            return self.of_luna(l, tied);
-        }
         let mut all = Vec::new();
         if let Some(vocab) = self.vocab {
             all.push((format!("{TOKENS}.weight"), vec![vocab, self.d]));
+        }
+        let shared_p = self.shared_p();
+        if shared_p > 0 {
+            all.push((P.to_string(), vec![shared_p, self.d]));
         }
         if self.positions > 0 {
             all.push((format!("{POSITIONS}.weight"), vec![self.positions, self.d]));
         }
         if self.embedding_norm {
             norm(&mut all, EMBEDDING_NORM, self.d);
+            if shared_p > 0 {
+                norm(&mut all, P_EMBEDDING_NORM, self.d);
+            }
         }
         for layer in 0..self.layers {
-            self.transformer_layer(&mut all, &format!("layers.{layer}."));
+            self.layer(&mut all, &format!("layers.{layer}."));
         }
         if self.pre_norm {
             norm(&mut all, LAST_NORM, self.d);
+            if self.carries_p() {
+                norm(&mut all, P_LAST_NORM, self.d);
+            }
+        }
+        if let Head::Classes(classes) = self.head {
+            linear(&mut all, CLASSIFIER, classes, self.d);
         }
         all
     }
 
-    fn transformer_layer(&self, all: &mut Vec<Tensor>, layer: &str) {
+    fn layer(&self, all: &mut Vec<Tensor>, layer: &str) {
         let (d, ffn) = (self.d, self.ffn);
-        for projection in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+        for projection in self.mechanism.projections() {
             linear(all, &format!("{layer}self_attn.{projection}"), d, d);
         }
         if let Mechanism::Linformer { l, max } = self.mechanism {
             all.push((format!("{layer}self_attn.compress.weight"), vec![l, max]));
         }
+        if self.own_p() > 0 {
+            all.push((format!("{layer}{P}"), vec![self.own_p(), d]));
+        }
         norm(all, &format!("{layer}self_attn_layer_norm"), d);
+        if self.carries_p() {
+            norm(all, &format!("{layer}self_atten_proj_layer_norm"), d);
+        }
         linear(all, &format!("{layer}fc1"), ffn, d);
         linear(all, &format!("{layer}fc2"), d, ffn);
         norm(all, &format!("{layer}final_layer_norm"), d);
     }
+}
 
-    /// The authors' tensors without those that this encoder has not.
-    fn of_luna(&self, l: usize, tied: bool) -> Vec<Tensor> {
-        let size = Size {
-            d: self.d,
-            ffn: self.ffn,
-            l,
-            tied,
-            pre_norm: self.pre_norm,
-            encoder_layers: self.layers,
-            decoder_layers: 0,
-            vocab: self.vocab.unwrap_or(0),
-            positions: self.positions,
-            embedding_norms: self.embedding_norm,
-            masked_head: false,
-        };
-        let tensors = size.tensors().into_iter();
-        let named = tensors.map(|(name, shape)| (name.replacen("encoder.", "", 1), shape));
-        named.filter(|(_, shape)| !shape.contains(&0)).collect()
+impl Mechanism {
+    /// The (d, d) projections of one layer.
+    fn projections(&self) -> &'static [&'static str] {
+        match self {
+            Self::Luna { tied: true, .. } | Self::LunaCausal { tied: true, .. } => {
+                &["pq_proj", "q_proj", "pc_proj", "c_proj", "out_proj"]
+            }
+            Self::Luna { tied: false, .. } => {
+                &["pq_proj", "q_proj", "pk_proj", "pv_proj", "k_proj", "v_proj", "out_proj"]
+            }
+            Self::LunaCausal { tied: false, .. } => {
+                &["pq_proj", "q_proj", "pc_proj", "k_proj", "v_proj", "out_proj"]
+            }
+            _ => &["q_proj", "k_proj", "v_proj", "out_proj"],
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl LunaAttention {
     }
 
     /// As [`pack`](Self::pack), and counts.
-    pub(super) fn pack_counted(
+    pub(in crate::model) fn pack_counted(
         &self,
         p: ArrayView2<'_, f32>,
         context: ArrayView2<'_, f32>,
@@ -119,7 +119,7 @@ impl LunaAttention {
     }
 
     /// What queries x (n, d) read of a packed context, heads (h, n, `d_h`) before their output projection.
-    pub(super) fn read(
+    pub(in crate::model) fn read(
         &self,
         x: ArrayView2<'_, f32>,
         packed: &Packed,
@@ -132,7 +132,7 @@ impl LunaAttention {
     }
 
     /// Adds the output projection of what was read to rows (n, d).
-    pub(super) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array3<f32>, count: Count<'_>) {
+    pub(in crate::model) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array3<f32>, count: Count<'_>) {
         self.out.add_heads(rows, read.view(), count);
     }
 
@@ -169,10 +169,10 @@ impl KeyValue {
     }
 
     /// Keys, and values unless they are the keys.
-    pub(super) fn apply(&self, x: &ArrayRef2<f32>) -> (Array2<f32>, Option<Array2<f32>>) {
+    pub(super) fn apply(&self, x: &ArrayRef2<f32>, count: Count<'_>) -> (Array2<f32>, Option<Array2<f32>>) {
         match self {
-            Self::Tied(both) => (both.apply(x), None),
-            Self::Untied(key, value) => (key.apply(x), Some(value.apply(x))),
+            Self::Tied(both) => (both.counted(x, count), None),
+            Self::Untied(key, value) => (key.counted(x, count), Some(value.counted(x, count))),
         }
     }
 

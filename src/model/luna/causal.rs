@@ -1,6 +1,6 @@
 //! Causal Luna attention with its projections: `LunarCausalAttention` of the authors' code.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::attend::{kept, real_rows};
@@ -8,11 +8,12 @@ use super::attention::KeyValue;
 use super::{LayerConfig, Named, check, head_width};
 use crate::Result;
 use crate::attention::luna_causal::{State, Weight, chunked};
+use crate::cost::Tally;
 use crate::linalg::gemm::{Threads, product};
-use crate::model::linear::Linear;
+use crate::model::linear::{Count, Linear};
 
 /// Time steps that [`LunaCausalAttention::forward`] works on at once.
-const CHUNK: usize = 64;
+pub(in crate::model) const CHUNK: usize = 64;
 
 /// Luna attention in which row t reads rows 0 to t: of each head, with sums over j <= t,
 ///
@@ -75,31 +76,68 @@ impl LunaCausalAttention {
         padding: Option<&[bool]>,
     ) -> Result<Array2<f32>> {
         check("x", x.shape(), self.d)?;
-        let pack_query = self.pack_query(p, padding)?;
+        let pack_query = self.pack_query(p, padding, None)?;
+        Ok(self.out.apply(&self.attend(x, &pack_query, x.nrows(), &|_| x.nrows(), None)))
+    }
+
+    /// What the rows (b n, d) of sequences of n rows read of p (l, d), before the output projection; `real` are the real
+    /// rows of a sequence by its number, the others are left zeros.
+    ///
+    /// Of the sums the tally counts what a token at a time would do: blocks do more of them, to do them faster.
+    pub(in crate::model) fn read(
+        &self,
+        x: ArrayView2<'_, f32>,
+        p: ArrayView2<'_, f32>,
+        n: usize,
+        real: &(dyn Fn(usize) -> usize + Sync),
+        count: Count<'_>,
+    ) -> Result<Array2<f32>> {
+        check("x", x.shape(), self.d)?;
+        Ok(self.attend(x, &self.pack_query(p, None, count)?, n, real, count))
+    }
+
+    /// Adds the output projection of what was read to rows (b n, d).
+    pub(in crate::model) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array2<f32>, count: Count<'_>) {
+        self.out.add_to(rows, read, count);
+    }
+
+    fn attend(
+        &self,
+        x: ArrayView2<'_, f32>,
+        pack_query: &Array2<f32>,
+        n: usize,
+        real: &(dyn Fn(usize) -> usize + Sync),
+        count: Count<'_>,
+    ) -> Array2<f32> {
         let mut read = Array2::zeros(x.raw_dim());
-        if !read.is_empty() && !pack_query.is_empty() {
-            let rows = self.project(x);
-            let d_h = self.d / self.heads;
-            read.axis_chunks_iter_mut(Axis(1), d_h).into_par_iter().enumerate().for_each(
-                |(head, mut out)| {
-                    let columns = s![.., head * d_h..(head + 1) * d_h];
-                    let logits = product(
-                        rows.pack_keys.slice(columns),
-                        pack_query.slice(columns).reversed_axes(),
-                        Threads::One,
-                    );
-                    let w = logits.mapv_into(|x| self.weight.apply(x));
-                    let (q, k) = (rows.queries.slice(columns), rows.keys.slice(columns));
-                    out.assign(&chunked(q, k, w.view(), rows.values().slice(columns), CHUNK));
-                },
-            );
+        if read.is_empty() || pack_query.is_empty() {
+            return read;
         }
-        Ok(self.out.apply(&read))
+        let rows = self.project(x, count);
+        let d_h = self.d / self.heads;
+        read.axis_chunks_iter_mut(Axis(1), d_h).into_par_iter().enumerate().for_each(|(head, mut out)| {
+            let columns = s![.., head * d_h..(head + 1) * d_h];
+            let pack_query = pack_query.slice(columns);
+            let [q, pack_keys, k, v] =
+                [&rows.queries, &rows.pack_keys, &rows.keys, rows.values()].map(|rows| rows.slice(columns));
+            for (sequence, mut out) in out.axis_chunks_iter_mut(Axis(0), n).enumerate() {
+                let (first, real) = (sequence * n, real(sequence));
+                let of = s![first..first + real, ..];
+                let logits = product(pack_keys.slice(of), pack_query.t(), Threads::One);
+                let w = logits.mapv_into(|x| self.weight.apply(x));
+                let sums = chunked(q.slice(of), k.slice(of), w.view(), v.slice(of), CHUNK);
+                out.slice_mut(s![..real, ..]).assign(&sums);
+                if let Some(tally) = count {
+                    tally_sums(tally, real, w.ncols(), d_h);
+                }
+            }
+        });
+        read
     }
 
     /// A state that has seen no row yet.
     pub fn start(&self, p: ArrayView2<'_, f32>, padding: Option<&[bool]>) -> Result<CausalState> {
-        let pack_query = self.pack_query(p, padding)?;
+        let pack_query = self.pack_query(p, padding, None)?;
         let d_h = self.d / self.heads;
         let heads = vec![State::new(d_h, pack_query.nrows(), d_h); self.heads];
         Ok(CausalState { pack_query, heads })
@@ -110,7 +148,7 @@ impl LunaCausalAttention {
         check("x", x.shape(), self.d)?;
         let mut read = Array2::zeros((1, self.d));
         if !state.pack_query.is_empty() {
-            let row = self.project(x.insert_axis(Axis(0)));
+            let row = self.project(x.insert_axis(Axis(0)), None);
             let d_h = self.d / self.heads;
             for (head, state_of_head) in state.heads.iter_mut().enumerate() {
                 let columns = s![.., head * d_h..(head + 1) * d_h];
@@ -126,16 +164,21 @@ impl LunaCausalAttention {
     }
 
     /// `p W_pq / sqrt(d_h)` of the rows that are not padding.
-    fn pack_query(&self, p: ArrayView2<'_, f32>, padding: Option<&[bool]>) -> Result<Array2<f32>> {
+    fn pack_query(
+        &self,
+        p: ArrayView2<'_, f32>,
+        padding: Option<&[bool]>,
+        count: Count<'_>,
+    ) -> Result<Array2<f32>> {
         check("p", p.shape(), self.d)?;
         let real = real_rows("p", p.nrows(), padding)?;
-        Ok(self.pack_query.apply(&kept(p, real.as_deref())) * self.scale())
+        Ok(self.pack_query.counted(&kept(p, real.as_deref()), count) * self.scale())
     }
 
-    fn project(&self, x: ArrayView2<'_, f32>) -> Projected {
-        let (keys, values) = self.key_value.apply(&x);
-        let queries = self.query.apply(&x) * self.scale();
-        Projected { queries, pack_keys: self.pack_key.apply(&x), keys, values }
+    fn project(&self, x: ArrayView2<'_, f32>, count: Count<'_>) -> Projected {
+        let (keys, values) = self.key_value.apply(&x, count);
+        let queries = self.query.counted(&x, count) * self.scale();
+        Projected { queries, pack_keys: self.pack_key.counted(&x, count), keys, values }
     }
 
     fn scale(&self) -> f32 {
@@ -147,4 +190,11 @@ impl Projected {
     fn values(&self) -> &Array2<f32> {
         self.values.as_ref().unwrap_or(&self.keys)
     }
+}
+
+/// Counts what n rows need in one head: their weights, their share in both sums, and both readings of them.
+fn tally_sums(tally: &Tally, n: usize, l: usize, d_h: usize) {
+    tally.product(n, d_h, l);
+    tally.product(n, l, 2 * d_h);
+    tally.product(n, l, 2 * d_h);
 }

@@ -26,6 +26,7 @@ pub use encoder::{LunaEncoder, LunaEncoderLayer};
 pub use named::Named;
 pub use size::{Size, Tensor};
 
+pub(super) use causal::CHUNK;
 pub(super) use feed_forward::FeedForward;
 pub(super) use layer_norm::LayerNorm;
 

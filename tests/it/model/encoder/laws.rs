@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use luna::attention::Mask;
 use luna::model::encoder::{ALL, Encoder, EncoderConfig, Layer, Mechanism, Stream};
 use luna::model::luna::{LunaEncoder, Named, Padding};
 use ndarray::{Array2, ArrayD, Axis, s};
@@ -170,7 +171,8 @@ fn every_mechanism_has_a_name() {
         let mechanism = Mechanism::build(&kind.name.parse().unwrap()).unwrap();
         assert_eq!(mechanism.name(), kind.name);
         assert_eq!(mechanism.l().is_some(), kind.takes.iter().any(|param| param.name == "l"));
-        let config = EncoderConfig::new(mechanism, 16, 2, 32, 1);
+        let causal = !mechanism.honours(Mask::Full);
+        let config = EncoderConfig { causal, ..EncoderConfig::new(mechanism, 16, 2, 32, 1) };
         let stream = Stream::new(batch("x", 1, 12, 16), Encoder::random(&config, 1).unwrap().p());
         assert!(Layer::random(&config, 1).unwrap().forward(stream, None).is_ok(), "{}", kind.name);
     }

@@ -1,5 +1,6 @@
 //! Encoders of any mechanism: against `PyTorch`'s own layer, by what they promise, and what they cost.
 
+mod causal;
 mod cost;
 mod laws;
 mod torch;
