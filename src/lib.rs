@@ -44,5 +44,6 @@ pub mod rng;
 pub mod stats;
 pub mod study;
 pub mod task;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -28,7 +28,7 @@ impl Mask {
     }
 
     /// The error of something that has only a form for the other mask.
-    pub(super) fn refused(self, by: &str) -> Error {
+    pub(crate) fn refused(self, by: &str) -> Error {
         let other = match self {
             Self::Full => Self::Causal,
             Self::Causal => Self::Full,

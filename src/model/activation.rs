@@ -1,6 +1,7 @@
 //! Activations of feed-forward networks, over whole arrays at once.
 
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use super::rows::each_row;
 use crate::linalg::softmax::exp;
@@ -43,8 +44,34 @@ impl Activation {
     }
 
     /// Applies the activation in place, rows in parallel.
-    pub(super) fn apply(self, x: &mut Array2<f32>) {
+    pub(crate) fn apply(self, x: &mut Array2<f32>) {
         each_row(x.view_mut(), |row| self.apply_slice(row));
+    }
+
+    /// Applies the activation in place, and puts its slope at each number into `slopes` of the same shape.
+    pub(crate) fn apply_with_slopes(self, x: &mut Array2<f32>, slopes: &mut Array2<f32>) {
+        let columns = x.ncols().max(1);
+        if let (Some(x), Some(slopes)) = (x.as_slice_mut(), slopes.as_slice_mut()) {
+            x.par_chunks_mut(columns).zip(slopes.par_chunks_mut(columns)).for_each(
+                |(row, slopes)| match self {
+                    // x phi(x) + Phi(x), with phi the density
+                    Self::Gelu => both(row, slopes, |x| {
+                        let phi = normal_cdf(x);
+                        (x * phi, phi + x * 0.398_942_3 * exp(-0.5 * x * x))
+                    }),
+                    Self::GeluTanh => both(row, slopes, |x| {
+                        let share = sigmoid(1.595_769_2 * (x + 0.044_715 * x * x * x));
+                        let inner = 1.595_769_2 * (1.0 + 0.134_145 * x * x);
+                        (x * share, share + x * share * (1.0 - share) * inner)
+                    }),
+                    Self::Relu => both(row, slopes, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }),
+                    Self::Silu => both(row, slopes, |x| {
+                        let share = sigmoid(x);
+                        (x * share, share + x * share * (1.0 - share))
+                    }),
+                },
+            );
+        }
     }
 
     fn apply_slice(self, row: &mut [f32]) {
@@ -61,6 +88,29 @@ impl Activation {
 /// x becomes x times `factor` of x.
 fn multiply(row: &mut [f32], factor: impl Fn(f32) -> f32) {
     pulp::Arch::new().dispatch(Multiply { row, factor });
+}
+
+/// x becomes the first of what `pair` makes of it, and its slope the second.
+fn both(row: &mut [f32], slopes: &mut [f32], pair: impl Fn(f32) -> (f32, f32)) {
+    pulp::Arch::new().dispatch(Both { row, slopes, pair });
+}
+
+struct Both<'a, F> {
+    row: &'a mut [f32],
+    slopes: &'a mut [f32],
+    pair: F,
+}
+
+impl<F: Fn(f32) -> (f32, f32)> pulp::WithSimd for Both<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for (x, slope) in self.row.iter_mut().zip(self.slopes) {
+            (*x, *slope) = (self.pair)(*x);
+        }
+    }
 }
 
 /// A type and not a closure, for the reason given in `linalg::softmax`.
@@ -144,6 +194,30 @@ mod tests {
         });
         check(Activation::Silu, |x| x / (1.0 + (-x).exp()));
         check(Activation::Relu, |x| x.max(0.0));
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_activation() {
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Relu] {
+            let at = |shift: f32| {
+                let x: Vec<f32> = (-400..400).map(|i| i as f32 * 0.0125 + 0.004 + shift).collect();
+                Array2::from_shape_vec((2, 400), x).unwrap()
+            };
+            let (mut low, mut high, mut x) = (at(-2e-3), at(2e-3), at(0.0));
+            let mut value = x.clone();
+            activation.apply(&mut value);
+            activation.apply(&mut low);
+            activation.apply(&mut high);
+            let mut slopes = Array2::zeros(x.raw_dim());
+            activation.apply_with_slopes(&mut x, &mut slopes);
+            assert!((&x - &value).iter().all(|off| off.abs() < 1e-6), "{activation:?}");
+            let differences = (high - low) / 4e-3;
+            let off = (&differences - &slopes).fold(0.0_f32, |most, off| most.max(off.abs()));
+            assert!(off < 1e-3, "{activation:?}: {off}");
+        }
+        let (mut x, mut slopes) = (ndarray::array![[-1e4, 1e4]], Array2::zeros((1, 2)));
+        Activation::Gelu.apply_with_slopes(&mut x, &mut slopes);
+        assert_eq!((x, slopes), (ndarray::array![[0.0, 1e4]], ndarray::array![[0.0, 1.0]]));
     }
 
     #[test]

@@ -18,3 +18,4 @@ mod scale_sweep;
 mod spectra;
 mod study;
 mod task;
+mod train;

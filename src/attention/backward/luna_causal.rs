@@ -8,7 +8,6 @@
 //! have a projection of their own: [`WeightedHeads`] is the same from given weights on.
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
-use pulp::{Simd, WithSimd};
 
 use super::luna::p_fits;
 use super::pass::{Pass, Raw, Stack, Target, cut_segments, gather, heads};
@@ -22,7 +21,6 @@ use crate::attention::fused::{self, Given, Heads, Path, refuse, segments};
 use crate::attention::luna_causal::Weight;
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
-use crate::linalg::lanes::exp2;
 
 pub(super) const BACKWARD: Backward = Backward {
     name: "luna-causal",
@@ -77,7 +75,7 @@ fn weights(pass: &Pass<'_>, weight: Weight, turned: &mut [f32], w: &mut [f32]) {
         let turned = &turned[head * d_h * wide..][..d_h * wide];
         product(path, (rows, d_h, wide), (k, d_h), (turned, wide), (&mut *w, wide), Set);
         for row in w.chunks_exact_mut(wide) {
-            row[..l].iter_mut().for_each(|x| *x = weight.apply(*x));
+            weight.apply_all(path, row);
             row[l..].fill(0.0);
         }
     });
@@ -119,10 +117,7 @@ fn backward(
     among(tasks, &mut no_space, 1, |(task, ((dk, dw), dp)), _| {
         let (head, keys) = (task / segments, segments::keys(task % segments, segments, m));
         let w = &w[(head * m + keys.start) * wide..][..keys.len() * wide];
-        match weight {
-            Weight::Softplus => path.run(Softplus { w, dw, scale }),
-            Weight::Elu => path.run(Elu { w, dw, scale }),
-        }
+        weight.multiply_by_slopes(path, dw, w, scale);
         let p = pass.p.as_ref().map_or(&[][..], |p| p.head(head, l));
         dp.fill(0.0);
         for first in (0..keys.len()).step_by(TILE) {
@@ -137,54 +132,6 @@ fn backward(
     for (pieces, dp) in of_p.chunks_exact_mut(segments * l * d_h).zip(raw.p.chunks_exact_mut(length)) {
         gather(pieces, l * d_h);
         dp[..l * d_h].copy_from_slice(&pieces[..l * d_h]);
-    }
-}
-
-/// `dw` becomes `scale dw (1 - 2^-w)`.
-struct Softplus<'a> {
-    w: &'a [f32],
-    dw: &'a mut [f32],
-    scale: f32,
-}
-
-impl WithSimd for Softplus<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // that is the point of dispatching
-    fn with_simd<S: Simd>(self, simd: S) {
-        let [one, zero, scale] = [1.0, 0.0, self.scale].map(|x| simd.splat_f32s(x));
-        let [ln2, third, half, near] =
-            [std::f32::consts::LN_2, 1.0 / 3.0, 0.5, 0.03].map(|x| simd.splat_f32s(x));
-        for (dw, w) in S::as_mut_simd_f32s(self.dw).0.iter_mut().zip(S::as_simd_f32s(self.w).0) {
-            let far = simd.sub_f32s(one, exp2(simd, simd.sub_f32s(zero, *w)));
-            // Nothing is left of the difference where w is small: x - x^2/2 + x^3/6 with x = w ln 2.
-            let x = simd.mul_f32s(*w, ln2);
-            let rest = simd.sub_f32s(one, simd.mul_f32s(x, third));
-            let series = simd.mul_f32s(x, simd.sub_f32s(one, simd.mul_f32s(simd.mul_f32s(x, half), rest)));
-            let slope = simd.select_f32s(simd.less_than_f32s(*w, near), series, far);
-            *dw = simd.mul_f32s(simd.mul_f32s(*dw, scale), slope);
-        }
-    }
-}
-
-/// `dw` becomes `scale dw min(w, 1)`.
-struct Elu<'a> {
-    w: &'a [f32],
-    dw: &'a mut [f32],
-    scale: f32,
-}
-
-impl WithSimd for Elu<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // that is the point of dispatching
-    fn with_simd<S: Simd>(self, simd: S) {
-        let [one, scale] = [1.0, self.scale].map(|x| simd.splat_f32s(x));
-        for (dw, w) in S::as_mut_simd_f32s(self.dw).0.iter_mut().zip(S::as_simd_f32s(self.w).0) {
-            *dw = simd.mul_f32s(simd.mul_f32s(*dw, scale), simd.min_f32s(*w, one));
-        }
     }
 }
 

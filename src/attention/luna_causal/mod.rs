@@ -16,12 +16,14 @@
 mod chunked;
 mod sequential;
 mod state;
+mod weight;
 
 use ndarray::{Array2, ArrayView2, s};
 
 pub use chunked::chunked;
 pub use sequential::sequential;
 pub use state::State;
+pub use weight::Weight;
 
 use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work};
 use crate::cost::{Cost, Shape};
@@ -51,29 +53,6 @@ pub(super) const KIND: Kind = Kind {
     stochastic: false,
     build,
 };
-
-/// How the logits of packing become weights, which are never negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weight {
-    /// `log2(1 + 2^x)`: softplus with beta = ln 2, 1 at 0. The authors' code since August 2021, and its default here.
-    #[default]
-    Softplus,
-    /// `elu(x) + 1`: the first version of the paper and the code.
-    Elu,
-}
-
-impl Weight {
-    /// The weight of one logit; finite for every finite one.
-    pub fn apply(self, x: f32) -> f32 {
-        match self {
-            // torch's threshold: x itself where ln 2 x > 20
-            Self::Softplus if x * std::f32::consts::LN_2 > 20.0 => x,
-            Self::Softplus => x.exp2().ln_1p() * std::f32::consts::LOG2_E,
-            Self::Elu if x > 0.0 => x + 1.0,
-            Self::Elu => x.exp(),
-        }
-    }
-}
 
 /// The largest number of rows of p that are drawn.
 const MOST: usize = 1 << 20;

@@ -11,7 +11,7 @@ use crate::model::luna::Named;
 use crate::{Error, Result};
 
 /// Added to each feature of Performer, as its mechanism has it.
-const PERFORMER_EPS: f32 = 1e-4;
+pub(crate) const PERFORMER_EPS: f32 = 1e-4;
 
 /// Four projections (d, d) with biases, and what stands between them.
 pub(super) struct Attention {

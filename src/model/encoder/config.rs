@@ -8,7 +8,7 @@ use crate::model::luna::LayerConfig;
 use crate::{Error, Result};
 
 /// What is added to a norm's variance.
-const EPS: f64 = 1e-5;
+pub(crate) const EPS: f64 = 1e-5;
 
 /// Sizes of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl EncoderConfig {
     }
 
     /// Refuses sizes that no layer can have.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         for (what, size) in [("d", self.d), ("ffn", self.ffn), ("heads", self.heads)] {
             if size == 0 {
                 return Err(Error::value(format!("{what} of an encoder"), size, "1 or more"));

@@ -23,6 +23,8 @@ mod memory;
 mod stack;
 mod tensors;
 
+pub(crate) use attention::PERFORMER_EPS;
+pub(crate) use config::EPS;
 pub use config::EncoderConfig;
 pub use head::Head;
 pub use layer::{Layer, Stream};

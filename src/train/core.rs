@@ -1,0 +1,177 @@
+//! Attention of a batch's heads and its gradients, by the fused passes: nothing of n x m is ever held.
+
+use std::ops::Range;
+
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, s};
+
+use super::parameters::Matrix;
+use super::rows::Rows;
+use crate::Result;
+use crate::attention::Mask;
+use crate::attention::backward::{Backward, Gradients, Kept};
+use crate::attention::fused::{Given, Heads, Path};
+
+/// A mechanism and what it needs beside queries, keys and values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Core {
+    pub(super) mechanism: &'static Backward,
+    pub(super) mask: Mask,
+    pub(super) piece: Piece,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece {
+    None,
+    /// E of Linformer, (l, max).
+    Compress(Matrix),
+    /// Features of Performer, (l, `d_h`), and what is added to each.
+    Features(Matrix, f32),
+    /// Width of the window.
+    Window(usize),
+}
+
+impl Piece {
+    fn given(self, numbers: &[f32]) -> Given<'_> {
+        match self {
+            Self::None => Given::Nothing,
+            Self::Compress(e) => Given::Linformer { e: e.of(numbers), f: e.of(numbers) },
+            Self::Features(w, eps) => Given::Performer { w: w.of(numbers), eps },
+            Self::Window(l) => Given::Local { l },
+        }
+    }
+}
+
+/// What the heads read, and what the gradients need.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// (h, rows of the queries, `d_v`).
+    pub(super) out: Array3<f32>,
+    kept: Vec<Kept>,
+}
+
+/// Queries, keys and values, each (h, rows, width), and whose rows they are.
+#[derive(Clone, Copy)]
+pub(super) struct Stack<'a> {
+    pub(super) q: ArrayView3<'a, f32>,
+    pub(super) k: ArrayView3<'a, f32>,
+    pub(super) v: ArrayView3<'a, f32>,
+    pub(super) queries: &'a Rows,
+    pub(super) context: &'a Rows,
+}
+
+/// Gradients of queries, keys and values.
+pub(super) struct Back {
+    pub(super) q: Array3<f32>,
+    pub(super) k: Array3<f32>,
+    pub(super) v: Array3<f32>,
+}
+
+impl Core {
+    pub(super) fn forward(&self, numbers: &[f32], stack: Stack<'_>) -> Result<Read> {
+        let given = self.piece.given(numbers);
+        let (h, total, _) = stack.q.dim();
+        let mut out = Array3::zeros((h, total, stack.v.dim().2));
+        let mut kept = Vec::new();
+        for (queries, context) in cuts(stack.queries, stack.context) {
+            let heads = self.heads(&stack, &queries, &context);
+            let out = queries.of_mut(&mut out);
+            kept.push(self.mechanism.forward_keeping(Path::Widest, &heads, &given, out)?);
+        }
+        Ok(Read { out, kept })
+    }
+
+    /// Gradients under `d_out`, (h, rows of the queries, `d_v`); that of E is added to `gradients`.
+    pub(super) fn backward(
+        &self,
+        numbers: &[f32],
+        gradients: &mut [f32],
+        stack: Stack<'_>,
+        read: &Read,
+        d_out: ArrayView3<'_, f32>,
+    ) -> Result<Back> {
+        let given = self.piece.given(numbers);
+        let [q, k, v] = [stack.q, stack.k, stack.v].map(|x| Array3::zeros(x.dim()));
+        let mut all = Back { q, k, v };
+        for ((queries, context), kept) in cuts(stack.queries, stack.context).into_iter().zip(&read.kept) {
+            let heads = self.heads(&stack, &queries, &context);
+            let mut back = Gradients::zeros(&heads, &given);
+            let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
+            let mechanism = self.mechanism;
+            mechanism.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut back)?;
+            if let Piece::Compress(e) = self.piece {
+                // E projects keys and values: its gradient has two parts.
+                for part in [&back.e, &back.f].into_iter().flatten() {
+                    let mut sum = e.of_mut(gradients);
+                    sum += part;
+                }
+            }
+            queries.of_mut(&mut all.q).assign(&back.q);
+            context.of_mut(&mut all.k).assign(&back.k);
+            context.of_mut(&mut all.v).assign(&back.v);
+        }
+        Ok(all)
+    }
+
+    fn heads<'a>(&self, stack: &Stack<'a>, queries: &Cut, context: &Cut) -> Heads<'a> {
+        Heads::new(queries.of(stack.q), context.of(stack.k), context.of(stack.v), self.mask)
+    }
+}
+
+/// What the heads (h, rows, w) of a batch are cut into, so that one call of a kernel sees sequences of one length.
+pub(super) enum Cut {
+    /// All sequences have so many rows: every sequence's heads are heads of their own, (h b, n, w).
+    Alike(usize),
+    /// The rows of one sequence.
+    Rows(Range<usize>),
+}
+
+impl Cut {
+    pub(super) fn of<'a>(&self, x: ArrayView3<'a, f32>) -> ArrayView3<'a, f32> {
+        let (h, rows, width) = x.dim();
+        match self {
+            Self::Alike(n) => {
+                x.into_shape_with_order((h * rows / (*n).max(1), *n, width)).expect("in standard layout")
+            }
+            Self::Rows(rows) => x.slice_move(s![.., rows.clone(), ..]),
+        }
+    }
+
+    pub(super) fn of_mut<'a>(&self, x: &'a mut Array3<f32>) -> ArrayViewMut3<'a, f32> {
+        let (h, rows, width) = x.dim();
+        let x = x.view_mut();
+        match self {
+            Self::Alike(n) => {
+                x.into_shape_with_order((h * rows / (*n).max(1), *n, width)).expect("in standard layout")
+            }
+            Self::Rows(rows) => x.slice_move(s![.., rows.clone(), ..]),
+        }
+    }
+}
+
+/// Queries and contexts of the calls that a batch needs.
+pub(super) fn cuts(queries: &Rows, context: &Rows) -> Vec<(Cut, Cut)> {
+    match (queries.shared(), context.shared()) {
+        (Some(n), Some(m)) => vec![(Cut::Alike(n), Cut::Alike(m))],
+        _ => queries.each().zip(context.each()).map(|(n, m)| (Cut::Rows(n), Cut::Rows(m))).collect(),
+    }
+}
+
+/// The same p for every sequence: rows (min(l, length), d) behind each other.
+pub(super) fn repeated(p: &Array2<f32>, rows: &Rows) -> Array2<f32> {
+    let mut all = Array2::zeros((rows.total(), p.ncols()));
+    for of in rows.each() {
+        let length = of.len();
+        all.slice_mut(s![of, ..]).assign(&p.slice(s![..length, ..]));
+    }
+    all
+}
+
+/// The gradient of what [`repeated`] repeated, l rows.
+pub(super) fn repeated_back(d_all: &Array2<f32>, rows: &Rows, l: usize) -> Array2<f32> {
+    let mut sum = Array2::zeros((l, d_all.ncols()));
+    for of in rows.each() {
+        let mut part = sum.slice_mut(s![..of.len(), ..]);
+        part += &d_all.slice(s![of, ..]);
+    }
+    sum
+}

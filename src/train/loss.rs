@@ -1,0 +1,190 @@
+//! Cross-entropy with its gradient, and what both heads make of the last X.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use rayon::prelude::*;
+
+use super::linear::Linear;
+use super::parameters::Matrix;
+use super::rows::Rows;
+use crate::linalg::gemm::{Threads, product_into};
+use crate::linalg::softmax::exp;
+
+/// A target that does not count.
+pub const IGNORED: u32 = u32::MAX;
+
+/// Rows of logits that are held at once.
+const BLOCK: usize = 1024;
+
+/// What a pass over a batch found: sums, so that batches add up to the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// The sum of what is minimised: cross-entropy with smoothed labels.
+    pub objective: f64,
+    /// The sum of -ln p of the targets.
+    pub nats: f64,
+    /// How many targets were the likeliest answer.
+    pub correct: usize,
+    /// How many targets counted.
+    pub count: usize,
+}
+
+impl std::ops::AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.objective += other.objective;
+        self.nats += other.nats;
+        self.correct += other.correct;
+        self.count += other.count;
+    }
+}
+
+/// Whether gradients are wanted, and what each target's weighs in them.
+pub(super) type Learn<'a> = Option<(&'a mut [f32], f32)>;
+
+/// Cross-entropy of rows of logits (n, classes), which become their gradients times `weight`.
+///
+/// With smoothing s the target's share is 1 - s, and s is spread over all classes, the target's included.
+pub(super) fn cross_entropy(
+    mut logits: ArrayViewMut2<'_, f32>,
+    targets: &[u32],
+    smoothing: f32,
+    weight: f32,
+) -> Sums {
+    let rows: Vec<Sums> = logits
+        .axis_iter_mut(Axis(0))
+        .into_par_iter()
+        .zip(targets)
+        .map(|(mut row, target)| match row.as_slice_mut() {
+            Some(row) if *target != IGNORED => of_row(row, *target as usize, smoothing, weight),
+            _ => {
+                row.fill(0.0);
+                Sums::default()
+            }
+        })
+        .collect();
+    let mut all = Sums::default();
+    rows.into_iter().for_each(|row| all += row);
+    all
+}
+
+fn of_row(row: &mut [f32], target: usize, smoothing: f32, weight: f32) -> Sums {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let correct = row[target] == top;
+    let classes = row.len() as f32;
+    let (mut total, mut sum) = (0.0_f64, 0.0_f64);
+    for x in row.iter() {
+        total += f64::from(exp(x - top));
+        sum += f64::from(*x - top);
+    }
+    let log = total.ln();
+    let nats = log - f64::from(row[target] - top);
+    let spread = log - sum / f64::from(classes);
+    let smooth = f64::from(smoothing);
+    let objective = (1.0 - smooth) * nats + smooth * spread;
+    let scale = weight / total as f32;
+    let everyone = weight * smoothing / classes;
+    for x in row.iter_mut() {
+        *x = exp(*x - top) * scale - everyone;
+    }
+    row[target] -= weight * (1.0 - smoothing);
+    Sums { objective, nats, correct: usize::from(correct), count: 1 }
+}
+
+/// Classes from the mean over each sequence's rows: what was found, and the gradient of x (rows, d) if it is wanted.
+pub(super) fn of_classes(
+    numbers: &[f32],
+    learn: Learn<'_>,
+    classifier: &Linear,
+    x: ArrayView2<'_, f32>,
+    rows: &Rows,
+    targets: &[u32],
+    smoothing: f32,
+) -> (Sums, Option<Array2<f32>>) {
+    let means = means(x, rows);
+    let mut logits = classifier.forward(numbers, means.view());
+    let weight = learn.as_ref().map_or(0.0, |(_, weight)| *weight);
+    let sums = cross_entropy(logits.view_mut(), targets, smoothing, weight);
+    let Some((gradients, _)) = learn else { return (sums, None) };
+    classifier.learn(gradients, means.view(), logits.view());
+    let d_means = classifier.back(numbers, logits.view());
+    let mut dx = Array2::zeros(x.raw_dim());
+    for (of, d_mean) in rows.each().zip(d_means.rows()) {
+        let share = 1.0 / of.len().max(1) as f32;
+        let d_row = d_mean.mapv(|d| d * share);
+        dx.slice_mut(s![of, ..]).assign(&d_row);
+    }
+    (sums, Some(dx))
+}
+
+/// The mean over each sequence's rows, (sequences, d).
+pub(super) fn means(x: ArrayView2<'_, f32>, rows: &Rows) -> Array2<f32> {
+    let mut means = Array2::zeros((rows.sequences(), x.ncols()));
+    for (of, mut mean) in rows.each().zip(means.rows_mut()) {
+        let share = 1.0 / of.len().max(1) as f32;
+        super::columns::add_sums(mean.view_mut(), x.slice(s![of, ..]));
+        mean.mapv_inplace(|x| x * share);
+    }
+    means
+}
+
+/// The next token at every row by the table of tokens, a block of logits at a time.
+pub(super) fn of_tokens(
+    numbers: &[f32],
+    mut learn: Learn<'_>,
+    table: Matrix,
+    x: ArrayView2<'_, f32>,
+    targets: &[u32],
+    smoothing: f32,
+) -> (Sums, Option<Array2<f32>>) {
+    let mut sums = Sums::default();
+    let mut dx = learn.is_some().then(|| Array2::zeros(x.raw_dim()));
+    let mut block = Array2::zeros((BLOCK.min(x.nrows()), table.rows));
+    for (at, targets) in targets.chunks(BLOCK).enumerate() {
+        let rows = at * BLOCK..at * BLOCK + targets.len();
+        let x = x.slice(s![rows.clone(), ..]);
+        let mut logits = block.slice_mut(s![..targets.len(), ..]);
+        let tokens = table.of(numbers);
+        product_into(logits.view_mut(), 0.0, x, tokens.reversed_axes(), 1.0, Threads::All);
+        let weight = learn.as_ref().map_or(0.0, |(_, weight)| *weight);
+        sums += cross_entropy(logits.view_mut(), targets, smoothing, weight);
+        if let (Some((gradients, _)), Some(dx)) = (&mut learn, &mut dx) {
+            let dx = dx.slice_mut(s![rows, ..]);
+            product_into(dx, 0.0, logits.view(), table.of(numbers), 1.0, Threads::All);
+            product_into(table.of_mut(gradients), 1.0, logits.t(), x, 1.0, Threads::All);
+        }
+    }
+    (sums, dx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_by_hand_and_by_differences() {
+        let logits = ndarray::array![[1.0_f32, 2.0, 0.5], [1e4, -1e4, 0.0], [0.0, 0.0, 0.0]];
+        let targets = [1, 0, IGNORED];
+        let at = |logits: &Array2<f32>, smoothing| {
+            let mut d = logits.clone();
+            let sums = cross_entropy(d.view_mut(), &targets, smoothing, 1.0);
+            (sums, d)
+        };
+        let (sums, d) = at(&logits, 0.0);
+        let total = 1f64.exp() + 2f64.exp() + 0.5f64.exp();
+        assert!((sums.nats - (total.ln() - 2.0)).abs() < 1e-6 && sums.nats == sums.objective);
+        assert_eq!((sums.correct, sums.count), (2, 2));
+        assert_eq!(d.row(2), ndarray::array![0.0, 0.0, 0.0]);
+        assert!(d.iter().all(|d| d.is_finite()) && (d.row(1).sum()).abs() < 1e-6);
+        for smoothing in [0.0, 0.1] {
+            let (_, d) = at(&logits, smoothing);
+            for class in 0..3 {
+                let moved = |by: f32| {
+                    let mut logits = logits.clone();
+                    logits[[0, class]] += by;
+                    at(&logits, smoothing).0.objective
+                };
+                let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                assert!((slope - f64::from(d[[0, class]])).abs() < 1e-4, "{smoothing} {class}");
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Networks that learn: the twins of [`crate::model::encoder`], their gradients, the optimiser, checkpoints.
+//!
+//! A [`Network`] computes what an [`crate::model::Encoder`] of the same configuration and tensors computes, and the
+//! gradient of every tensor. Each block has a forward and a backward pass, written by hand and side by side: attention
+//! by the fused passes of [`crate::attention::backward`], which hold nothing of n x m; the rest as matrix products and
+//! work on rows. What a backward pass needs is kept by the forward pass where it cannot be had again cheaply. Sequences
+//! of a batch stand one behind the other, so that padding costs nothing.
+//!
+//! Sums are taken in an order that the shapes alone decide, and dropout's masks are functions of seed, step and place:
+//! the same run on any number of threads, stopped and resumed or not, has the same numbers.
+
+mod adam;
+mod attention;
+mod columns;
+mod core;
+mod draw;
+mod dropout;
+mod embedding;
+mod feed_forward;
+mod layer;
+mod linear;
+pub mod loss;
+mod luna;
+mod luna_causal;
+mod network;
+mod norm;
+mod parameters;
+mod residual;
+mod rows;
+pub mod schedule;
+
+pub use adam::{Adam, AdamConfig, norm as gradient_norm};
+pub use dropout::Dropout;
+pub use network::{Batch, Network, Rates};
+pub use parameters::{Entry, Layout};
+pub use rows::Rows;
+
+use crate::model::encoder::EPS;

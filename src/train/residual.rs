@@ -1,0 +1,102 @@
+//! What closes a block: dropout, residual, norm.
+
+use ndarray::{Array2, ArrayView2, CowArray, Ix2};
+
+use super::dropout::Dropout;
+use super::norm::{self, LayerNorm};
+use super::parameters::Layout;
+use crate::Result;
+
+/// A norm around a block: `norm(x + dropout(block(x)))`, or with norms before blocks `x + dropout(block(norm(x)))`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Residual {
+    norm: LayerNorm,
+    pre_norm: bool,
+    /// Its number among the arrays that are dropped from.
+    site: usize,
+}
+
+/// What the gradients need of a norm before or behind.
+#[derive(Debug)]
+pub(super) struct Kept(norm::Kept);
+
+impl Residual {
+    pub(super) fn find(layout: &Layout, name: &str, pre_norm: bool, site: usize) -> Result<Self> {
+        Ok(Self { norm: LayerNorm::find(layout, name, super::EPS)?, pre_norm, site })
+    }
+
+    /// What the block reads.
+    pub(super) fn open<'a>(
+        &self,
+        numbers: &[f32],
+        x: &'a Array2<f32>,
+    ) -> (CowArray<'a, f32, Ix2>, Option<Kept>) {
+        if !self.pre_norm {
+            return (x.view().into(), None);
+        }
+        let (input, kept) = self.norm.forward(numbers, x.clone());
+        (input.into(), Some(Kept(kept)))
+    }
+
+    /// What goes on, of x and what the block made of it.
+    pub(super) fn close(
+        &self,
+        numbers: &[f32],
+        x: &Array2<f32>,
+        mut y: Array2<f32>,
+        opened: Option<Kept>,
+        dropout: Dropout,
+    ) -> (Array2<f32>, Kept) {
+        dropout.apply(&mut y, self.site);
+        y += x;
+        match opened {
+            Some(kept) => (y, kept),
+            None => {
+                let (y, kept) = self.norm.forward(numbers, y);
+                (y, Kept(kept))
+            }
+        }
+    }
+
+    /// Under the gradient of what went on: that of x past the block, and that of what the block made.
+    pub(super) fn reopen(
+        &self,
+        numbers: &[f32],
+        gradients: &mut [f32],
+        kept: &Kept,
+        d_out: Array2<f32>,
+        dropout: Dropout,
+    ) -> (Array2<f32>, Array2<f32>) {
+        let dx =
+            if self.pre_norm { d_out } else { self.norm.backward(numbers, gradients, &kept.0, d_out.view()) };
+        let mut dy = dx.clone();
+        dropout.apply(&mut dy, self.site);
+        (dx, dy)
+    }
+
+    /// Adds the gradient of what the block read, as that of x.
+    pub(super) fn finish(
+        &self,
+        numbers: &[f32],
+        gradients: &mut [f32],
+        kept: &Kept,
+        dx: &mut Array2<f32>,
+        d_input: ArrayView2<'_, f32>,
+    ) {
+        if self.pre_norm {
+            *dx += &self.norm.backward(numbers, gradients, &kept.0, d_input);
+        } else {
+            *dx += &d_input;
+        }
+    }
+
+    /// What the block read, once more: x itself, or its norm.
+    pub(super) fn input<'a>(
+        &self,
+        numbers: &[f32],
+        x: &'a Array2<f32>,
+        kept: &Kept,
+    ) -> CowArray<'a, f32, Ix2> {
+        if self.pre_norm { self.norm.again(numbers, &kept.0).into() } else { x.view().into() }
+    }
+}

@@ -1,0 +1,4 @@
+//! Networks that learn: against torch's autograd, against their twins, and against themselves.
+
+mod golden;
+mod twins;
