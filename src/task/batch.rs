@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// The token that fills a row behind the end of its sequence.
 pub const PAD: u32 = 0;
 
+/// The target of a place that does not count: no vocabulary has a token of this number.
+pub const IGNORED: u32 = u32::MAX;
+
 /// Labelled sequences side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {

@@ -6,6 +6,7 @@ pub mod labelled;
 pub mod language;
 pub mod likelihood;
 pub mod listops;
+pub mod recall;
 pub mod synthetic;
 pub mod tokens;
 pub mod window;
