@@ -8,7 +8,7 @@ use crate::model::luna::LayerConfig;
 use crate::{Error, Result};
 
 /// What is added to a norm's variance.
-const EPS: f64 = 1e-5;
+pub(in crate::model) const EPS: f64 = 1e-5;
 
 /// Sizes of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
