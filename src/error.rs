@@ -167,6 +167,18 @@ pub enum Error {
         /// Which decomposition.
         what: String,
     },
+    /// A training whose loss is no number any more.
+    #[error("{what} is {value} at step {step}; {kept}; a smaller --rate or --clip may help")]
+    Diverged {
+        /// The loss, or the norm of the gradients.
+        what: &'static str,
+        /// What it was.
+        value: f64,
+        /// The step, counted from 1.
+        step: usize,
+        /// What is left of the run.
+        kept: String,
+    },
     /// Ctrl-C, or a request to stop.
     #[error("interrupted")]
     Interrupted,

@@ -30,17 +30,22 @@ pub(super) const EPS: f32 = 1e-6;
 
 struct Linear;
 
-/// elu(x) + 1 of each entry: an exponential each, although only entries below 0 need one.
-fn phi(x: ArrayView2<'_, f32>, work: &mut Work) -> Array2<f32> {
+/// elu(x) + 1.
+pub(super) fn phi(x: f32) -> f32 {
+    if x > 0.0 { x + 1.0 } else { x.exp() }
+}
+
+/// The features of each entry: an exponential each, although only entries below 0 need one.
+fn features(x: ArrayView2<'_, f32>, work: &mut Work) -> Array2<f32> {
     work.count(Cost::exps(x.len()));
-    x.mapv(|x| if x > 0.0 { x + 1.0 } else { x.exp() })
+    x.mapv(phi)
 }
 
 impl Mechanism for Linear {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
         let (n, m) = (input.q.nrows(), input.k.nrows());
         let seen = input.mask.visible(n - 1, m);
-        let (q, k) = (phi(input.q, work), phi(input.k.slice(s![..seen, ..]), work));
+        let (q, k) = (features(input.q, work), features(input.k.slice(s![..seen, ..]), work));
         let v = v.slice(s![..seen, ..]);
         if input.mask == Mask::Causal {
             return Ok(causal(q.view(), k.view(), v, work));
@@ -56,7 +61,7 @@ impl Mechanism for Linear {
 
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
         let mut work = Work::default();
-        let (q, k) = (phi(input.q, &mut work), phi(input.k, &mut work));
+        let (q, k) = (features(input.q, &mut work), features(input.k, &mut work));
         let mut a = work.product(q.view(), k.t());
         for (i, mut row) in a.rows_mut().into_iter().enumerate() {
             row.slice_mut(s![input.mask.visible(i, k.nrows())..]).fill(0.0);

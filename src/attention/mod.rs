@@ -25,6 +25,7 @@ pub mod luna_causal;
 mod mask;
 pub mod materialised;
 mod nystrom;
+mod past;
 mod pattern;
 mod performer;
 mod pool;
@@ -41,6 +42,7 @@ use ndarray::{Array2, ArrayView2, s};
 pub use input::Input;
 pub use kind::{Kind, Learned, Origin, Under};
 pub use mask::Mask;
+pub use past::Past;
 pub use performer::orthogonal as performer_features;
 pub use work::Work;
 

@@ -43,6 +43,11 @@ impl Activation {
         })
     }
 
+    /// The first of the names that [`find`](Self::find) knows it by.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, activation)| *activation == self).map_or("gelu", |(name, _)| name)
+    }
+
     /// Applies the activation in place, rows in parallel.
     pub(crate) fn apply(self, x: &mut Array2<f32>) {
         each_row(x.view_mut(), |row| self.apply_slice(row));

@@ -64,6 +64,8 @@ pub struct Config {
     pub ffn_bias: bool,
     /// How many tokens back a token sees in layers that slide; `None` if it sees them all.
     pub sliding_window: Option<usize>,
+    /// The id of the byte 0, where ids are bytes and follow each other; `None` where a tokenizer makes them.
+    pub first_byte: Option<u32>,
 }
 
 /// How positions enter a model.

@@ -23,6 +23,11 @@ impl<'a> Keys<'a> {
         Self { path, map, within: String::new() }
     }
 
+    /// The file that they stand in.
+    pub(in crate::model) fn path(&self) -> &'a Path {
+        self.path
+    }
+
     fn get(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }

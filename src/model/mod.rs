@@ -6,7 +6,8 @@
 //!
 //! [`Model::forward_with`] puts a [`Substitute`] in the place of softmax attention, in the layers that it chooses.
 //! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer;
-//! [`encoder`] holds encoders of any mechanism, their weights drawn or given, to be timed and counted.
+//! [`encoder`] holds encoders of any mechanism, their weights drawn or given, to be timed, counted, and
+//! opened from the folders that training writes ([`save`] writes their weights).
 
 mod activation;
 pub mod config;
@@ -28,6 +29,7 @@ mod norm;
 mod observe;
 mod rope;
 mod rows;
+pub mod save;
 mod substitute;
 pub mod weights;
 
@@ -59,8 +61,21 @@ pub struct Output {
     pub hidden: Option<Array2<f32>>,
 }
 
+/// The file of an encoder's weights.
+const WEIGHTS: &str = "model.safetensors";
+
+/// The folder that holds a model: the one named, or `best` in the run folder of a training.
+fn settled(dir: &Path) -> PathBuf {
+    let best = dir.join("best");
+    if !dir.join("config.json").exists() && best.join("config.json").is_file() {
+        return best;
+    }
+    dir.to_path_buf()
+}
+
 impl Model {
-    /// Opens a model's folder: `config.json`, and `model.safetensors` or its shards with their index.
+    /// Opens a model's folder: `config.json`, and `model.safetensors` or its shards with their index. Of the run folder
+    /// of a training it opens `best`.
     ///
     /// Every tensor that the configuration asks for must be there in its shape, and no tensor may be there that the
     /// family does not know.
@@ -69,6 +84,7 @@ impl Model {
             let what = if dir.exists() { "not a folder" } else { "no such folder" };
             return Err(Error::malformed(dir, what, load::FOLDER));
         }
+        let dir = &settled(dir);
         let path = dir.join("config.json");
         if !path.is_file() {
             return Err(Error::malformed(dir, "no config.json", load::FOLDER));
@@ -76,7 +92,7 @@ impl Model {
         let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
         let config = Config::parse(&path, &text)?;
         let store = load::Store::open(dir, &config)?;
-        Ok(Self { dir: dir.to_path_buf(), config, store })
+        Ok(Self { dir: dir.clone(), config, store })
     }
 
     /// What kind of model it is.

@@ -9,8 +9,7 @@ use super::rows::Rows;
 use crate::linalg::gemm::{Threads, product_into};
 use crate::linalg::softmax::exp;
 
-/// A target that does not count.
-pub const IGNORED: u32 = u32::MAX;
+pub use crate::task::batch::IGNORED;
 
 /// Rows of logits that are held at once.
 const BLOCK: usize = 1024;

@@ -11,6 +11,7 @@
 
 mod adam;
 mod attention;
+pub mod checkpoint;
 mod columns;
 mod core;
 mod draw;

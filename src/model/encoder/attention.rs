@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMu
 
 use super::{EncoderConfig, Mechanism};
 use crate::attention::fused::{self, Fused, Given, Heads};
-use crate::attention::{Mask, materialised};
+use crate::attention::{Mask, Past, materialised};
 use crate::model::kernel;
 use crate::model::linear::{Count, Linear};
 use crate::model::luna::Named;
@@ -140,6 +140,32 @@ impl Attention {
     /// Adds the output projection of what was read to rows (b n, d).
     pub(super) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array3<f32>, count: Count<'_>) {
         self.out.add_heads(rows, read.view(), count);
+    }
+
+    /// The pasts of all heads, before the first row.
+    pub(super) fn start(&self, d_h: usize) -> Result<Vec<Past>> {
+        let (name, given) = match &self.core {
+            Core::Fused(fused, piece) => (fused.name, piece.given()),
+            Core::Materialised => ("softmax", Given::Nothing),
+        };
+        (0..self.heads).map(|_| Past::new(name, &given, d_h, d_h)).collect()
+    }
+
+    /// What the next row (1, d) reads, shape (h, 1, `d_h`).
+    pub(super) fn step(&self, pasts: &mut [Past], row: ArrayView2<'_, f32>) -> Array3<f32> {
+        let [q, k, v] =
+            [&self.query, &self.key, &self.value].map(|linear| linear.heads(&row, self.heads, None));
+        let given = match &self.core {
+            Core::Fused(_, piece) => piece.given(),
+            Core::Materialised => Given::Nothing,
+        };
+        let scale = Heads::new(q.view(), k.view(), v.view(), self.mask).scale;
+        let mut read = Array3::zeros(q.raw_dim());
+        for (head, past) in pasts.iter_mut().enumerate() {
+            let of = [&q, &k, &v].map(|x| x.slice(s![head, 0, ..]));
+            read.slice_mut(s![head, 0, ..]).assign(&past.push(&given, scale, of));
+        }
+        read
     }
 
     fn attend(&self, heads: &Heads<'_>, out: ArrayViewMut3<'_, f32>, count: Count<'_>) -> Result<()> {

@@ -5,27 +5,29 @@ use std::path::Path;
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::{EncoderConfig, Mechanism};
+use super::EncoderConfig;
 use crate::attention::performer_features;
 use crate::model::luna::{Named, Tensor};
 use crate::rng::{normal, stream};
 
 impl EncoderConfig {
-    /// Every tensor under its name, drawn; a layer's features of Performer with them.
+    /// Every tensor under its name, drawn from a seed: [`tensors`](Self::tensors) and [`features`](Self::features).
     ///
     /// Weights of linear maps are normal with variance 1 / inputs, embeddings and P with variance 1 / d, E with
     /// variance 1 / l; norms do nothing yet and biases are 0. A tensor does not depend on how many layers there are.
-    pub(super) fn draw(&self, seed: u64) -> Named {
+    pub fn drawn(&self, seed: u64) -> BTreeMap<String, ArrayD<f32>> {
         let mut all: BTreeMap<String, ArrayD<f32>> =
             self.tensors().into_iter().map(|tensor| drawn(tensor, seed)).collect();
-        if let Mechanism::Performer { l } = self.mechanism {
-            for layer in 0..self.layers {
-                let name = format!("layers.{layer}.self_attn.features");
-                let rng = &mut stream(seed, &format!("encoder {name}"));
-                all.insert(name, performer_features(rng, l, self.head_width()).into_dyn());
-            }
+        for (name, shape) in self.features() {
+            let rng = &mut stream(seed, &format!("encoder {name}"));
+            all.insert(name, performer_features(rng, shape[0], shape[1]).into_dyn());
         }
-        Named::new(Path::new("drawn weights"), all)
+        all
+    }
+
+    /// As [`drawn`](Self::drawn), ready to be loaded.
+    pub(super) fn draw(&self, seed: u64) -> Named {
+        Named::new(Path::new("drawn weights"), self.drawn(seed))
     }
 }
 

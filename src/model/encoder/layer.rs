@@ -153,14 +153,13 @@ pub(super) fn rows(x: &mut Array3<f32>) -> ArrayViewMut2<'_, f32> {
 impl Transformer {
     /// Rows (b n, d) in place.
     fn run(&self, mut x: ArrayViewMut2<'_, f32>, batch: Batch<'_>, count: Count<'_>) -> Result<()> {
-        let Blocks { norm, feed_forward, pre_norm } = &self.blocks;
+        let Blocks { norm, pre_norm, .. } = &self.blocks;
         let input = norm.before(*pre_norm, x.view());
         let read = self.attention.read(input.view(), batch, count)?;
         drop(input);
         self.attention.add(x.view_mut(), &read, count);
         drop(read); // before the feed-forward network takes its own
-        norm.behind(*pre_norm, x.view_mut());
-        feed_forward.run(x, count);
+        self.blocks.behind(x, count);
         Ok(())
     }
 }

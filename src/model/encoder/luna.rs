@@ -43,6 +43,12 @@ impl Blocks {
             pre_norm: config.pre_norm,
         })
     }
+
+    /// What follows the attention's residual: its norm if that stands behind, and the feed-forward block.
+    pub(super) fn behind(&self, mut x: ArrayViewMut2<'_, f32>, count: Count<'_>) {
+        self.norm.behind(self.pre_norm, x.view_mut());
+        self.feed_forward.run(x, count);
+    }
 }
 
 impl OwnP {
@@ -56,7 +62,7 @@ impl OwnP {
 
     /// One sequence (n, d) in place, of which so many rows are real.
     pub(super) fn run(&self, mut x: ArrayViewMut2<'_, f32>, real: usize, count: Count<'_>) -> Result<()> {
-        let Blocks { norm, feed_forward, pre_norm } = &self.blocks;
+        let Blocks { norm, pre_norm, .. } = &self.blocks;
         let n = x.nrows();
         let p = self.p.slice(s![..self.p.nrows().min(n), ..]);
         let hidden = |rows: usize| (real < n).then(|| Padding::dynamic(rows, real));
@@ -69,8 +75,7 @@ impl OwnP {
         };
         self.attention.add(x.view_mut(), &read, count);
         drop(read); // before the feed-forward network takes its own
-        norm.behind(*pre_norm, x.view_mut());
-        feed_forward.run(x, count);
+        self.blocks.behind(x, count);
         Ok(())
     }
 }
@@ -93,15 +98,14 @@ impl Causal {
         batch: Batch<'_>,
         count: Count<'_>,
     ) -> Result<()> {
-        let Blocks { norm, feed_forward, pre_norm } = &self.blocks;
+        let Blocks { norm, pre_norm, .. } = &self.blocks;
         let input = norm.before(*pre_norm, x.view());
         let real = |sequence: usize| batch.real(sequence);
         let read = self.attention.read(input.view(), self.p.view(), batch.n, &real, count)?;
         drop(input);
         self.attention.add(x.view_mut(), &read, count);
         drop(read); // before the feed-forward network takes its own
-        norm.behind(*pre_norm, x.view_mut());
-        feed_forward.run(x, count);
+        self.blocks.behind(x, count);
         Ok(())
     }
 }

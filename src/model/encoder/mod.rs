@@ -10,11 +10,18 @@
 //! the others padding on the right; no real row depends on padding, and what stands in padded rows afterwards means
 //! nothing. What a pass costs ([`Layer::cost`], [`Layer::extra_bytes`]) is known in closed form, and
 //! [`Layer::forward_counted`] counts it while it is done.
+//!
+//! A causal stack is a decoder-only language model: row t reads rows 0 to t. With a [`Head`] of tokens it also takes a
+//! token at a time ([`Encoder::start`], [`Encoder::step`]). Luna's stacks pass one P on or have one in each layer
+//! ([`EncoderConfig::p_chain`]). Folders hold what an encoder is and its tensors ([`Encoder::open`],
+//! [`EncoderConfig::to_json`]).
 
 mod attention;
 mod config;
 mod cost;
+mod decode;
 mod draw;
+mod file;
 mod head;
 mod layer;
 mod luna;
@@ -26,6 +33,8 @@ mod tensors;
 pub(crate) use attention::PERFORMER_EPS;
 pub(crate) use config::EPS;
 pub use config::EncoderConfig;
+pub use decode::DecodingState;
+pub use file::{BYTES, BYTES_FROM_ONE};
 pub use head::Head;
 pub use layer::{Layer, Stream};
 pub use mechanism::{ALL, Mechanism, MechanismKind};

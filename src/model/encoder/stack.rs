@@ -18,17 +18,17 @@ pub struct Encoder {
     pub(super) config: EncoderConfig,
     pub(super) layers: Vec<Layer>,
     pub(super) tokens: Option<Array2<f32>>,
-    positions: Option<Array2<f32>>,
+    pub(super) positions: Option<Array2<f32>>,
     p: Option<Array2<f32>>,
-    embedding_norms: Norms,
-    last_norms: Norms,
+    pub(super) embedding_norms: Norms,
+    pub(super) last_norms: Norms,
     pub(super) classifier: Option<Linear<'static>>,
 }
 
 /// The norms of X and of P, where there are any.
 #[derive(Default)]
-struct Norms {
-    x: Option<LayerNorm>,
+pub(super) struct Norms {
+    pub(super) x: Option<LayerNorm>,
     p: Option<LayerNorm>,
 }
 

@@ -20,8 +20,7 @@ impl EncoderConfig {
     /// Every learned tensor: its name and its shape. Layers stand under `layers.0.` and so on, with the names of
     /// fairseq's layers, which are those of Luna's authors.
     ///
-    /// A Performer's features are drawn and not learned, and not among them; loading wants them as
-    /// `layers.0.self_attn.features`, (l, `d_h`).
+    /// A Performer's [`features`](Self::features) are drawn and not learned, and not among them.
     pub fn tensors(&self) -> Vec<Tensor> {
         let mut all = Vec::new();
         if let Some(vocab) = self.vocab {
@@ -53,6 +52,14 @@ impl EncoderConfig {
             linear(&mut all, CLASSIFIER, classes, self.d);
         }
         all
+    }
+
+    /// What is drawn and not learned, and belongs in a file with the rest: a Performer's features of every layer,
+    /// (l, `d_h`).
+    pub fn features(&self) -> Vec<Tensor> {
+        let Mechanism::Performer { l } = self.mechanism else { return Vec::new() };
+        let name = |layer: usize| format!("layers.{layer}.self_attn.features");
+        (0..self.layers).map(|layer| (name(layer), vec![l, self.head_width()])).collect()
     }
 
     fn layer(&self, all: &mut Vec<Tensor>, layer: &str) {

@@ -75,5 +75,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         attention_bias: true,
         ffn_bias: true,
         sliding_window: None,
+        first_byte: None,
     })
 }

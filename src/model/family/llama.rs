@@ -127,5 +127,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         attention_bias: false,
         ffn_bias: false,
         sliding_window: None,
+        first_byte: None,
     })
 }

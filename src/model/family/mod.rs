@@ -4,6 +4,7 @@ mod bert;
 mod distilbert;
 mod gpt2;
 mod llama;
+mod luna;
 
 use super::config::{Config, Keys};
 use crate::{Error, Result, name};
@@ -42,6 +43,7 @@ pub static ALL: &[&Family] = &[
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::QWEN2,
+    &self::luna::LUNA,
 ];
 
 impl Family {

@@ -56,6 +56,14 @@ impl Named {
         }
     }
 
+    /// The full names of all tensors, whatever the prefix, in order.
+    pub fn names(&self) -> Vec<String> {
+        match &*self.source {
+            Source::File { header, .. } => header.tensors.keys().cloned().collect(),
+            Source::Map(tensors) => tensors.keys().cloned().collect(),
+        }
+    }
+
     /// A tensor of exactly this shape.
     pub fn matrix(&self, name: &str, (rows, columns): (usize, usize)) -> Result<Array2<f32>> {
         let numbers = self.numbers(name, &[rows, columns])?;

@@ -21,7 +21,8 @@ use crate::name::{Indices, List};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
-    /// Trained model: a folder with config.json and safetensors, or a hub id in the Hugging Face cache
+    /// Trained model: a folder with config.json and safetensors, a run folder of training, or a hub id in the Hugging
+    /// Face cache
     #[arg(long, value_name = "DIR|ID", conflicts_with = "synthetic")]
     pub model: Option<String>,
     /// Revision of a hub id
@@ -30,7 +31,7 @@ pub struct InputArgs {
     /// Never download; use what the cache holds
     #[arg(long, requires = "model", conflicts_with = "synthetic")]
     pub offline: bool,
-    /// Text for the model, through its own tokenizer.json
+    /// Text for the model, through its own tokenizer.json (or as bytes, where its tokens are bytes)
     #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["tokens", "synthetic"])]
     pub text: Option<PathBuf>,
     /// Token ids for the model, as JSON list or separated by white space; fed as they stand

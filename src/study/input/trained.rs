@@ -79,6 +79,13 @@ fn windows(
         (Some(text), _) => {
             file_facts("text", text, facts)?;
             let tokenizer = model.dir().join("tokenizer.json");
+            if let Some(first) = model.config().first_byte.filter(|_| !tokenizer.is_file()) {
+                facts.push(("token_ids".into(), "bytes".into()));
+                let bytes = std::fs::read(text).map_err(Error::file(text))?;
+                let ids: Vec<u32> = bytes.into_iter().map(|byte| first + u32::from(byte)).collect();
+                let positions = model.config().positions;
+                return lengths.iter().map(|n| cut(&ids, *n, count, args, positions)).collect();
+            }
             let text = TextWindows::open(&tokenizer, text, model.config().positions)?;
             lengths.iter().map(|n| text.windows(*n, count, args.skip_tokens)).collect()
         }

@@ -2,6 +2,8 @@
 
 mod causal;
 mod cost;
+mod decode;
+mod file;
 mod laws;
 mod torch;
 

@@ -1,0 +1,127 @@
+//! Encoders in folders: `config.json`, and their tensors in `model.safetensors`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{Encoder, EncoderConfig, Head, Mechanism};
+use crate::model::keys::Keys;
+use crate::model::luna::Named;
+use crate::model::{Activation, WEIGHTS, settled};
+use crate::{Error, Result};
+
+/// The `model_type` of these files.
+const MODEL_TYPE: &str = "luna";
+/// What the key `tokens` of `config.json` holds where ids are bytes: no tokenizer is needed.
+pub const BYTES: &str = "bytes";
+/// What it holds where ids are bytes plus 1, and 0 is padding.
+pub const BYTES_FROM_ONE: &str = "bytes+1";
+
+impl EncoderConfig {
+    /// The configuration as the keys of `config.json`, which [`parse`](Self::parse) reads; other keys may stand beside
+    /// them.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Value| map.insert(key.to_string(), value);
+        put("model_type", MODEL_TYPE.into());
+        put("attention", self.mechanism.spec().into());
+        put("hidden_size", self.d.into());
+        put("heads", self.heads.into());
+        put("ffn", self.ffn.into());
+        put("layers", self.layers.into());
+        put("activation", self.activation.name().into());
+        put("pre_norm", self.pre_norm.into());
+        put("vocab", self.vocab.into());
+        put("positions", self.positions.into());
+        put("embedding_norm", self.embedding_norm.into());
+        put("causal", self.causal.into());
+        put("p_chain", self.p_chain.into());
+        put("head", self.head.name().into());
+        if let Head::Classes(classes) = self.head {
+            put("classes", classes.into());
+        }
+        map
+    }
+
+    /// The configuration in the text of the `config.json` at `path` (named in errors, not read).
+    ///
+    /// Sizes and `attention` must be there; `activation` is gelu and `p_chain` true where they are not, the other keys
+    /// as [`EncoderConfig::new`] has them. Keys that are none of these are not read. Refuses what no encoder can be.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| Error::malformed(path, format!("not JSON: {error}"), "a JSON object"))?;
+        let map = value.as_object().ok_or_else(|| {
+            Error::malformed(path, "not a JSON object", "a configuration, as {\"model_type\": \"luna\", ...}")
+        })?;
+        Self::read(&Keys::new(path, map))
+    }
+
+    /// From keys that are JSON already.
+    pub(in crate::model) fn read(keys: &Keys<'_>) -> Result<Self> {
+        let path = keys.path();
+        keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
+        keys.only("model_type", &[MODEL_TYPE])?;
+        let spec = keys.needed_name("attention", || "a mechanism, as luna:l=16,tied=true".to_string())?;
+        let mechanism = spec.parse().and_then(|spec| Mechanism::build(&spec)).map_err(|error| {
+            Error::malformed(path, format!("key 'attention': {error}"), "a mechanism, as luna:l=16,tied=true")
+        })?;
+        let head = match keys.name("head", Head::None.name())? {
+            "none" => Head::None,
+            "classes" => Head::Classes(keys.size("classes")?),
+            "tokens" => Head::Tokens,
+            _ => return Err(keys.wrong("head", "none, classes or tokens")),
+        };
+        let config = Self {
+            mechanism,
+            d: keys.size("hidden_size")?,
+            heads: keys.size("heads")?,
+            ffn: keys.size("ffn")?,
+            layers: keys.layers("layers")?,
+            activation: Activation::find(keys.name("activation", Activation::Gelu.name())?)?,
+            pre_norm: keys.flag("pre_norm", false)?,
+            vocab: keys.has("vocab").then(|| keys.size("vocab")).transpose()?,
+            positions: keys.count("positions", 0)?,
+            embedding_norm: keys.flag("embedding_norm", false)?,
+            causal: keys.flag("causal", false)?,
+            p_chain: keys.flag("p_chain", true)?,
+            head,
+        };
+        let accepted = "what an encoder can be";
+        config.check().map_err(|error| Error::malformed(path, error, accepted))?;
+        Ok(config)
+    }
+}
+
+impl Encoder {
+    /// Opens a folder that holds `config.json` and `model.safetensors`, or the run folder of a training, whose `best`
+    /// holds them.
+    ///
+    /// Refuses a folder without either, keys and tensors that are missing or do not fit, and tensors that such an
+    /// encoder does not have.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let dir = settled(dir);
+        let path = dir.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let config = EncoderConfig::parse(&path, &text)?;
+        let path = dir.join(WEIGHTS);
+        let named = Named::open(&path)?;
+        let encoder = Self::load(&named, &config)?;
+        foreign(&named, &config, path)?;
+        Ok(encoder)
+    }
+}
+
+/// Refuses tensors that such an encoder does not have: another configuration would read them otherwise.
+fn foreign(named: &Named, config: &EncoderConfig, path: PathBuf) -> Result<()> {
+    const SHOWN: usize = 8;
+    let known = [config.tensors(), config.features()].concat();
+    let mut names = named.names();
+    names.retain(|name| !known.iter().any(|(known, _)| known == name));
+    if names.is_empty() {
+        return Ok(());
+    }
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    Err(Error::TensorUnused { path, family: MODEL_TYPE, names })
+}

@@ -1,0 +1,86 @@
+//! The folders that `luna train` writes, where their attention is softmax: fairseq's names of tensors, as Luna's authors
+//! have them.
+
+use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
+use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use crate::Result;
+use crate::model::config::{Arrangement, Norm, Position};
+use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EPS, EncoderConfig, Head, Mechanism};
+
+pub(super) static LUNA: Family = Family {
+    name: "luna",
+    about: "what luna train writes, with softmax attention: learned positions, norm on embeddings, any head",
+    prefix: "",
+    tensors: &[TENSORS],
+    ignored: &[],
+    input_first: false,
+    config,
+};
+
+const IF_BEFORE: Need = Need::When(|config| config.arrangement == Arrangement::NormBefore);
+
+const TENSORS: &[Tensor] = &[
+    tensor(Role::Token, "embed_tokens.weight", &[Vocab, D]),
+    tensor(Role::Position, "embed_positions.weight", &[Positions, D]),
+    tensor(Role::EmbedGain, "layernorm_embedding.weight", &[D]),
+    tensor(Role::EmbedShift, "layernorm_embedding.bias", &[D]),
+    tensor(Role::Q, "layers.{}.self_attn.q_proj.weight", &[Q, D]),
+    tensor(Role::QBias, "layers.{}.self_attn.q_proj.bias", &[Q]),
+    tensor(Role::K, "layers.{}.self_attn.k_proj.weight", &[K, D]),
+    tensor(Role::KBias, "layers.{}.self_attn.k_proj.bias", &[K]),
+    tensor(Role::V, "layers.{}.self_attn.v_proj.weight", &[K, D]),
+    tensor(Role::VBias, "layers.{}.self_attn.v_proj.bias", &[K]),
+    tensor(Role::O, "layers.{}.self_attn.out_proj.weight", &[D, Q]),
+    tensor(Role::OBias, "layers.{}.self_attn.out_proj.bias", &[D]),
+    tensor(Role::AttnGain, "layers.{}.self_attn_layer_norm.weight", &[D]),
+    tensor(Role::AttnShift, "layers.{}.self_attn_layer_norm.bias", &[D]),
+    tensor(Role::Up, "layers.{}.fc1.weight", &[Ffn, D]),
+    tensor(Role::UpBias, "layers.{}.fc1.bias", &[Ffn]),
+    tensor(Role::Down, "layers.{}.fc2.weight", &[D, Ffn]),
+    tensor(Role::DownBias, "layers.{}.fc2.bias", &[D]),
+    tensor(Role::FfnGain, "layers.{}.final_layer_norm.weight", &[D]),
+    tensor(Role::FfnShift, "layers.{}.final_layer_norm.bias", &[D]),
+    tensor(Role::FinalGain, "layer_norm.weight", &[D]).need(IF_BEFORE),
+    tensor(Role::FinalShift, "layer_norm.bias", &[D]).need(IF_BEFORE),
+];
+
+fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+    let encoder = EncoderConfig::read(keys)?;
+    if !matches!(encoder.mechanism, Mechanism::Softmax | Mechanism::Materialised) {
+        return Err(keys.wrong("attention", "softmax, the one attention that is read here head by head"));
+    }
+    if !encoder.embedding_norm {
+        return Err(keys.wrong("embedding_norm", "true, the one form that is read here"));
+    }
+    Ok(Config {
+        family,
+        layers: encoder.layers,
+        heads: encoder.heads,
+        kv_heads: encoder.heads,
+        d_h: encoder.head_width(),
+        d: encoder.d,
+        ffn: encoder.ffn,
+        positions: keys.size("positions")?,
+        vocab: keys.size("vocab")?,
+        segments: 0,
+        causal: encoder.causal,
+        position: Position::Learned { padding: None },
+        arrangement: if encoder.pre_norm { Arrangement::NormBefore } else { Arrangement::NormAfter },
+        norm: Norm::Layer,
+        eps: EPS,
+        activation: encoder.activation,
+        head_activation: encoder.activation,
+        gated: false,
+        tied: encoder.head == Head::Tokens,
+        scale_logits: true,
+        scale_by_layer: false,
+        attention_bias: true,
+        ffn_bias: true,
+        sliding_window: None,
+        first_byte: match keys.name("tokens", "")? {
+            BYTES => Some(0),
+            BYTES_FROM_ONE => Some(1),
+            _ => None,
+        },
+    })
+}
