@@ -10,7 +10,9 @@ use super::{Failure, Format};
 use crate::linalg::engine;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
+use crate::study::train;
 use crate::task::synthetic;
+use crate::train::schedule;
 use crate::{attention, metric, model, name, report};
 
 /// A kind of thing that can be named, with all of its names.
@@ -93,11 +95,11 @@ pub fn registries() -> Vec<Registry> {
         },
         Registry {
             kind: "layer",
-            about: "mechanisms of a layer or encoder, for --attention of scale-sweep with --unit",
-            // The form of softmax with its matrices is measured beside it, and not named; layers are swept unmasked.
+            about: "mechanisms of a layer, for --attention of train, and of scale-sweep with --unit (but for luna-causal)",
+            // The form of softmax with its matrices is measured beside it, and not named.
             entries: model::encoder::ALL
                 .iter()
-                .filter(|kind| !["materialised", "luna-causal"].contains(&kind.name))
+                .filter(|kind| kind.name != "materialised")
                 .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes))
                 .collect(),
         },
@@ -105,6 +107,24 @@ pub fn registries() -> Vec<Registry> {
             kind: "preset",
             about: "sweeps of the papers' tables, for --preset of scale-sweep",
             entries: preset::ALL.iter().map(|preset| Entry::new(preset.name, preset.about)).collect(),
+        },
+        Registry {
+            kind: "task",
+            about: "what train learns, for --task",
+            entries: train::TASKS
+                .iter()
+                .map(|task| Entry::new(task.name, task.about).taking(task.takes))
+                .collect(),
+        },
+        Registry {
+            kind: "recipe",
+            about: "sizes and rates for --preset of train; the first of a task is its default",
+            entries: train::PRESETS.iter().map(|preset| Entry::new(preset.name, preset.about)).collect(),
+        },
+        Registry {
+            kind: "schedule",
+            about: "how the rate of learning changes, for --schedule of train",
+            entries: schedule::ALL.iter().map(|kind| Entry::new(kind.name, kind.about)).collect(),
         },
         Registry {
             kind: "model-family",

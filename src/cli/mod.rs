@@ -16,6 +16,7 @@ pub mod progress;
 mod scale_sweep;
 mod study;
 mod svd_spectrum;
+mod train;
 
 pub use approx_error::ApproxError;
 pub use completions::Completions;
@@ -23,6 +24,7 @@ pub use exit::Failure;
 pub use scale_sweep::ScaleSweep;
 pub use study::OutputArgs;
 pub use svd_spectrum::SvdSpectrum;
+pub use train::Train;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -81,6 +83,8 @@ pub enum Command {
     ApproxError(Box<ApproxError>),
     /// FLOPs, time and memory over the sequence length and the projected length: where does each pay?
     ScaleSweep(Box<ScaleSweep>),
+    /// Transformer, Linformer, Luna and others learning the papers' tasks, on the same batches
+    Train(Box<Train>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win
@@ -132,6 +136,7 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Command::SvdSpectrum(study) => study.run(&app.global, out),
         Command::ApproxError(study) => study.run(&app.global, out),
         Command::ScaleSweep(study) => study.run(&app.global, out),
+        Command::Train(study) => study.run(&app.global, out),
         // An experiment file has taken the place of `run` before clap saw it; this one could not be told apart.
         Command::Run { file } => {
             let accepted = "an experiment file right after 'run'";

@@ -5,6 +5,7 @@ pub mod approx_error;
 pub mod input;
 pub mod scale_sweep;
 pub mod svd_spectrum;
+pub mod train;
 
 use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;

@@ -77,3 +77,8 @@ pub fn read(path: &Path, layout: &Layout, adam: &mut Adam) -> Result<(Vec<f32>, 
     })?;
     Ok((numbers, facts))
 }
+
+/// The weights in a file that holds those of a network of this layout.
+pub fn weights(path: &Path, layout: &Layout) -> Result<Vec<f32>> {
+    layout.gather(path, &read_all(path)?.0)
+}

@@ -8,11 +8,7 @@ use crate::model::luna::LayerConfig;
 use crate::{Error, Result};
 
 /// What is added to a norm's variance.
-<<<<<<< HEAD
 pub(crate) const EPS: f64 = 1e-5;
-=======
-pub(in crate::model) const EPS: f64 = 1e-5;
->>>>>>> 8b09bb7
 
 /// Sizes of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,30 @@
+//! `luna train`.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::study::{self, OutputArgs};
+use super::{Failure, Global};
+use crate::study::train::{self, Config};
+
+/// What `luna train` takes.
+#[derive(Args, Clone, Debug)]
+pub struct Train {
+    /// What is trained.
+    #[command(flatten)]
+    config: Config,
+    /// How it is written.
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Train {
+    /// Trains and writes.
+    pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut config = self.config.clone();
+        config.folder.clone_from(&self.output.out);
+        let columns = Some(train::columns());
+        study::run(global, &self.output, false, columns, out, |context| train::run(&config, context))
+    }
+}

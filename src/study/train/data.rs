@@ -1,0 +1,354 @@
+//! What is learned: batches to learn from, and what is held out.
+
+use std::path::Path;
+
+use super::recipe::Recipe;
+use crate::error::{Error, Result};
+use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig, Head, Mechanism};
+use crate::name::{self, Param, Params, Spec};
+use crate::task::batch::Shuffled;
+use crate::task::labelled::{self, Labelled};
+use crate::task::language::{self, Language, Windows};
+use crate::task::listops::{self, Example};
+use crate::task::recall::{self, Recall};
+use crate::train::{Batch, Rows};
+
+/// One line of the list of tasks.
+#[derive(Debug)]
+pub struct TaskKind {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Its parameters with defaults.
+    pub takes: &'static [Param],
+    /// Whether a share of one file is held out.
+    pub(super) splits: bool,
+    /// Whether every row has a target, and not every sequence.
+    pub(super) of_tokens: bool,
+    open: fn(&Params<'_>, &Files<'_>, &Recipe, u64) -> Result<Source>,
+}
+
+/// Files that were named, and the task's own names for errors.
+pub(super) struct Files<'a> {
+    pub(super) data: Option<&'a Path>,
+    pub(super) test: Option<&'a Path>,
+}
+
+/// Every task.
+pub const ALL: &[TaskKind] = &[
+    TaskKind {
+        name: "text",
+        about: "classes of texts, byte by byte: --data FILE of label TAB text (further columns between them are skipped)",
+        takes: &[],
+        splits: true,
+        of_tokens: false,
+        open: text,
+    },
+    TaskKind {
+        name: "listops",
+        about: "values of nested lists of digits (Nangia and Bowman 2018), generated, or --data FILE of Long Range Arena",
+        takes: &[
+            Param { name: "examples", default: Some("30000"), about: "how many to learn from" },
+            Param { name: "held", default: Some("2000"), about: "how many to validate with, and to test with" },
+            Param { name: "depth", default: Some("10"), about: "greatest depth" },
+            Param { name: "args", default: Some("10"), about: "most arguments of an operator" },
+            Param { name: "min", default: Some("100"), about: "least symbols" },
+            Param { name: "max", default: Some("500"), about: "most symbols" },
+        ],
+        splits: false,
+        of_tokens: false,
+        open: self::listops,
+    },
+    TaskKind {
+        name: "language",
+        about: "the next byte of --data FILE, any text; the last --validation share of it is held out",
+        takes: &[],
+        splits: true,
+        of_tokens: true,
+        open: self::language,
+    },
+    TaskKind {
+        name: "recall",
+        about: "pairs of keys and values, then keys to be answered (Arora et al. 2023), generated",
+        takes: &[
+            Param { name: "pairs", default: Some("8"), about: "pairs in a sequence" },
+            Param { name: "vocab", default: Some("129"), about: "tokens: a blank, keys, as many values" },
+            Param { name: "held", default: Some("512"), about: "sequences to validate with, and to test with" },
+        ],
+        splits: false,
+        of_tokens: true,
+        open: self::recall,
+    },
+];
+
+/// Held out for choosing, or for the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Validation,
+    Test,
+}
+
+/// A task with its data.
+pub(super) struct Data {
+    pub(super) kind: &'static TaskKind,
+    /// As it was typed, with the files' names.
+    pub(super) title: String,
+    n: usize,
+    batch: usize,
+    seed: u64,
+    most: usize,
+    source: Source,
+}
+
+enum Source {
+    Labelled { train: Vec<Labelling>, validation: Vec<Labelling>, test: Vec<Labelling>, vocab: usize, names: Vec<String>, bytes: bool },
+    Language(Language),
+    Recall { recall: Recall, held: usize },
+}
+
+/// Tokens and their class.
+type Labelling = (Vec<u32>, u32);
+
+impl Data {
+    pub(super) fn kind(spec: &Spec) -> Result<&'static TaskKind> {
+        name::find("task", &spec.name, ALL, |kind| kind.name)
+    }
+
+    pub(super) fn open(spec: &Spec, files: &Files<'_>, recipe: &Recipe, seed: u64) -> Result<Self> {
+        let kind = Self::kind(spec)?;
+        let params = spec.params("task", kind.takes)?;
+        let source = (kind.open)(&params, files, recipe, seed)?;
+        let mut title = spec.to_string();
+        for (what, path) in [("data", files.data), ("test", files.test)] {
+            if let Some(name) = path.and_then(Path::file_name) {
+                title += &format!(" {what}={}", name.to_string_lossy());
+            }
+        }
+        Ok(Self { kind, title, n: recipe.n, batch: recipe.batch, seed, most: recipe.eval_examples, source })
+    }
+
+    /// Vocabulary, mask and head of a network for this task; the rest is anything.
+    pub(super) fn needs(&self) -> EncoderConfig {
+        let (vocab, causal, head) = match &self.source {
+            Source::Labelled { vocab, names, .. } => (*vocab, false, Head::Classes(names.len())),
+            Source::Language(_) => (language::BYTES, true, Head::Tokens),
+            Source::Recall { recall, .. } => (recall.settings().vocabulary, true, Head::Tokens),
+        };
+        let base = EncoderConfig::new(Mechanism::Softmax, 1, 1, 1, 1);
+        EncoderConfig { vocab: Some(vocab), causal, head, ..base }
+    }
+
+    /// What ids are, for those who open the network later.
+    pub(super) fn tokens(&self) -> &'static str {
+        match &self.source {
+            Source::Labelled { bytes: true, .. } => BYTES_FROM_ONE,
+            Source::Labelled { .. } => "listops",
+            Source::Language(_) => BYTES,
+            Source::Recall { .. } => "recall",
+        }
+    }
+
+    /// Names of the classes; none where tokens are the answer.
+    pub(super) fn classes(&self) -> &[String] {
+        match &self.source {
+            Source::Labelled { names, .. } => names,
+            _ => &[],
+        }
+    }
+
+    /// Whether bits are per byte of text.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.source, Source::Language(_))
+    }
+
+    /// The part of a step's batch that is worked on at once: decided by the seed, the step and `micro` alone.
+    pub(super) fn batch(&self, step: usize, micro: usize, accumulate: usize) -> Result<Batch> {
+        let at = step * accumulate + micro;
+        match &self.source {
+            Source::Labelled { train, .. } => {
+                let order = Shuffled::new(train.len(), self.batch, self.seed)?.batch(at);
+                Ok(labelled(order.into_iter().map(|i| &train[i]), self.n))
+            }
+            Source::Language(text) => Ok(windows(text.batch(self.batch, self.seed, at))),
+            Source::Recall { recall, .. } => {
+                let first = at * self.batch;
+                Ok(windows(recall.batch(recall::Part::Training, first..first + self.batch)))
+            }
+        }
+    }
+
+    /// Whether there is something that no choice has seen.
+    pub(super) fn has_test(&self) -> bool {
+        match &self.source {
+            Source::Labelled { test, .. } => !test.is_empty(),
+            Source::Language(_) => false,
+            Source::Recall { .. } => true,
+        }
+    }
+
+    /// What is held out, in batches: of what is for choosing, at most as much as one look may take.
+    pub(super) fn held_out(&self, part: Part, whole: bool) -> Result<Vec<Batch>> {
+        let most = if whole || part == Part::Test { usize::MAX } else { self.most };
+        match &self.source {
+            Source::Labelled { validation, test, .. } => {
+                let of = if part == Part::Test { test } else { validation };
+                // Sequences of a length stand together, so that their heads are worked on at once.
+                let mut of: Vec<&Labelling> = of.iter().take(most).collect();
+                of.sort_by_key(|(tokens, _)| tokens.len().min(self.n));
+                Ok(of.chunks(self.batch).map(|chunk| labelled(chunk.iter().copied(), self.n)).collect())
+            }
+            Source::Language(text) => {
+                let judged: Vec<_> = text.judged(self.n)?.take(most).collect();
+                let batch = |chunk: &[language::Judged<'_>]| {
+                    let (mut ids, mut targets) = (Vec::new(), Vec::new());
+                    for window in chunk {
+                        ids.extend_from_slice(window.inputs);
+                        let counted = window.counted.clone();
+                        let target = |(place, token): (usize, &u32)| {
+                            if counted.contains(&place) { *token } else { crate::task::batch::IGNORED }
+                        };
+                        targets.extend(window.targets.iter().enumerate().map(target));
+                    }
+                    Batch { ids, rows: Rows::of(chunk.iter().map(|window| window.inputs.len())), targets }
+                };
+                Ok(judged.chunks(self.batch).map(batch).collect())
+            }
+            Source::Recall { recall, held } => {
+                // The two held-out parts are two stretches of the same stream.
+                let first = if part == Part::Test { *held } else { 0 };
+                let count = (*held).min(most);
+                let of = (first..first + count).step_by(self.batch).map(|at| {
+                    let end = (at + self.batch).min(first + count);
+                    windows(recall.batch(recall::Part::Test, at..end))
+                });
+                Ok(of.collect())
+            }
+        }
+    }
+
+    /// The accuracy of the best constant answer on what is held out, where answers are classes or values.
+    pub(super) fn constant(&self, part: Part) -> Option<f64> {
+        match &self.source {
+            Source::Labelled { validation, test, names, .. } => {
+                let of = if part == Part::Test { test } else { validation };
+                let count = |class: usize| of.iter().filter(|(_, of)| *of as usize == class).count();
+                let most = (0..names.len()).map(count).max()?;
+                (!of.is_empty()).then(|| most as f64 / of.len() as f64)
+            }
+            Source::Recall { recall, .. } => Some(1.0 / recall.answers() as f64),
+            Source::Language(_) => None,
+        }
+    }
+
+    /// How much there is to learn from, in words.
+    pub(super) fn amount(&self) -> String {
+        match &self.source {
+            Source::Labelled { train, validation, test, .. } => {
+                format!("{} sequences to learn from, {} to choose by, {} to test", train.len(), validation.len(), test.len())
+            }
+            Source::Language(text) => {
+                format!("{} bytes to learn from, {} held out", text.training().len(), text.validation().len())
+            }
+            Source::Recall { held, .. } => format!("fresh sequences to learn from, {held} to choose by, {held} to test"),
+        }
+    }
+}
+
+fn labelled<'a>(items: impl Iterator<Item = &'a Labelling>, n: usize) -> Batch {
+    let (mut ids, mut lengths, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+    for (tokens, class) in items {
+        let kept = &tokens[..tokens.len().min(n)];
+        ids.extend_from_slice(kept);
+        lengths.push(kept.len());
+        targets.push(*class);
+    }
+    Batch { ids, rows: Rows::of(lengths), targets }
+}
+
+fn windows(windows: Windows) -> Batch {
+    let (b, n) = windows.inputs.dim();
+    let flat = |x: ndarray::Array2<u32>| x.iter().copied().collect();
+    Batch { ids: flat(windows.inputs), rows: Rows::of(std::iter::repeat_n(n, b)), targets: flat(windows.targets) }
+}
+
+/// The file that a task cannot do without.
+fn needed<'a>(files: &Files<'a>, task: &str) -> Result<&'a Path> {
+    let example = "a file, as --data train.tsv";
+    files.data.ok_or_else(|| Error::value(format!("--data of task '{task}'"), "nothing", example))
+}
+
+fn refuse_test(files: &Files<'_>, task: &str) -> Result<()> {
+    match files.test {
+        None => Ok(()),
+        Some(path) => Err(Error::value(format!("--test of task '{task}'"), path.display(), "none: it makes its own")),
+    }
+}
+
+fn text(_: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) -> Result<Source> {
+    let of = |texts: &Labelled| -> Vec<Labelling> {
+        let cut = |item: &labelled::Item| item.tokens().take(recipe.n).collect();
+        texts.items.iter().map(|item| (cut(item), item.class as u32)).collect()
+    };
+    let all = Labelled::read(needed(files, "text")?, None)?;
+    let test = files.test.map(|path| Labelled::read(path, Some(&all.classes))).transpose()?;
+    let names = all.classes.clone();
+    let (train, validation) = all.hold_out(recipe.validation, seed)?;
+    Ok(Source::Labelled {
+        train: of(&train),
+        validation: of(&validation),
+        test: test.as_ref().map(of).unwrap_or_default(),
+        vocab: labelled::TOKENS,
+        names,
+        bytes: true,
+    })
+}
+
+fn listops(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) -> Result<Source> {
+    let of = |examples: &[Example]| -> Vec<Labelling> {
+        let cut = |example: &Example| example.expression.tokens().take(recipe.n).collect();
+        examples.iter().map(|example| (cut(example), u32::from(example.label))).collect()
+    };
+    let (train, validation, test) = if let Some(path) = files.data {
+        let all = listops::read(path)?;
+        let held = (all.len() as f64 * 0.1).ceil() as usize;
+        let (train, validation) = all.split_at(all.len() - held);
+        let test = files.test.map(listops::read).transpose()?.unwrap_or_default();
+        (of(train), of(validation), of(&test))
+    } else {
+        refuse_test(files, "listops")?;
+        let settings = listops::Settings {
+            max_depth: params.at_least("depth", 2)?,
+            max_args: params.at_least("args", 2)?,
+            min_length: params.at_least("min", 1)?,
+            max_length: params.at_least("max", 1)?,
+        };
+        let (examples, held): (usize, usize) = (params.at_least("examples", 1)?, params.at_least("held", 1)?);
+        // One list, no two of them equal, cut in three.
+        let all = listops::generate(&settings, examples + 2 * held, seed)?;
+        let (train, rest) = all.split_at(examples);
+        let (validation, test) = rest.split_at(held);
+        (of(train), of(validation), of(test))
+    };
+    let names = (0..listops::CLASSES).map(|class| class.to_string()).collect();
+    Ok(Source::Labelled { train, validation, test, vocab: listops::TOKENS, names, bytes: false })
+}
+
+fn language(_: &Params<'_>, files: &Files<'_>, recipe: &Recipe, _: u64) -> Result<Source> {
+    refuse_test(files, "language")?;
+    Ok(Source::Language(Language::read(needed(files, "language")?, recipe.n, recipe.validation)?))
+}
+
+fn recall(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) -> Result<Source> {
+    if let Some(path) = files.data {
+        return Err(Error::value("--data of task 'recall'", path.display(), "none: it is generated"));
+    }
+    refuse_test(files, "recall")?;
+    let settings = recall::Settings {
+        pairs: params.at_least("pairs", 1)?,
+        n: recipe.n,
+        vocabulary: params.at_least("vocab", 3)?,
+    };
+    Ok(Source::Recall { recall: Recall::new(settings, seed)?, held: params.at_least("held", 1)? })
+}
+

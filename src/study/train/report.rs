@@ -1,0 +1,275 @@
+//! What the runs came to: rows, the table that people read, figures, notes.
+
+use std::collections::BTreeMap;
+
+use super::data::{Data, Part};
+use super::folder::Line;
+use super::recipe::Recipe;
+use super::run::Ran;
+use crate::report::{Column, Curves, Digits, Figure, Kind, Report, Series, Table};
+use crate::stats::{self, Interval};
+use crate::train::loss::Sums;
+
+/// The columns, in their order: name, unit, about, digits.
+const COLUMNS: &[(&str, &str, &str, Digits)] = &[
+    ("attention", "", "the mechanism with its parameters", Digits::Text),
+    ("l", "rows", "projected length: rows of P or E, random features, width of a window", Digits::Integer),
+    ("seed", "", "decides weights, batches and dropout", Digits::Integer),
+    ("task", "", "what was learned", Digits::Text),
+    ("n", "tokens", "longest sequence", Digits::Integer),
+    ("d", "", "width of the network", Digits::Integer),
+    ("layers", "", "layers", Digits::Integer),
+    ("parameters", "", "numbers that were learned", Digits::Integer),
+    ("steps", "", "steps of the optimiser that were taken", Digits::Integer),
+    ("state", "", "trained; interrupted: --resume goes on", Digits::Text),
+    ("train_loss", "nats", "mean of what was minimised over the last tenth of the steps", Digits::Fixed(4)),
+    ("best_step", "", "the network that is judged is that of this step: the best by validation", Digits::Integer),
+    ("validation_loss", "nats", "its mean -ln p of a target, on all that is held out for choosing", Digits::Fixed(4)),
+    ("validation_accuracy", "", "its share of right answers there", Digits::Fixed(4)),
+    ("validation_bits_per_byte", "bits", "its loss there in bits a byte of text", Digits::Fixed(4)),
+    ("test_loss", "nats", "the same on what no choice has seen", Digits::Fixed(4)),
+    ("test_accuracy", "", "the share of right answers there", Digits::Fixed(4)),
+    ("test_accuracy_low", "", "lower end of Wilson's 95 % interval over the test's answers", Digits::Fixed(4)),
+    ("test_accuracy_high", "", "upper end of it", Digits::Fixed(4)),
+    ("constant_accuracy", "", "of the best constant answer (of recall: of a guess among the values)", Digits::Fixed(4)),
+    ("step_s", "s", "median over the steps, forward, backward and optimiser", Digits::Significant(3)),
+    ("tokens_per_s", "1/s", "tokens of a step over step_s", Digits::Significant(3)),
+    (
+        "memory_bytes",
+        "bytes",
+        "weights, gradients, means of the optimiser, and the most that a step held beyond them",
+        Digits::Significant(4),
+    ),
+];
+
+/// The columns of the result.
+pub fn columns() -> Vec<Column> {
+    COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
+}
+
+fn loss(sums: &Sums) -> f64 {
+    sums.nats / sums.count as f64
+}
+
+fn accuracy(sums: &Sums) -> f64 {
+    sums.correct as f64 / sums.count as f64
+}
+
+fn seconds(run: &Ran) -> Option<f64> {
+    let seconds = run.lines.iter().filter_map(|line| match line {
+        // The first step warms up, and is measured for memory.
+        Line::Step { step, seconds, .. } if *step > 1 => Some(*seconds),
+        _ => None,
+    });
+    let seconds: Vec<f64> = seconds.collect();
+    (!seconds.is_empty()).then(|| stats::median(&seconds))
+}
+
+fn train_loss(run: &Ran) -> Option<f64> {
+    let losses: Vec<f64> = run
+        .lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Step { step, loss, .. } if step * 10 > run.steps * 9 => Some(*loss),
+            _ => None,
+        })
+        .collect();
+    (!losses.is_empty()).then(|| stats::mean(&losses))
+}
+
+/// Everything that the runs found.
+pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe) -> Report {
+    let mut rows = Table::new("Trainings", columns());
+    let text = data.is_text();
+    for run in runs {
+        let validation = run.best.as_ref().map(|(_, sums)| sums);
+        let bits = |sums: &Sums| text.then(|| loss(sums) / std::f64::consts::LN_2);
+        let wilson = run.test.as_ref().map(|sums| stats::wilson(accuracy(sums), sums.count));
+        let part = if run.test.is_some() { Part::Test } else { Part::Validation };
+        let step = seconds(run);
+        rows.push(vec![
+            run.spec.to_string().into(),
+            run.mechanism.l().into(),
+            (run.seed as i64).into(),
+            data.title.clone().into(),
+            recipe.n.into(),
+            recipe.d.into(),
+            recipe.layers.into(),
+            run.parameters.into(),
+            run.steps.into(),
+            if run.complete { "trained" } else { "interrupted" }.into(),
+            train_loss(run).into(),
+            run.best.as_ref().map(|(step, _)| *step).into(),
+            validation.map(loss).into(),
+            validation.map(accuracy).into(),
+            validation.and_then(bits).into(),
+            run.test.as_ref().map(loss).into(),
+            run.test.as_ref().map(accuracy).into(),
+            wilson.map(|ends| ends.low).into(),
+            wilson.map(|ends| ends.high).into(),
+            data.constant(part).into(),
+            step.into(),
+            step.map(|step| run.rows / step).filter(|speed| speed.is_finite()).into(),
+            run.memory.map(|bytes| bytes as i64).into(),
+        ]);
+    }
+    let mut report = Report { rows, ..Report::default() };
+    report.views.push(("compare".into(), compare(runs, data, recipe)));
+    report.figures.push(figure(runs, text));
+    report.notes = notes(runs, data, recipe);
+    report.stamp.push("study", "train");
+    report.stamp.push("task", data.title.clone());
+    report.stamp.push("recipe", serde_json::json!(recipe));
+    report
+}
+
+/// One line for each attention, over its seeds.
+fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
+    let text = data.is_text();
+    let tested = runs.iter().any(|run| run.test.is_some());
+    let part = if tested { "test" } else { "validation" };
+    let (name, unit, about) = if text {
+        ("bits_per_byte", "bits", format!("{part} loss in bits a byte: mean over seeds; lower is better"))
+    } else {
+        ("accuracy", "%", format!("right answers of the {part} part: mean over seeds"))
+    };
+    let columns = vec![
+        Column::new("attention", "", "the mechanism with its parameters", Digits::Text),
+        Column::new("parameters", "", "numbers that were learned", Digits::Integer),
+        Column::new("seeds", "", "runs", Digits::Integer),
+        Column::new(name, unit, about, if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
+        Column::new("low", unit, "lower end of its 95 % interval", if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
+        Column::new("high", unit, "upper end of it", if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
+        Column::new("step", "ms", "median over the steps", Digits::Significant(3)),
+        Column::new("memory", "MiB", "weights, gradients, optimiser and the largest step", Digits::Significant(3)),
+    ];
+    let title = format!(
+        "{}: n {}, {} layers of width {}, {} steps of {} sequences",
+        data.title,
+        recipe.n,
+        recipe.layers,
+        recipe.d,
+        recipe.steps,
+        recipe.batch * recipe.accumulate
+    );
+    let mut table = Table::new(title, columns);
+    let mut of: BTreeMap<String, Vec<&Ran>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for run in runs {
+        let name = run.spec.to_string();
+        if !of.contains_key(&name) {
+            order.push(name.clone());
+        }
+        of.entry(name).or_default().push(run);
+    }
+    for name in order {
+        let runs = &of[&name];
+        let judged: Vec<&Sums> = runs
+            .iter()
+            .filter_map(|run| run.test.as_ref().or(run.best.as_ref().map(|(_, sums)| sums)))
+            .collect();
+        let scores: Vec<f64> = judged
+            .iter()
+            .map(|sums| if text { loss(sums) / std::f64::consts::LN_2 } else { 100.0 * accuracy(sums) })
+            .collect();
+        let ends = interval(&scores, &judged, text);
+        let mid = (!scores.is_empty()).then(|| stats::mean(&scores));
+        let steps: Vec<f64> = runs.iter().filter_map(|run| seconds(run)).collect();
+        let memory: Vec<f64> = runs.iter().filter_map(|run| run.memory).map(|bytes| bytes as f64).collect();
+        let middle = |values: &[f64]| (!values.is_empty()).then(|| stats::median(values));
+        table.push(vec![
+            name.into(),
+            runs[0].parameters.into(),
+            scores.len().into(),
+            mid.into(),
+            ends.map(|ends| ends.low).into(),
+            ends.map(|ends| ends.high).into(),
+            middle(&steps).map(|step| 1e3 * step).into(),
+            middle(&memory).map(|bytes| bytes / f64::from(1 << 20)).into(),
+        ]);
+    }
+    table
+}
+
+/// Over seeds where there are some; else, of right answers, over the answers.
+fn interval(scores: &[f64], judged: &[&Sums], text: bool) -> Option<Interval> {
+    match (scores, judged) {
+        ([_], [sums]) if !text => {
+            let ends = stats::wilson(accuracy(sums), sums.count);
+            Some(Interval { mid: 100.0 * ends.mid, low: 100.0 * ends.low, high: 100.0 * ends.high })
+        }
+        _ => stats::student_mean(scores),
+    }
+}
+
+/// Losses over the steps: of training in the mean over stretches, of validation at each look.
+fn figure(runs: &[Ran], text: bool) -> Figure {
+    const STRETCHES: usize = 60;
+    let unit = if text { std::f64::consts::LN_2 } else { 1.0 };
+    let mut series = Vec::new();
+    for run in runs {
+        let label = format!("{} seed {}", run.spec, run.seed);
+        let steps: Vec<(f64, f64)> = run
+            .lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Step { step, loss, .. } => Some((*step as f64, loss / unit)),
+                Line::Look { .. } => None,
+            })
+            .collect();
+        let stretch = steps.len().div_ceil(STRETCHES).max(1);
+        let means = steps.chunks(stretch).map(|chunk| {
+            let of = |part: fn(&(f64, f64)) -> f64| stats::mean(&chunk.iter().map(part).collect::<Vec<_>>());
+            (of(|pair| pair.0), of(|pair| pair.1))
+        });
+        let (x, y) = means.unzip();
+        series.push(Series { label, x, y, ..Series::default() });
+        let looks = run.lines.iter().filter_map(|line| match line {
+            Line::Look { step, validation_loss, .. } => Some((*step as f64, validation_loss / unit)),
+            Line::Step { .. } => None,
+        });
+        let (x, y) = looks.unzip();
+        series.push(Series { x, y, dashed: true, dots: true, ..Series::default() });
+    }
+    let y_label = if text { "loss (bits per byte)" } else { "loss (nats)" };
+    Figure {
+        name: "loss".into(),
+        title: "Loss in training, and held out (dashed)".into(),
+        kind: Kind::Curves(Curves {
+            x_label: "steps".into(),
+            y_label: y_label.into(),
+            series,
+            ..Curves::default()
+        }),
+    }
+}
+
+fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
+    let mut notes = vec![format!("data: {}", data.amount())];
+    if runs.iter().any(|run| run.test.is_some()) {
+        if let Some(share) = data.constant(Part::Test) {
+            notes.push(format!("chance: the best constant answer has {:.1} % of the test part", 100.0 * share));
+        }
+    } else {
+        notes.push(
+            "validation figures chose the step that they are given for, and flatter it by a little: there is no test part"
+                .into(),
+        );
+    }
+    match runs.iter().map(|run| run.seed).max() == runs.iter().map(|run| run.seed).min() {
+        true if data.is_text() => notes.push("one seed: no interval; --seeds 3 gives one".into()),
+        true => notes.push(
+            "one seed: the interval is Wilson's over the answers of this one network; another seed may differ by more (--seeds 3)"
+                .into(),
+        ),
+        false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
+    }
+    if recipe.dropout > 0.0 {
+        notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());
+    }
+    if runs.iter().any(|run| !run.complete) {
+        notes.push("interrupted: the same command with --resume goes on".into());
+    }
+    notes.push("step times are of this machine beside whatever else ran on it; only runs of one command compare".into());
+    notes
+}

@@ -1,0 +1,230 @@
+//! One run: one network, one seed.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::data::{Data, Part};
+use super::folder::{Facts, Folder, Line};
+use super::recipe::{Recipe, fingerprint};
+use crate::error::{Error, Result};
+use crate::model::encoder::Mechanism;
+use crate::name::Spec;
+use crate::profile::{clock::Stopwatch, memory};
+use crate::study::Watch;
+use crate::train::loss::Sums;
+use crate::train::{Adam, AdamConfig, Batch, Dropout, Network, Rates, gradient_norm};
+
+/// What a run is.
+pub(super) struct Run<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) seed: u64,
+    pub(super) recipe: &'a Recipe,
+    pub(super) data: &'a Data,
+    pub(super) folder: Option<&'a Path>,
+    pub(super) resume: bool,
+}
+
+/// What it came to.
+pub(super) struct Ran {
+    pub(super) spec: Spec,
+    pub(super) seed: u64,
+    pub(super) mechanism: Mechanism,
+    pub(super) parameters: usize,
+    pub(super) steps: usize,
+    pub(super) complete: bool,
+    pub(super) lines: Vec<Line>,
+    /// Bytes that weights, gradients, means and the largest step hold.
+    pub(super) memory: Option<u64>,
+    /// Rows that a step learns from, in the mean.
+    pub(super) rows: f64,
+    /// Behind which step the network was best, and what it found then on all that is held out for choosing.
+    pub(super) best: Option<(usize, Sums)>,
+    /// On what no choice has seen.
+    pub(super) test: Option<Sums>,
+}
+
+impl Run<'_> {
+    /// Trains; a run that was stopped keeps where it stands and says so.
+    pub(super) fn train(&self, watch: &dyn Watch) -> Result<Ran> {
+        let mechanism = Mechanism::build(self.spec)?;
+        let config = self.recipe.network(mechanism, &self.data.needs())?;
+        let network = Network::new(&config)?;
+        let layout = network.layout();
+        let mut adam = Adam::new(
+            AdamConfig {
+                beta_1: self.recipe.beta_1,
+                beta_2: self.recipe.beta_2,
+                eps: self.recipe.adam_eps,
+                weight_decay: self.recipe.weight_decay,
+            },
+            layout,
+        );
+        let hash = self.fingerprint(mechanism);
+        let (mut folder, stood) = Folder::open(self.folder, &hash, self.resume, layout, &mut adam)?;
+        let (mut numbers, mut facts) = match stood {
+            Some(stood) => stood,
+            None => (network.draw(self.seed), Facts::default()),
+        };
+        let mut best = None;
+        let mut gradients = vec![0.0; numbers.len()];
+        let (mut rows, mut done) = (0, 0);
+        watch.step(adam.steps(), "");
+        while adam.steps() < self.recipe.steps {
+            let step = adam.steps();
+            let (loss, norm, rate, seconds) =
+                self.step(&network, &mut numbers, &mut gradients, &mut adam, &mut facts, &mut rows)?;
+            done += 1;
+            folder.log(Line::Step { step: step + 1, loss, rate, gradient_norm: norm, seconds })?;
+            let last = step + 1 == self.recipe.steps;
+            let stopped = watch.stopped();
+            if last || (step + 1).is_multiple_of(self.recipe.eval_every) {
+                let sums = evaluate(&network, &numbers, &self.data.held_out(Part::Validation, false)?)?;
+                folder.log(Line::Look {
+                    step: step + 1,
+                    validation_loss: sums.nats / sums.count as f64,
+                    validation_accuracy: sums.correct as f64 / sums.count as f64,
+                })?;
+                let score = self.score(&sums);
+                if facts.best.is_none_or(|(_, best)| score > best) {
+                    facts.best = Some((step + 1, score));
+                    folder.keep_best(layout, &numbers, &config, &self.facts())?;
+                    if self.folder.is_none() {
+                        best = Some(numbers.clone());
+                    }
+                }
+                folder.keep(layout, &numbers, &adam, &hash, facts)?;
+            } else if stopped {
+                folder.keep(layout, &numbers, &adam, &hash, facts)?;
+            }
+            let speed = rows as f64 / f64::from(done) / seconds.max(1e-9);
+            watch.step(1, &format!("{} loss {loss:.4}, {speed:.0} tokens/s", self.title()));
+            if stopped && !last {
+                break;
+            }
+        }
+        let complete = adam.steps() >= self.recipe.steps;
+        let best = folder.best(layout)?.or(best);
+        let chosen = match (&best, facts.best) {
+            (Some(numbers), Some((step, _))) if complete => {
+                let all = self.data.held_out(Part::Validation, true)?;
+                Some((step, evaluate(&network, numbers, &all)?))
+            }
+            _ => None,
+        };
+        let test = match &best {
+            Some(numbers) if complete && self.data.has_test() => {
+                Some(evaluate(&network, numbers, &self.data.held_out(Part::Test, true)?)?)
+            }
+            _ => None,
+        };
+        let held = 4 * std::mem::size_of::<f32>() * numbers.len();
+        Ok(Ran {
+            spec: self.spec.clone(),
+            seed: self.seed,
+            mechanism: config.mechanism,
+            parameters: layout.learned(),
+            steps: adam.steps(),
+            complete,
+            lines: folder.lines,
+            memory: facts.peak.map(|peak| peak + held as u64),
+            rows: if done == 0 { f64::NAN } else { rows as f64 / f64::from(done) },
+            best: chosen,
+            test,
+        })
+    }
+
+    /// One step of the optimiser: the loss, the gradients' norm, the rate, and the seconds it took.
+    fn step(
+        &self,
+        network: &Network,
+        numbers: &mut [f32],
+        gradients: &mut [f32],
+        adam: &mut Adam,
+        facts: &mut Facts,
+        rows: &mut usize,
+    ) -> Result<(f64, f64, f64, f64)> {
+        let (recipe, step) = (self.recipe, adam.steps());
+        let clock = Stopwatch::start();
+        let batches: Vec<Batch> = (0..recipe.accumulate)
+            .map(|micro| self.data.batch(step, micro, recipe.accumulate))
+            .collect::<Result<_>>()?;
+        let ignored = crate::train::loss::IGNORED;
+        let counted = |batch: &Batch| batch.targets.iter().filter(|target| **target != ignored).count();
+        let count = batches.iter().map(counted).sum::<usize>().max(1);
+        gradients.fill(0.0);
+        let mut sums = Sums::default();
+        for (micro, batch) in batches.iter().enumerate() {
+            let dropout = Dropout::new(recipe.dropout, self.seed, step, micro);
+            let rates = Rates { dropout, smoothing: recipe.label_smoothing };
+            let weight = 1.0 / count as f32;
+            let mut learn = || network.learn(numbers, gradients, weight, batch, rates);
+            if facts.peak.is_none() {
+                let (found, peak) = memory::peak_of(learn);
+                facts.peak = peak;
+                sums += found?;
+            } else {
+                sums += learn()?;
+            }
+            *rows += batch.rows.total();
+        }
+        let (loss, norm) = (sums.objective / count as f64, gradient_norm(gradients));
+        for (what, value) in [("the loss", loss), ("the norm of the gradients", norm)] {
+            if !value.is_finite() {
+                let kept = match (self.folder, facts.best) {
+                    (Some(folder), Some(_)) => {
+                        format!("the last good checkpoint is in '{}'", folder.display())
+                    }
+                    _ => "no checkpoint was kept before".to_string(),
+                };
+                return Err(Error::Diverged { what, value, step: step + 1, kept });
+            }
+        }
+        let scale = if recipe.clip > 0.0 { (recipe.clip / norm.max(1e-12)).min(1.0) } else { 1.0 };
+        let rate = recipe.rate * recipe.schedule()?.factor(step, recipe.steps, recipe.warm_up);
+        adam.step(numbers, gradients, scale as f32, rate);
+        Ok((loss, norm, rate, clock.seconds()))
+    }
+
+    /// How good a look was: higher is better.
+    fn score(&self, sums: &Sums) -> f64 {
+        if self.data.is_text() {
+            -sums.nats / sums.count as f64
+        } else {
+            // Of equally many right answers, those that were given with more conviction.
+            sums.correct as f64 / sums.count as f64 - 1e-6 * sums.nats / sums.count as f64
+        }
+    }
+
+    fn title(&self) -> String {
+        format!("{} seed {}", self.spec, self.seed)
+    }
+
+    /// Everything that decides the numbers of this run.
+    fn fingerprint(&self, mechanism: Mechanism) -> String {
+        let recipe = serde_json::to_string(self.recipe).unwrap_or_default();
+        fingerprint(&format!("{} {recipe} {mechanism:?} {} {}", self.data.title, self.seed, self.data.amount()))
+    }
+
+    /// What stands beside the configuration of a network that is kept.
+    fn facts(&self) -> Map<String, Value> {
+        let mut facts = Map::new();
+        facts.insert("tokens".into(), self.data.tokens().into());
+        facts.insert("task".into(), self.data.title.clone().into());
+        facts.insert("seed".into(), self.seed.into());
+        facts.insert("recipe".into(), json!(self.recipe));
+        if !self.data.classes().is_empty() {
+            facts.insert("class_names".into(), json!(self.data.classes()));
+        }
+        facts
+    }
+}
+
+/// The sums over all batches.
+pub(super) fn evaluate(network: &Network, numbers: &[f32], batches: &[Batch]) -> Result<Sums> {
+    let mut all = Sums::default();
+    for batch in batches {
+        all += network.evaluate(numbers, batch)?;
+    }
+    Ok(all)
+}
