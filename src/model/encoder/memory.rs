@@ -7,6 +7,9 @@
 //! - a product on several threads takes a byte for each of its register tiles (24 x 4 numbers with AVX2, 96 x 4 with
 //!   AVX-512), at most 0.3 % of what it makes;
 //! - rows that are cut out because there is padding.
+//!
+//! Causal Luna's heads hold what they are at, so its form is a bound: of few rows one head may be done before the next
+//! begins.
 
 use super::{Encoder, EncoderConfig, Layer, Mechanism};
 use crate::attention::fused;

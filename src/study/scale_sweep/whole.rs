@@ -1,4 +1,6 @@
 //! Whole layers and encoders: projections, attention, norms and feed-forward networks, from vectors to vectors.
+//!
+//! Under the full mask only: `--causal` is refused beside these units, though encoders have causal forms.
 
 use ndarray::Array3;
 
