@@ -91,7 +91,6 @@ pub(super) enum Part {
 
 /// A task with its data.
 pub(super) struct Data {
-    pub(super) kind: &'static TaskKind,
     /// As it was typed, with the files' names.
     pub(super) title: String,
     n: usize,
@@ -125,7 +124,7 @@ impl Data {
                 title += &format!(" {what}={}", name.to_string_lossy());
             }
         }
-        Ok(Self { kind, title, n: recipe.n, batch: recipe.batch, seed, most: recipe.eval_examples, source })
+        Ok(Self { title, n: recipe.n, batch: recipe.batch, seed, most: recipe.eval_examples, source })
     }
 
     /// Vocabulary, mask and head of a network for this task; the rest is anything.
