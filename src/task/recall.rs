@@ -42,7 +42,7 @@ pub struct Settings {
 
 /// 4 pairs in 16 tokens of 33: 16 keys, 16 values.
 ///
-/// So small that two layers of exact attention (d 64, 2 heads, AdamW at 3e-3, batches of 64) answer 99 % after 800 steps,
+/// So small that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
 /// 29 s of one thread in a trial in torch, where causal Luna (l = 16) and linear attention stayed at a third for as long
 /// as they were tried (2.5 minutes, 4,400 and 2,600 steps; one seed each).
 impl Default for Settings {
