@@ -72,8 +72,8 @@ pub const ALL: &[TaskKind] = &[
         name: "recall",
         about: "pairs of keys and values, then keys to be answered (Arora et al. 2023), generated",
         takes: &[
-            Param { name: "pairs", default: Some("8"), about: "pairs in a sequence" },
-            Param { name: "vocab", default: Some("129"), about: "tokens: a blank, keys, as many values" },
+            Param { name: "pairs", default: Some("4"), about: "pairs in a sequence" },
+            Param { name: "vocab", default: Some("33"), about: "tokens: a blank, keys, as many values" },
             Param { name: "held", default: Some("512"), about: "sequences to validate with, and to test with" },
         ],
         splits: false,

@@ -43,9 +43,9 @@ pub struct Config {
     /// Several of them beside each other, on the same batches
     #[arg(long, value_name = "SPECS")]
     pub compare: Option<String>,
-    /// Seeds from --seed on: so many runs of each attention
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seeds: usize,
+    /// Seeds from --seed on: so many runs of each attention [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<usize>,
     /// Go on with the training in --out
     #[arg(long, requires = "out")]
     pub resume: bool,
@@ -136,10 +136,11 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         let accepted = "one; --compare takes several";
         return Err(Error::value("--attention", second, accepted));
     }
-    if config.seeds == 0 {
+    let count = config.seeds.unwrap_or(1);
+    if count == 0 {
         return Err(Error::value("--seeds", 0, "1 or more"));
     }
-    let seeds: Vec<u64> = (0..config.seeds as u64).map(|more| context.seed.wrapping_add(more)).collect();
+    let seeds: Vec<u64> = (0..count as u64).map(|more| context.seed.wrapping_add(more)).collect();
     let files = Files { data: config.data.as_deref(), test: config.test.as_deref() };
     let needs = Data::open(&task, &files, &recipe, context.seed)?;
     // Every mistake in what was asked for is found before the first step.

@@ -147,7 +147,7 @@ fn several_are_trained_on_the_same_batches_and_compared() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
         compare: Some("softmax,linear,luna-causal:l=4,local:l=4".into()),
-        seeds: 2,
+        seeds: Some(2),
         folder: Some(folder.path().to_path_buf()),
         steps: Some(6),
         ..recall()
