@@ -110,6 +110,11 @@ pub trait Source {
     /// Facts about the input for the stamp of the result.
     fn facts(&self) -> Vec<(String, Value)>;
 
+    /// Rows of P in the model, where its attention is Luna's: its heads then come with [`Head::own`].
+    fn own_l(&self) -> Option<usize> {
+        None
+    }
+
     /// What a reader must know about the input.
     fn notes(&self) -> Vec<String> {
         Vec::new()
