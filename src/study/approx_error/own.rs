@@ -61,7 +61,8 @@ pub(super) fn note(source: &dyn Source) -> Option<String> {
     source.own_l()?;
     Some(if source.mask() == Mask::Causal {
         "softmax here is the causal one of a head's own queries and keys over its own values, which the model itself never \
-         computes: it multiplies them through W only, so that a distance is one of forms and no failure of training"
+         computes: it multiplies them through W only, so that a distance is one of forms and no failure of training; the \
+         scale of its matrix is free as well (the output projection takes it up), and errors count it"
             .into()
     } else {
         "softmax here is that of a head's unpack queries and pack keys over its pack values, which the model itself never \

@@ -190,7 +190,8 @@ impl<'a> All<'a> {
             ));
         }
         notes.push(
-            "slots counts usage over all rows, per_row what one row reads; two rows of P that are alike count as two"
+            "slots counts usage over all rows, per_row what one row reads: near l, a row reads the mean of all slots and \
+             chooses none, so that even usage alone is no praise; two rows of P that are alike count as two"
                 .into(),
         );
         if source.mask() == crate::attention::Mask::Causal {
