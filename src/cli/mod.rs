@@ -8,8 +8,10 @@
 mod approx_error;
 mod completions;
 pub mod doctor;
+mod evaluate;
 mod exit;
 pub mod experiment;
+mod generate;
 pub mod interrupt;
 pub mod list;
 pub mod progress;
@@ -20,7 +22,9 @@ mod train;
 
 pub use approx_error::ApproxError;
 pub use completions::Completions;
+pub use evaluate::Evaluate;
 pub use exit::Failure;
+pub use generate::Generate;
 pub use scale_sweep::ScaleSweep;
 pub use study::OutputArgs;
 pub use svd_spectrum::SvdSpectrum;
@@ -85,6 +89,10 @@ pub enum Command {
     ScaleSweep(Box<ScaleSweep>),
     /// Transformer, Linformer, Luna and others learning the papers' tasks, on the same batches
     Train(Box<Train>),
+    /// Judge a trained network on another file
+    Evaluate(Box<Evaluate>),
+    /// Write text with a trained language model
+    Generate(Generate),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win
@@ -137,6 +145,8 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Command::ApproxError(study) => study.run(&app.global, out),
         Command::ScaleSweep(study) => study.run(&app.global, out),
         Command::Train(study) => study.run(&app.global, out),
+        Command::Evaluate(study) => study.run(&app.global, out),
+        Command::Generate(generate) => generate.run(&app.global, out),
         // An experiment file has taken the place of `run` before clap saw it; this one could not be told apart.
         Command::Run { file } => {
             let accepted = "an experiment file right after 'run'";

@@ -2,6 +2,7 @@
 //! only where time is the question.
 
 pub mod approx_error;
+pub mod evaluate;
 pub mod input;
 pub mod scale_sweep;
 pub mod svd_spectrum;

@@ -28,6 +28,7 @@ mod norm;
 mod parameters;
 mod residual;
 mod rows;
+pub mod sample;
 pub mod schedule;
 
 pub use adam::{Adam, AdamConfig, norm as gradient_norm};

@@ -8,6 +8,7 @@ use super::data::{Data, Part};
 use super::folder::{Facts, Folder, Line};
 use super::recipe::{Recipe, fingerprint};
 use crate::error::{Error, Result};
+use crate::linalg::gemm;
 use crate::model::encoder::Mechanism;
 use crate::name::Spec;
 use crate::profile::{clock::Stopwatch, memory};
@@ -160,6 +161,7 @@ impl Run<'_> {
             let weight = 1.0 / count as f32;
             let mut learn = || network.learn(numbers, gradients, weight, batch, rates);
             if facts.peak.is_none() {
+                gemm::warm_up();
                 let (found, peak) = memory::peak_of(learn);
                 facts.peak = peak;
                 sums += found?;

@@ -1,4 +1,5 @@
 //! Networks that learn: against torch's autograd, against their twins, and against themselves.
 
 mod golden;
+mod study;
 mod twins;

@@ -1,0 +1,28 @@
+//! `luna evaluate`.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::study::{self, OutputArgs};
+use super::{Failure, Global};
+use crate::study::evaluate::{self, Config};
+
+/// What `luna evaluate` takes.
+#[derive(Args, Clone, Debug)]
+pub struct Evaluate {
+    /// What is judged.
+    #[command(flatten)]
+    config: Config,
+    /// How it is written.
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Evaluate {
+    /// Judges and writes.
+    pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
+        let columns = Some(evaluate::columns());
+        study::run(global, &self.output, false, columns, out, |context| evaluate::run(&self.config, context))
+    }
+}
