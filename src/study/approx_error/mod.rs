@@ -5,9 +5,9 @@
 //! reaches on the same head. Pieces that belong to a head and not to its input (P of Luna, E and F of Linformer) can be
 //! fitted on the first windows and judged on the others.
 //!
-//! Of a model that was trained with Luna attention, `trained` is what the model itself has learned ([`own`]): its matrix is
+//! Of a model that was trained with Luna attention, `trained` is what the model itself has learned: its matrix is
 //! compared like any other with the softmax of the same queries, keys and values, and beside it stands how its rows of P
-//! are used ([`slots`]).
+//! are used.
 //!
 //! Two other questions are asked of the same inputs: `--substitute` runs the whole model with its attention replaced,
 //! and `--check linformer-theorem-1` tests the construction by which Linformer proves its claim.

@@ -129,6 +129,16 @@ pub trait Source {
     fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()>;
 }
 
+/// Refuses a Luna model, for studies that mean the softmax attention which a model computes.
+pub(in crate::study) fn needs_softmax(source: &dyn Source) -> Result<()> {
+    match source.own_l() {
+        Some(_) => {
+            Err(Error::value("--model", source.name(), "a model whose attention is softmax, for this"))
+        }
+        None => Ok(()),
+    }
+}
+
 impl DumpArgs {
     /// Opens the dumped matrices, if some are named; layers and heads are chosen by `input`.
     pub fn open(&self, input: &InputArgs) -> Result<Option<Box<dyn Source>>> {

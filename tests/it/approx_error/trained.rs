@@ -206,6 +206,11 @@ fn wrong_uses_are_one_line() {
         text,
         "attention of a model that is to be replaced: 'luna' is not accepted; accepted: softmax"
     );
+    let text = refused(dir.path(), &["--check", "linformer-theorem-1"]);
+    assert!(
+        text.starts_with("--model: '") && text.ends_with("a model whose attention is softmax, for this"),
+        "{text}"
+    );
     let softmax = run(&config(Mechanism::Softmax));
     let text = refused(softmax.path(), &["--attention", "linear,trained"]);
     assert!(

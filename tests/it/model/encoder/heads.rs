@@ -50,7 +50,7 @@ fn watched(named: &Named, config: &EncoderConfig) -> Vec<HeadTap> {
     seen.0
 }
 
-fn off(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> f32 {
+fn furthest(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> f32 {
     assert_eq!(a.dim(), b.dim());
     a.iter().zip(b).fold(0.0, |far, (a, b)| if (a - b).is_nan() { f32::NAN } else { far.max((a - b).abs()) })
 }
@@ -98,24 +98,21 @@ fn of_causal_luna_the_matrix_times_the_values_is_what_the_module_reads() {
         let named = weights(&config, 7);
         let (x, p) = lowest(&named, &config);
         let attention = named.within("layers").within("0").within("self_attn");
-        let weight = match config.mechanism {
-            Mechanism::LunaCausal { weight, .. } => weight,
-            _ => unreachable!(),
-        };
+        let Mechanism::LunaCausal { weight, .. } = config.mechanism else { unreachable!() };
         let theirs = LayerConfig { weight, ..LayerConfig::new(24, 40, 3) };
         let module = LunaCausalAttention::load(&attention, &theirs).unwrap();
         let expected = module.forward(x.view(), p.view(), None).unwrap();
         let taps = watched(&named, &config);
         let read: Vec<Array2<f32>> =
             taps[..3].iter().map(|tap| tap.factors.as_ref().unwrap().matrix().dot(&tap.v)).collect();
-        let off = off(projected(&attention, &read).view(), expected.view());
+        let off = furthest(projected(&attention, &read).view(), expected.view());
         assert!(off < BOUND, "{config:?}: {off:e}");
         for tap in &taps {
             let factors = tap.factors.as_ref().unwrap();
             assert!(tap.causal && factors.causal && factors.rank().is_none());
             let matrix = factors.matrix();
             assert!(matrix.indexed_iter().all(|((i, j), x)| if j > i { *x == 0.0 } else { *x >= 0.0 }));
-            assert!(super::heads::off(factors.read(tap.v.view()).view(), matrix.dot(&tap.v).view()) < BOUND);
+            assert!(furthest(factors.read(tap.v.view()).view(), matrix.dot(&tap.v).view()) < BOUND);
         }
     }
 }
@@ -134,9 +131,9 @@ fn of_luna_the_factors_are_those_of_the_module() {
         for tap in &taps[..3] {
             let factors = tap.factors.as_ref().unwrap();
             let columns = s![.., tap.head * 8..(tap.head + 1) * 8];
-            let y_p = off(factors.pack.dot(&tap.v).view(), packed.y_p.slice(columns));
+            let y_p = furthest(factors.pack.dot(&tap.v).view(), packed.y_p.slice(columns));
             assert!(y_p < BOUND, "{config:?}: {y_p:e}");
-            let a_u = off(factors.unpack.view(), unpack.index_axis(Axis(0), tap.head));
+            let a_u = furthest(factors.unpack.view(), unpack.index_axis(Axis(0), tap.head));
             assert!(a_u < BOUND, "{config:?}: {a_u:e}");
         }
         for tap in &taps {
@@ -147,7 +144,7 @@ fn of_luna_the_factors_are_those_of_the_module() {
             for weights in [&factors.unpack, &factors.pack, &factors.matrix()] {
                 assert!(weights.sum_axis(Axis(1)).iter().all(|sum| (sum - 1.0).abs() < 1e-5));
             }
-            assert!(off(factors.read(tap.v.view()).view(), factors.matrix().dot(&tap.v).view()) < BOUND);
+            assert!(furthest(factors.read(tap.v.view()).view(), factors.matrix().dot(&tap.v).view()) < BOUND);
         }
     }
 }
