@@ -23,8 +23,9 @@
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
 //! - Forward and backward passes over many heads without an n x n array: [`attention::fused`], [`attention::backward`].
 //! - A layer or an encoder of any mechanism: [`model::encoder`].
-//! - What a network can learn from: [`task::listops`], [`task::labelled`] texts and [`task::language`], in batches that the
-//!   seed decides ([`task::batch`]); the score of translations: [`metric::bleu`].
+//! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
+//!   [`task::translation`] with its vocabulary ([`task::bpe`]), in batches that the seed decides ([`task::batch`]); the
+//!   scores of translations: [`metric::bleu`] and [`metric::chrf`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
 //! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`] and [`study::scale_sweep`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of

@@ -1,6 +1,7 @@
 //! Data sources: what a model or a mechanism is shown.
 
 pub mod batch;
+pub mod bpe;
 pub mod dump;
 pub mod labelled;
 pub mod language;
@@ -9,6 +10,7 @@ pub mod listops;
 pub mod recall;
 pub mod synthetic;
 pub mod tokens;
+pub mod translation;
 pub mod window;
 
 use std::path::Path;

@@ -40,10 +40,14 @@ pub struct Settings {
     pub vocabulary: usize,
 }
 
-/// 8 pairs in 64 tokens of 129: 64 keys, 64 values.
+/// 4 pairs in 16 tokens of 33: 16 keys, 16 values.
+///
+/// So small that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
+/// 29 s of one thread in a trial in torch, where causal Luna (l = 16) and linear attention stayed at a third for as long
+/// as they were tried (2.5 minutes, 4,400 and 2,600 steps; one seed each).
 impl Default for Settings {
     fn default() -> Self {
-        Self { pairs: 8, n: 64, vocabulary: 129 }
+        Self { pairs: 4, n: 16, vocabulary: 33 }
     }
 }
 

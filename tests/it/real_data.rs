@@ -10,11 +10,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use luna::metric::bleu::{self, Bleu};
+use luna::metric::chrf;
 use luna::task::batch::{Batch, Shuffled};
+use luna::task::bpe::Vocabulary;
 use luna::task::labelled::Labelled;
 use luna::task::language::Language;
 use luna::task::likelihood::Likelihood;
 use luna::task::listops::{self, Example, Settings};
+use luna::task::translation::{self, Buckets, Pair, Parallel};
 use serde_json::Value;
 
 /// The folder of this name below `data/`; nothing, said aloud, if there is none.
@@ -178,10 +181,52 @@ fn bits_per_byte_of_a_text() {
     assert!((4.5..5.0).contains(&all[0]));
 }
 
-/// Counts exactly, scores to 1e-9: four systems by each of three references and by all, as sacreBLEU 2.6.0 and WMT have
-/// them, and their first sentences.
+/// Multi30k: a joint vocabulary, every line read back, and batches that are mostly text.
 #[test]
-fn bleu_is_that_of_sacrebleu() {
+fn sentences_of_two_languages() {
+    let Some(folder) = data("parallel_ende").map(|folder| folder.join("multi30k")) else { return };
+    let open = |name: &str| {
+        let [en, de] = ["en", "de"].map(|language| folder.join(format!("{name}.{language}.gz")));
+        Parallel::parse((&en, &unzipped(&en)), (&de, &unzipped(&de))).unwrap()
+    };
+    let (train, test) = (open("train"), open("test_2016_flickr"));
+    assert_eq!((train.sources.len(), test.targets.len()), (29_000, 1000));
+    let vocabulary = Vocabulary::train(train.texts(), 8000).unwrap();
+    assert_eq!(vocabulary.size(), 8000);
+    for text in train.texts().chain(test.texts()) {
+        assert_eq!(vocabulary.decode(&vocabulary.encode(text).unwrap()).unwrap(), text);
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let again = Vocabulary::train(train.texts(), 8000).unwrap();
+    again.save(file.path()).unwrap();
+    let pairs = train.encode(&vocabulary).unwrap();
+    assert_eq!(train.encode(&Vocabulary::open(file.path()).unwrap()).unwrap(), pairs);
+    let words: usize = train.texts().map(|text| text.split_whitespace().count()).sum();
+    let tokens: usize = pairs.iter().map(|pair| pair.source.len() + pair.target.len() - 1).sum();
+    let buckets = Buckets::new(&pairs, 2000, 0).unwrap();
+    let (mut own, mut places) = (0, 0);
+    for indices in buckets.epoch(0) {
+        let batch = pair_batch(&pairs, &indices);
+        own += batch.source_lengths.iter().sum::<usize>() + batch.counted();
+        places += batch.sources.len() + batch.targets.len();
+    }
+    let (per_word, share) = (tokens as f64 / words as f64, own as f64 / places as f64);
+    println!(
+        "{per_word:.3} tokens a word; {} batches of up to 2000 tokens, {:.1} % of their places filled",
+        buckets.per_epoch(),
+        100.0 * share
+    );
+    assert!(per_word < 1.4 && share > 0.85);
+}
+
+fn pair_batch(pairs: &[Pair], indices: &[usize]) -> translation::Batch {
+    translation::Batch::of(indices.iter().map(|pair| &pairs[*pair]))
+}
+
+/// Counts exactly, scores to 1e-9: four systems by each of three references and by all, as sacreBLEU 2.6.0 and WMT have
+/// them, chrF too, and the BLEU of their first sentences.
+#[test]
+fn bleu_and_chrf_are_those_of_sacrebleu() {
     let Some(folder) = data("parallel_ende") else { return };
     let wmt21 = folder.join("wmt21");
     let references: Vec<Vec<String>> = ["A", "C", "D"]
@@ -205,7 +250,11 @@ fn bleu_is_that_of_sacrebleu() {
             for (found, expected) in found.precisions.iter().zip(expected["precisions"].as_array().unwrap()) {
                 worst = worst.max(near(*found, expected, &what));
             }
-            worst = worst.max(near(found.score, &in_table(&published, system, name).into(), "published"));
+            worst =
+                worst.max(near(found.score, &in_table(&published, system, "bleu", name).into(), "published"));
+            let found = chrf::corpus(&hypotheses, &chosen).unwrap();
+            let row = in_table(&published, system, "chrf", name);
+            worst = worst.max(near(found, &row.into(), &format!("chrF of {what}")));
             scores += 1;
         }
         let sentences = figures["sentence_bleu_refA_first10"].as_array().unwrap();
@@ -217,7 +266,7 @@ fn bleu_is_that_of_sacrebleu() {
     for (line, tokens) in references[0].iter().zip(oracle["tokenized_13a_refA_first20"].as_array().unwrap()) {
         assert_eq!(bleu::tokenize(line).join(" "), tokens.as_str().unwrap());
     }
-    println!("{scores} BLEU scores and 40 of sentences: at most {worst:.1e} off");
+    println!("{scores} scores in BLEU and in chrF, and 40 of sentences: at most {worst:.1e} off");
 }
 
 /// Another system on the test set of 2014, where those texts are.
@@ -249,9 +298,9 @@ fn check_counts(found: &Bleu, expected: &Value) {
     );
 }
 
-/// The published BLEU of a system by these references.
-fn in_table(table: &str, system: &str, references: &str) -> f64 {
-    let metric = format!("bleu-{references}");
+/// The published figure of a system by these references.
+fn in_table(table: &str, system: &str, metric: &str, references: &str) -> f64 {
+    let metric = format!("{metric}-{references}");
     let fields = |line: &'_ str| line.split('\t').map(String::from).collect::<Vec<_>>();
     let row = table.lines().map(fields).find(|row| row[1] == system && row[4] == metric);
     row.unwrap()[5].parse().unwrap()

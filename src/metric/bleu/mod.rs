@@ -12,7 +12,8 @@ use std::ops::AddAssign;
 
 pub use tokens::tokenize;
 
-use crate::{Error, Result};
+use super::aligned::aligned;
+use crate::Result;
 
 /// The longest n-gram, in tokens.
 pub const ORDER: usize = 4;
@@ -52,26 +53,9 @@ pub struct Bleu {
 /// assert!((bleu.score - 100.0 * 0.2_f64.powf(0.25)).abs() < 1e-12); // 4/5, 3/4, 2/3, 1/2
 /// ```
 pub fn corpus<H: AsRef<str>, R: AsRef<str>>(hypotheses: &[H], references: &[&[R]]) -> Result<Bleu> {
-    if hypotheses.is_empty() {
-        return Err(Error::value("translations to score", "0 lines", "1 line or more"));
-    }
-    if references.is_empty() {
-        return Err(Error::value("references to score by", "none", "1 or more"));
-    }
-    for (lines, number) in references.iter().zip(1..) {
-        if lines.len() != hypotheses.len() {
-            let accepted = format!("{}, as many as translations", hypotheses.len());
-            return Err(Error::value(format!("lines of reference {number}"), lines.len(), accepted));
-        }
-    }
-    let mut sum = Counts::default();
-    for (line, hypothesis) in hypotheses.iter().enumerate() {
-        let of_line: Vec<&str> = references.iter().map(|lines| lines[line].as_ref()).collect();
-        if of_line.iter().all(|reference| reference.is_empty()) {
-            return Err(Error::value(format!("reference of line {}", line + 1), "", "a text"));
-        }
-        sum += Counts::of(hypothesis.as_ref(), &of_line);
-    }
+    let lines = aligned(hypotheses, references)?;
+    let sum: Counts =
+        lines.into_iter().map(|(hypothesis, references)| Counts::of(hypothesis, &references)).sum();
     Ok(sum.bleu())
 }
 

@@ -1,0 +1,233 @@
+//! A vocabulary of byte pairs, learnt from texts (Sennrich et al. 2016; over bytes as in GPT-2).
+//!
+//! Every byte is a token, so that every text can be said and read back exactly; the rest are the pairs that occurred
+//! most often inside words. The first four tokens are special and stand for no text: a text that spells one
+//! (`</s>`) becomes ordinary tokens. A vocabulary is saved as the `tokenizer.json` of Hugging Face's tokenizers.
+
+use std::path::Path;
+
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::{ModelWrapper, TrainerWrapper};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::batch::PAD;
+use super::short;
+use crate::{Error, Result};
+
+/// The token in front of a text that is to be written.
+pub const BEGIN: u32 = 1;
+/// The token behind a text.
+pub const END: u32 = 2;
+/// The token of what has none. A vocabulary of bytes never needs it; it keeps the usual place.
+pub const UNKNOWN: u32 = 3;
+/// The special tokens, by number: [`PAD`], [`BEGIN`], [`END`], [`UNKNOWN`].
+pub const SPECIAL: [&str; 4] = ["<pad>", "<s>", "</s>", "<unk>"];
+
+/// The smallest vocabulary: the special tokens and the bytes.
+pub const LEAST: usize = SPECIAL.len() + 256;
+
+/// What must come back as it was: no space in front, one at the end, a special token spelled out, bytes of every kind.
+const PROBE: &str = "a  </s>\t\u{0} \u{e4}\u{1F980}\n ";
+
+const LAYOUT: &str = "a tokenizer.json of byte pairs whose first tokens are <pad>, <s>, </s> and <unk>";
+
+/// Texts to tokens and back.
+#[derive(Clone)]
+pub struct Vocabulary {
+    tokenizer: Tokenizer,
+}
+
+impl Vocabulary {
+    /// Learns a vocabulary of `size` tokens from texts, or of fewer if they have too few pairs; the same texts give
+    /// the same vocabulary.
+    pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, size: usize) -> Result<Self> {
+        if size < LEAST || u32::try_from(size).is_err() {
+            let accepted =
+                format!("{LEAST} (256 bytes and {} special tokens) to {}", SPECIAL.len(), u32::MAX);
+            return Err(Error::value("tokens of a vocabulary", size, accepted));
+        }
+        let fails =
+            |error| Error::value("texts to learn a vocabulary from", error, "texts that can be split");
+        let model = BPE::builder().unk_token(SPECIAL[UNKNOWN as usize].into()).build().map_err(fails)?;
+        let mut tokenizer = Tokenizer::new(model);
+        // No space in front: what is read back is what was given, to the byte.
+        tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, true)));
+        tokenizer.with_decoder(Some(ByteLevel::default()));
+        let trainer = BpeTrainer::builder()
+            .vocab_size(size)
+            .min_frequency(2)
+            .show_progress(false)
+            .special_tokens(SPECIAL.map(|name| AddedToken::from(name, true)).to_vec())
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .build();
+        tokenizer.train(&mut TrainerWrapper::from(trainer), texts).map_err(fails)?;
+        tokenizer.set_encode_special_tokens(true);
+        Ok(Self { tokenizer })
+    }
+
+    /// Opens a vocabulary that was saved, or one made elsewhere that has the same special tokens and loses nothing.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file(path))?;
+        let malformed = |what: String| Error::malformed(path, what, LAYOUT);
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
+        tokenizer.with_truncation(None).map_err(|error| malformed(error.to_string()))?.with_padding(None);
+        tokenizer.set_encode_special_tokens(true);
+        if !matches!(tokenizer.get_model(), ModelWrapper::BPE(_)) {
+            return Err(malformed("its model is not of byte pairs".into()));
+        }
+        for (name, id) in SPECIAL.iter().zip(PAD..) {
+            match tokenizer.token_to_id(name) {
+                Some(found) if found == id => {}
+                Some(found) => return Err(malformed(format!("token '{name}' has number {found}, not {id}"))),
+                None => return Err(malformed(format!("no token '{name}'"))),
+            }
+        }
+        let missing =
+            ByteLevel::alphabet().into_iter().filter(|c| tokenizer.token_to_id(&c.to_string()).is_none());
+        if let Some(c) = missing.min() {
+            return Err(malformed(format!("no token for the byte written '{c}'")));
+        }
+        let vocabulary = Self { tokenizer };
+        let back = vocabulary.encode(PROBE).and_then(|ids| vocabulary.decode(&ids))?;
+        if back != PROBE {
+            return Err(malformed(format!("{PROBE:?} comes back as {back:?}")));
+        }
+        Ok(vocabulary)
+    }
+
+    /// Writes the vocabulary as a `tokenizer.json`.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let json = self.tokenizer.to_string(false);
+        let json = json.map_err(|error| Error::malformed(path, error, "a vocabulary that can be written"))?;
+        std::fs::write(path, json + "\n").map_err(Error::file(path))
+    }
+
+    /// How many tokens there are: every token is below.
+    pub fn size(&self) -> usize {
+        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The tokens of a text, without special ones; none of an empty text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        let encoding =
+            encoding.map_err(|error| Error::value("text to encode", short(&text), error.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of tokens; special ones are passed over.
+    ///
+    /// Tokens that a model puts together need not be UTF-8: what is not becomes U+FFFD.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        if let Some(token) = tokens.iter().find(|token| self.tokenizer.id_to_token(**token).is_none()) {
+            return Err(Error::value("token to decode", token, "one of the vocabulary"));
+        }
+        let text = self.tokenizer.decode(tokens, true);
+        text.map_err(|error| Error::value("tokens to decode", tokens.len(), error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXTS: [&str; 4] = [
+        "A man in a blue shirt is standing on a ladder.",
+        "Ein Mann in einem blauen Hemd steht auf einer Leiter.",
+        "Two men are standing at the stove, preparing food.",
+        "Zwei Männer stehen am Herd und bereiten Essen zu. Zwei Männer stehen.",
+    ];
+
+    fn vocabulary() -> Vocabulary {
+        Vocabulary::train(TEXTS.into_iter(), 290).unwrap()
+    }
+
+    #[test]
+    fn the_commonest_pairs_become_tokens() {
+        let vocabulary = vocabulary();
+        assert_eq!(vocabulary.size(), 290);
+        let ids = vocabulary.encode(" Männer stehen").unwrap();
+        assert!(ids.len() <= 5, "{ids:?}");
+        assert!(ids.iter().all(|id| *id >= SPECIAL.len() as u32));
+        assert!(vocabulary.encode("").unwrap().is_empty());
+        let whole = Vocabulary::train(TEXTS.into_iter(), 5000).unwrap();
+        assert_eq!(whole.size(), 293, "no more pairs than occur twice");
+        assert_eq!(Vocabulary::train([].into_iter(), 300).unwrap().size(), LEAST);
+    }
+
+    #[test]
+    fn the_same_texts_give_the_same_vocabulary() {
+        let json = |vocabulary: Vocabulary| vocabulary.tokenizer.to_string(false).unwrap();
+        assert_eq!(json(vocabulary()), json(vocabulary()));
+    }
+
+    #[test]
+    fn special_tokens_stand_for_no_text() {
+        let vocabulary = vocabulary();
+        let text = "a </s> b <pad><s><unk>";
+        let ids = vocabulary.encode(text).unwrap();
+        assert!(ids.iter().all(|id| *id >= SPECIAL.len() as u32), "{ids:?}");
+        assert_eq!(vocabulary.decode(&[&[BEGIN], &ids[..], &[END, PAD]].concat()).unwrap(), text);
+        let texts = ["</s></s></s> <pad> <pad>", "<s> <s><s>"];
+        let learnt = Vocabulary::train(texts.into_iter(), 400).unwrap();
+        assert!(learnt.encode(texts[0]).unwrap().iter().all(|id| *id >= SPECIAL.len() as u32));
+    }
+
+    #[test]
+    fn a_saved_vocabulary_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        let vocabulary = vocabulary();
+        vocabulary.save(&path).unwrap();
+        let opened = Vocabulary::open(&path).unwrap();
+        assert_eq!(opened.size(), vocabulary.size());
+        let text = "Ein Mann </s>\u{1F980} steht.";
+        assert_eq!(opened.encode(text).unwrap(), vocabulary.encode(text).unwrap());
+        assert_eq!(opened.decode(&opened.encode(text).unwrap()).unwrap(), text);
+        let error = vocabulary.save(&folder.path().join("no/folder")).unwrap_err().to_string();
+        assert!(error.contains("no/folder': No such file"), "{error}");
+    }
+
+    #[test]
+    fn vocabularies_that_do_not_serve() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        vocabulary().save(&path).unwrap();
+        let good = std::fs::read_to_string(&path).unwrap();
+        let message = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Vocabulary::open(&path).err().unwrap().to_string()
+        };
+        assert!(message("{}").contains("tokenizer.json': "));
+        assert!(
+            message(&good.replace("</s>", "[END]")).contains("no token '</s>'; expected a tokenizer.json")
+        );
+        assert!(message(&good.replace("\"!\":4", "\"!!\":4")).contains("no token for the byte written '!'"));
+        let prefixed = good.replace("\"add_prefix_space\":false", "\"add_prefix_space\":true");
+        assert!(message(&prefixed).contains("comes back as"), "{}", message(&prefixed));
+        let error = Vocabulary::open(&folder.path().join("none")).err().unwrap().to_string();
+        assert!(error.contains("none': No such file"));
+        let error = Vocabulary::train(TEXTS.into_iter(), 259).err().unwrap().to_string();
+        assert!(
+            error.contains("tokens of a vocabulary: '259' is not accepted; accepted: 260 (256 bytes and 4")
+        );
+        let error = vocabulary().decode(&[5, 290]).unwrap_err().to_string();
+        assert_eq!(error, "token to decode: '290' is not accepted; accepted: one of the vocabulary");
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back(text in any::<String>(), spaced in "[ \t\na<s>/\u{e4}]{0,20}") {
+            thread_local!(static ONE: Vocabulary = vocabulary());
+            ONE.with(|vocabulary| {
+                for text in [&text, &spaced] {
+                    let ids = vocabulary.encode(text).unwrap();
+                    prop_assert_eq!(&vocabulary.decode(&ids).unwrap(), text);
+                }
+                Ok(())
+            })?;
+        }
+    }
+}
