@@ -90,7 +90,17 @@ impl Heads {
         let (q, k) = (self.q(head), self.k(head));
         let matrix = wants_matrix.then(|| self.weights(q, k, 0));
         let (q, k, v) = (q.to_owned(), k.to_owned(), self.v(head).to_owned());
-        HeadTap { layer: self.layer, head, q, k, v, scale: self.scale, causal: self.causal, matrix }
+        HeadTap {
+            layer: self.layer,
+            head,
+            q,
+            k,
+            v,
+            scale: self.scale,
+            causal: self.causal,
+            matrix,
+            factors: None,
+        }
     }
 
     /// softmax(scale q k^T) for rows of q of which the first is row `first` of all.

@@ -4,6 +4,9 @@
 //! hands every head's queries, keys, values and (if asked) attention matrix to an [`Observer`]. Each [`Family`] is one
 //! table of tensor names and one reader of configuration keys.
 //!
+//! [`Network::open`] also takes the folders of trained Luna encoders, whose heads come with the weights by which they pack
+//! and unpack.
+//!
 //! [`Model::forward_with`] puts a [`Substitute`] in the place of softmax attention, in the layers that it chooses.
 //! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer;
 //! [`encoder`] holds encoders of any mechanism, their weights drawn or given, to be timed, counted, and
@@ -25,6 +28,7 @@ mod linear;
 pub mod load;
 pub mod luna;
 mod mapped;
+mod network;
 mod norm;
 mod observe;
 mod rope;
@@ -40,6 +44,7 @@ use ndarray::Array2;
 pub use activation::Activation;
 pub use config::Config;
 pub use family::{ALL, Family};
+pub use network::{Network, Reader};
 pub use observe::{HeadTap, Observer, Unobserved};
 pub use rope::{Rope, Scaling};
 pub use substitute::Substitute;

@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use super::luna::Factors;
 use crate::Result;
 
 /// Watches attention heads during a forward pass.
@@ -46,8 +47,10 @@ pub struct HeadTap {
     pub scale: f32,
     /// Whether row i sees columns 0 to i only.
     pub causal: bool,
-    /// A, shape (n, n), rows summing to 1; if it was asked for.
+    /// A, shape (n, n), rows summing to 1; if it was asked for. Luna's layers never make it.
     pub matrix: Option<Array2<f32>>,
+    /// What a layer of Luna has in the place of A.
+    pub factors: Option<Factors>,
 }
 
 /// Watches nothing.

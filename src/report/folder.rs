@@ -14,14 +14,14 @@ use super::{Report, Style, csv, json as format_json, svg};
 use crate::{Error, Result};
 
 /// Writes a report into a folder, which is made if it is not there: `result.json`, `result.csv`,
-/// `VIEW.csv`, `FIGURE.svg`, `ARRAY.npy`, and `manifest.json` with the stamp and the size of each file.
+/// `VIEW.csv`, `TABLE.csv`, `FIGURE.svg`, `ARRAY.npy`, and `manifest.json` with the stamp and the size of each file.
 /// Returns the files, the manifest last.
 pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
     prepare(dir)?;
     let mut staged = Staged { dir, files: Vec::new() };
     staged.add("result.json", |out| format_json::write(report, Style::default(), out))?;
     staged.add("result.csv", |out| csv::table(&report.rows, out))?;
-    for (name, view) in &report.views {
+    for (name, view) in report.views.iter().chain(&report.tables) {
         staged.add(&format!("{name}.csv"), |out| csv::table(view, out))?;
     }
     for figure in &report.figures {

@@ -50,6 +50,8 @@ pub struct Report {
     pub rows: Table,
     /// What people read (a summary and others), by name; the first is the main one.
     pub views: Vec<(String, Table)>,
+    /// Tables that are too long for people, by name: a run folder holds them as CSV.
+    pub tables: Vec<(String, Table)>,
     /// Figures to draw.
     pub figures: Vec<Figure>,
     /// Arrays too large for a table, by name.

@@ -38,7 +38,12 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("answers", "", "targets: sequences, or tokens", Digits::Integer),
     ("loss", "nats", "mean -ln p of a target", Digits::Fixed(4)),
     ("accuracy", "", "share of right answers", Digits::Fixed(4)),
-    ("low", "", "lower end of Wilson's 95 % interval over the answers (none for tokens, which are not independent)", Digits::Fixed(4)),
+    (
+        "low",
+        "",
+        "lower end of Wilson's 95 % interval over the answers (none for tokens, which are not independent)",
+        Digits::Fixed(4),
+    ),
     ("high", "", "upper end of it", Digits::Fixed(4)),
     ("bits_per_byte", "bits", "loss in bits a byte of text", Digits::Fixed(4)),
     ("perplexity", "", "exp of the loss", Digits::Significant(4)),
@@ -146,7 +151,9 @@ fn report(config: &Config, trained: &Trained, sums: &Sums, of_tokens: bool, n: u
     report.stamp.push("study", "evaluate");
     report.stamp.push("run", config.run.display().to_string());
     report.notes.push(if of_tokens {
-        format!("windows of {n} bytes side by side: a byte early in its window is guessed with little before it")
+        format!(
+            "windows of {n} bytes side by side: a byte early in its window is guessed with little before it"
+        )
     } else {
         format!("sequences are cut to their first {n} tokens, as in training")
     });

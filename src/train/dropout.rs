@@ -119,6 +119,6 @@ mod tests {
     fn nothing_is_dropped_when_it_is_off() {
         let mut x = Array2::ones((3, 5));
         Dropout::OFF.apply(&mut x, 7);
-        assert_eq!(x, Array2::ones((3, 5)));
+        assert_eq!(x, Array2::<f32>::ones((3, 5)));
     }
 }

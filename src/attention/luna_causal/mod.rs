@@ -21,7 +21,7 @@ mod weight;
 use ndarray::{Array2, ArrayView2, s};
 
 pub use chunked::chunked;
-pub use sequential::sequential;
+pub use sequential::{sequential, unpacking};
 pub use state::State;
 pub use weight::Weight;
 

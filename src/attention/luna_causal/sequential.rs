@@ -43,11 +43,7 @@ pub(super) fn counted(
 }
 
 /// The softmax over the packed rows of every query, (n, l): the left factor of the matrix.
-pub(super) fn unpacking(
-    q: ArrayView2<'_, f32>,
-    k: ArrayView2<'_, f32>,
-    w: ArrayView2<'_, f32>,
-) -> Array2<f32> {
+pub fn unpacking(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>) -> Array2<f32> {
     let nothing = Array2::zeros((k.nrows(), 0));
     let mut state = State::new(k.ncols(), w.ncols(), 0);
     let mut shares = Array2::zeros((q.nrows(), w.ncols()));

@@ -11,7 +11,7 @@ use crate::model::{Activation, WEIGHTS, settled};
 use crate::{Error, Result};
 
 /// The `model_type` of these files.
-const MODEL_TYPE: &str = "luna";
+pub(in crate::model) const MODEL_TYPE: &str = "luna";
 /// What the key `tokens` of `config.json` holds where ids are bytes: no tokenizer is needed.
 pub const BYTES: &str = "bytes";
 /// What it holds where ids are bytes plus 1, and 0 is padding.
@@ -90,6 +90,15 @@ impl EncoderConfig {
         config.check().map_err(|error| Error::malformed(path, error, accepted))?;
         Ok(config)
     }
+}
+
+/// What is added to a byte to make it an id, where the key `tokens` of a configuration says that ids are bytes.
+pub(in crate::model) fn first_byte(keys: &Keys<'_>) -> Result<Option<u32>> {
+    Ok(match keys.name("tokens", "")? {
+        BYTES => Some(0),
+        BYTES_FROM_ONE => Some(1),
+        _ => None,
+    })
 }
 
 impl Encoder {

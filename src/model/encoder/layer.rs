@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, ArrayViewMut2, s};
+use ndarray::{Array2, Array3, ArrayViewMut2, Axis, s};
 
 use super::attention::{Attention, Batch};
 use super::luna::{Blocks, Causal, OwnP};
 use super::{Encoder, EncoderConfig, Head, Mechanism};
 use crate::cost::Tally;
 use crate::model::linear::Count;
-use crate::model::luna::{LunaEncoderLayer, Named, Padding};
+use crate::model::luna::{Look, LunaEncoderLayer, Named, Padding};
 use crate::{Error, Result};
 
 /// What goes from layer to layer.
@@ -100,6 +100,24 @@ impl Layer {
     /// As [`forward`](Self::forward); every product adds its multiply-adds to the tally when it is done.
     pub fn forward_counted(&self, stream: Stream, real: Option<&[usize]>, tally: &Tally) -> Result<Stream> {
         self.run(stream, real, Some(tally))
+    }
+
+    /// Every head at work on the first sequence of a batch without padding; refuses attention that is not Luna's.
+    pub(super) fn look(&self, stream: &Stream) -> Result<Vec<Look>> {
+        let x = stream.x.index_axis(Axis(0), 0);
+        match (&self.kind, &stream.p) {
+            (Kind::Luna(layer), Some(p)) => layer.look(x, p.index_axis(Axis(0), 0)),
+            (Kind::OwnP(layer), _) => layer.look(x),
+            (Kind::Causal(layer), _) => layer.look(x),
+            _ => {
+                let name = self.config.mechanism.name();
+                Err(Error::value(
+                    "attention of an encoder whose heads are watched",
+                    name,
+                    "luna, luna-causal",
+                ))
+            }
+        }
     }
 
     pub(super) fn run(&self, mut stream: Stream, real: Option<&[usize]>, count: Count<'_>) -> Result<Stream> {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayViewMut2, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use super::EncoderConfig;
 use super::attention::Batch;
 use super::tensors::P;
 use crate::Result;
 use crate::model::linear::Count;
-use crate::model::luna::{FeedForward, LayerNorm, LunaAttention, LunaCausalAttention, Named, Padding};
+use crate::model::luna::{FeedForward, LayerNorm, Look, LunaAttention, LunaCausalAttention, Named, Padding};
 
 /// Luna attention by a P that is the layer's alone and read as it is; what is packed goes no further.
 pub(super) struct OwnP {
@@ -60,6 +60,13 @@ impl OwnP {
         })
     }
 
+    /// Every head at work on one sequence (n, d).
+    pub(super) fn look(&self, x: ArrayView2<'_, f32>) -> Result<Vec<Look>> {
+        let query = self.blocks.norm.before(self.blocks.pre_norm, x);
+        let p = self.p.slice(s![..self.p.nrows().min(query.nrows()), ..]);
+        self.attention.look(query.view(), p)
+    }
+
     /// One sequence (n, d) in place, of which so many rows are real.
     pub(super) fn run(&self, mut x: ArrayViewMut2<'_, f32>, real: usize, count: Count<'_>) -> Result<()> {
         let Blocks { norm, pre_norm, .. } = &self.blocks;
@@ -89,6 +96,12 @@ impl Causal {
         };
         let attention = LunaCausalAttention::load(&named.within("self_attn"), &config.luna_layer())?;
         Ok(Self { attention, p, blocks: Blocks::load(named, config)? })
+    }
+
+    /// Every head at work on one sequence (n, d).
+    pub(super) fn look(&self, x: ArrayView2<'_, f32>) -> Result<Vec<Look>> {
+        let input = self.blocks.norm.before(self.blocks.pre_norm, x);
+        self.attention.look(input.view(), self.p.view())
     }
 
     /// Rows (b n, d) in place.

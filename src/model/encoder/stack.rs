@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, Axis};
 
 use super::head::{CLASSIFIER, Head};
 use super::layer::rows;
@@ -10,7 +10,8 @@ use super::tensors::{EMBEDDING_NORM, LAST_NORM, P, P_EMBEDDING_NORM, P_LAST_NORM
 use super::{EncoderConfig, Layer, Stream};
 use crate::cost::Tally;
 use crate::model::linear::{Count, Linear};
-use crate::model::luna::{LayerNorm, Named};
+use crate::model::luna::{LayerNorm, Look, Named};
+use crate::model::{HeadTap, Observer};
 use crate::{Error, Result};
 
 /// An encoder: embeddings if its configuration has them, layers, last norms if norms stand before blocks, and a head.
@@ -119,6 +120,38 @@ impl Encoder {
     /// Refuses ids beyond the vocabulary, sequences beyond the positions, and an encoder without a vocabulary.
     pub fn forward(&self, ids: ArrayView2<'_, u32>, real: Option<&[usize]>) -> Result<Stream> {
         self.rise(self.embed(ids)?, real, None)
+    }
+
+    /// Runs n token ids upward and hands every head of the layers that it wants to an observer, with the
+    /// [`Factors`](crate::model::luna::Factors) that Luna has in the place of a softmax matrix.
+    ///
+    /// The queries of a tap are those that read (of `luna`, the unpack attention's), keys and values those of the
+    /// positions (of `luna`, the pack attention's). Refuses what [`forward`](Self::forward) refuses, an empty input, and
+    /// encoders whose attention is not Luna's.
+    pub fn watch(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<()> {
+        if ids.is_empty() {
+            let (what, accepted) = ("the input".to_string(), "1 or more".to_string());
+            return Err(Error::Tokens { what, found: 0, accepted });
+        }
+        let mut stream =
+            Stream::new(self.embed(ArrayView1::from(ids).insert_axis(Axis(0)))?, self.p.as_ref());
+        self.embedding_norms.apply(&mut stream);
+        for (at, layer) in self.layers.iter().enumerate() {
+            if observer.wants_layer(at) {
+                for (head, look) in layer.look(&stream)?.into_iter().enumerate() {
+                    let Look { q, k, v, factors } = look;
+                    let scale = (1.0 / (q.ncols() as f64).sqrt()) as f32;
+                    let (causal, factors) = (factors.causal, Some(factors));
+                    let (layer, matrix) = (at, None);
+                    observer.head(HeadTap { layer, head, q, k, v, scale, causal, matrix, factors })?;
+                }
+            }
+            if observer.last_layer() == Some(at) {
+                break;
+            }
+            stream = layer.run(stream, None, None)?;
+        }
+        Ok(())
     }
 
     /// As [`forward`](Self::forward); every product adds its multiply-adds to the tally when it is done.

@@ -5,7 +5,7 @@ use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::config::{Arrangement, Norm, Position};
-use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EPS, EncoderConfig, Head, Mechanism};
+use crate::model::encoder::{EPS, EncoderConfig, Head, Mechanism, first_byte};
 
 pub(super) static LUNA: Family = Family {
     name: "luna",
@@ -77,10 +77,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         attention_bias: true,
         ffn_bias: true,
         sliding_window: None,
-        first_byte: match keys.name("tokens", "")? {
-            BYTES => Some(0),
-            BYTES_FROM_ONE => Some(1),
-            _ => None,
-        },
+        first_byte: first_byte(keys)?,
     })
 }

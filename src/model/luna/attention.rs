@@ -1,12 +1,13 @@
 //! Luna attention with its projections: `LunarMultiheadAttention` of the authors' code.
 
 use ndarray::{Array2, Array3, ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
+use rayon::prelude::*;
 
 use super::attend::{kept, real_rows, weights};
-use super::{LayerConfig, Named, Padding, check, head_width};
-use crate::Result;
+use super::{Factors, LayerConfig, Look, Named, Padding, check, head_width};
 use crate::model::kernel;
 use crate::model::linear::{Count, Linear};
+use crate::{Error, Result};
 
 /// Pack and unpack attention (Ma et al. 2021, section 3.1), with the authors' projections.
 ///
@@ -149,6 +150,30 @@ impl LunaAttention {
             }
         }
         Ok(all)
+    }
+
+    /// Every head at work on x (n, d), whose context is x itself, and p (l, d), nothing padded: unpack queries, pack
+    /// keys and pack values, and the weights of both steps.
+    ///
+    /// Refuses modules that pack with other heads than they unpack with: no pack head belongs to an unpack head there.
+    pub(in crate::model) fn look(&self, x: ArrayView2<'_, f32>, p: ArrayView2<'_, f32>) -> Result<Vec<Look>> {
+        if self.heads != self.pack_heads {
+            let what = "pack heads of a Luna attention whose heads are watched";
+            return Err(Error::value(what, self.pack_heads, format!("{}, as many as unpack", self.heads)));
+        }
+        let packed = self.pack(p, x, Padding::default())?;
+        let queries = self.query.heads(&x, self.heads, None);
+        let pack_queries = self.pack_query.heads(&p, self.heads, None);
+        let (keys, values) = self.pack.heads(&x, self.heads, None);
+        let values = values.as_ref().unwrap_or(&keys);
+        let look = |head: usize| {
+            let of = |rows: &Array3<f32>| rows.index_axis(Axis(0), head).to_owned();
+            let (q, k, v) = (of(&queries), of(&keys), of(values));
+            let unpack = weights(q.view(), packed.keys.index_axis(Axis(0), head));
+            let pack = weights(pack_queries.index_axis(Axis(0), head), k.view());
+            Look { q, k, v, factors: Factors { unpack, pack, causal: false } }
+        };
+        Ok((0..self.heads).into_par_iter().map(look).collect())
     }
 }
 

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 
 use super::attend::{kept, real_rows};
 use super::attention::KeyValue;
-use super::{LayerConfig, Named, check, head_width};
+use super::{Factors, LayerConfig, Look, Named, check, head_width};
 use crate::Result;
-use crate::attention::luna_causal::{State, Weight, chunked};
+use crate::attention::luna_causal::{State, Weight, chunked, unpacking};
 use crate::cost::Tally;
 use crate::linalg::gemm::{Threads, product};
 use crate::model::linear::{Count, Linear};
@@ -133,6 +133,28 @@ impl LunaCausalAttention {
             }
         });
         read
+    }
+
+    /// Every head at work on x (n, d) and p (l, d), nothing padded: queries, keys and values, and the weights of both
+    /// steps.
+    pub(in crate::model) fn look(&self, x: ArrayView2<'_, f32>, p: ArrayView2<'_, f32>) -> Result<Vec<Look>> {
+        check("x", x.shape(), self.d)?;
+        let pack_query = self.pack_query(p, None, None)?;
+        let queries = self.query.apply(&x);
+        let pack_keys = self.pack_key.apply(&x);
+        let (keys, values) = self.key_value.apply(&x, None);
+        let values = values.as_ref().unwrap_or(&keys);
+        let d_h = self.d / self.heads;
+        let look = |head: usize| {
+            let of = |rows: &Array2<f32>| rows.slice(s![.., head * d_h..(head + 1) * d_h]).to_owned();
+            let (q, k, v) = (of(&queries), of(&keys), of(values));
+            let logits = product(of(&pack_keys).view(), of(&pack_query).t(), Threads::One);
+            let w = logits.mapv_into(|x| self.weight.apply(x));
+            let unpack = unpacking((&q * self.scale()).view(), k.view(), w.view());
+            let pack = w.t().as_standard_layout().into_owned();
+            Look { q, k, v, factors: Factors { unpack, pack, causal: true } }
+        };
+        Ok((0..self.heads).into_par_iter().map(look).collect())
     }
 
     /// A state that has seen no row yet.

@@ -1,10 +1,10 @@
 //! Luna's encoder: `LunaEncoderLayer`, and a stack of them.
 
-use ndarray::{Array2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use super::feed_forward::FeedForward;
 use super::layer_norm::LayerNorm;
-use super::{LayerConfig, LunaAttention, Named, Padding};
+use super::{LayerConfig, Look, LunaAttention, Named, Padding};
 use crate::Result;
 use crate::model::linear::Count;
 
@@ -40,6 +40,13 @@ impl LunaEncoderLayer {
     ) -> Result<(Array2<f32>, Array2<f32>)> {
         self.run(x.view_mut(), p.view_mut(), padding, None)?;
         Ok((x, p))
+    }
+
+    /// Every head at work on x (n, d) and p (l, d), as they come to this layer.
+    pub(in crate::model) fn look(&self, x: ArrayView2<'_, f32>, p: ArrayView2<'_, f32>) -> Result<Vec<Look>> {
+        let query = self.x_norm.before(self.pre_norm, x);
+        let pack_query = self.p_norm.before(self.pre_norm, p);
+        self.attention.look(query.view(), pack_query.view())
     }
 
     /// As [`forward`](Self::forward), in place, and counts.

@@ -14,6 +14,7 @@ mod attention;
 mod causal;
 mod decoder;
 mod encoder;
+mod factors;
 mod feed_forward;
 mod layer_norm;
 mod named;
@@ -23,12 +24,15 @@ pub use attention::{LunaAttention, Packed};
 pub use causal::{CausalState, LunaCausalAttention};
 pub use decoder::{DecoderState, LunaDecoder, LunaDecoderLayer};
 pub use encoder::{LunaEncoder, LunaEncoderLayer};
+pub use factors::Factors;
 pub use named::Named;
 pub use size::{Size, Tensor};
 
 pub(super) use causal::CHUNK;
 pub(super) use feed_forward::FeedForward;
 pub(super) use layer_norm::LayerNorm;
+
+use ndarray::Array2;
 
 use super::Activation;
 use crate::attention::luna_causal::Weight;
@@ -86,6 +90,18 @@ impl Padding<'_> {
     pub fn dynamic(l: usize, length: usize) -> Vec<bool> {
         (0..l).map(|row| row >= length).collect()
     }
+}
+
+/// What one head of Luna attention works on, and the weights that came of it.
+pub(super) struct Look {
+    /// Queries that read, shape (n, `d_h`), not scaled yet.
+    pub(super) q: Array2<f32>,
+    /// Keys of the positions, shape (m, `d_h`).
+    pub(super) k: Array2<f32>,
+    /// Values of the positions, shape (m, `d_h`).
+    pub(super) v: Array2<f32>,
+    /// The weights of both steps.
+    pub(super) factors: Factors,
 }
 
 /// The width of one head, d / heads.

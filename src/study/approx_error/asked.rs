@@ -1,9 +1,11 @@
 //! Which mechanisms are compared: the specs that were typed, at every projected length.
 
+use super::own;
 use crate::attention::{self, Attention, Kind, Mask, Origin, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::ram;
+use crate::study::input::Source;
 
 /// One mechanism at one projected length.
 #[derive(Clone, Debug)]
@@ -42,10 +44,19 @@ impl Asked {
     ///
     /// An l that stands in a spec is kept; every other mechanism that takes one is measured at each of `lengths` that is
     /// not above n.
-    pub(super) fn all(specs: Option<&str>, lengths: &List<usize>, mask: Mask, n: usize) -> Result<Vec<Self>> {
-        let default = handful(mask, n);
+    pub(super) fn all(specs: Option<&str>, lengths: &List<usize>, source: &dyn Source) -> Result<Vec<Self>> {
+        let (mask, n) = (source.mask(), source.lengths().last().copied().unwrap_or(1));
+        let own = if source.own_l().is_some() { "trained," } else { "" };
+        let default = format!("{own}{}", handful(mask, n));
         let mut all: Vec<Self> = Vec::new();
         for spec in name::specs(specs.unwrap_or(&default))? {
+            if own::named(&spec)? {
+                let (kind, l) = own::of(source)?;
+                let name = spec.to_string();
+                let one = Self { spec, name, l: Some(l), typed: true, kind, fitted: false };
+                Self::add(&mut all, one)?;
+                continue;
+            }
             let kind = attention::find(&spec)?;
             let typed = spec.params.iter().any(|(key, _)| key == "l");
             let each: Vec<Option<usize>> = if kind.depends_on_l(&spec) && !typed {
@@ -62,10 +73,7 @@ impl Asked {
                 }
                 one.check_memory(n)?;
                 one.check(mask)?;
-                if all.iter().any(|other| other.spec == one.spec) {
-                    return Err(Error::value("--attention", &one.spec, "each mechanism once"));
-                }
-                all.push(one);
+                Self::add(&mut all, one)?;
             }
         }
         if all.is_empty() {
@@ -73,6 +81,14 @@ impl Asked {
             return Err(Error::value("--l", lengths.join(","), format!("one of n = {n} or less at least")));
         }
         Ok(all)
+    }
+
+    fn add(all: &mut Vec<Self>, one: Self) -> Result<()> {
+        if all.iter().any(|other| other.spec == one.spec) {
+            return Err(Error::value("--attention", &one.spec, "each mechanism once"));
+        }
+        all.push(one);
+        Ok(())
     }
 
     fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
@@ -86,6 +102,11 @@ impl Asked {
         let takes = kind.depends_on_l(&spec);
         let l = if takes { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
         Ok(Self { name: common.to_string(), l, typed, kind, fitted: fit::wanted(&spec), spec })
+    }
+
+    /// Whether it is what the model itself has learned.
+    pub(super) fn is_own(&self) -> bool {
+        self.kind.name == own::NAME
     }
 
     /// Whether it is measured at this length: an l of --l that is above it is left out.

@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::asked::Asked;
 use super::fits::{Fits, Role};
+use super::slots::Slots;
 use crate::attention::{Attention, Input, Origin, softmax};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
@@ -54,6 +55,8 @@ pub(super) struct Measured {
     pub(super) cells: Vec<Cell>,
     /// What the best matrix of each l leaves.
     pub(super) floor: Vec<(usize, Optimum)>,
+    /// The rows of P at work, where the model's own attention is compared.
+    pub(super) slots: Option<Slots>,
 }
 
 /// What measuring needs beside the head.
@@ -103,13 +106,9 @@ impl Job<'_> {
         let mut cells = Vec::new();
         for (at, asked) in self.asked.iter().enumerate().filter(|(_, asked)| asked.is_at(n)) {
             watch.check()?;
-            let learned = self.fits.learned(at, n, &head.label);
-            let origin = Origin { seed: self.context.seed, label: &head.label, learned };
-            let attention = Attention::build(&asked.spec, &origin)?;
-            let b = attention.matrix(&input)?;
+            let (b, rank) = self.matrix(at, head, &input, v.ncols())?;
             let (pair, out) = self.compare(head, asked, b.view(), v, &reference, &output);
-            let shape = input.shape(v.ncols());
-            let (rank_bound, bounded) = (attention.rank(&shape), attention.bounds_rank(&shape));
+            let (rank_bound, bounded) = (rank.map_or(n.min(m), |rank| rank.min(n).min(m)), rank.is_some());
             let values = metrics().filter_map(|metric| match metric.of {
                 Of::Pair(value) => Some(value(&pair)),
                 Of::Output(value) => Some(value(&out)),
@@ -126,9 +125,31 @@ impl Job<'_> {
             watch.step(1, &head.label);
         }
         let floor = self.lengths.iter().filter(|l| **l <= n.min(m)).map(|l| (*l, optimum(*l))).collect();
+        let asks = self.asked.iter().any(Asked::is_own);
+        let slots = head.own.as_ref().filter(|_| asks).map(Slots::of);
         let Head { label, layer, head, window, .. } = head;
         let (label, layer, head, window) = (label.clone(), *layer, *head, *window);
-        Ok(Measured { label, layer, head, window, n, cells, floor })
+        Ok(Measured { label, layer, head, window, n, cells, floor, slots })
+    }
+
+    /// The matrix of a mechanism on a head, and the rank that its form bounds it to.
+    fn matrix(
+        &self,
+        at: usize,
+        head: &Head,
+        input: &Input<'_>,
+        d_v: usize,
+    ) -> Result<(Array2<f32>, Option<usize>)> {
+        let asked = &self.asked[at];
+        if let Some(own) = head.own.as_ref().filter(|_| asked.is_own()) {
+            return Ok((own.matrix(), own.rank()));
+        }
+        let learned = self.fits.learned(at, head.shape.0, &head.label);
+        let origin = Origin { seed: self.context.seed, label: &head.label, learned };
+        let attention = Attention::build(&asked.spec, &origin)?;
+        let shape = input.shape(d_v);
+        let rank = attention.bounds_rank(&shape).then(|| attention.rank(&shape));
+        Ok((attention.matrix(input)?, rank))
     }
 
     fn compare(

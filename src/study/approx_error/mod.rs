@@ -5,6 +5,10 @@
 //! reaches on the same head. Pieces that belong to a head and not to its input (P of Luna, E and F of Linformer) can be
 //! fitted on the first windows and judged on the others.
 //!
+//! Of a model that was trained with Luna attention, `trained` is what the model itself has learned: its matrix is
+//! compared like any other with the softmax of the same queries, keys and values, and beside it stands how its rows of P
+//! are used.
+//!
 //! Two other questions are asked of the same inputs: `--substitute` runs the whole model with its attention replaced,
 //! and `--check linformer-theorem-1` tests the construction by which Linformer proves its claim.
 
@@ -12,8 +16,10 @@ mod asked;
 mod curves;
 mod fits;
 mod measure;
+mod own;
 mod reach;
 mod rows;
+mod slots;
 mod substitute;
 mod summary;
 mod theorem;
@@ -55,8 +61,8 @@ pub struct Config {
     /// Where the heads come from.
     #[command(flatten)]
     pub input: InputArgs,
-    /// Mechanisms, such as `luna:p=segment,linformer:l=64` (see `luna list attention`) [default: a handful that fits
-    /// the mask]
+    /// Mechanisms, such as `luna:p=segment,linformer:l=64` (see `luna list attention`); `trained` is a Luna model's own
+    /// [default: a handful that fits the mask]
     #[arg(long, value_name = "SPECS")]
     pub attention: Option<String>,
     /// Projected lengths: every named mechanism that takes l, and has none typed, is measured at each (those up to n)
@@ -131,7 +137,9 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     // Mistakes in names cost nothing if they are found before a model is opened.
     if let Some(specs) = &config.attention {
         for spec in crate::name::specs(specs)? {
-            crate::attention::find(&spec)?;
+            if !own::check(&spec, &config.input)? {
+                crate::attention::find(&spec)?;
+            }
         }
     }
     let mut outcome = match (&config.substitute, config.check) {
@@ -180,8 +188,7 @@ fn check_memory(source: &dyn Source, fit_windows: usize) -> Result<()> {
 fn compare(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let source = config.input.open(context.seed, EMBEDDED)?;
     let source = source.as_ref();
-    let longest = source.lengths().last().copied().unwrap_or(1);
-    let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
+    let asked = Asked::all(config.attention.as_deref(), &config.l, source)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
     check_memory(source, windows)?;
     let fitted = Asked::count(asked.iter().filter(|asked| asked.fitted), source.lengths());
@@ -249,6 +256,12 @@ fn report(config: &Config, source: &dyn Source, job: &Job<'_>, measured: &[Measu
         report.views.push(("reach".into(), reach::table(tolerance, job, &groups)));
     }
     report.notes = summary::notes(source, job, measured);
+    report.notes.extend(own::note(source));
+    if let Some(slots) = slots::All::of(measured) {
+        report.views.push(("slots".into(), slots.view(source)));
+        report.tables.push(("slot_usage".into(), slots.rows(source)));
+        report.notes.extend(slots.notes(source));
+    }
     report.figures = curves::figures(source, job, &groups);
     report
 }

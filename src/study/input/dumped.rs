@@ -105,6 +105,7 @@ impl Source for Dumped {
                 mask,
                 width: None,
                 body: Body::Given(matrix),
+                own: None,
             })?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ndarray::{Array2, Axis};
 
 use crate::attention::{Mask, softmax};
+use crate::model::luna::Factors;
 use crate::task::dump::Matrix;
 
 /// One attention head over one window.
@@ -24,8 +25,10 @@ pub struct Head {
     pub mask: Mask,
     /// Width of queries and keys, if it is known.
     pub width: Option<usize>,
-    /// What is known of it.
+    /// What softmax attention makes its matrix from.
     pub body: Body,
+    /// What a head of a Luna model has in the place of softmax attention.
+    pub own: Option<Factors>,
 }
 
 /// What is known of a head.
@@ -54,8 +57,11 @@ pub enum Body {
 }
 
 impl Head {
-    /// The attention matrix (n, m), rows summing to 1 (as far as those of a dump do).
+    /// The attention matrix (n, m), rows summing to 1 (as far as those of a dump do); of a head of a Luna model its own.
     pub fn matrix(&self) -> Cow<'_, Matrix> {
+        if let Some(own) = &self.own {
+            return Cow::Owned(Matrix::F32(own.matrix()));
+        }
         match &self.body {
             Body::Given(matrix) | Body::Projected { matrix: Some(matrix), .. } => Cow::Borrowed(matrix),
             Body::Logits(logits) => Cow::Owned(Matrix::F64(softmax::from_logits(logits.clone(), self.mask))),

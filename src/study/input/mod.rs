@@ -110,6 +110,11 @@ pub trait Source {
     /// Facts about the input for the stamp of the result.
     fn facts(&self) -> Vec<(String, Value)>;
 
+    /// Rows of P in the model, where its attention is Luna's: its heads then come with [`Head::own`].
+    fn own_l(&self) -> Option<usize> {
+        None
+    }
+
     /// What a reader must know about the input.
     fn notes(&self) -> Vec<String> {
         Vec::new()
@@ -122,6 +127,16 @@ pub trait Source {
 
     /// Hands every chosen head of a window to `sink`, with its attention matrix if `matrices`.
     fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()>;
+}
+
+/// Refuses a Luna model, for studies that mean the softmax attention which a model computes.
+pub(in crate::study) fn needs_softmax(source: &dyn Source) -> Result<()> {
+    match source.own_l() {
+        Some(_) => {
+            Err(Error::value("--model", source.name(), "a model whose attention is softmax, for this"))
+        }
+        None => Ok(()),
+    }
 }
 
 impl DumpArgs {

@@ -87,7 +87,17 @@ impl Source for Drawn {
             // A pattern that looks back only is causal, whether or not it was asked to be.
             let mask = if spec.name == "causal-mean" { Mask::Causal } else { self.mask };
             let label = spec.to_string();
-            sink(Head { label, layer: *layer, head: 0, window, shape: (n, n), mask, width, body })?;
+            sink(Head {
+                label,
+                layer: *layer,
+                head: 0,
+                window,
+                shape: (n, n),
+                mask,
+                width,
+                body,
+                own: None,
+            })?;
         }
         Ok(())
     }

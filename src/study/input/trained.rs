@@ -8,14 +8,15 @@ use sha2::{Digest, Sha256};
 use super::{Body, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
-use crate::model::{HeadTap, Model, Observer, hub};
+use crate::model::encoder::Mechanism;
+use crate::model::{HeadTap, Model, Network, Observer, Reader, hub};
 use crate::task::dump::Matrix;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
 
 pub(in crate::study) struct Trained {
     name: String,
-    model: Model,
+    network: Network,
     layers: Vec<usize>,
     heads: Vec<usize>,
     lengths: Vec<usize>,
@@ -29,27 +30,37 @@ impl Trained {
     pub(in crate::study) fn open(args: &InputArgs) -> Result<Self> {
         let asked = args.model.as_deref().unwrap_or_default();
         let resolved = hub::resolve(asked, args.revision.as_deref(), args.offline)?;
-        let model = Model::open(&resolved.dir)?;
-        let config = model.config();
-        let (layers, heads) = args.select(config.layers, config.heads)?;
-        let lengths = args.lengths_or(config.positions.min(512));
+        let network = Network::open(&resolved.dir)?;
+        let (layers, heads) = network.shape();
+        let (layers, heads) = args.select(layers, heads)?;
+        let reader = network.reader();
+        let lengths = args.lengths_or(reader.positions.min(512));
         let mut facts: Vec<(String, Value)> = vec![
             ("model".into(), resolved.id.clone().unwrap_or_else(|| asked.to_string()).into()),
-            ("family".into(), config.family.name.into()),
+            ("family".into(), network.family().into()),
         ];
+        facts.extend(network.luna().map(|own| ("own_attention".into(), own.spec().into())));
         if let Some(revision) = &resolved.revision {
             facts.push(("revision".into(), revision.clone().into()));
         }
-        let windows = windows(args, &model, &lengths, &mut facts)?;
+        let windows = windows(args, &reader, &lengths, &mut facts)?;
         let folder =
             resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let name = resolved.id.unwrap_or(folder);
-        Ok(Self { name, model, layers, heads, lengths, windows, facts })
+        Ok(Self { name, network, layers, heads, lengths, windows, facts })
     }
 
-    /// The model itself.
-    pub(in crate::study) fn model(&self) -> &Model {
-        &self.model
+    /// The model itself, for those who put something else in the place of its softmax attention.
+    ///
+    /// Refuses networks that have none.
+    pub(in crate::study) fn model(&self) -> Result<&Model> {
+        match &self.network {
+            Network::Softmax(model) => Ok(model),
+            Network::Luna(..) => {
+                let own = self.network.luna().map_or("", |own| own.name());
+                Err(Error::value("attention of a model that is to be replaced", own, "softmax"))
+            }
+        }
     }
 
     /// The token ids of one window of length n.
@@ -62,14 +73,14 @@ impl Trained {
     pub(in crate::study) fn restrict(&mut self, layers: Vec<usize>) {
         self.layers = layers;
         self.layers.sort_unstable();
-        self.heads = (0..self.model.config().heads).collect();
+        self.heads = (0..self.network.shape().1).collect();
     }
 }
 
 /// The windows of every length, from the text or the token ids.
 fn windows(
     args: &InputArgs,
-    model: &Model,
+    reader: &Reader,
     lengths: &[usize],
     facts: &mut Vec<(String, Value)>,
 ) -> Result<Vec<Vec<Vec<u32>>>> {
@@ -78,21 +89,20 @@ fn windows(
     match (&args.text, &args.tokens) {
         (Some(text), _) => {
             file_facts("text", text, facts)?;
-            let tokenizer = model.dir().join("tokenizer.json");
-            if let Some(first) = model.config().first_byte.filter(|_| !tokenizer.is_file()) {
+            let tokenizer = reader.dir.join("tokenizer.json");
+            if let Some(first) = reader.first_byte.filter(|_| !tokenizer.is_file()) {
                 facts.push(("token_ids".into(), "bytes".into()));
                 let bytes = std::fs::read(text).map_err(Error::file(text))?;
                 let ids: Vec<u32> = bytes.into_iter().map(|byte| first + u32::from(byte)).collect();
-                let positions = model.config().positions;
-                return lengths.iter().map(|n| cut(&ids, *n, count, args, positions)).collect();
+                return lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect();
             }
-            let text = TextWindows::open(&tokenizer, text, model.config().positions)?;
+            let text = TextWindows::open(&tokenizer, text, reader.positions)?;
             lengths.iter().map(|n| text.windows(*n, count, args.skip_tokens)).collect()
         }
         (None, Some(path)) => {
             file_facts("tokens", path, facts)?;
-            let ids = tokens::read(path, model.config().vocab)?;
-            lengths.iter().map(|n| cut(&ids, *n, count, args, model.config().positions)).collect()
+            let ids = tokens::read(path, reader.vocab)?;
+            lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
         }
         (None, None) => {
             let accepted = "a text beside it (--text FILE), or token ids (--tokens FILE)";
@@ -152,17 +162,38 @@ impl Source for Trained {
     }
 
     fn mask(&self) -> Mask {
-        if self.model.config().causal { Mask::Causal } else { Mask::Full }
+        if self.network.is_causal() { Mask::Causal } else { Mask::Full }
     }
 
     fn facts(&self) -> Vec<(String, Value)> {
         self.facts.clone()
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.network.luna().map(note).into_iter().collect()
+    }
+
+    fn own_l(&self) -> Option<usize> {
+        self.network.luna().and_then(|own| own.l())
+    }
+
     fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
         let Some(ids) = self.ids(n, window) else { return Ok(()) };
         let mut tap = Tap { layers: &self.layers, heads: &self.heads, window, matrices, sink };
-        self.model.forward(ids, &mut tap).map(|_| ())
+        self.network.watch(ids, &mut tap)
+    }
+}
+
+/// What the matrices of a Luna model are, and what they are not.
+fn note(own: Mechanism) -> String {
+    if let Mechanism::LunaCausal { .. } = own {
+        "a causal Luna model: row t of a head's own matrix is (1 / t) a_t W^T up to column t, exactly what the module \
+         applies to its values; its rows do not sum to 1"
+            .into()
+    } else {
+        "a Luna model: a head's own matrix is A_u A_p, its unpack weights times its pack weights; it says how positions are \
+         mixed and is not the whole map, for between the two what was packed is joined over all heads and projected again"
+            .into()
     }
 }
 
@@ -192,7 +223,7 @@ impl Observer for Tap<'_, '_> {
         if !self.heads.contains(&tap.head) {
             return Ok(());
         }
-        let HeadTap { layer, head, q, k, v, scale, causal, matrix } = tap;
+        let HeadTap { layer, head, q, k, v, scale, causal, matrix, factors } = tap;
         if let Some(x) = q.iter().chain(&k).chain(&v).find(|x| !x.is_finite()) {
             let what = format!("queries, keys and values of layer {layer}, head {head}");
             let at = format!("window {}", self.window);
@@ -214,6 +245,7 @@ impl Observer for Tap<'_, '_> {
                 precise: false,
                 matrix: matrix.map(Matrix::F32),
             },
+            own: factors,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::profile::ram;
 use crate::rng::stream;
 use crate::stats::{self, Interval};
 use crate::study::Context;
-use crate::study::input::{Body, Embedded, Head};
+use crate::study::input::{Body, Embedded, Head, needs_softmax};
 
 /// Untrained heads of several temperatures, where no input is named: those of approx-error.
 const EMBEDDED: &str = "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4";
@@ -55,6 +55,7 @@ impl Errors {
                 }
                 Err(error) => return Err(error),
             };
+            needs_softmax(source.as_ref())?;
             if source.mask() != settings.mask {
                 let what = if settings.causal() { "--causal" } else { "the full mask" };
                 return Err(Error::value(

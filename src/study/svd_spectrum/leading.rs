@@ -61,12 +61,13 @@ pub(super) fn run(config: &Config, source: &dyn Source, context: Context<'_>) ->
 fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Found> {
     let owned;
     let lazy;
-    let operator: &dyn Operator = match &head.body {
-        Body::Projected { q, k, scale, .. } => {
+    let operator: &dyn Operator = match (&head.own, &head.body) {
+        (Some(own), _) => own,
+        (None, Body::Projected { q, k, scale, .. }) => {
             lazy = Unmaterialised { q: q.view(), k: k.view(), scale: *scale as f32, mask: head.mask };
             &lazy
         }
-        Body::Logits(_) | Body::Given(_) => {
+        (None, Body::Logits(_) | Body::Given(_)) => {
             owned = match head.matrix().into_owned() {
                 Matrix::F32(a) => a,
                 Matrix::F64(a) => a.mapv(|x| x as f32),

@@ -1,11 +1,12 @@
 //! Null models: what a head's spectrum would be if only its temperature, its mask or its probabilities counted.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 
 use crate::attention::{Mask, softmax};
 use crate::error::Result;
 use crate::metric::RowProfile;
+use crate::model::luna::Factors;
 use crate::name::{Param, Params, Spec, specs};
 use crate::rng::{Rng, normal};
 use crate::study::input::Head;
@@ -31,15 +32,23 @@ pub const ALL: &[NullModel] = &[
     NullModel {
         name: "gaussian",
         about: "softmax of Gaussian queries and keys of the head's width, with its logit_sd and mask: an untrained head \
-                of the same temperature",
+                of the same temperature (of a Luna head both steps so, with the same l)",
         takes: &[Param { name: "d_h", default: None, about: "head width [default: the head's own, or 64]" }],
         draw: gaussian,
     },
     NullModel {
         name: "shuffled",
-        about: "each row's probabilities in random order among the positions that its mask leaves open",
+        about: "each row's probabilities in random order among the positions that its mask leaves open (of a Luna head \
+                the weights of both steps so)",
         takes: &[],
         draw: |_, head, matrix, _, rng| {
+            if let Some(own) = &head.own {
+                let mut own = own.clone();
+                for weights in [&mut own.unpack, &mut own.pack] {
+                    shuffle(weights, Mask::Full, rng);
+                }
+                return Ok(Matrix::F32(own.matrix()));
+            }
             let mut matrix = matrix.clone();
             match &mut matrix {
                 Matrix::F32(a) => shuffle(a, head.mask, rng),
@@ -102,6 +111,10 @@ fn gaussian(
     rng: &mut Rng,
 ) -> Result<Matrix> {
     let width = params_width(params)?.or(head.width).unwrap_or(WIDTH);
+    if let Some(own) = &head.own {
+        let (unpack, pack) = (untrained(&own.unpack, width, rng), untrained(&own.pack, width, rng));
+        return Ok(Matrix::F32(Factors { unpack, pack, causal: own.causal }.matrix()));
+    }
     let (n, m) = head.shape;
     let (q, k) = (normal(rng, n, width), normal(rng, m, width));
     let scale = rows.logit_sd / (width as f64).sqrt();
@@ -109,6 +122,15 @@ fn gaussian(
         Matrix::F32(_) => Matrix::F32(softmax::matrix(q.view(), k.view(), scale as f32, head.mask)),
         Matrix::F64(_) => Matrix::F64(softmax::matrix_f64(q.view(), k.view(), scale, head.mask)),
     })
+}
+
+/// One step of Luna by Gaussian queries and keys, of the same temperature; its rows have the sums of the given ones.
+fn untrained(weights: &Array2<f32>, width: usize, rng: &mut Rng) -> Array2<f32> {
+    let (n, m) = weights.dim();
+    let (q, k) = (normal(rng, n, width), normal(rng, m, width));
+    let scale = RowProfile::of(weights.view()).logit_sd / (width as f64).sqrt();
+    softmax::matrix(q.view(), k.view(), scale as f32, Mask::Full)
+        * weights.sum_axis(Axis(1)).insert_axis(Axis(1))
 }
 
 fn shuffle<T>(a: &mut Array2<T>, mask: Mask, rng: &mut Rng) {

@@ -5,6 +5,7 @@ use super::columns::{self, Figure, Values};
 use super::exact::{Measured, effective_rank_index};
 use super::null::Asked;
 use super::verdict::{self, Verdict, difference};
+use crate::attention::Mask;
 use crate::linalg::engine::Engine;
 use crate::report::{Cell, Column, Digits, Table};
 use crate::rng::stream;
@@ -299,6 +300,16 @@ pub(super) fn notes(
             "in {full} heads over {:.0} % of the probabilities that the mask leaves open are 0: logit_sd, and with it \
              the gaussian null, describes the others only",
             100.0 * ZEROS
+        ));
+    }
+    if let Some(l) = source.own_l() {
+        let bound = match source.mask() {
+            Mask::Full => format!("rank {l} at most"),
+            Mask::Causal => format!("a triangle cut from rank {l} at most"),
+        };
+        notes.push(format!(
+            "by their form the model's own matrices are of {bound}, and so are the null models beside them, which draw both \
+             steps anew: being lower than these says more than that form, and being lower than a softmax model does not"
         ));
     }
     if (2..8).contains(&windows) {

@@ -50,7 +50,11 @@ pub const ALL: &[TaskKind] = &[
         about: "values of nested lists of digits (Nangia and Bowman 2018), generated, or --data FILE of Long Range Arena",
         takes: &[
             Param { name: "examples", default: Some("30000"), about: "how many to learn from" },
-            Param { name: "held", default: Some("2000"), about: "how many to validate with, and to test with" },
+            Param {
+                name: "held",
+                default: Some("2000"),
+                about: "how many to validate with, and to test with",
+            },
             Param { name: "depth", default: Some("10"), about: "greatest depth" },
             Param { name: "args", default: Some("10"), about: "most arguments of an operator" },
             Param { name: "min", default: Some("100"), about: "least symbols" },
@@ -74,7 +78,11 @@ pub const ALL: &[TaskKind] = &[
         takes: &[
             Param { name: "pairs", default: Some("4"), about: "pairs in a sequence" },
             Param { name: "vocab", default: Some("33"), about: "tokens: a blank, keys, as many values" },
-            Param { name: "held", default: Some("512"), about: "sequences to validate with, and to test with" },
+            Param {
+                name: "held",
+                default: Some("512"),
+                about: "sequences to validate with, and to test with",
+            },
         ],
         splits: false,
         of_tokens: true,
@@ -101,9 +109,19 @@ pub(super) struct Data {
 }
 
 enum Source {
-    Labelled { train: Vec<Labelling>, validation: Vec<Labelling>, test: Vec<Labelling>, vocab: usize, names: Vec<String>, bytes: bool },
+    Labelled {
+        train: Vec<Labelling>,
+        validation: Vec<Labelling>,
+        test: Vec<Labelling>,
+        vocab: usize,
+        names: Vec<String>,
+        bytes: bool,
+    },
     Language(Language),
-    Recall { recall: Recall, held: usize },
+    Recall {
+        recall: Recall,
+        held: usize,
+    },
 }
 
 /// Tokens and their class.
@@ -244,12 +262,19 @@ impl Data {
     pub(super) fn amount(&self) -> String {
         match &self.source {
             Source::Labelled { train, validation, test, .. } => {
-                format!("{} sequences to learn from, {} to choose by, {} to test", train.len(), validation.len(), test.len())
+                format!(
+                    "{} sequences to learn from, {} to choose by, {} to test",
+                    train.len(),
+                    validation.len(),
+                    test.len()
+                )
             }
             Source::Language(text) => {
                 format!("{} bytes to learn from, {} held out", text.training().len(), text.validation().len())
             }
-            Source::Recall { held, .. } => format!("fresh sequences to learn from, {held} to choose by, {held} to test"),
+            Source::Recall { held, .. } => {
+                format!("fresh sequences to learn from, {held} to choose by, {held} to test")
+            }
         }
     }
 }
@@ -268,7 +293,11 @@ fn labelled<'a>(items: impl Iterator<Item = &'a Labelling>, n: usize) -> Batch {
 fn windows(windows: Windows) -> Batch {
     let (b, n) = windows.inputs.dim();
     let flat = |x: ndarray::Array2<u32>| x.iter().copied().collect();
-    Batch { ids: flat(windows.inputs), rows: Rows::of(std::iter::repeat_n(n, b)), targets: flat(windows.targets) }
+    Batch {
+        ids: flat(windows.inputs),
+        rows: Rows::of(std::iter::repeat_n(n, b)),
+        targets: flat(windows.targets),
+    }
 }
 
 /// The file that a task cannot do without.
@@ -280,7 +309,9 @@ fn needed<'a>(files: &Files<'a>, task: &str) -> Result<&'a Path> {
 fn refuse_test(files: &Files<'_>, task: &str) -> Result<()> {
     match files.test {
         None => Ok(()),
-        Some(path) => Err(Error::value(format!("--test of task '{task}'"), path.display(), "none: it makes its own")),
+        Some(path) => {
+            Err(Error::value(format!("--test of task '{task}'"), path.display(), "none: it makes its own"))
+        }
     }
 }
 
@@ -350,4 +381,3 @@ fn recall(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) ->
     };
     Ok(Source::Recall { recall: Recall::new(settings, seed)?, held: params.at_least("held", 1)? })
 }
-

@@ -102,9 +102,8 @@ impl Folder {
         }
         let metrics = path.join(METRICS);
         let open = || {
-            let mut out = BufWriter::new(
-                OpenOptions::new().create(true).write(true).truncate(true).open(&metrics)?,
-            );
+            let mut out =
+                BufWriter::new(OpenOptions::new().create(true).write(true).truncate(true).open(&metrics)?);
             for line in &lines {
                 writeln!(out, "{}", serde_json::to_string(line)?)?;
             }

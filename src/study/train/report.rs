@@ -23,15 +23,35 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("steps", "", "steps of the optimiser that were taken", Digits::Integer),
     ("state", "", "trained; interrupted: --resume goes on", Digits::Text),
     ("train_loss", "nats", "mean of what was minimised over the last tenth of the steps", Digits::Fixed(4)),
-    ("best_step", "", "the network that is judged is that of this step: the best by validation", Digits::Integer),
-    ("validation_loss", "nats", "its mean -ln p of a target, on all that is held out for choosing", Digits::Fixed(4)),
+    (
+        "best_step",
+        "",
+        "the network that is judged is that of this step: the best by validation",
+        Digits::Integer,
+    ),
+    (
+        "validation_loss",
+        "nats",
+        "its mean -ln p of a target, on all that is held out for choosing",
+        Digits::Fixed(4),
+    ),
     ("validation_accuracy", "", "its share of right answers there", Digits::Fixed(4)),
     ("validation_bits_per_byte", "bits", "its loss there in bits a byte of text", Digits::Fixed(4)),
     ("test_loss", "nats", "the same on what no choice has seen", Digits::Fixed(4)),
     ("test_accuracy", "", "the share of right answers there", Digits::Fixed(4)),
-    ("test_accuracy_low", "", "lower end of Wilson's 95 % interval over the test's answers", Digits::Fixed(4)),
+    (
+        "test_accuracy_low",
+        "",
+        "lower end of Wilson's 95 % interval over the test's answers",
+        Digits::Fixed(4),
+    ),
     ("test_accuracy_high", "", "upper end of it", Digits::Fixed(4)),
-    ("constant_accuracy", "", "of the best constant answer (of recall: of a guess among the values)", Digits::Fixed(4)),
+    (
+        "constant_accuracy",
+        "",
+        "of the best constant answer (of recall: of a guess among the values)",
+        Digits::Fixed(4),
+    ),
     ("step_s", "s", "median over the steps, forward, backward and optimiser", Digits::Significant(3)),
     ("tokens_per_s", "1/s", "tokens of a step over step_s", Digits::Significant(3)),
     (
@@ -138,10 +158,20 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
         Column::new("parameters", "", "numbers that were learned", Digits::Integer),
         Column::new("seeds", "", "runs", Digits::Integer),
         Column::new(name, unit, about, if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
-        Column::new("low", unit, "lower end of its 95 % interval", if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
+        Column::new(
+            "low",
+            unit,
+            "lower end of its 95 % interval",
+            if text { Digits::Fixed(3) } else { Digits::Fixed(1) },
+        ),
         Column::new("high", unit, "upper end of it", if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
         Column::new("step", "ms", "median over the steps", Digits::Significant(3)),
-        Column::new("memory", "MiB", "weights, gradients, optimiser and the largest step", Digits::Significant(3)),
+        Column::new(
+            "memory",
+            "MiB",
+            "weights, gradients, optimiser and the largest step",
+            Digits::Significant(3),
+        ),
     ];
     let title = format!(
         "{}: n {}, {} layers of width {}, {} steps of {} sequences",
@@ -248,7 +278,10 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
     let mut notes = vec![format!("data: {}", data.amount())];
     if runs.iter().any(|run| run.test.is_some()) {
         if let Some(share) = data.constant(Part::Test) {
-            notes.push(format!("chance: the best constant answer has {:.1} % of the test part", 100.0 * share));
+            notes.push(format!(
+                "chance: the best constant answer has {:.1} % of the test part",
+                100.0 * share
+            ));
         }
     } else {
         notes.push(
@@ -270,6 +303,9 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
     if runs.iter().any(|run| !run.complete) {
         notes.push("interrupted: the same command with --resume goes on".into());
     }
-    notes.push("step times are of this machine beside whatever else ran on it; only runs of one command compare".into());
+    notes.push(
+        "step times are of this machine beside whatever else ran on it; only runs of one command compare"
+            .into(),
+    );
     notes
 }

@@ -205,7 +205,12 @@ impl Run<'_> {
     /// Everything that decides the numbers of this run.
     fn fingerprint(&self, mechanism: Mechanism) -> String {
         let recipe = serde_json::to_string(self.recipe).unwrap_or_default();
-        fingerprint(&format!("{} {recipe} {mechanism:?} {} {}", self.data.title, self.seed, self.data.amount()))
+        fingerprint(&format!(
+            "{} {recipe} {mechanism:?} {} {}",
+            self.data.title,
+            self.seed,
+            self.data.amount()
+        ))
     }
 
     /// What stands beside the configuration of a network that is kept.

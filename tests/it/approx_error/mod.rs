@@ -5,6 +5,7 @@ mod fitted;
 mod laws;
 mod substitute;
 mod theorem;
+mod trained;
 
 use clap::Parser;
 use luna::linalg::engine::Engine;

@@ -3,7 +3,7 @@
 
 mod bad_config;
 mod bad_weights;
-mod encoder;
+pub(crate) mod encoder;
 mod golden;
 mod hub;
 mod layout;

@@ -55,10 +55,18 @@ fn metrics(folder: &Path) -> Vec<Value> {
 
 #[test]
 fn recall_is_learned_by_exact_attention() {
-    let config = Config { steps: Some(500), rate: Some(3e-3), attention: Some("softmax".into()), ..recall() };
+    let config = Config {
+        task: "recall:pairs=2,vocab=9,held=64".into(),
+        seq_len: Some(8),
+        steps: Some(400),
+        batch: Some(32),
+        rate: Some(3e-3),
+        attention: Some("softmax".into()),
+        ..recall()
+    };
     let report = trained(&config);
     assert!(number(&report, 0, "test_accuracy") > 0.9, "{:?}", report.rows.rows);
-    assert!((number(&report, 0, "constant_accuracy") - 0.125).abs() < 1e-12);
+    assert!((number(&report, 0, "constant_accuracy") - 0.25).abs() < 1e-12);
     assert!(number(&report, 0, "train_loss") < 0.5);
     assert!(number(&report, 0, "memory_bytes") > 16.0 * number(&report, 0, "parameters"));
 }
@@ -101,8 +109,13 @@ fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
     // Killed between two checkpoints: lines behind the last one are done again.
     let log = parts.join("metrics.jsonl");
     let text = fs::read_to_string(&log).unwrap();
-    fs::write(&log, format!("{text}{{\"step\":19,\"loss\":1.0,\"rate\":0.1,\"gradient_norm\":1.0,\"seconds\":1.0}}\n{{\"st"))
-        .unwrap();
+    fs::write(
+        &log,
+        format!(
+            "{text}{{\"step\":19,\"loss\":1.0,\"rate\":0.1,\"gradient_norm\":1.0,\"seconds\":1.0}}\n{{\"st"
+        ),
+    )
+    .unwrap();
     let outcome = with_seed(&config(&parts, true), 1, &Unwatched).unwrap();
     assert!(outcome.complete);
     assert_eq!(metrics(&whole), metrics(&parts));
@@ -170,7 +183,8 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
     // Good texts say "good" somewhere, bad ones "evil": to be seen at any place and any length.
     let line = |i: usize| {
         let word = if i.is_multiple_of(2) { "good" } else { "evil" };
-        let fill: String = (0..5 + i * 7 % 20).map(|j| char::from(b'a' + ((i * 31 + j * 17) % 5) as u8)).collect();
+        let fill: String =
+            (0..5 + i * 7 % 20).map(|j| char::from(b'a' + ((i * 31 + j * 17) % 5) as u8)).collect();
         format!("{}\t{fill} {word} {fill}\n", i % 2)
     };
     let file = |name: &str, range: std::ops::Range<usize>| {
@@ -200,11 +214,7 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
         });
         assert!(number(&report, 0, "test_accuracy") > 0.9, "{attention}: {:?}", report.rows.rows);
         // What was kept is what was judged.
-        let again = luna::study::evaluate::Config {
-            run,
-            data: config.test.clone().unwrap(),
-            batch: 7,
-        };
+        let again = luna::study::evaluate::Config { run, data: config.test.clone().unwrap(), batch: 7 };
         let context = Context { seed: 0, engine: Engine::default(), watch: &Unwatched };
         let report_again = luna::study::evaluate::run(&again, context).unwrap().report;
         let accuracy = report_again.rows.cells("accuracy").unwrap().next().unwrap().number().unwrap();

@@ -44,10 +44,9 @@ fn layers(text: &str, count: usize) -> Result<Vec<usize>> {
 /// Runs the model of the input with each mechanism in the place of softmax attention.
 pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result<Outcome> {
     let mut source = Trained::open(&config.input)?;
-    let layers = layers(chosen, source.model().config().layers)?;
+    let layers = layers(chosen, source.model()?.config().layers)?;
     source.restrict(layers.clone());
-    let longest = source.lengths().last().copied().unwrap_or(1);
-    let asked = Asked::all(config.attention.as_deref(), &config.l, source.mask(), longest)?;
+    let asked = Asked::all(config.attention.as_deref(), &config.l, &source)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
     super::check_memory(&source, windows)?;
     let fitted = Asked::count(asked.iter().filter(|asked| asked.fitted), source.lengths());
@@ -75,7 +74,7 @@ fn visit(
     context: Context<'_>,
     measured: &mut Vec<Measured>,
 ) -> Result<()> {
-    let model = source.model();
+    let model = source.model()?;
     let hidden = |out: crate::model::Output| {
         let what = "the forward pass of the model".to_string();
         out.hidden.ok_or(Error::Convergence { what })

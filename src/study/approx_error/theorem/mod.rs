@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::rng::{normal, stream};
 use crate::stats::{self, Interval};
-use crate::study::input::{Head, Source};
+use crate::study::input::{Head, Source, needs_softmax};
 use crate::study::{Context, Outcome};
 
 /// Untrained heads of three temperatures at the length and width of the paper's models.
@@ -87,6 +87,7 @@ fn rows_of_r(n: usize, eps: f64) -> usize {
 /// Tests the construction on every head of the input.
 pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let source = config.input.open(context.seed, EMBEDDED)?;
+    needs_softmax(source.as_ref())?;
     let source = source.as_ref();
     super::check_memory(source, 0)?;
     let kinds: &[Values] = if source.is_layered() {

@@ -27,7 +27,7 @@ fn bytes() -> EncoderConfig {
 }
 
 /// Writes an encoder with weights drawn from a seed, and these keys beside its own.
-fn write(dir: &Path, config: &EncoderConfig, more: &Value) {
+pub(crate) fn write(dir: &Path, config: &EncoderConfig, more: &Value) {
     let mut map = config.to_json();
     map.extend(more.as_object().unwrap().clone());
     fs::create_dir_all(dir).unwrap();

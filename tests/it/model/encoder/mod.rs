@@ -3,7 +3,8 @@
 mod causal;
 mod cost;
 mod decode;
-mod file;
+pub(crate) mod file;
+mod heads;
 mod laws;
 mod torch;
 
@@ -27,7 +28,7 @@ const MECHANISMS: [Mechanism; 8] = [
     Mechanism::Local { l: 8 },
 ];
 
-fn small(mechanism: Mechanism, pre_norm: bool) -> EncoderConfig {
+pub(crate) fn small(mechanism: Mechanism, pre_norm: bool) -> EncoderConfig {
     EncoderConfig { pre_norm, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) }
 }
 

@@ -1,0 +1,129 @@
+//! A trained network of either kind: a model whose attention is softmax, or an encoder of Luna.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::encoder::{Encoder, EncoderConfig, MODEL_TYPE, Mechanism, first_byte};
+use super::keys::Keys;
+use super::{Model, Observer, settled};
+use crate::Result;
+
+/// A trained network whose heads can be watched.
+pub enum Network {
+    /// A model whose attention is softmax.
+    Softmax(Box<Model>),
+    /// An encoder whose attention is `luna` or `luna-causal`.
+    Luna(Box<Encoder>, Reader),
+}
+
+/// What a text needs to know of a network that reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// The folder that the network was opened from; its tokenizer, if it has one, lies there.
+    pub dir: PathBuf,
+    /// Ids are below this.
+    pub vocab: usize,
+    /// The longest input.
+    pub positions: usize,
+    /// Where ids are bytes, what is added to each.
+    pub first_byte: Option<u32>,
+}
+
+impl Network {
+    /// Opens the folder of a model as [`Model::open`] does, or that of an encoder of Luna as [`Encoder::open`] does; of
+    /// the run folder of a training, its `best`.
+    ///
+    /// Refuses trained encoders of any other attention by its name, and encoders of vectors.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let settled = settled(dir);
+        let path = settled.join("config.json");
+        let Some(map) = luna_keys(&path) else { return Self::softmax(dir) };
+        let keys = Keys::new(&path, &map);
+        let config = EncoderConfig::read(&keys)?;
+        match config.mechanism {
+            Mechanism::Softmax | Mechanism::Materialised => return Self::softmax(dir),
+            Mechanism::Luna { .. } | Mechanism::LunaCausal { .. } => {}
+            _ => {
+                return Err(
+                    keys.wrong("attention", "softmax, luna or luna-causal, whose heads are read one by one")
+                );
+            }
+        }
+        let first_byte = first_byte(&keys)?;
+        let encoder = Encoder::open(&settled)?;
+        let vocab =
+            config.vocab.ok_or_else(|| keys.wrong("vocab", "a vocabulary: a text is read as tokens"))?;
+        let positions = if config.positions == 0 { usize::MAX } else { config.positions };
+        Ok(Self::Luna(Box::new(encoder), Reader { dir: settled, vocab, positions, first_byte }))
+    }
+
+    fn softmax(dir: &Path) -> Result<Self> {
+        Model::open(dir).map(Box::new).map(Self::Softmax)
+    }
+
+    /// The name of its family.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Self::Softmax(model) => model.config().family.name,
+            Self::Luna(..) => MODEL_TYPE,
+        }
+    }
+
+    /// How it attends, where that is not softmax.
+    pub fn luna(&self) -> Option<Mechanism> {
+        match self {
+            Self::Softmax(_) => None,
+            Self::Luna(encoder, _) => Some(encoder.config().mechanism),
+        }
+    }
+
+    /// Layers, and heads in each.
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Softmax(model) => (model.config().layers, model.config().heads),
+            Self::Luna(encoder, _) => (encoder.config().layers, encoder.config().heads),
+        }
+    }
+
+    /// Whether row t reads rows 0 to t only.
+    pub fn is_causal(&self) -> bool {
+        match self {
+            Self::Softmax(model) => model.config().causal,
+            Self::Luna(encoder, _) => encoder.config().causal,
+        }
+    }
+
+    /// What a text needs to know of it.
+    pub fn reader(&self) -> Reader {
+        match self {
+            Self::Softmax(model) => {
+                let config = model.config();
+                Reader {
+                    dir: model.dir().to_path_buf(),
+                    vocab: config.vocab,
+                    positions: config.positions,
+                    first_byte: config.first_byte,
+                }
+            }
+            Self::Luna(_, reader) => reader.clone(),
+        }
+    }
+
+    /// Hands every head that the observer wants to it, over n token ids as they stand.
+    ///
+    /// Refuses what [`Model::forward`] and [`Encoder::watch`] refuse.
+    pub fn watch(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<()> {
+        match self {
+            Self::Softmax(model) => model.forward(ids, observer).map(|_| ()),
+            Self::Luna(encoder, _) => encoder.watch(ids, observer),
+        }
+    }
+}
+
+/// The keys of a configuration that training wrote; none of any other file, about which opening a model has more to say.
+fn luna_keys(path: &Path) -> Option<Map<String, Value>> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let Ok(Value::Object(map)) = serde_json::from_str(&text) else { return None };
+    (map.get("model_type").and_then(Value::as_str) == Some(MODEL_TYPE)).then_some(map)
+}

@@ -1,0 +1,73 @@
+//! `trained`: what a Luna model itself has learned, in the row of the mechanisms that stand in for softmax.
+
+use crate::attention::{Kind, Mask, Origin, Under};
+use crate::error::{Error, Result};
+use crate::name::{Params, Spec};
+use crate::study::input::{InputArgs, Source};
+
+/// Its name on the command line.
+pub(super) const NAME: &str = "trained";
+
+/// As the other mechanisms are listed. It stands in no list of [`crate::attention`], since it can be built from nothing but
+/// the head of a model.
+const FULL: Kind = Kind {
+    name: NAME,
+    about: "the model's own pack and unpack attention, as it was trained",
+    equation: "A_u A_p v",
+    paper: "Ma et al. 2021",
+    takes: &[],
+    full: Under::Honoured,
+    causal: Under::Honoured,
+    stochastic: true,
+    build: |_: &Params<'_>, _: &Origin<'_>| Err(Error::value("attention", NAME, OF)),
+};
+static OF_LUNA: Kind = FULL;
+static OF_LUNA_CAUSAL: Kind = Kind { equation: "(1 / t) a_t W^T v", stochastic: false, ..FULL };
+
+/// What it is an attention of.
+const OF: &str = "the attention of a model that was trained with luna or luna-causal (--model DIR)";
+
+/// Whether a spec names it; its parameters were settled when it was trained.
+pub(super) fn named(spec: &Spec) -> Result<bool> {
+    if spec.name != NAME {
+        return Ok(false);
+    }
+    spec.params("attention", FULL.takes)?;
+    Ok(true)
+}
+
+/// Refuses it where no input could have such an attention, before anything is opened.
+pub(super) fn check(spec: &Spec, input: &InputArgs) -> Result<bool> {
+    match named(spec)? {
+        true if input.model.is_none() => Err(refusal("this input is none")),
+        named => Ok(named),
+    }
+}
+
+/// Its entry for the heads of this source, and its l.
+///
+/// Refuses a source whose attention is not Luna's.
+pub(super) fn of(source: &dyn Source) -> Result<(&'static Kind, usize)> {
+    let l = source.own_l().ok_or_else(|| refusal(&format!("'{}' attends by softmax", source.name())))?;
+    Ok((if source.mask() == Mask::Causal { &OF_LUNA_CAUSAL } else { &OF_LUNA }, l))
+}
+
+fn refusal(why: &str) -> Error {
+    Error::value("--attention", NAME, format!("{NAME} with {OF}; {why}"))
+}
+
+/// What a reader must know of the comparison of a Luna model with softmax, which it does not have.
+pub(super) fn note(source: &dyn Source) -> Option<String> {
+    source.own_l()?;
+    Some(if source.mask() == Mask::Causal {
+        "softmax here is the causal one of a head's own queries and keys over its own values, which the model itself never \
+         computes: it multiplies them through W only, so that a distance is one of forms and no failure of training; the \
+         scale of its matrix is free as well (the output projection takes it up), and errors count it"
+            .into()
+    } else {
+        "softmax here is that of a head's unpack queries and pack keys over its pack values, which the model itself never \
+         computes: these two were not trained to be multiplied, so that a distance is one of forms and no failure of \
+         training"
+            .into()
+    })
+}
