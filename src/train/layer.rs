@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2};
 use super::attention::{self, Attention};
 use super::dropout::Dropout;
 use super::feed_forward::{self, FeedForward};
-use super::luna::{self, Luna, Streams};
+use super::luna::{Kept as KeptByLuna, Luna, Streams};
 use super::luna_causal::{self, LunaCausal};
 use super::parameters::Layout;
 use super::residual::{self, Residual};
@@ -70,7 +70,7 @@ pub(super) struct Kept {
 #[derive(Debug)]
 enum Attended {
     Transformer(attention::Kept),
-    Luna(luna::Kept),
+    Luna(KeptByLuna),
     LunaCausal(luna_causal::Kept),
 }
 
@@ -210,7 +210,7 @@ fn back_through_luna(
     of_p: Option<(&Residual, &residual::Kept)>,
     (numbers, gradients): (&[f32], &mut [f32]),
     (input, p): (ArrayView2<'_, f32>, &Array2<f32>),
-    kept: luna::Kept,
+    kept: KeptByLuna,
     (dy, d_p): (ArrayView2<'_, f32>, Array2<f32>),
     around: Around<'_>,
 ) -> Result<(Array2<f32>, Array2<f32>)> {

@@ -61,7 +61,9 @@ pub(super) fn cross_entropy(
         })
         .collect();
     let mut all = Sums::default();
-    rows.into_iter().for_each(|row| all += row);
+    for row in rows {
+        all += row;
+    }
     all
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Kept {
     k: Array3<f32>,
     v: Option<Array3<f32>>,
     out: Array3<f32>,
-    kept: Vec<backward::Kept>,
+    passes: Vec<backward::Kept>,
 }
 
 impl LunaCausal {
@@ -70,13 +70,13 @@ impl LunaCausal {
         let (k, v) = self.key_value.heads(numbers, x, self.heads);
         let w = self.weights(&pack_query, &pack_key);
         let mut out = Array3::zeros(q.raw_dim());
-        let mut kept = Vec::new();
+        let mut passes = Vec::new();
         for (cut, _) in cuts(rows, rows) {
             let heads = weighted(&cut, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
-            kept.push(heads.forward_keeping(Path::Widest, cut.of_mut(&mut out))?);
+            passes.push(heads.forward_keeping(Path::Widest, cut.of_mut(&mut out))?);
         }
         let y = self.out.forward(numbers, join(out.view()).view());
-        Ok((y, Kept { pack_query, pack_key, q, k, v, out, kept }))
+        Ok((y, Kept { pack_query, pack_key, q, k, v, out, passes }))
     }
 
     /// Gradients of x and p under that of the output.
@@ -89,14 +89,14 @@ impl LunaCausal {
         kept: Kept,
         dy: ArrayView2<'_, f32>,
     ) -> Result<(Array2<f32>, Array2<f32>)> {
-        let Kept { pack_query, pack_key, q, k, v, out, kept } = kept;
+        let Kept { pack_query, pack_key, q, k, v, out, passes } = kept;
         self.out.learn(gradients, join(out.view()).view(), dy);
         let d_out = split(self.out.back(numbers, dy).view(), self.heads);
         // Weights again, rather than h n l numbers for every layer.
         let w = self.weights(&pack_query, &pack_key);
         let zeros = |x: &Array3<f32>| Array3::zeros(x.raw_dim());
         let (mut d_q, mut d_k, mut d_v, mut d_w) = (zeros(&q), zeros(&k), zeros(&k), zeros(&w));
-        for ((cut, _), kept) in cuts(rows, rows).into_iter().zip(&kept) {
+        for ((cut, _), kept) in cuts(rows, rows).into_iter().zip(&passes) {
             let heads = weighted(&cut, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
             let [of_q, of_k, of_v, of_w] =
                 [heads.heads.q, heads.heads.k, heads.heads.v, heads.w].map(|x| Array3::zeros(x.dim()));
@@ -104,7 +104,9 @@ impl LunaCausal {
             let [out, d_out] = [&out, &d_out].map(|x| cut.of(x.view()));
             heads.backward_into(Path::Widest, kept, out, d_out, &mut back)?;
             let of = [(&mut d_q, back.q), (&mut d_k, back.k), (&mut d_v, back.v), (&mut d_w, back.w)];
-            of.into_iter().for_each(|(whole, part)| cut.of_mut(whole).assign(&part));
+            for (whole, part) in of {
+                cut.of_mut(whole).assign(&part);
+            }
         }
         drop((q, k, v, out, d_out));
         let (d_pack_query, d_pack_key) = self.weights_back(&pack_query, &pack_key, &w, d_w);

@@ -1,6 +1,6 @@
 //! Networks that learn: the twins of [`crate::model::encoder`], their gradients, the optimiser, checkpoints.
 //!
-//! A [`Network`] computes what an [`crate::model::Encoder`] of the same configuration and tensors computes, and the
+//! A [`Network`] computes what an [`crate::model::encoder::Encoder`] of the same configuration and tensors computes, and the
 //! gradient of every tensor. Each block has a forward and a backward pass, written by hand and side by side: attention
 //! by the fused passes of [`crate::attention::backward`], which hold nothing of n x m; the rest as matrix products and
 //! work on rows. What a backward pass needs is kept by the forward pass where it cannot be had again cheaply. Sequences

@@ -39,7 +39,7 @@ impl Rates {
     pub const OFF: Self = Self { dropout: Dropout::OFF, smoothing: 0.0 };
 }
 
-/// The twin of [`crate::model::Encoder`]: the same tensors, the same output, and gradients.
+/// The twin of [`crate::model::encoder::Encoder`]: the same tensors, the same output, and gradients.
 ///
 /// Everything that it learns lies in one row of numbers ([`Network::layout`]); gradients lie in another. Sequences
 /// stand one behind the other, without padding.

@@ -49,13 +49,11 @@ impl Residual {
     ) -> (Array2<f32>, Kept) {
         dropout.apply(&mut y, self.site);
         y += x;
-        match opened {
-            Some(kept) => (y, kept),
-            None => {
-                let (y, kept) = self.norm.forward(numbers, y);
-                (y, Kept(kept))
-            }
+        if let Some(kept) = opened {
+            return (y, kept);
         }
+        let (y, kept) = self.norm.forward(numbers, y);
+        (y, Kept(kept))
     }
 
     /// Under the gradient of what went on: that of x past the block, and that of what the block made.

@@ -1,5 +1,6 @@
 //! What is learned: batches to learn from, and what is held out.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::recipe::Recipe;
@@ -139,7 +140,7 @@ impl Data {
         let mut title = spec.to_string();
         for (what, path) in [("data", files.data), ("test", files.test)] {
             if let Some(name) = path.and_then(Path::file_name) {
-                title += &format!(" {what}={}", name.to_string_lossy());
+                let _ = write!(title, " {what}={}", name.to_string_lossy()); // a String takes everything
             }
         }
         Ok(Self { title, n: recipe.n, batch: recipe.batch, seed, most: recipe.eval_examples, source })

@@ -62,6 +62,9 @@ pub(super) struct Facts {
     pub(super) peak: Option<u64>,
 }
 
+/// Weights and facts of a checkpoint, if there was one.
+type Stood = Option<(Vec<f32>, Facts)>;
+
 /// A run folder, or lines in memory where there is none.
 pub(super) struct Folder {
     path: Option<PathBuf>,
@@ -77,7 +80,7 @@ impl Folder {
         resume: bool,
         layout: &Layout,
         adam: &mut Adam,
-    ) -> Result<(Self, Option<(Vec<f32>, Facts)>)> {
+    ) -> Result<(Self, Stood)> {
         let Some(path) = path else {
             return Ok((Self { path: None, metrics: None, lines: Vec::new() }, None));
         };

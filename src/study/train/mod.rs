@@ -94,7 +94,7 @@ pub struct Config {
     /// Steps in which it grows
     #[arg(long, value_name = "N", help_heading = "Network and training")]
     pub warm_up: Option<usize>,
-    /// Decoupled decay of weight matrices (AdamW); 0 for Adam
+    /// Decoupled decay of weight matrices (`AdamW`); 0 for Adam
     #[arg(long, value_name = "DECAY", help_heading = "Network and training")]
     pub weight_decay: Option<f64>,
     /// Adam's decay of squared gradients

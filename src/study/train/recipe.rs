@@ -85,7 +85,7 @@ pub const ALL: &[Preset] = &[
         task: "recall",
         change: |recipe| {
             (recipe.n, recipe.d, recipe.heads, recipe.ffn) = (16, 64, 2, 256);
-            (recipe.batch, recipe.steps, recipe.rate) = (64, 800, 3e-3);
+            (recipe.batch, recipe.steps) = (64, 1000);
             (recipe.eval_every, recipe.weight_decay) = (100, 0.1);
         },
     },

@@ -1,4 +1,5 @@
 //! Losses and the gradient of every tensor beside torch's autograd in float64 (tests/golden/gradients).
+#![allow(clippy::unwrap_used)] // the helpers are test code too
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! Trainings: what they learn, that they go on where they stood, and what they refuse.
+#![allow(clippy::unwrap_used)] // the helpers are test code too
 
 use std::fs;
 use std::path::Path;

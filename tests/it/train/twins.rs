@@ -1,4 +1,5 @@
 //! Networks beside the forward passes of `model`: the same tensors, the same output; gradients beside differences.
+#![allow(clippy::unwrap_used)] // the helpers are test code too
 
 use luna::attention::luna_causal::Weight;
 use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
