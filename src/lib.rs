@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | roof | [`cli`] | arguments, experiment files, progress, exit codes: the only floor that talks |
 //! | fourth | [`study`] | the questions: configuration in, tables and figures out |
-//! | third | [`model`] | trained Transformers: files of weights, forward passes, taps on their heads |
+//! | third | [`model`], [`train`] | trained Transformers: files of weights, forward passes, taps on their heads; networks that learn |
 //! | second | [`attention`], [`metric`], [`task`], [`profile`] | attention mechanisms; figures of spectra, rows and pairs of matrices; where inputs come from; the machine |
 //! | first | [`linalg`], [`report`] | products, decompositions, matrix-free spectra; tables, figures and every way to write them |
 //! | ground | [`error`], [`name`], [`rng`], [`cost`], [`stats`] | the one error, finding by name, seeded streams, counts of operations, intervals |
@@ -26,8 +26,9 @@
 //! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), in batches that the seed decides ([`task::batch`]); the
 //!   scores of translations: [`metric::bleu`] and [`metric::chrf`].
+//! - A network with its gradients, an optimiser, checkpoints: [`train::Network`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
-//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`] and [`study::scale_sweep`].
+//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`] and [`study::train`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of
 //!   [`attention`], [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
+use crate::model::embedded;
 use crate::model::encoder::{DecodingState, Encoder, Head};
 use crate::rng::stream;
 use crate::train::sample::Sampling;
@@ -14,7 +15,7 @@ use crate::train::sample::Sampling;
 /// What `luna generate` takes.
 #[derive(Args, Clone, Debug)]
 pub struct Generate {
-    /// Folder of a training with --task language
+    /// Folder of a training with --task language, or byte-transformer (embedded)
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// Text to go on from
@@ -60,7 +61,8 @@ impl Generate {
         if self.prompt.is_empty() {
             return Err(Error::value("--prompt", "''", "a byte or more").into());
         }
-        let encoder = Encoder::open(&self.run)?;
+        let embedded = self.run.to_str().and_then(embedded::folder).filter(|_| !self.run.exists());
+        let encoder = Encoder::open(embedded.as_deref().unwrap_or(&self.run))?;
         let config = encoder.config();
         if config.head != Head::Tokens || config.vocab != Some(256) {
             let found = format!("head '{}' over {} tokens", config.head.name(), config.vocab.unwrap_or(0));

@@ -131,6 +131,11 @@ pub fn registries() -> Vec<Registry> {
             about: "trained models that --model opens, by model_type",
             entries: model::ALL.iter().map(|family| Entry::new(family.name, family.about)).collect(),
         },
+        Registry {
+            kind: "embedded-model",
+            about: "trained models that the program carries, for --model; without --text they read a text of their own",
+            entries: model::embedded::ALL.iter().map(|model| Entry::new(model.name, model.about)).collect(),
+        },
         Registry { kind: "synthetic-input", about: "heads for --synthetic", entries: synthetic.collect() },
         Registry { kind: "null-model", about: "what --null sets beside each head", entries: nulls.collect() },
         Registry {

@@ -48,7 +48,7 @@ impl Hub {
         }
     }
 
-    /// Finds a model: a folder of this name wins, then the cache, then (with feature `download`, unless offline) the
+    /// Finds a model: a folder of this name wins, then one that is embedded, then the cache, then (with feature `download`, unless offline) the
     /// hub. `revision` is a branch, a tag or a commit; `main` if there is none.
     pub fn resolve(&self, id_or_dir: &str, revision: Option<&str>) -> Result<Resolved> {
         let dir = Path::new(id_or_dir);
@@ -64,8 +64,15 @@ impl Hub {
         if dir.exists() {
             return Err(Error::malformed(dir, "a file", super::load::FOLDER));
         }
+        if let Some(dir) = super::embedded::folder(id_or_dir) {
+            return Ok(Resolved { dir, id: None, revision: None });
+        }
         if !is_id(id_or_dir) {
-            let what = "no such folder, and no hub id (org/name) either";
+            let names: Vec<_> = super::embedded::ALL.iter().map(|model| model.name).collect();
+            let what = format!(
+                "no such folder, no hub id (org/name), and not embedded either ({})",
+                names.join(", ")
+            );
             return Err(Error::file(dir)(io::Error::new(io::ErrorKind::NotFound, what)));
         }
         let wanted = revision.unwrap_or("main");

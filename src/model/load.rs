@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayBase, CowArray, CowRepr, Dimension, Ix1, Ix2};
 use serde_json::Value;
 
 use super::config::Config;
+use super::embedded;
 use super::family::{Need, Role, Tensor};
 use super::mapped::Mapped;
 use super::weights::{Float, Header, Place};
@@ -171,7 +172,7 @@ impl Store {
 /// The weights' file (or their index) in a folder, and the files that hold them.
 fn weight_files(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let (single, index) = (dir.join(SINGLE), dir.join(INDEX));
-    if single.is_file() {
+    if embedded::exists(&single) {
         return Ok((single.clone(), vec![single]));
     }
     if index.is_file() {

@@ -7,18 +7,25 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
+use super::embedded;
 use crate::{Error, Result};
 
-/// The bytes of a file.
-pub(super) struct Mapped(Mmap);
+/// The bytes of a file, or of one that the program carries.
+pub(super) enum Mapped {
+    Disk(Mmap),
+    Embedded(&'static [u8]),
+}
 
 impl Mapped {
     pub(super) fn open(path: &Path) -> Result<Self> {
+        if let Some(bytes) = embedded::file(path) {
+            return Ok(Self::Embedded(bytes));
+        }
         let file = File::open(path).map_err(Error::file(path))?;
         // SAFETY: the map is read-only and private to this process. Should another process cut the file short while
         // it is mapped, reading it ends this process by a signal; weights are written once and then only read.
         let map = unsafe { Mmap::map(&file) };
-        map.map(Self).map_err(Error::file(path))
+        map.map(Self::Disk).map_err(Error::file(path))
     }
 }
 
@@ -26,6 +33,9 @@ impl Deref for Mapped {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match self {
+            Self::Disk(map) => map,
+            Self::Embedded(bytes) => bytes,
+        }
     }
 }

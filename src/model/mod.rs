@@ -16,6 +16,7 @@ mod activation;
 pub mod config;
 #[cfg(feature = "download")]
 mod download;
+pub mod embedded;
 pub mod encoder;
 mod family;
 mod forward;
@@ -72,7 +73,7 @@ const WEIGHTS: &str = "model.safetensors";
 /// The folder that holds a model: the one named, or `best` in the run folder of a training.
 fn settled(dir: &Path) -> PathBuf {
     let best = dir.join("best");
-    if !dir.join("config.json").exists() && best.join("config.json").is_file() {
+    if !embedded::exists(&dir.join("config.json")) && best.join("config.json").is_file() {
         return best;
     }
     dir.to_path_buf()
@@ -85,16 +86,17 @@ impl Model {
     /// Every tensor that the configuration asks for must be there in its shape, and no tensor may be there that the
     /// family does not know.
     pub fn open(dir: &Path) -> Result<Self> {
-        if !dir.is_dir() {
+        let carried = embedded::exists(&dir.join("config.json"));
+        if !dir.is_dir() && !carried {
             let what = if dir.exists() { "not a folder" } else { "no such folder" };
             return Err(Error::malformed(dir, what, load::FOLDER));
         }
         let dir = &settled(dir);
         let path = dir.join("config.json");
-        if !path.is_file() {
+        if !embedded::exists(&path) {
             return Err(Error::malformed(dir, "no config.json", load::FOLDER));
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let text = embedded::text(&path)?;
         let config = Config::parse(&path, &text)?;
         let store = load::Store::open(dir, &config)?;
         Ok(Self { dir: dir.clone(), config, store })

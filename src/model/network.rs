@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::encoder::{Encoder, EncoderConfig, MODEL_TYPE, Mechanism, first_byte};
 use super::keys::Keys;
-use super::{Model, Observer, settled};
+use super::{Model, Observer, embedded, settled};
 use crate::Result;
 
 /// A trained network whose heads can be watched.
@@ -123,7 +123,7 @@ impl Network {
 
 /// The keys of a configuration that training wrote; none of any other file, about which opening a model has more to say.
 fn luna_keys(path: &Path) -> Option<Map<String, Value>> {
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = embedded::text(path).ok()?;
     let Ok(Value::Object(map)) = serde_json::from_str(&text) else { return None };
     (map.get("model_type").and_then(Value::as_str) == Some(MODEL_TYPE)).then_some(map)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Encoder, EncoderConfig, Head, Mechanism};
 use crate::model::keys::Keys;
 use crate::model::luna::Named;
-use crate::model::{Activation, WEIGHTS, settled};
+use crate::model::{Activation, WEIGHTS, embedded, settled};
 use crate::{Error, Result};
 
 /// The `model_type` of these files.
@@ -110,8 +110,7 @@ impl Encoder {
     pub fn open(dir: &Path) -> Result<Self> {
         let dir = settled(dir);
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
-        let config = EncoderConfig::parse(&path, &text)?;
+        let config = EncoderConfig::parse(&path, &embedded::text(&path)?)?;
         let path = dir.join(WEIGHTS);
         let named = Named::open(&path)?;
         let encoder = Self::load(&named, &config)?;

@@ -9,7 +9,7 @@ use super::{Body, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::model::encoder::Mechanism;
-use crate::model::{HeadTap, Model, Network, Observer, Reader, hub};
+use crate::model::{HeadTap, Model, Network, Observer, Reader, embedded, hub};
 use crate::task::dump::Matrix;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
@@ -77,6 +77,11 @@ impl Trained {
     }
 }
 
+/// The text that an embedded model brings along.
+fn own_text(reader: &Reader) -> Option<&'static [u8]> {
+    embedded::file(&reader.dir.join(embedded::TEXT))
+}
+
 /// The windows of every length, from the text or the token ids.
 fn windows(
     args: &InputArgs,
@@ -102,6 +107,13 @@ fn windows(
         (None, Some(path)) => {
             file_facts("tokens", path, facts)?;
             let ids = tokens::read(path, reader.vocab)?;
+            lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
+        }
+        (None, None) if reader.first_byte.is_some() && own_text(reader).is_some() => {
+            facts.push(("text".into(), "the model's own".into()));
+            let first = reader.first_byte.unwrap_or_default();
+            let bytes = own_text(reader).unwrap_or_default();
+            let ids: Vec<u32> = bytes.iter().map(|byte| first + u32::from(*byte)).collect();
             lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
         }
         (None, None) => {

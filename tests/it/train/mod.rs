@@ -1,5 +1,6 @@
 //! Networks that learn: against torch's autograd, against their twins, and against themselves.
 
 mod golden;
+mod program;
 mod study;
 mod twins;

@@ -1,0 +1,93 @@
+//! Trained models that travel inside the program: nothing to download.
+//!
+//! They are opened as folders are, under paths that no disk has: every file of a model that is read comes through
+//! [`text`], [`exists`] or [`Mapped::open`](super::mapped::Mapped::open), which ask here first.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Where their folders stand.
+const ROOT: &str = "<embedded>";
+
+/// One model.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Its name for --model.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    files: &'static [(&'static str, &'static [u8])],
+}
+
+/// Every model that is embedded. How each was trained stands in `data/NAME/README.md`.
+pub static ALL: &[Embedded] = &[Embedded {
+    name: "byte-transformer",
+    about: "softmax Transformer of bytes, 4 causal layers of width 128, n up to 256, trained on Shakespeare's plays",
+    files: &[
+        ("config.json", include_bytes!("../../data/byte-transformer/config.json")),
+        ("model.safetensors", include_bytes!("../../data/byte-transformer/model.safetensors")),
+        (TEXT, include_bytes!("../../data/byte-transformer/text.txt")),
+    ],
+}];
+
+/// The text that stands beside an embedded model: what it reads when no other is named.
+pub const TEXT: &str = "text.txt";
+
+/// The folder of the embedded model of that name.
+pub fn folder(name: &str) -> Option<PathBuf> {
+    ALL.iter().any(|model| model.name == name).then(|| Path::new(ROOT).join(name))
+}
+
+/// The bytes of a file in such a folder.
+pub fn file(path: &Path) -> Option<&'static [u8]> {
+    let inside = path.strip_prefix(ROOT).ok()?;
+    let (model, file) = (inside.parent()?, inside.file_name()?);
+    let model = ALL.iter().find(|embedded| Path::new(embedded.name) == model)?;
+    model.files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| *bytes)
+}
+
+/// Whether there is such a file, embedded or on the disk.
+pub(super) fn exists(path: &Path) -> bool {
+    file(path).is_some() || path.is_file()
+}
+
+/// The text of a file, embedded or on the disk.
+pub(super) fn text(path: &Path) -> Result<String> {
+    match file(path) {
+        Some(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+        None => std::fs::read_to_string(path).map_err(Error::file(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{HeadTap, Network, Observer};
+
+    struct Count(usize);
+
+    impl Observer for Count {
+        fn head(&mut self, tap: HeadTap) -> Result<()> {
+            assert!(tap.q.iter().all(|x| x.is_finite()));
+            self.0 += 1;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_one_opens_and_reads_its_text() {
+        for model in ALL {
+            let dir = folder(model.name).unwrap();
+            let network = Network::open(&dir).unwrap();
+            let text = file(&dir.join(TEXT)).unwrap();
+            let (layers, heads) = network.shape();
+            let n = network.reader().positions.min(text.len());
+            let ids: Vec<u32> = text[..n].iter().map(|byte| u32::from(*byte)).collect();
+            let mut seen = Count(0);
+            network.watch(&ids, &mut seen).unwrap();
+            assert_eq!(seen.0, layers * heads, "{}", model.name);
+        }
+        assert!(folder("byte-transformr").is_none() && file(Path::new("<embedded>/x/config.json")).is_none());
+    }
+}
