@@ -4,7 +4,7 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, name};
 
 /// A model that is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,11 +127,17 @@ impl Hub {
     }
 
     fn not_cached(&self, id: &str, revision: &str, or: &str) -> Error {
+        let carried = super::embedded::ALL.iter().map(|model| model.name);
+        let meant =
+            name::suggest(id, carried).map(|name| format!("; did you mean '{name}', which is embedded?"));
         Error::NotCached {
             id: id.to_string(),
             revision: revision.to_string(),
             cache: self.cache.clone(),
-            fix: format!("fetch it with `hf download {id} --revision {revision}`, give a folder, {or}"),
+            fix: format!(
+                "fetch it with `hf download {id} --revision {revision}`, give a folder, {or}{}",
+                meant.unwrap_or_default()
+            ),
         }
     }
 }
