@@ -1,7 +1,7 @@
 //! Trained models that travel inside the program: nothing to download.
 //!
-//! They are opened as folders are, under paths that no disk has: every file of a model that is read comes through
-//! [`text`], [`exists`] or [`Mapped::open`](super::mapped::Mapped::open), which ask here first.
+//! They are opened as folders are, under paths that no disk has ([`folder`]): whoever reads a file of a model asks here
+//! first ([`file()`]).
 
 use std::path::{Path, PathBuf};
 

@@ -94,7 +94,7 @@ pub struct Config {
     /// Steps in which it grows
     #[arg(long, value_name = "N", help_heading = "Network and training")]
     pub warm_up: Option<usize>,
-    /// Decoupled decay of weight matrices (`AdamW`); 0 for Adam
+    /// Decoupled decay of weight matrices; 0 for plain Adam
     #[arg(long, value_name = "DECAY", help_heading = "Network and training")]
     pub weight_decay: Option<f64>,
     /// Adam's decay of squared gradients
@@ -172,7 +172,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         }
     }
     let complete = runs.len() == specs.len() * seeds.len() && runs.iter().all(|run| run.complete);
-    Ok(Outcome { report: report::report(&runs, &needs, &recipe), complete })
+    Ok(Outcome { report: report::report(&runs, &needs, &recipe, config.folder.is_some()), complete })
 }
 
 /// The folder of one run: the given one, or one below it where there are several.

@@ -98,7 +98,7 @@ fn train_loss(run: &Ran) -> Option<f64> {
 }
 
 /// Everything that the runs found.
-pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe) -> Report {
+pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> Report {
     let mut rows = Table::new("Trainings", columns());
     let text = data.is_text();
     for run in runs {
@@ -137,6 +137,9 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe) -> Report {
     report.views.push(("compare".into(), compare(runs, data, recipe)));
     report.figures.push(figure(runs, text));
     report.notes = notes(runs, data, recipe);
+    if !kept {
+        report.notes.push("nothing was kept of these networks: --out DIR keeps them, and lets a run be resumed".into());
+    }
     report.stamp.push("study", "train");
     report.stamp.push("task", data.title.clone());
     report.stamp.push("recipe", serde_json::json!(recipe));
