@@ -138,7 +138,9 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
     report.figures.push(figure(runs, text));
     report.notes = notes(runs, data, recipe);
     if !kept {
-        report.notes.push("nothing was kept of these networks: --out DIR keeps them, and lets a run be resumed".into());
+        report.notes.push(
+            "nothing was kept of these networks: --out DIR keeps them, and lets a run be resumed".into(),
+        );
     }
     report.stamp.push("study", "train");
     report.stamp.push("task", data.title.clone());
