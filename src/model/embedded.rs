@@ -21,15 +21,26 @@ pub struct Embedded {
 }
 
 /// Every model that is embedded. How each was trained stands in `data/NAME/README.md`.
-pub static ALL: &[Embedded] = &[Embedded {
-    name: "byte-transformer",
-    about: "softmax Transformer of bytes, 4 causal layers of width 128, n up to 256, trained on Shakespeare's plays",
-    files: &[
-        ("config.json", include_bytes!("../../data/byte-transformer/config.json")),
-        ("model.safetensors", include_bytes!("../../data/byte-transformer/model.safetensors")),
-        (TEXT, include_bytes!("../../data/byte-transformer/text.txt")),
-    ],
-}];
+pub static ALL: &[Embedded] = &[
+    Embedded {
+        name: "byte-transformer",
+        about: "softmax Transformer of bytes, 4 causal layers of width 128, n up to 256, trained on Shakespeare's plays",
+        files: &[
+            ("config.json", include_bytes!("../../data/byte-transformer/config.json")),
+            ("model.safetensors", include_bytes!("../../data/byte-transformer/model.safetensors")),
+            (TEXT, include_bytes!("../../data/byte-transformer/text.txt")),
+        ],
+    },
+    Embedded {
+        name: "byte-luna",
+        about: "its twin with causal Luna attention, l = 16, trained on the same batches: for --attention trained",
+        files: &[
+            ("config.json", include_bytes!("../../data/byte-luna/config.json")),
+            ("model.safetensors", include_bytes!("../../data/byte-luna/model.safetensors")),
+            (TEXT, include_bytes!("../../data/byte-transformer/text.txt")),
+        ],
+    },
+];
 
 /// The text that stands beside an embedded model: what it reads when no other is named.
 pub const TEXT: &str = "text.txt";

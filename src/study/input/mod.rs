@@ -21,8 +21,8 @@ use crate::name::{Indices, List};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
-    /// Trained model: a folder with config.json and safetensors, a run folder of training, byte-transformer (embedded,
-    /// with a text), or a hub id in the Hugging Face cache
+    /// Trained model: a folder with config.json and safetensors, a run folder of training, byte-transformer or
+    /// byte-luna (embedded, with a text), or a hub id in the Hugging Face cache
     #[arg(long, value_name = "DIR|ID", conflicts_with = "synthetic")]
     pub model: Option<String>,
     /// Revision of a hub id

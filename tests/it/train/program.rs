@@ -165,6 +165,22 @@ fn the_embedded_model_is_looked_at_and_writes() {
         "--quiet",
     ]);
     assert!(error.status.success(), "{}", text(&error.stderr));
+    let trained = luna(&[
+        "approx-error",
+        "--model",
+        "byte-luna",
+        "--seq-len",
+        "64",
+        "--windows",
+        "1",
+        "--attention",
+        "trained,svd",
+        "--l",
+        "16",
+        "--quiet",
+    ]);
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    assert!(text(&trained.stdout).contains("slots"), "{}", text(&trained.stdout));
     let written =
         luna(&["generate", "byte-transformer", "--prompt", "KING", "--length", "20", "--temperature", "0.5"]);
     assert!(written.status.success() && written.stdout.starts_with(b"KING"));
