@@ -78,8 +78,8 @@ const SMALL: usize = 1 << 18;
 /// Rows or columns of the result that one thread takes at a time, of `length`: a whole number of every engine's tiles,
 /// and at least eight parts of what is long. The shape alone decides, so that threads change no bit.
 ///
-/// faer's own threads wait for each other at barriers, which costs up to ten times the product where somebody else has
-/// one of the cores; blocks that nobody waits for cost nothing measurable on a quiet machine.
+/// faer's own threads wait for each other at barriers, and spin: a loss where somebody else has one of the cores. Nobody
+/// waits for a block.
 fn block(length: usize) -> usize {
     (length / 8).next_multiple_of(48).clamp(48, 384)
 }
