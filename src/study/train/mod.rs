@@ -23,6 +23,8 @@ use self::run::Run;
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::{self, Spec};
+use crate::profile::ram;
+use crate::train::Network;
 
 /// What is trained, on what, and how. What is not typed comes from the preset.
 #[derive(Args, Clone, Debug, Default)]
@@ -146,7 +148,10 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     // Every mistake in what was asked for is found before the first step.
     for spec in &specs {
         let mechanism = crate::model::encoder::Mechanism::build(spec)?;
-        crate::train::Network::new(&recipe.network(mechanism, &needs.needs())?)?;
+        let network = Network::new(&recipe.network(mechanism, &needs.needs())?)?;
+        let needed = recipe.least_bytes(network.layout().len());
+        let instead = "a smaller --batch (with --accumulate), --seq-len or --d needs less";
+        ram::require(format!("a training with attention '{spec}'"), needed, instead)?;
     }
     let many = specs.len() * seeds.len() > 1;
     context.watch.begin(recipe.steps * specs.len() * seeds.len(), "steps");

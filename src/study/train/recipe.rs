@@ -11,6 +11,10 @@ use crate::model::encoder::{EncoderConfig, Mechanism};
 use crate::name;
 use crate::train::schedule::Schedule;
 
+/// Sizes above these are taken for mistakes, as in files of models; their products stay within 64 bits.
+const LARGEST: usize = 1 << 24;
+const MOST_LAYERS: usize = 10_000;
+
 /// Sizes of a network and how it learns.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Recipe {
@@ -226,9 +230,12 @@ impl Recipe {
             ("--eval-examples", self.eval_examples),
         ];
         for (flag, value) in from_one {
-            if value == 0 {
-                return Err(Error::value(flag, 0, "1 or more"));
+            if value == 0 || value > LARGEST {
+                return Err(Error::value(flag, value, format!("1 to {LARGEST}")));
             }
+        }
+        if self.layers > MOST_LAYERS {
+            return Err(Error::value("--layers", self.layers, format!("1 to {MOST_LAYERS}")));
         }
         if !self.d.is_multiple_of(self.heads) {
             return Err(Error::value("--heads", self.heads, format!("a divisor of --d {}", self.d)));
@@ -255,6 +262,15 @@ impl Recipe {
             return Err(Error::value("--validation", self.validation, "above 0 and below 1"));
         }
         self.schedule().map(|_| ())
+    }
+
+    /// Bytes that a training holds at least: weights, gradients and Adam's two means, and what the layers keep of a
+    /// batch of the longest sequences for the backward pass.
+    pub(super) fn least_bytes(&self, parameters: usize) -> u64 {
+        let rows = (self.batch as u64).saturating_mul(self.n as u64);
+        let of_a_row = (self.layers as u64).saturating_mul((8 * self.d + self.ffn) as u64);
+        let numbers = rows.saturating_mul(of_a_row).saturating_add(4 * parameters as u64);
+        numbers.saturating_mul(size_of::<f32>() as u64)
     }
 
     pub(super) fn schedule(&self) -> Result<Schedule> {

@@ -230,6 +230,7 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
 
 #[test]
 fn mistakes_get_one_line_before_the_first_step() {
+    let recall = || Config { attention: Some("softmax".into()), ..recall() };
     let cases: &[(Config, &[&str])] = &[
         (Config { task: "recal".into(), ..recall() }, &["recal", "recall"]),
         (Config { attention: Some("luna:l=4".into()), ..recall() }, &["luna", "luna-causal"]),
@@ -241,6 +242,8 @@ fn mistakes_get_one_line_before_the_first_step() {
         (Config { preset: Some("lra-text".into()), ..recall() }, &["lra-text", "small-recall"]),
         (Config { schedule: Some("cosin".into()), ..recall() }, &["cosine"]),
         (Config { steps: Some(0), ..recall() }, &["--steps"]),
+        (Config { d: Some(1 << 40), ..recall() }, &["--d", "16777216"]),
+        (Config { d: Some(1 << 22), ..recall() }, &["softmax", "would need", "--batch"]),
         (Config { p_chain: Some("maybe".into()), ..recall() }, &["--p-chain", "on, off"]),
         (Config { task: "text".into(), ..recall() }, &["--data"]),
         (Config { task: "recall:pairs=9".into(), ..recall() }, &["12"]),
