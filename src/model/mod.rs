@@ -36,6 +36,7 @@ mod rope;
 mod rows;
 pub mod save;
 mod substitute;
+pub mod translator;
 pub mod weights;
 
 use std::path::{Path, PathBuf};

@@ -15,6 +15,17 @@ pub enum Weight {
 }
 
 impl Weight {
+    /// Every weight.
+    pub const ALL: [Self; 2] = [Self::Softplus, Self::Elu];
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softplus => "softplus",
+            Self::Elu => "elu",
+        }
+    }
+
     /// The weight of one logit; finite for every finite one.
     pub fn apply(self, x: f32) -> f32 {
         match self {

@@ -58,9 +58,14 @@ impl EncoderConfig {
 
     /// From keys that are JSON already.
     pub(in crate::model) fn read(keys: &Keys<'_>) -> Result<Self> {
-        let path = keys.path();
         keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
         keys.only("model_type", &[MODEL_TYPE])?;
+        Self::read_sizes(keys)
+    }
+
+    /// The same of the encoder in a file of another `model_type`.
+    pub(in crate::model) fn read_sizes(keys: &Keys<'_>) -> Result<Self> {
+        let path = keys.path();
         let spec = keys.needed_name("attention", || "a mechanism, as luna:l=16,tied=true".to_string())?;
         let mechanism = spec.parse().and_then(|spec| Mechanism::build(&spec)).map_err(|error| {
             Error::malformed(path, format!("key 'attention': {error}"), "a mechanism, as luna:l=16,tied=true")

@@ -61,9 +61,6 @@ pub struct MechanismKind {
     build: fn(&Params<'_>) -> Result<Mechanism>,
 }
 
-/// What may weigh the rows of P in causal Luna.
-const WEIGHTS: [(&str, Weight); 2] = [("softplus", Weight::Softplus), ("elu", Weight::Elu)];
-
 const fn l(default: &'static str, about: &'static str) -> Param {
     Param { name: "l", default: Some(default), about }
 }
@@ -113,10 +110,10 @@ pub const ALL: &[MechanismKind] = &[
         ],
         build: |params| {
             let name: String = params.get("weight")?;
-            let weight = WEIGHTS.iter().find(|(known, _)| *known == name);
-            let (_, weight) = weight.ok_or_else(|| params.refuse("weight", &name, "softplus or elu"))?;
+            let weight = Weight::ALL.into_iter().find(|weight| weight.name() == name);
+            let weight = weight.ok_or_else(|| params.refuse("weight", &name, "softplus or elu"))?;
             let (l, tied) = (params.at_least("l", 1)?, params.get("tied")?);
-            Ok(Mechanism::LunaCausal { l, tied, weight: *weight })
+            Ok(Mechanism::LunaCausal { l, tied, weight })
         },
     },
     MechanismKind {
@@ -198,9 +195,7 @@ impl Mechanism {
             Self::Softmax | Self::Materialised | Self::Linear => name.to_string(),
             Self::Luna { l, tied } => format!("{name}:l={l},tied={tied}"),
             Self::LunaCausal { l, tied, weight } => {
-                let known = WEIGHTS.iter().find(|(_, other)| *other == weight);
-                let weight = known.map_or("softplus", |(name, _)| name);
-                format!("{name}:l={l},tied={tied},weight={weight}")
+                format!("{name}:l={l},tied={tied},weight={}", weight.name())
             }
             Self::Linformer { l, max } => format!("{name}:l={l},max={max}"),
             Self::Performer { l } | Self::Local { l } => format!("{name}:l={l}"),
