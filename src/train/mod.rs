@@ -14,6 +14,7 @@ mod attention;
 pub mod checkpoint;
 mod columns;
 mod core;
+mod decoder;
 mod draw;
 mod dropout;
 mod embedding;
@@ -30,11 +31,14 @@ mod residual;
 mod rows;
 pub mod sample;
 pub mod schedule;
+mod translator;
+mod trunk;
 
 pub use adam::{Adam, AdamConfig, norm as gradient_norm};
 pub use dropout::Dropout;
 pub use network::{Batch, Network, Rates};
 pub use parameters::{Entry, Layout};
 pub use rows::Rows;
+pub use translator::{Pairs, Translator};
 
 use crate::model::encoder::EPS;

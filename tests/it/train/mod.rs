@@ -3,4 +3,5 @@
 mod golden;
 mod program;
 mod study;
+mod translator;
 mod twins;
