@@ -21,6 +21,7 @@
 //! - The Luna authors' layers on arrays, with incremental decoding: [`model::luna`].
 //! - Whole encoders of any mechanism, what they cost and what they allocate: [`model::encoder`].
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
+//! - Trained models that need no file, which the studies of heads look at where no input is named: [`model::embedded`].
 //! - Forward and backward passes over many heads without an n x n array: [`attention::fused`], [`attention::backward`].
 //! - A layer or an encoder of any mechanism: [`model::encoder`].
 //! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and

@@ -195,6 +195,8 @@ fn errors_are_those_of_approx_error() {
             "--windows",
             "2",
             "--aggregate",
+            "--synthetic",
+            "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4",
         ])
         .args(["--format", "json", "--quiet"])
         .output()
