@@ -1,9 +1,12 @@
 //! Encoder-decoders that learn: gradients beside differences, threads, padding that is not there.
 #![allow(clippy::unwrap_used)] // the helpers are test code too
 
+use std::path::Path;
+
 use luna::attention::luna_causal::Weight;
 use luna::model::encoder::{EncoderConfig, Mechanism};
-use luna::model::translator::TranslatorConfig;
+use luna::model::luna::Named;
+use luna::model::translator::{Translator as InUse, TranslatorConfig};
 use luna::train::{Dropout, Pairs, Rates, Rows, Translator};
 
 /// Sources and targets of these lengths; l is longer than one source and shorter than the others.
@@ -44,6 +47,70 @@ fn pairs(lengths: &[(usize, usize)]) -> Pairs {
         rows: Rows::of(lengths.iter().map(|pair| pair.1)),
         targets: flat(&|pair| tokens(pair, pair.1, 9)),
     }
+}
+
+fn in_use(network: &Translator, numbers: &[f32]) -> InUse {
+    let named = Named::new(Path::new("twin"), network.layout().tensors(numbers));
+    InUse::load(&named, network.config()).unwrap()
+}
+
+/// A pair after the other, and a token of the target after the other: what is used says what was trained.
+#[test]
+fn the_same_tensors_give_the_same_loss() {
+    for config in configs() {
+        let network = Translator::new(&config).unwrap();
+        let numbers = network.draw(3);
+        let translator = in_use(&network, &numbers);
+        let pairs = pairs(&LENGTHS);
+        let mut nats = 0.0;
+        for (of, rows) in pairs.source_rows.each().zip(pairs.rows.each()) {
+            let logits = translator.logits(&pairs.sources[of], &pairs.inputs[rows.clone()]).unwrap();
+            for (row, target) in logits.rows().into_iter().zip(&pairs.targets[rows]) {
+                let row = row.mapv(f64::from);
+                nats += row.mapv(f64::exp).sum().ln() - row[*target as usize];
+            }
+        }
+        let found = network.evaluate(&numbers, &pairs).unwrap();
+        assert_eq!(found.count, pairs.targets.len());
+        assert!((found.nats - nats).abs() < 1e-4 * nats, "{config:?}: {} and {nats}", found.nats);
+    }
+}
+
+/// Through the file of a configuration and back, and what is no such file or no such input.
+#[test]
+fn what_is_kept_of_a_configuration_and_what_is_refused() {
+    for config in configs() {
+        let text = serde_json::to_string(&config.to_json()).unwrap();
+        assert_eq!(TranslatorConfig::parse(Path::new("c"), &text).unwrap(), config);
+    }
+    let good = configs()[1].to_json();
+    let message = |key: &str, value: serde_json::Value| {
+        let mut map = good.clone();
+        map.insert(key.into(), value);
+        let text = serde_json::to_string(&map).unwrap();
+        TranslatorConfig::parse(Path::new("c"), &text).unwrap_err().to_string()
+    };
+    assert!(message("attention", "linear".into()).contains("softmax, luna"));
+    assert!(message("weight", "relu".into()).contains("softplus or elu"));
+    assert!(message("decoder_layers", 0.into()).contains("decoder_layers"));
+    assert!(message("model_type", "luna".into()).contains("luna-translator"));
+    assert!(message("p_chain", false.into()).contains("one P"));
+    let network = Translator::new(&configs()[1]).unwrap();
+    let translator = in_use(&network, &network.draw(1));
+    let said = |source: &[u32]| translator.start(source).unwrap_err().to_string();
+    assert!(said(&[]).contains("a source"));
+    assert!(said(&[31]).contains("below 31"));
+    assert!(said(&[1; 17]).contains("16 or less"));
+    let mut state = translator.start(&[1, 2]).unwrap();
+    assert!(translator.step(&mut state, 31).unwrap_err().to_string().contains("below 31"));
+    for _ in 0..16 {
+        translator.step(&mut state, 3).unwrap();
+    }
+    assert_eq!(state.tokens(), 16);
+    assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("a target: 17"));
+    let other = Translator::new(&configs()[0]).unwrap();
+    let mut state = in_use(&other, &other.draw(1)).start(&[1, 2]).unwrap();
+    assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("another's"));
 }
 
 /// Along a direction that has a part in every tensor, with dropout's mask standing still.
