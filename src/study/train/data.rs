@@ -193,6 +193,11 @@ impl Data {
         }
     }
 
+    /// Whether right answers are counted several to a sequence.
+    pub(super) fn answers_share_sequences(&self) -> bool {
+        matches!(self.source, Source::Recall { .. })
+    }
+
     /// Whether what is learned is judged by the loss, and not by right answers.
     pub(super) fn by_loss(&self) -> bool {
         matches!(self.source, Source::Language(_) | Source::Translation(_))

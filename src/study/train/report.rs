@@ -304,6 +304,12 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
         ),
         false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
     }
+    if data.answers_share_sequences() && runs.iter().any(|run| run.test.is_some()) {
+        notes.push(
+            "several answers of one sequence are not independent: Wilson's interval over them is a little too short"
+                .into(),
+        );
+    }
     if recipe.dropout > 0.0 {
         notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());
     }
