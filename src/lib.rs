@@ -27,7 +27,8 @@
 //! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), in batches that the seed decides ([`task::batch`]); the
 //!   scores of translations: [`metric::bleu`] and [`metric::chrf`].
-//! - A network with its gradients, an optimiser, checkpoints: [`train::Network`].
+//! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
+//!   in use, with beam search, [`model::translator`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
 //! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`] and [`study::train`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of

@@ -20,6 +20,7 @@ mod dropout;
 mod embedding;
 mod feed_forward;
 mod layer;
+mod layers;
 mod linear;
 pub mod loss;
 mod luna;
@@ -36,6 +37,7 @@ mod trunk;
 
 pub use adam::{Adam, AdamConfig, norm as gradient_norm};
 pub use dropout::Dropout;
+pub use layers::Layers;
 pub use network::{Batch, Network, Rates};
 pub use parameters::{Entry, Layout};
 pub use rows::Rows;
