@@ -17,7 +17,7 @@ use crate::attention::Mask;
 use crate::model::translator::TranslatorConfig;
 
 /// A Transformer's layer (Vaswani et al. 2017), or Luna's (`LunaDecoderLayer` of its authors).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DecoderLayer {
     attend: Attend,
     around_own: Residual,
@@ -27,10 +27,10 @@ pub(super) struct DecoderLayer {
 }
 
 /// How the target reads itself, and the source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Attend {
-    Softmax { own: Attention, cross: Attention },
-    Luna { own: LunaCausal, cross: Luna, of_p: Residual },
+    Softmax { own: Box<Attention>, cross: Box<Attention> },
+    Luna { own: Box<LunaCausal>, cross: Box<Luna>, of_p: Box<Residual> },
 }
 
 /// What was read of whom, and what is dropped.
@@ -66,8 +66,8 @@ pub(super) struct Kept {
 
 #[derive(Debug)]
 enum Attended {
-    Softmax { own: attention::Kept, cross: attention::Kept },
-    Luna { p: Array2<f32>, own: luna_causal::Kept, cross: luna::Kept, of_p: residual::Kept },
+    Softmax { own: Box<attention::Kept>, cross: Box<attention::Kept> },
+    Luna { p: Array2<f32>, own: Box<luna_causal::Kept>, cross: Box<luna::Kept>, of_p: Box<residual::Kept> },
 }
 
 /// Arrays of one layer that are dropped from.
@@ -84,14 +84,14 @@ impl DecoderLayer {
         let (own, cross) = (named("self_attn"), named("encoder_attn"));
         let attend = if config.is_luna() {
             Attend::Luna {
-                own: LunaCausal::find(layout, &own, encoder.heads, config.weight)?,
-                cross: Luna::find(layout, &cross, encoder.heads)?,
-                of_p: residual("encoder_atten_proj_layer_norm", site + 2)?,
+                own: Box::new(LunaCausal::find(layout, &own, encoder.heads, config.weight)?),
+                cross: Box::new(Luna::find(layout, &cross, encoder.heads)?),
+                of_p: Box::new(residual("encoder_atten_proj_layer_norm", site + 2)?),
             }
         } else {
             Attend::Softmax {
-                own: Attention::of(layout, &own, encoder, Mask::Causal)?,
-                cross: Attention::of(layout, &cross, encoder, Mask::Full)?,
+                own: Box::new(Attention::of(layout, &own, encoder, Mask::Causal)?),
+                cross: Box::new(Attention::of(layout, &cross, encoder, Mask::Full)?),
             }
         };
         Ok(Self {
@@ -111,11 +111,11 @@ impl DecoderLayer {
         let (y, attended_own) = match (&self.attend, &p) {
             (Attend::Luna { own, .. }, Some(p)) => {
                 let (y, kept) = own.forward(numbers, (input.view(), p.view()), rows, Some(p_rows))?;
-                (y, Own::Luna(kept))
+                (y, Own::Luna(Box::new(kept)))
             }
             (Attend::Softmax { own, .. }, _) => {
                 let (y, kept) = own.forward(numbers, input.view(), rows, None)?;
-                (y, Own::Softmax(kept))
+                (y, Own::Softmax(Box::new(kept)))
             }
             _ => unreachable!("a translator hands the encoder's P to Luna's layers"),
         };
@@ -130,11 +130,12 @@ impl DecoderLayer {
                     cross.forward(numbers, input.view(), p_input.view(), streams, Some(source))?;
                 drop(p_input);
                 let (next, of_p) = of_p.close(numbers, &p, y_p, p_opened, dropout);
+                let (cross, of_p) = (Box::new(cross), Box::new(of_p));
                 (y, Some(next), Attended::Luna { p, own, cross, of_p })
             }
             (Attend::Softmax { cross, .. }, Own::Softmax(own), _) => {
                 let (y, cross) = cross.forward(numbers, input.view(), rows, Some(source))?;
-                (y, None, Attended::Softmax { own, cross })
+                (y, None, Attended::Softmax { own, cross: Box::new(cross) })
             }
             _ => unreachable!("what was kept is of this layer"),
         };
@@ -206,7 +207,7 @@ impl DecoderLayer {
                     both,
                     streams,
                     to_source,
-                    kept,
+                    *kept,
                     dy.view(),
                     d_packed,
                 )?;
@@ -216,7 +217,7 @@ impl DecoderLayer {
             }
             (Attend::Softmax { cross, .. }, Attended::Softmax { own, cross: kept }) => {
                 let (input, dy) = (input.view(), dy.view());
-                let d_input = cross.backward(numbers, gradients, input, rows, to_source, kept, dy)?;
+                let d_input = cross.backward(numbers, gradients, input, rows, to_source, *kept, dy)?;
                 (d_input, Own::Softmax(own), None)
             }
             _ => unreachable!("what was kept is of this layer"),
@@ -229,12 +230,12 @@ impl DecoderLayer {
             (Attend::Luna { own, .. }, Own::Luna(kept), Some((p, mut dp))) => {
                 let both = (input.view(), p.view());
                 let (d_input, d_read) =
-                    own.backward(numbers, gradients, both, rows, Some(p_rows), kept, dy.view())?;
+                    own.backward(numbers, gradients, both, rows, Some(p_rows), *kept, dy.view())?;
                 dp += &d_read;
                 (d_input, Some(dp))
             }
             (Attend::Softmax { own, .. }, Own::Softmax(kept), _) => {
-                (own.backward(numbers, gradients, input.view(), rows, None, kept, dy.view())?, None)
+                (own.backward(numbers, gradients, input.view(), rows, None, *kept, dy.view())?, None)
             }
             _ => unreachable!("what was kept is of this layer"),
         };
@@ -246,6 +247,6 @@ impl DecoderLayer {
 
 /// What causal attention kept, on its way into what the layer keeps.
 enum Own {
-    Softmax(attention::Kept),
-    Luna(luna_causal::Kept),
+    Softmax(Box<attention::Kept>),
+    Luna(Box<luna_causal::Kept>),
 }

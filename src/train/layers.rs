@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub struct Layers {
     config: EncoderConfig,
     layout: Layout,
-    layers: Vec<Layer>,
+    stack: Vec<Layer>,
     p: Option<Matrix>,
 }
 
@@ -30,7 +30,7 @@ impl Layers {
         let layout = super::draw::layout(config);
         let luna = matches!(config.mechanism, Mechanism::Luna { .. } | Mechanism::LunaCausal { .. });
         Ok(Self {
-            layers: (0..config.layers)
+            stack: (0..config.layers)
                 .map(|at| Layer::find(&layout, "", config, at))
                 .collect::<Result<_>>()?,
             p: luna.then(|| layout.matrix("projected_embeddings")).transpose()?,
@@ -73,13 +73,13 @@ impl Layers {
         };
         let mut stream = Stream { x, p };
         let mut kept = Vec::new();
-        for layer in &self.layers {
+        for layer in &self.stack {
             let of_layer;
             (stream, of_layer) = layer.forward(numbers, stream, around)?;
             kept.push(of_layer);
         }
         let mut d = Stream { x: d_out.to_owned(), p: None };
-        for (layer, kept) in self.layers.iter().zip(kept).rev() {
+        for (layer, kept) in self.stack.iter().zip(kept).rev() {
             d = layer.backward(numbers, gradients, kept, d, around)?;
         }
         Ok((stream.x, d.x))

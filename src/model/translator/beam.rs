@@ -140,7 +140,9 @@ fn log_softmax(logits: &Array1<f32>, never: &[u32]) -> Vec<f64> {
     }
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let total = top + logits.iter().map(|logit| (logit - top).exp()).sum::<f64>().ln();
-    logits.iter_mut().for_each(|logit| *logit -= total);
+    for logit in &mut logits {
+        *logit -= total;
+    }
     logits
 }
 
@@ -161,11 +163,13 @@ mod tests {
         }
     }
 
+    type Step<'a> = &'a dyn Fn(&mut [usize; 2], u32) -> Result<Array1<f32>>;
+
     /// The best of all targets of at most so many tokens.
-    fn exhaustive(beam: &Beam, step: &dyn Fn(&mut [usize; 2], u32) -> Result<Array1<f32>>) -> Found {
+    fn exhaustive(beam: &Beam, step: Step<'_>) -> Found {
         fn rise(
             beam: &Beam,
-            step: &dyn Fn(&mut [usize; 2], u32) -> Result<Array1<f32>>,
+            step: Step<'_>,
             (mut state, token): ([usize; 2], u32),
             tokens: &[u32],
             log_p: f64,
