@@ -13,6 +13,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::batch::PAD;
 use super::short;
+use crate::file::save_text;
 use crate::{Error, Result};
 
 /// The token in front of a text that is to be written.
@@ -96,11 +97,11 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    /// Writes the vocabulary as a `tokenizer.json`.
+    /// Writes the vocabulary as a `tokenizer.json`, which is whole or not there at all.
     pub fn save(&self, path: &Path) -> Result<()> {
         let json = self.tokenizer.to_string(false);
         let json = json.map_err(|error| Error::malformed(path, error, "a vocabulary that can be written"))?;
-        std::fs::write(path, json + "\n").map_err(Error::file(path))
+        save_text(path, &(json + "\n"))
     }
 
     /// How many tokens there are: every token is below.

@@ -11,7 +11,7 @@ use std::path::Path;
 use source::{Line, code};
 
 /// The first two carry the others.
-const GROUND: &[&str] = &["error", "name", "rng", "cost", "stats"];
+const GROUND: &[&str] = &["error", "name", "file", "rng", "cost", "stats"];
 const LARGEST: usize = 400;
 
 /// What a module may import beside the ground, itself and the crate's root (`crate::Error`, `crate::Result`).
@@ -20,6 +20,7 @@ const LARGEST: usize = 400;
 const FLOORS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("name", &[]),
+    ("file", &[]),
     ("rng", &[]),
     ("cost", &[]),
     ("stats", &["rng"]), // resampling draws from a labelled stream
