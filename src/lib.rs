@@ -21,12 +21,14 @@
 //! - The Luna authors' layers on arrays, with incremental decoding: [`model::luna`].
 //! - Whole encoders of any mechanism, what they cost and what they allocate: [`model::encoder`].
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
+//! - Trained models that need no file, which the studies of heads look at where no input is named: [`model::embedded`].
 //! - Forward and backward passes over many heads without an n x n array: [`attention::fused`], [`attention::backward`].
 //! - A layer or an encoder of any mechanism: [`model::encoder`].
 //! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), in batches that the seed decides ([`task::batch`]); the
 //!   scores of translations: [`metric::bleu`] and [`metric::chrf`].
-//! - A network with its gradients, an optimiser, checkpoints: [`train::Network`].
+//! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
+//!   in use, with beam search, [`model::translator`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
 //! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`] and [`study::train`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of

@@ -22,9 +22,8 @@ pub struct ApproxError {
 impl ApproxError {
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
-        let embedded = self.config.input.is_embedded();
         let columns = Some(approx_error::columns(&self.config));
-        study::run(global, &self.output, embedded, columns, out, |context| {
+        study::run(global, &self.output, self.config.unnamed().is_some(), columns, out, |context| {
             approx_error::run(&self.config, context)
         })
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Failure, Format};
 use crate::linalg::engine;
+use crate::study::approx_error::TRAINED;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
 use crate::study::train;
@@ -82,7 +83,7 @@ pub fn registries() -> Vec<Registry> {
     let synthetic =
         synthetic::ALL.iter().map(|input| Entry::new(input.name, input.about).taking(input.takes));
     let nulls = null::ALL.iter().map(|null| Entry::new(null.name, null.about).taking(null.takes));
-    let attentions = attention::ALL.iter().map(|kind| Entry {
+    let attentions = attention::ALL.iter().copied().chain([&TRAINED]).map(|kind| Entry {
         equation: kind.equation.into(),
         source: kind.paper.into(),
         ..Entry::new(kind.name, kind.about).taking(kind.takes)
@@ -133,7 +134,8 @@ pub fn registries() -> Vec<Registry> {
         },
         Registry {
             kind: "embedded-model",
-            about: "trained models that the program carries, for --model; without --text they read a text of their own",
+            about: "trained models that the program carries, for --model (the first if none is named); \
+                    without --text they read a text of their own",
             entries: model::embedded::ALL.iter().map(|model| Entry::new(model.name, model.about)).collect(),
         },
         Registry { kind: "synthetic-input", about: "heads for --synthetic", entries: synthetic.collect() },
@@ -274,6 +276,14 @@ mod tests {
         assert_eq!(lines[2], ["local", "w=17", "a", "window", "of", "keys"]);
         assert_eq!(lines[5], ["name", "about"]);
         assert!(text.lines().all(|line| line.trim_end() == line));
+    }
+
+    #[test]
+    fn what_only_one_command_takes_is_listed_with_its_command() {
+        let all = registries();
+        let attentions = &all.iter().find(|registry| registry.kind == "attention").unwrap().entries;
+        let trained = attentions.iter().find(|entry| entry.name == "trained").unwrap();
+        assert!(trained.about.contains("only for approx-error with --model RUN"), "{}", trained.about);
     }
 
     #[test]

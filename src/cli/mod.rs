@@ -19,6 +19,7 @@ mod scale_sweep;
 mod study;
 mod svd_spectrum;
 mod train;
+mod translate;
 
 pub use approx_error::ApproxError;
 pub use completions::Completions;
@@ -29,6 +30,7 @@ pub use scale_sweep::ScaleSweep;
 pub use study::OutputArgs;
 pub use svd_spectrum::SvdSpectrum;
 pub use train::Train;
+pub use translate::Translate;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -93,6 +95,8 @@ pub enum Command {
     Evaluate(Box<Evaluate>),
     /// Write text with a trained language model
     Generate(Generate),
+    /// Translate lines with a trained encoder-decoder
+    Translate(Translate),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win
@@ -147,6 +151,7 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Train(study) => study.run(&app.global, out),
         Command::Evaluate(study) => study.run(&app.global, out),
         Command::Generate(generate) => generate.run(&app.global, out),
+        Command::Translate(translate) => translate.run(&app.global, out),
         // An experiment file has taken the place of `run` before clap saw it; this one could not be told apart.
         Command::Run { file } => {
             let accepted = "an experiment file right after 'run'";

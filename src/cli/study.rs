@@ -17,9 +17,9 @@ use crate::profile::{clock, machine::Machine};
 use crate::report::{self, Column, Figure, Format, Kind, Report, Stamp, Style, Table};
 use crate::study::{Context, Outcome, Watch};
 
-/// Said where no input was named.
-const HINT: &str = "luna: no input named: these are embedded synthetic heads; for a trained model add\n      --model DIR \
-                    --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)";
+/// Said where neither a model nor other heads were named.
+const HINT: &str = "luna: no model named: these are heads that the program carries; for those of a model of yours add\n      \
+                    --model DIR --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)";
 /// Rows of a plot of curves in the terminal.
 const PLOT_HEIGHT: usize = 20;
 
@@ -54,8 +54,8 @@ impl std::fmt::Debug for Format {
     }
 }
 
-/// Runs `study` and writes what it found; `embedded` if no input was named, `columns` those that it will have, if that is
-/// known.
+/// Runs `study` and writes what it found; `embedded` if neither a model nor other heads were named, `columns` those that
+/// it will have, if that is known.
 pub(super) fn run(
     global: &Global,
     output: &OutputArgs,

@@ -28,9 +28,8 @@ impl SvdSpectrum {
             let for_people = matches!(self.output.format.name, "table" | "markdown");
             config.aggregate = if for_people { Aggregate::Yes } else { Aggregate::No };
         }
-        let embedded = config.input.is_embedded() && config.dump.attention.is_none();
         let columns = svd_spectrum::columns(&config)?;
-        study::run(global, &self.output, embedded, columns, out, |context| {
+        study::run(global, &self.output, config.unnamed().is_some(), columns, out, |context| {
             svd_spectrum::run(&config, context)
         })
     }

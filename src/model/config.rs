@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::activation::Activation;
+use super::encoder::TRANSLATOR;
 use super::family::Family;
 use super::rope::Rope;
 use crate::{Error, Result};
@@ -107,6 +108,10 @@ impl Config {
             Error::malformed(path, "not a JSON object", "a model's configuration, as {\"model_type\": ...}")
         })?;
         let keys = Keys::new(path, map);
+        if keys.name("model_type", "")? == TRANSLATOR {
+            let accepted = "a model of one sequence (an encoder-decoder is for luna translate)";
+            return Err(keys.wrong("model_type", accepted));
+        }
         let family = Family::find(keys.needed_name("model_type", || {
             let names: Vec<_> = super::family::ALL.iter().map(|family| family.name).collect();
             format!("one of {}", names.join(", "))

@@ -42,6 +42,9 @@ pub static ALL: &[Embedded] = &[
     },
 ];
 
+/// The one whose heads are studied where nobody names an input.
+pub const DEFAULT: &str = "byte-transformer";
+
 /// The text that stands beside an embedded model: what it reads when no other is named.
 pub const TEXT: &str = "text.txt";
 
@@ -50,11 +53,15 @@ pub fn folder(name: &str) -> Option<PathBuf> {
     ALL.iter().any(|model| model.name == name).then(|| Path::new(ROOT).join(name))
 }
 
+/// The model whose folder this is.
+pub fn of(folder: &Path) -> Option<&'static Embedded> {
+    let name = folder.strip_prefix(ROOT).ok()?;
+    ALL.iter().find(|model| Path::new(model.name) == name)
+}
+
 /// The bytes of a file in such a folder.
 pub fn file(path: &Path) -> Option<&'static [u8]> {
-    let inside = path.strip_prefix(ROOT).ok()?;
-    let (model, file) = (inside.parent()?, inside.file_name()?);
-    let model = ALL.iter().find(|embedded| Path::new(embedded.name) == model)?;
+    let (model, file) = (of(path.parent()?)?, path.file_name()?);
     model.files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| *bytes)
 }
 
@@ -90,6 +97,7 @@ mod tests {
     fn every_one_opens_and_reads_its_text() {
         for model in ALL {
             let dir = folder(model.name).unwrap();
+            assert_eq!(of(&dir).unwrap().name, model.name);
             let network = Network::open(&dir).unwrap();
             let text = file(&dir.join(TEXT)).unwrap();
             let (layers, heads) = network.shape();
@@ -99,6 +107,7 @@ mod tests {
             network.watch(&ids, &mut seen).unwrap();
             assert_eq!(seen.0, layers * heads, "{}", model.name);
         }
+        assert!(folder(DEFAULT).is_some());
         assert!(folder("byte-transformr").is_none() && file(Path::new("<embedded>/x/config.json")).is_none());
     }
 }

@@ -89,7 +89,7 @@ mod tests {
         let again = dir.path().join("again");
         save(&again, &tensors(), &metadata).unwrap();
         assert_eq!(fs::read(&again).unwrap(), bytes);
-        save_text(&again, "{}").unwrap();
+        crate::file::save_text(&again, "{}").unwrap();
         assert_eq!(fs::read_to_string(&again).unwrap(), "{}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing temporary is left");
     }

@@ -21,6 +21,14 @@ pub(super) struct Attention {
     core: Core,
 }
 
+/// Rows of another stream that are read in the place of one's own, and whose they are.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// (rows, d).
+    pub(super) x: ArrayView2<'a, f32>,
+    pub(super) rows: &'a Rows,
+}
+
 /// What the gradients need beside the input.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -33,6 +41,12 @@ pub(super) struct Kept {
 impl Attention {
     /// `q_proj`, `k_proj`, `v_proj`, `out_proj` below `name`, and the mechanism's own piece.
     pub(super) fn find(layout: &Layout, name: &str, config: &EncoderConfig) -> Result<Self> {
+        let mask = if config.causal { Mask::Causal } else { Mask::Full };
+        Self::of(layout, name, config, mask)
+    }
+
+    /// The same under a mask that is not the configuration's.
+    pub(super) fn of(layout: &Layout, name: &str, config: &EncoderConfig, mask: Mask) -> Result<Self> {
         let own = |piece: &str| layout.matrix(&format!("{name}.{piece}"));
         let (mechanism, piece) = match config.mechanism {
             Mechanism::Linformer { .. } => ("linformer", Piece::Compress(own("compress.weight")?)),
@@ -41,7 +55,6 @@ impl Attention {
             Mechanism::Linear => ("linear", Piece::None),
             _ => ("softmax", Piece::None),
         };
-        let mask = if config.causal { Mask::Causal } else { Mask::Full };
         let mechanism = backward::find(mechanism)
             .filter(|found| found.honours(mask))
             .ok_or_else(|| mask.refused(&format!("the backward pass of attention '{mechanism}'")))?;
@@ -51,41 +64,50 @@ impl Attention {
         Ok(Self { heads: config.heads, query: query?, key: key?, value: value?, out: out?, core })
     }
 
-    /// The output projection of what every row of the input (rows, d) reads.
+    /// The output projection of what every row of the input (rows, d) reads: of the context, or of the input itself.
     pub(super) fn forward(
         &self,
         numbers: &[f32],
         x: ArrayView2<'_, f32>,
         rows: &Rows,
+        context: Option<Context<'_>>,
     ) -> Result<(Array2<f32>, Kept)> {
-        let [q, k, v] =
-            [&self.query, &self.key, &self.value].map(|linear| linear.heads(numbers, x, self.heads));
-        let stack = Stack { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: rows };
+        let (of, of_rows) =
+            context.as_ref().map_or((x.view(), rows), |context| (context.x.view(), context.rows));
+        let q = self.query.heads(numbers, x, self.heads);
+        let [k, v] = [&self.key, &self.value].map(|linear| linear.heads(numbers, of, self.heads));
+        let stack = Stack { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: of_rows };
         let read = self.core.forward(numbers, stack)?;
         let y = self.out.forward(numbers, join(read.out.view()).view());
         Ok((y, Kept { q, k, v, read }))
     }
 
-    /// The gradient of the input `x` under that of the output.
+    /// The gradient of the input `x` under that of the output; adds that of the context to `d_context` where there is
+    /// one.
+    #[allow(clippy::too_many_arguments)] // two streams in, two gradients back
     pub(super) fn backward(
         &self,
         numbers: &[f32],
         gradients: &mut [f32],
         x: ArrayView2<'_, f32>,
         rows: &Rows,
+        context: Option<(Context<'_>, &mut Array2<f32>)>,
         kept: Kept,
         dy: ArrayView2<'_, f32>,
     ) -> Result<Array2<f32>> {
         let Kept { q, k, v, read } = kept;
         let d_read = projected_back(&self.out, numbers, gradients, &read, dy, self.heads);
-        let stack = Stack { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: rows };
+        let of = context.as_ref().map_or(rows, |(context, _)| context.rows);
+        let stack = Stack { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: of };
         let back = self.core.backward(numbers, gradients, stack, &read, d_read.view())?;
         let mut dx = Array2::zeros(x.raw_dim());
-        for (linear, d) in [(&self.query, back.q), (&self.key, back.k), (&self.value, back.v)] {
-            let d = join(d.view());
-            linear.learn(gradients, x, d.view());
-            linear.add_back(numbers, d.view(), dx.view_mut());
-        }
+        self.query.learn_heads(numbers, gradients, x, &back.q, &mut dx);
+        let (of, to) = match context {
+            Some((context, d_context)) => (context.x, d_context),
+            None => (x, &mut dx),
+        };
+        self.key.learn_heads(numbers, gradients, of, &back.k, to);
+        self.value.learn_heads(numbers, gradients, of, &back.v, to);
         Ok(dx)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, s};
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, s};
+use rayon::prelude::*;
 
 use super::parameters::Matrix;
 use super::rows::Rows;
@@ -71,12 +72,14 @@ impl Core {
         let given = self.piece.given(numbers);
         let (h, total, _) = stack.q.dim();
         let mut out = Array3::zeros((h, total, stack.v.dim().2));
-        let mut kept = Vec::new();
-        for (queries, context) in cuts(stack.queries, stack.context) {
-            let heads = self.heads(&stack, &queries, &context);
-            let out = queries.of_mut(&mut out);
-            kept.push(self.mechanism.forward_keeping(Path::Widest, &heads, &given, out)?);
-        }
+        let cuts = cuts(stack.queries, stack.context);
+        let parts = parts(&mut out, cuts.iter().map(|(queries, _)| queries));
+        let read = |((queries, context), out): (&(Cut, Cut), ArrayViewMut3<'_, f32>)| {
+            let heads = self.heads(&stack, queries, context);
+            self.mechanism.forward_keeping(Path::Widest, &heads, &given, out)
+        };
+        // Short sequences are too little work to be shared; many of them are not.
+        let kept = cuts.par_iter().zip(parts).map(read).collect::<Result<_>>()?;
         Ok(Read { out, kept })
     }
 
@@ -92,22 +95,30 @@ impl Core {
         let given = self.piece.given(numbers);
         let [q, k, v] = [stack.q, stack.k, stack.v].map(|x| Array3::zeros(x.dim()));
         let mut all = Back { q, k, v };
-        for ((queries, context), kept) in cuts(stack.queries, stack.context).into_iter().zip(&read.kept) {
-            let heads = self.heads(&stack, &queries, &context);
-            let mut back = Gradients::zeros(&heads, &given);
-            let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
-            let mechanism = self.mechanism;
-            mechanism.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut back)?;
-            if let Piece::Compress(e) = self.piece {
-                // E projects keys and values: its gradient has two parts.
-                for part in [&back.e, &back.f].into_iter().flatten() {
-                    let mut sum = e.of_mut(gradients);
-                    sum += part;
-                }
+        let cuts = cuts(stack.queries, stack.context);
+        let to_q = parts(&mut all.q, cuts.iter().map(|(queries, _)| queries));
+        let [to_k, to_v] =
+            [&mut all.k, &mut all.v].map(|x| parts(x, cuts.iter().map(|(_, context)| context)));
+        let to = to_q.into_par_iter().zip(to_k).zip(to_v);
+        let sums = cuts.par_iter().zip(&read.kept).zip(to).map(
+            |(((queries, context), kept), ((mut q, mut k), mut v))| {
+                let heads = self.heads(&stack, queries, context);
+                let mut back = Gradients::zeros(&heads, &given);
+                let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
+                self.mechanism.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut back)?;
+                q.assign(&back.q);
+                k.assign(&back.k);
+                v.assign(&back.v);
+                Ok([back.e, back.f])
+            },
+        );
+        let sums: Vec<_> = sums.collect::<Result<_>>()?;
+        if let Piece::Compress(e) = self.piece {
+            // E projects keys and values: its gradient has two parts.
+            for part in sums.iter().flatten().flatten() {
+                let mut sum = e.of_mut(gradients);
+                sum += part;
             }
-            queries.of_mut(&mut all.q).assign(&back.q);
-            context.of_mut(&mut all.k).assign(&back.k);
-            context.of_mut(&mut all.v).assign(&back.v);
         }
         Ok(all)
     }
@@ -126,6 +137,14 @@ pub(super) enum Cut {
 }
 
 impl Cut {
+    /// Rows of one sequence.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Alike(n) => *n,
+            Self::Rows(rows) => rows.len(),
+        }
+    }
+
     pub(super) fn of<'a>(&self, x: ArrayView3<'a, f32>) -> ArrayView3<'a, f32> {
         let (h, rows, width) = x.dim();
         match self {
@@ -135,17 +154,31 @@ impl Cut {
             Self::Rows(rows) => x.slice_move(s![.., rows.clone(), ..]),
         }
     }
+}
 
-    pub(super) fn of_mut<'a>(&self, x: &'a mut Array3<f32>) -> ArrayViewMut3<'a, f32> {
-        let (h, rows, width) = x.dim();
-        let x = x.view_mut();
-        match self {
-            Self::Alike(n) => {
-                x.into_shape_with_order((h * rows / (*n).max(1), *n, width)).expect("in standard layout")
+/// The parts of heads (h, rows, w) that these cuts, which follow each other, make of it.
+pub(super) fn parts<'a, 'c>(
+    x: &'a mut Array3<f32>,
+    cuts: impl Iterator<Item = &'c Cut>,
+) -> Vec<ArrayViewMut3<'a, f32>> {
+    let (h, rows, width) = x.dim();
+    let mut left = x.view_mut();
+    let mut parts = Vec::new();
+    for cut in cuts {
+        let taken = match cut {
+            Cut::Alike(_) => rows,
+            Cut::Rows(of) => of.len(),
+        };
+        let (part, rest) = left.split_at(Axis(1), taken);
+        left = rest;
+        parts.push(match cut {
+            Cut::Alike(n) => {
+                part.into_shape_with_order((h * rows / (*n).max(1), *n, width)).expect("in standard layout")
             }
-            Self::Rows(rows) => x.slice_move(s![.., rows.clone(), ..]),
-        }
+            Cut::Rows(_) => part,
+        });
     }
+    parts
 }
 
 /// Queries and contexts of the calls that a batch needs.

@@ -27,7 +27,7 @@ pub(super) fn layout(config: &EncoderConfig) -> Layout {
 /// As the Luna authors' code has them: projections, compression and feed-forward weights are uniform by Glorot and
 /// Bengio 2010, those of attention (but for its output) with gain 1/sqrt 2; tables and P are normal with variance 1 / d;
 /// biases of attention's projections are uniform below 1 / sqrt d, all others 0.
-pub(super) fn values(layout: &Layout, config: &EncoderConfig, seed: u64) -> Vec<f32> {
+pub(super) fn values(layout: &Layout, d: usize, seed: u64) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(layout.len());
     for Entry { name, shape, learned, .. } in layout.entries() {
         let rng = &mut stream(seed, &format!("train {name}"));
@@ -43,7 +43,7 @@ pub(super) fn values(layout: &Layout, config: &EncoderConfig, seed: u64) -> Vec<
                 numbers.extend(normal(rng, rows, columns).iter().map(|x| x * scale));
             }
             [rows, columns] => {
-                let inside = name.contains("self_attn") && !name.contains("out_proj");
+                let inside = name.contains("_attn.") && !name.contains("out_proj");
                 let gain = if inside { 0.5_f64 } else { 1.0 };
                 uniform(rows * columns, (gain * 6.0 / (rows + columns) as f64).sqrt());
             }
@@ -51,8 +51,8 @@ pub(super) fn values(layout: &Layout, config: &EncoderConfig, seed: u64) -> Vec<
                 let value = if name.ends_with("weight") { 1.0 } else { 0.0 };
                 numbers.extend(std::iter::repeat_n(value, length));
             }
-            [length] if name.contains("self_attn") && !name.contains("out_proj") => {
-                uniform(length, 1.0 / (config.d as f64).sqrt());
+            [length] if name.contains("_attn.") && !name.contains("out_proj") => {
+                uniform(length, 1.0 / (d as f64).sqrt());
             }
             _ => numbers.extend(std::iter::repeat_n(0.0, shape.iter().product())),
         }

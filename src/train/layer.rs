@@ -75,12 +75,12 @@ enum Attended {
 }
 
 /// Arrays of one layer that are dropped from.
-const SITES: usize = 4;
+pub(super) const SITES: usize = 4;
 
 impl Layer {
-    /// The layer whose tensors stand under `layers.AT.`.
-    pub(super) fn find(layout: &Layout, config: &EncoderConfig, at: usize) -> Result<Self> {
-        let (layer, site) = (format!("layers.{at}."), 1 + SITES * at);
+    /// The layer whose tensors stand under `layers.AT.`, behind the prefix of all.
+    pub(super) fn find(layout: &Layout, prefix: &str, config: &EncoderConfig, at: usize) -> Result<Self> {
+        let (layer, site) = (format!("{prefix}layers.{at}."), 1 + SITES * at);
         let residual =
             |name: &str, site| Residual::find(layout, &format!("{layer}{name}"), config.pre_norm, site);
         let of = format!("{layer}self_attn");
@@ -120,17 +120,17 @@ impl Layer {
                         None => (p.view().into(), None),
                     };
                     let (y, y_p, kept) =
-                        luna.forward(numbers, input.view(), p_input.view(), around.streams())?;
+                        luna.forward(numbers, input.view(), p_input.view(), around.streams(), None)?;
                     let closed = of_p.map(|residual| residual.close(numbers, p, y_p, p_opened, dropout));
                     let (next, of_p) = closed.unzip();
                     (y, Attended::Luna(kept), opened, next, of_p)
                 }
                 (Attend::LunaCausal(luna), Some(p)) => {
-                    let (y, kept) = luna.forward(numbers, input.view(), p.view(), around.rows)?;
+                    let (y, kept) = luna.forward(numbers, (input.view(), p.view()), around.rows, None)?;
                     (y, Attended::LunaCausal(kept), opened, Some(p.clone()), None)
                 }
                 (Attend::Transformer(attention), _) => {
-                    let (y, kept) = attention.forward(numbers, input.view(), around.rows)?;
+                    let (y, kept) = attention.forward(numbers, input.view(), around.rows, None)?;
                     (y, Attended::Transformer(kept), opened, None, None)
                 }
                 _ => unreachable!("a network makes a P for the layers that read one"),
@@ -185,15 +185,15 @@ impl Layer {
             (Attend::LunaCausal(luna), Attended::LunaCausal(kept), Some(p)) => {
                 let both = (input.view(), p.view());
                 let (d_input, mut dp) =
-                    luna.backward(numbers, gradients, both, around.rows, kept, dy.view())?;
+                    luna.backward(numbers, gradients, both, around.rows, None, kept, dy.view())?;
                 if let Some(above) = d_out.p {
                     dp += &above;
                 }
                 (d_input, Some(dp))
             }
             (Attend::Transformer(attention), Attended::Transformer(kept), _) => {
-                let dx =
-                    attention.backward(numbers, gradients, input.view(), around.rows, kept, dy.view())?;
+                let (input, rows) = (input.view(), around.rows);
+                let dx = attention.backward(numbers, gradients, input, rows, None, kept, dy.view())?;
                 (dx, None)
             }
             _ => unreachable!("what was kept is of this layer"),
@@ -218,12 +218,12 @@ fn back_through_luna(
     let Some((residual, of_p)) = of_p else {
         // What was packed was read here and not carried on.
         let d_packed = Array2::zeros(p.raw_dim());
-        return luna.backward(numbers, gradients, (input, p.view()), streams, kept, dy, d_packed);
+        return luna.backward(numbers, gradients, (input, p.view()), streams, None, kept, dy, d_packed);
     };
     let (mut dp, d_packed) = residual.reopen(numbers, gradients, of_p, d_p, around.dropout);
     let p_input = residual.input(numbers, p, of_p);
     let both = (input, p_input.view());
-    let (d_input, d_p_input) = luna.backward(numbers, gradients, both, streams, kept, dy, d_packed)?;
+    let (d_input, d_p_input) = luna.backward(numbers, gradients, both, streams, None, kept, dy, d_packed)?;
     residual.finish(numbers, gradients, of_p, &mut dp, d_p_input.view());
     Ok((d_input, dp))
 }

@@ -42,6 +42,21 @@ impl Linear {
         product_into(self.weight.of_mut(gradients), 1.0, dy.reversed_axes(), x, 1.0, Threads::All);
     }
 
+    /// As [`learn`](Self::learn), under the gradient of heads (h, n, out / h), and adds the gradient of the input to
+    /// `dx` (n, in).
+    pub(super) fn learn_heads(
+        &self,
+        numbers: &[f32],
+        gradients: &mut [f32],
+        x: ArrayView2<'_, f32>,
+        d_heads: &Array3<f32>,
+        dx: &mut Array2<f32>,
+    ) {
+        let d = join(d_heads.view());
+        self.learn(gradients, x, d.view());
+        self.add_back(numbers, d.view(), dx.view_mut());
+    }
+
     /// Adds the gradient of the input to `dx` (n, in).
     pub(super) fn add_back(&self, numbers: &[f32], dy: ArrayView2<'_, f32>, dx: ArrayViewMut2<'_, f32>) {
         product_into(dx, 1.0, dy, self.weight.of(numbers), 1.0, Threads::All);

@@ -8,6 +8,7 @@ use super::parameters::Matrix;
 use super::rows::Rows;
 use crate::linalg::gemm::{Threads, product_into};
 use crate::linalg::softmax::exp;
+use crate::{Error, Result};
 
 pub use crate::task::batch::IGNORED;
 
@@ -38,6 +39,15 @@ impl std::ops::AddAssign for Sums {
 
 /// Whether gradients are wanted, and what each target's weighs in them.
 pub(super) type Learn<'a> = Option<(&'a mut [f32], f32)>;
+
+/// Refuses targets that are no class (and not [`IGNORED`]).
+pub(super) fn check(targets: &[u32], classes: usize) -> Result<()> {
+    let beyond = |target: &&u32| **target != IGNORED && **target as usize >= classes;
+    match targets.iter().find(beyond) {
+        Some(target) => Err(Error::value("target", target, format!("below {classes}"))),
+        None => Ok(()),
+    }
+}
 
 /// Cross-entropy of rows of logits (n, classes), which become their gradients times `weight`.
 ///

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, ArrayView2};
 
-use super::attention::{projected_back, softmax};
+use super::attention::{Context, projected_back, softmax};
 use super::core::{Core, Read, Stack};
 use super::linear::{Linear, join};
 use super::parameters::Layout;
@@ -67,17 +67,20 @@ impl Luna {
         })
     }
 
-    /// What X reads, and what was packed (before any residual), each (rows, d).
+    /// What X reads, and what was packed (before any residual), each (rows, d): of the context, or of X itself.
     pub(super) fn forward(
         &self,
         numbers: &[f32],
         x: ArrayView2<'_, f32>,
         p: ArrayView2<'_, f32>,
         streams: Streams<'_>,
+        context: Option<Context<'_>>,
     ) -> Result<(Array2<f32>, Array2<f32>, Kept)> {
+        let (of, of_rows) =
+            context.as_ref().map_or((x.view(), streams.x), |context| (context.x.view(), context.rows));
         let pack_query = self.pack_query.heads(numbers, p, self.heads);
-        let packed_from = self.pack.heads(numbers, x, self.heads);
-        let packed = self.core.forward(numbers, stack(&pack_query, &packed_from, streams.p, streams.x))?;
+        let packed_from = self.pack.heads(numbers, of, self.heads);
+        let packed = self.core.forward(numbers, stack(&pack_query, &packed_from, streams.p, of_rows))?;
         let y_p = join(packed.out.view());
         let query = self.query.heads(numbers, x, self.heads);
         let unpacked_from = self.unpack.heads(numbers, y_p.view(), self.heads);
@@ -86,7 +89,8 @@ impl Luna {
         Ok((y, y_p, Kept { pack_query, packed_from, packed, query, unpacked_from, unpacked }))
     }
 
-    /// Gradients of x and p under those of what X reads and of what was packed.
+    /// Gradients of x and p under those of what X reads and of what was packed; adds that of the context to its
+    /// gradient where there is one.
     #[allow(clippy::too_many_arguments)] // two streams in, two streams back
     pub(super) fn backward(
         &self,
@@ -94,6 +98,7 @@ impl Luna {
         gradients: &mut [f32],
         (x, p): (ArrayView2<'_, f32>, ArrayView2<'_, f32>),
         streams: Streams<'_>,
+        context: Option<(Context<'_>, &mut Array2<f32>)>,
         kept: Kept,
         dy: ArrayView2<'_, f32>,
         mut d_packed: Array2<f32>,
@@ -104,15 +109,18 @@ impl Luna {
         let back = self.core.backward(numbers, gradients, of, &unpacked, d_read.view())?;
         drop((unpacked, unpacked_from, query));
         let mut dx = Array2::zeros(x.raw_dim());
-        let d_query = join(back.q.view());
-        self.query.learn(gradients, x, d_query.view());
-        self.query.add_back(numbers, d_query.view(), dx.view_mut());
+        self.query.learn_heads(numbers, gradients, x, &back.q, &mut dx);
         let y_p = join(packed.out.view());
         self.unpack.backward(numbers, gradients, y_p.view(), back.k, back.v, &mut d_packed);
         let d_packed = super::linear::split(d_packed.view(), self.heads);
-        let of = stack(&pack_query, &packed_from, streams.p, streams.x);
+        let of = context.as_ref().map_or(streams.x, |(context, _)| context.rows);
+        let of = stack(&pack_query, &packed_from, streams.p, of);
         let back = self.core.backward(numbers, gradients, of, &packed, d_packed.view())?;
-        self.pack.backward(numbers, gradients, x, back.k, back.v, &mut dx);
+        let (of, to) = match context {
+            Some((context, d_context)) => (context.x, d_context),
+            None => (x, &mut dx),
+        };
+        self.pack.backward(numbers, gradients, of, back.k, back.v, to);
         let d_query = join(back.q.view());
         self.pack_query.learn(gradients, p, d_query.view());
         Ok((dx, self.pack_query.back(numbers, d_query.view())))
@@ -159,9 +167,7 @@ impl KeyValue {
             Self::Untied(key, value) => vec![(key, d_keys), (value, d_values)],
         };
         for (linear, d) in parts {
-            let d = join(d.view());
-            linear.learn(gradients, x, d.view());
-            linear.add_back(numbers, d.view(), dx.view_mut());
+            linear.learn_heads(numbers, gradients, x, &d, dx);
         }
     }
 }

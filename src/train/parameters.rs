@@ -107,7 +107,9 @@ impl Layout {
         path: &std::path::Path,
         tensors: &BTreeMap<String, ArrayD<f32>>,
     ) -> Result<Vec<f32>> {
-        let mut numbers = Vec::with_capacity(self.len());
+        // Not as many as a layout asks for, which may be of a file: as many as there are.
+        let there = tensors.values().map(ArrayD::len).sum();
+        let mut numbers = Vec::with_capacity(self.len().min(there));
         for Entry { name, shape, .. } in &self.entries {
             let (path, name, expected) = (path.to_path_buf(), name.clone(), shape.clone());
             let Some(tensor) = tensors.get(&name) else {

@@ -34,6 +34,11 @@ impl Rows {
         self.starts[self.starts.len() - 1]
     }
 
+    /// The rows of the longest sequence.
+    pub(super) fn longest(&self) -> usize {
+        self.each().map(|rows| rows.len()).max().unwrap_or(0)
+    }
+
     /// The rows of every sequence.
     pub fn each(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
         self.starts.windows(2).map(|pair| pair[0]..pair[1])

@@ -19,3 +19,4 @@ mod spectra;
 mod study;
 mod task;
 mod train;
+mod unnamed;

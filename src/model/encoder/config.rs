@@ -131,7 +131,7 @@ impl EncoderConfig {
     }
 
     /// The same as Luna's own modules name it.
-    pub(super) fn luna_layer(&self) -> LayerConfig {
+    pub(in crate::model) fn luna_layer(&self) -> LayerConfig {
         LayerConfig {
             d: self.d,
             ffn: self.ffn,

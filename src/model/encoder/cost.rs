@@ -1,6 +1,7 @@
-//! What a forward pass costs, in closed form.
+//! What a pass costs, in closed form.
 
 use super::{Encoder, EncoderConfig, Layer, Mechanism};
+use crate::attention::backward;
 use crate::cost::{Cost, Shape};
 use crate::model::kernel;
 
@@ -11,39 +12,61 @@ impl EncoderConfig {
     /// products of the feed-forward network are not counted. Under the causal mask attention is counted as far as the
     /// mask leaves it open.
     pub fn layer_cost(&self, b: usize, n: usize) -> Cost {
+        self.maps_cost(b, n)
+            + self.core_cost(n, &|name, l, shape| kernel::cost(name, l, shape)) * (b * self.heads)
+    }
+
+    /// What a forward and a backward pass of one layer cost: every linear map three products for its one, attention
+    /// what [`backward`] says. `None` where attention has no backward pass of that mask.
+    ///
+    /// Counted and left out as in [`layer_cost`](Self::layer_cost).
+    pub fn layer_train_cost(&self, b: usize, n: usize) -> Option<Cost> {
+        let luna = matches!(self.mechanism, Mechanism::Luna { .. });
+        let name = if luna { "softmax" } else { self.mechanism.core() };
+        let form = backward::find(name).filter(|form| form.honours(self.mask()))?;
+        let both = |_: &str, l: usize, shape: &Shape| {
+            let [forward, backward] = form.cost(shape, l);
+            forward + backward
+        };
+        Some(self.maps_cost(b, n) * 3 + self.core_cost(n, &both) * (b * self.heads))
+    }
+
+    /// Linear maps of one layer: projections and the feed-forward network.
+    fn maps_cost(&self, b: usize, n: usize) -> Cost {
         let d = self.d;
-        let attention = match self.mechanism {
-            Mechanism::Luna { l, tied } => self.luna_cost(l.min(n), n, tied),
+        let projections = match self.mechanism {
+            Mechanism::Luna { l, tied } => {
+                // With tied weights n rows are projected 3 times and l rows twice, untied 4 times and 3 times.
+                let (of_x, of_p) = if tied { (3, 2) } else { (4, 3) };
+                Cost::product(of_x * n + of_p * l.min(n), d, d) * b
+            }
             Mechanism::LunaCausal { l, tied, .. } => {
                 // P is the same for every sequence: projected once.
                 let of_x = if tied { 4 } else { 5 };
-                let core = kernel::cost("luna-causal", l, &self.shape(n)) * self.heads;
-                let sequence = Cost::product(of_x * n, d, d) + core + Cost::product(n, d, self.ffn) * 2;
-                return Cost::product(l, d, d) + sequence * b;
+                Cost::product(l, d, d) + Cost::product(of_x * n, d, d) * b
             }
-            mechanism => {
-                let shape = self.shape(n);
-                let core = kernel::cost(mechanism.core(), mechanism.l().unwrap_or(0), &shape);
-                Cost::product(n, d, 4 * d) + core * self.heads
-            }
+            _ => Cost::product(n, d, 4 * d) * b,
         };
-        (attention + Cost::product(n, d, self.ffn) * 2) * b
+        projections + Cost::product(n, d, self.ffn) * (2 * b)
+    }
+
+    /// Attention of one head and one sequence, by the costs of the mechanisms that it is made of.
+    fn core_cost(&self, n: usize, cost: &dyn Fn(&str, usize, &Shape) -> Cost) -> Cost {
+        match self.mechanism {
+            Mechanism::Luna { l, .. } => {
+                let step = |n: usize, m: usize| {
+                    cost("softmax", 0, &Shape { m, ..Shape::square(n, self.head_width()) })
+                };
+                let l = l.min(n);
+                step(l, n) + step(n, l)
+            }
+            mechanism => cost(mechanism.core(), mechanism.l().unwrap_or(0), &self.shape(n)),
+        }
     }
 
     /// One head of one sequence.
     pub(super) fn shape(&self, n: usize) -> Shape {
         Shape { causal: self.causal, ..Shape::square(n, self.head_width()) }
-    }
-
-    /// Luna's attention of one sequence: with tied weights n rows are projected 3 times and l rows twice, untied 4
-    /// times and 3 times.
-    fn luna_cost(&self, l: usize, n: usize, tied: bool) -> Cost {
-        let (of_x, of_p) = if tied { (3, 2) } else { (4, 3) };
-        let step = |n: usize, m: usize| {
-            let shape = Shape { m, ..Shape::square(n, self.head_width()) };
-            kernel::cost("softmax", 0, &shape) * self.heads
-        };
-        Cost::product(of_x * n + of_p * l, self.d, self.d) + step(l, n) + step(n, l)
     }
 
     /// What the layers of an encoder cost together, as [`layer_cost`](Self::layer_cost) counts; embeddings are looked

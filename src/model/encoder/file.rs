@@ -6,12 +6,14 @@ use serde_json::{Map, Value};
 
 use super::{Encoder, EncoderConfig, Head, Mechanism};
 use crate::model::keys::Keys;
-use crate::model::luna::Named;
+use crate::model::luna::{Named, Tensor};
 use crate::model::{Activation, WEIGHTS, embedded, settled};
 use crate::{Error, Result};
 
 /// The `model_type` of these files.
 pub(in crate::model) const MODEL_TYPE: &str = "luna";
+/// That of encoder-decoders, which no encoder is read from.
+pub(in crate::model) const TRANSLATOR: &str = "luna-translator";
 /// What the key `tokens` of `config.json` holds where ids are bytes: no tokenizer is needed.
 pub const BYTES: &str = "bytes";
 /// What it holds where ids are bytes plus 1, and 0 is padding.
@@ -58,7 +60,10 @@ impl EncoderConfig {
 
     /// From keys that are JSON already.
     pub(in crate::model) fn read(keys: &Keys<'_>) -> Result<Self> {
-        keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
+        let found = keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
+        if found == TRANSLATOR {
+            return Err(keys.wrong("model_type", "'luna' (an encoder-decoder is for luna translate)"));
+        }
         keys.only("model_type", &[MODEL_TYPE])?;
         Self::read_sizes(keys)
     }
@@ -119,15 +124,19 @@ impl Encoder {
         let path = dir.join(WEIGHTS);
         let named = Named::open(&path)?;
         let encoder = Self::load(&named, &config)?;
-        foreign(&named, &config, path)?;
+        foreign(&named, &[config.tensors(), config.features()].concat(), MODEL_TYPE, path)?;
         Ok(encoder)
     }
 }
 
-/// Refuses tensors that such an encoder does not have: another configuration would read them otherwise.
-fn foreign(named: &Named, config: &EncoderConfig, path: PathBuf) -> Result<()> {
+/// Refuses tensors that such a network does not have: another configuration would read them otherwise.
+pub(in crate::model) fn foreign(
+    named: &Named,
+    known: &[Tensor],
+    family: &'static str,
+    path: PathBuf,
+) -> Result<()> {
     const SHOWN: usize = 8;
-    let known = [config.tensors(), config.features()].concat();
     let mut names = named.names();
     names.retain(|name| !known.iter().any(|(known, _)| known == name));
     if names.is_empty() {
@@ -136,5 +145,5 @@ fn foreign(named: &Named, config: &EncoderConfig, path: PathBuf) -> Result<()> {
     let more = names.len().saturating_sub(SHOWN);
     names.truncate(SHOWN);
     names.extend((more > 0).then(|| format!("and {more} more")));
-    Err(Error::TensorUnused { path, family: MODEL_TYPE, names })
+    Err(Error::TensorUnused { path, family, names })
 }

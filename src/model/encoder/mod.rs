@@ -35,7 +35,7 @@ pub(crate) use config::EPS;
 pub use config::EncoderConfig;
 pub use decode::DecodingState;
 pub use file::{BYTES, BYTES_FROM_ONE};
-pub(super) use file::{MODEL_TYPE, first_byte};
+pub(super) use file::{MODEL_TYPE, TRANSLATOR, first_byte, foreign};
 pub use head::Head;
 pub use layer::{Layer, Stream};
 pub use mechanism::{ALL, Mechanism, MechanismKind};

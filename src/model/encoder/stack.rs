@@ -178,6 +178,11 @@ impl Encoder {
         self.rise(x, real, None)
     }
 
+    /// The table of tokens, (vocab, d), if there is a vocabulary.
+    pub(in crate::model) fn token_table(&self) -> Option<&Array2<f32>> {
+        self.tokens.as_ref()
+    }
+
     /// From embedded tokens to the top.
     fn rise(&self, x: Array3<f32>, real: Option<&[usize]>, count: Count<'_>) -> Result<Stream> {
         let mut stream = Stream::new(x, self.p.as_ref());

@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::attention::luna_causal::Weight;
-use crate::model::encoder::{EncoderConfig, Head, Mechanism};
+use crate::model::encoder::{EncoderConfig, Head, Mechanism, TRANSLATOR};
 use crate::model::keys::Keys;
 use crate::model::luna::Tensor;
 use crate::{Error, Result};
 
 /// The `model_type` of these files.
-pub(in crate::model) const MODEL_TYPE: &str = "luna-translator";
+pub(super) const MODEL_TYPE: &str = TRANSLATOR;
 
 /// Sizes of an encoder-decoder.
 ///

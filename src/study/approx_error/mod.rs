@@ -27,7 +27,7 @@ mod theorem;
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
-use super::input::{Embedded, Head, InputArgs, Source};
+use super::input::{Head, InputArgs, Source, Unnamed};
 use super::{Context, Outcome};
 use crate::attention::fit;
 use crate::error::{Error, Result};
@@ -38,12 +38,8 @@ use crate::report::{Column, Report};
 use asked::Asked;
 use fits::Fits;
 use measure::{Job, Measured};
+pub use own::TRAINED;
 
-/// Untrained heads of three temperatures: what a mechanism does before anything is learned.
-const EMBEDDED: Embedded = Embedded {
-    heads: "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4",
-    length: 256,
-};
 /// Bytes of queries, keys and values that may wait for their turn.
 const WAITING: usize = 1 << 26;
 
@@ -78,12 +74,12 @@ pub struct Config {
     #[arg(long, value_name = "S", default_value_t = fit::Options::default().steps)]
     pub fit_steps: usize,
     /// Run the whole model with the attention of these layers replaced: all, or such as 0-3,5
-    #[arg(long, value_name = "all|LAYERS", requires = "model", conflicts_with_all = ["check", "layers", "heads"])]
+    #[arg(long, value_name = "all|LAYERS", conflicts_with_all = ["check", "layers", "heads", "synthetic"])]
     pub substitute: Option<String>,
     /// Rows of the result are means over heads and windows with intervals: one a mechanism and l
     #[arg(long, conflicts_with_all = ["substitute", "check"])]
     pub aggregate: bool,
-    /// Test a claim of a paper instead
+    /// Test a claim of a paper instead; where no input is named, on untrained heads of three temperatures
     #[arg(long, value_enum, value_name = "CLAIM", conflicts_with = "attention")]
     pub check: Option<Check>,
     /// Errors eps that --check asks about
@@ -95,6 +91,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// What is read although no input was named.
+    pub fn unnamed(&self) -> Option<Unnamed> {
+        self.input.unnamed(if self.check.is_some() { theorem::HEADS } else { Unnamed::Model })
+    }
+
     fn check(&self) -> Result<()> {
         if self.l.contains(&0) {
             return Err(Error::value("--l", 0, "1 or more"));
@@ -186,7 +187,7 @@ fn check_memory(source: &dyn Source, fit_windows: usize) -> Result<()> {
 }
 
 fn compare(config: &Config, context: Context<'_>) -> Result<Outcome> {
-    let source = config.input.open(context.seed, EMBEDDED)?;
+    let source = config.input.open(context.seed, Unnamed::Model)?;
     let source = source.as_ref();
     let asked = Asked::all(config.attention.as_deref(), &config.l, source)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;

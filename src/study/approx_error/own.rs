@@ -12,7 +12,8 @@ pub(super) const NAME: &str = "trained";
 /// the head of a model.
 const FULL: Kind = Kind {
     name: NAME,
-    about: "the model's own pack and unpack attention, as it was trained",
+    about: "the pack and unpack attention of a Luna model as it was trained; only for approx-error with --model RUN or \
+            byte-luna",
     equation: "A_u A_p v",
     paper: "Ma et al. 2021",
     takes: &[],
@@ -21,11 +22,13 @@ const FULL: Kind = Kind {
     stochastic: true,
     build: |_: &Params<'_>, _: &Origin<'_>| Err(Error::value("attention", NAME, OF)),
 };
-static OF_LUNA: Kind = FULL;
-static OF_LUNA_CAUSAL: Kind = Kind { equation: "(1 / t) a_t W^T v", stochastic: false, ..FULL };
+/// Of a Luna model; for lists.
+pub static TRAINED: Kind = FULL;
+static TRAINED_CAUSAL: Kind = Kind { equation: "(1 / t) a_t W^T v", stochastic: false, ..FULL };
 
 /// What it is an attention of.
-const OF: &str = "the attention of a model that was trained with luna or luna-causal (--model DIR)";
+const OF: &str =
+    "the attention of a model that was trained with luna or luna-causal (--model RUN, or byte-luna)";
 
 /// Whether a spec names it; its parameters were settled when it was trained.
 pub(super) fn named(spec: &Spec) -> Result<bool> {
@@ -39,7 +42,7 @@ pub(super) fn named(spec: &Spec) -> Result<bool> {
 /// Refuses it where no input could have such an attention, before anything is opened.
 pub(super) fn check(spec: &Spec, input: &InputArgs) -> Result<bool> {
     match named(spec)? {
-        true if input.model.is_none() => Err(refusal("this input is none")),
+        true if input.synthetic.is_some() => Err(refusal("synthetic heads have none")),
         named => Ok(named),
     }
 }
@@ -49,7 +52,7 @@ pub(super) fn check(spec: &Spec, input: &InputArgs) -> Result<bool> {
 /// Refuses a source whose attention is not Luna's.
 pub(super) fn of(source: &dyn Source) -> Result<(&'static Kind, usize)> {
     let l = source.own_l().ok_or_else(|| refusal(&format!("'{}' attends by softmax", source.name())))?;
-    Ok((if source.mask() == Mask::Causal { &OF_LUNA_CAUSAL } else { &OF_LUNA }, l))
+    Ok((if source.mask() == Mask::Causal { &TRAINED_CAUSAL } else { &TRAINED }, l))
 }
 
 fn refusal(why: &str) -> Error {

@@ -17,12 +17,12 @@ use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{Indices, List};
 
-/// The options that choose an input. Without any, a few embedded synthetic heads are studied.
+/// The options that choose an input. Without any, the study decides what is read ([`Unnamed`]).
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Trained model: a folder with config.json and safetensors, a run folder of training, byte-transformer or
-    /// byte-luna (embedded, with a text), or a hub id in the Hugging Face cache
+    /// byte-luna (embedded, with a text), or a hub id in the Hugging Face cache [default: byte-transformer]
     #[arg(long, value_name = "DIR|ID", conflicts_with = "synthetic")]
     pub model: Option<String>,
     /// Revision of a hub id
@@ -31,13 +31,15 @@ pub struct InputArgs {
     /// Never download; use what the cache holds
     #[arg(long, requires = "model", conflicts_with = "synthetic")]
     pub offline: bool,
-    /// Text for the model, through its own tokenizer.json (or as bytes, where its tokens are bytes)
-    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["tokens", "synthetic"])]
+    /// Text for the model, through its own tokenizer.json (or as bytes, where its tokens are bytes) [default: of an
+    /// embedded model its own]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tokens", "synthetic"])]
     pub text: Option<PathBuf>,
     /// Token ids for the model, as JSON list or separated by white space; fed as they stand
-    #[arg(long, value_name = "FILE", requires = "model", conflicts_with = "synthetic")]
+    #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
     pub tokens: Option<PathBuf>,
-    /// Synthetic heads such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list (see `luna list`)
+    /// Synthetic heads in the place of a model, such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list
+    /// (see `luna list`)
     #[arg(long, value_name = "SPECS")]
     pub synthetic: Option<String>,
     /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
@@ -55,7 +57,7 @@ pub struct InputArgs {
     /// Heads to study in each layer [default: all]
     #[arg(long, value_name = "INDICES")]
     pub heads: Option<Indices>,
-    /// Mask synthetic heads causally (models and dumps bring their own mask)
+    /// Mask --synthetic heads causally (models and dumps bring their own mask)
     #[arg(long, conflicts_with = "model")]
     pub causal: bool,
 }
@@ -76,13 +78,18 @@ pub struct DumpArgs {
 const OTHERS: [&str; 9] =
     ["model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "causal"];
 
-/// Synthetic heads that a study falls back on when no input is named: it needs no file and no download.
-#[derive(Clone, Copy, Debug)]
-pub struct Embedded {
-    /// The heads, as for --synthetic.
-    pub heads: &'static str,
-    /// Their length: short enough for seconds on any machine.
-    pub length: usize,
+/// What is read where no input is named: it needs no file, no download, and seconds on any machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unnamed {
+    /// The trained model that the program carries ([`embedded::DEFAULT`](crate::model::embedded::DEFAULT)).
+    Model,
+    /// Synthetic heads.
+    Heads {
+        /// The heads, as for --synthetic.
+        specs: &'static str,
+        /// Their length.
+        n: usize,
+    },
 }
 
 /// Receives heads; an error ends the visit.
@@ -148,8 +155,8 @@ impl DumpArgs {
 }
 
 impl InputArgs {
-    /// Opens the input that the options name, or the embedded one.
-    pub fn open(&self, seed: u64, embedded: Embedded) -> Result<Box<dyn Source>> {
+    /// Opens the input that the options name, or else `default`.
+    pub fn open(&self, seed: u64, default: Unnamed) -> Result<Box<dyn Source>> {
         for n in self.seq_len.iter().flat_map(|lengths| lengths.iter()) {
             if *n == 0 {
                 return Err(Error::value("--seq-len", 0, "1 or more"));
@@ -158,19 +165,23 @@ impl InputArgs {
         if let Some(windows) = self.windows.filter(|windows| !(1..=1_000_000).contains(windows)) {
             return Err(Error::value("--windows", windows, "1 or more, at most 1000000"));
         }
-        if self.model.is_some() {
-            Ok(Box::new(trained::Trained::open(self)?))
-        } else if let Some(specs) = &self.synthetic {
-            Ok(Box::new(synthetic::Drawn::open(self, specs, "synthetic", seed)?))
-        } else {
-            let drawn = synthetic::Drawn::open(self, embedded.heads, "embedded", seed)?;
-            Ok(Box::new(drawn.with_lengths(self.lengths_or(embedded.length))))
+        match (&self.synthetic, self.unnamed(default)) {
+            (Some(specs), _) => Ok(Box::new(synthetic::Drawn::open(self, specs, "synthetic", seed)?)),
+            (None, Some(Unnamed::Heads { specs, n })) => {
+                let drawn = synthetic::Drawn::open(self, specs, "embedded", seed)?;
+                Ok(Box::new(drawn.with_lengths(self.lengths_or(n))))
+            }
+            (None, Some(Unnamed::Model) | None) => Ok(Box::new(trained::Trained::open(self)?)),
         }
     }
 
-    /// Whether no input was named.
-    pub fn is_embedded(&self) -> bool {
-        self.model.is_none() && self.synthetic.is_none()
+    /// What is read although neither a model nor synthetic heads were named; a text or token ids are for a model.
+    pub fn unnamed(&self, default: Unnamed) -> Option<Unnamed> {
+        match (&self.model, &self.synthetic, &self.text, &self.tokens) {
+            (Some(_), ..) | (_, Some(_), ..) => None,
+            (None, None, None, None) => Some(default),
+            _ => Some(Unnamed::Model),
+        }
     }
 
     /// The lengths asked for, ascending, or `default`.

@@ -9,7 +9,8 @@ use super::{Body, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::model::encoder::Mechanism;
-use crate::model::{HeadTap, Model, Network, Observer, Reader, embedded, hub};
+use crate::model::hub::{self, Resolved};
+use crate::model::{HeadTap, Model, Network, Observer, Reader, embedded};
 use crate::task::dump::Matrix;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
@@ -23,13 +24,22 @@ pub(in crate::study) struct Trained {
     /// Token ids of every window, by length.
     windows: Vec<Vec<Vec<u32>>>,
     facts: Vec<(String, Value)>,
+    notes: Vec<String>,
 }
 
 impl Trained {
     /// Opens the model and cuts the text that the options name.
     pub(in crate::study) fn open(args: &InputArgs) -> Result<Self> {
-        let asked = args.model.as_deref().unwrap_or_default();
-        let resolved = hub::resolve(asked, args.revision.as_deref(), args.offline)?;
+        if args.causal {
+            let accepted = "--synthetic SPECS beside it; a model brings its own mask";
+            return Err(Error::value("--causal", "alone", accepted));
+        }
+        let asked = args.model.as_deref().unwrap_or(embedded::DEFAULT);
+        let resolved = match (&args.model, embedded::folder(embedded::DEFAULT)) {
+            // A folder of that name which lies here is not meant.
+            (None, Some(dir)) => Resolved { dir, id: None, revision: None },
+            _ => hub::resolve(asked, args.revision.as_deref(), args.offline)?,
+        };
         let network = Network::open(&resolved.dir)?;
         let (layers, heads) = network.shape();
         let (layers, heads) = args.select(layers, heads)?;
@@ -46,8 +56,12 @@ impl Trained {
         let windows = windows(args, &reader, &lengths, &mut facts)?;
         let folder =
             resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let carried = embedded::of(&resolved.dir);
         let name = resolved.id.unwrap_or(folder);
-        Ok(Self { name, network, layers, heads, lengths, windows, facts })
+        let mut opened = Self { name, network, layers, heads, lengths, windows, facts, notes: Vec::new() };
+        opened.notes.extend(carried.map(|model| input_note(args, model, opened.windows())));
+        opened.notes.extend(opened.network.luna().map(note));
+        Ok(opened)
     }
 
     /// The model itself, for those who put something else in the place of its softmax attention.
@@ -110,9 +124,10 @@ fn windows(
             lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
         }
         (None, None) if reader.first_byte.is_some() && own_text(reader).is_some() => {
-            facts.push(("text".into(), "the model's own".into()));
             let first = reader.first_byte.unwrap_or_default();
             let bytes = own_text(reader).unwrap_or_default();
+            facts.push(("text".into(), "the model's own".into()));
+            facts.push(("text_sha256".into(), hex(&Sha256::digest(bytes)).into()));
             let ids: Vec<u32> = bytes.iter().map(|byte| first + u32::from(*byte)).collect();
             lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
         }
@@ -126,7 +141,14 @@ fn windows(
 /// Cuts token ids, as they stand, into windows of n.
 fn cut(ids: &[u32], n: usize, count: usize, args: &InputArgs, positions: usize) -> Result<Vec<Vec<u32>>> {
     if n > positions {
-        let accepted = format!("at most {positions}, the model's positions");
+        let accepted = match args.model {
+            Some(_) => format!("at most {positions}, the model's positions"),
+            None => format!(
+                "at most {positions}, the positions of {}, which is read where no model is named; --synthetic SPECS or \
+                 another --model go further",
+                embedded::DEFAULT
+            ),
+        };
         return Err(Error::Tokens { what: format!("--seq-len {n}"), found: n, accepted });
     }
     let ids = ids.get(args.skip_tokens..).unwrap_or(&[]);
@@ -136,7 +158,11 @@ fn cut(ids: &[u32], n: usize, count: usize, args: &InputArgs, positions: usize) 
         return Err(Error::Tokens {
             what: format!("{count} windows of {n} tokens from token {}", args.skip_tokens),
             found: ids.len(),
-            accepted: format!("{} windows of this length would fit", ids.len() / n),
+            accepted: format!(
+                "{} windows of this length would fit{}",
+                ids.len() / n,
+                if args.tokens.is_none() && args.text.is_none() { "; --text FILE may be longer" } else { "" }
+            ),
         });
     }
     Ok(ids.chunks(n).take(count).map(<[u32]>::to_vec).collect())
@@ -182,7 +208,7 @@ impl Source for Trained {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.network.luna().map(note).into_iter().collect()
+        self.notes.clone()
     }
 
     fn own_l(&self) -> Option<usize> {
@@ -194,6 +220,21 @@ impl Source for Trained {
         let mut tap = Tap { layers: &self.layers, heads: &self.heads, window, matrices, sink };
         self.network.watch(ids, &mut tap)
     }
+}
+
+/// What was read, where the program carries the model.
+fn input_note(args: &InputArgs, model: &embedded::Embedded, windows: usize) -> String {
+    let text = match args.text.as_ref().or(args.tokens.as_ref()) {
+        Some(file) => file.display().to_string(),
+        None => "its own text".into(),
+    };
+    format!(
+        "input: {}, which the program carries ({}), on {windows} window{} of {text}; a small model to look at methods with, \
+         which says nothing about large ones",
+        model.name,
+        model.about,
+        if windows == 1 { "" } else { "s" },
+    )
 }
 
 /// What the matrices of a Luna model are, and what they are not.

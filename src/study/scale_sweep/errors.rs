@@ -14,10 +14,10 @@ use crate::profile::ram;
 use crate::rng::stream;
 use crate::stats::{self, Interval};
 use crate::study::Context;
-use crate::study::input::{Body, Embedded, Head, needs_softmax};
+use crate::study::input::{Body, Head, Unnamed, needs_softmax};
 
-/// Untrained heads of several temperatures, where no input is named: those of approx-error.
-const EMBEDDED: &str = "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4";
+/// Untrained heads of several temperatures, where no input is named: they have any length.
+const HEADS: &str = "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4";
 /// The part of the budget that errors may take.
 const SHARE: f64 = 0.5;
 
@@ -45,8 +45,8 @@ impl Errors {
             return Ok(errors);
         }
         for n in &settings.seq_len {
-            let embedded = Embedded { heads: EMBEDDED, length: *n };
-            let source = match input.args(*n, settings.mask).open(context.seed, embedded) {
+            let default = Unnamed::Heads { specs: HEADS, n: *n };
+            let source = match input.args(*n, settings.mask).open(context.seed, default) {
                 Ok(source) => source,
                 // A model ends somewhere; what is longer has no error here.
                 Err(error @ Error::Tokens { .. }) if errors.input.is_some() => {

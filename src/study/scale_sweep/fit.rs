@@ -256,7 +256,8 @@ pub(super) fn crossovers(sweep: &Sweep, settings: &Settings, seed: u64) -> Optio
     let mut table = Table::new("From which length n on it pays", columns.into());
     for first in lines(sweep).into_iter().filter(|one| one.cell.kind.name != "softmax") {
         let cell = &first.cell;
-        for form in [Form::Fused, Form::Materialised] {
+        let there = |form: &Form| sweep.cells.iter().any(|one| one.cell.is_exact(*form, one.cell.n));
+        for form in [Form::Fused, Form::Materialised].into_iter().filter(there) {
             let time = in_time(sweep, cell, form, seed);
             let (n_time, how) = match time {
                 Some((Crossing::At(n), _)) => (Some(n), "measured"),

@@ -221,7 +221,8 @@ pub struct ErrorInput {
     /// Token ids for the model, as JSON list or separated by white space
     #[arg(long, value_name = "FILE", requires = "model")]
     pub tokens: Option<PathBuf>,
-    /// Synthetic heads such as `gaussian:logit_sd=1,d_h=64` (see `luna list`)
+    /// Synthetic heads such as `gaussian:logit_sd=1,d_h=64` (see `luna list`) [default: untrained heads of four
+    /// temperatures]
     #[arg(long, value_name = "SPECS")]
     pub synthetic: Option<String>,
     /// Windows of the text, or draws of synthetic heads [default: 4]

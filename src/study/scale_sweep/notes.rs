@@ -76,6 +76,12 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
             "mechanisms that have only their obvious form here are counted and not timed: it is written to be read".into(),
         );
     }
+    if settings.unit != Unit::Core && settings.pass == Pass::Train {
+        notes.push(
+            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products              for its one; memory is what was allocated, with what the layers keep between the passes"
+                .into(),
+        );
+    }
     if settings.unit == Unit::Core && is("luna") {
         let both = settings.pass == Pass::Train || settings.measures(Measure::Error);
         notes.push(if both {

@@ -127,9 +127,6 @@ impl Settings {
                 "lengths that are not astronomical",
             ));
         }
-        if self.unit != Unit::Core && self.pass == Pass::Train {
-            return Err(Error::value("--pass", "train", "forward, or --unit core"));
-        }
         if self.unit != Unit::Core && self.mask == Mask::Causal {
             return Err(Error::value("--causal", self.unit.name(), "--unit core"));
         }

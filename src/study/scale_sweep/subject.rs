@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::settings::Settings;
-use super::{Unit, core, whole};
+use super::{Pass, Unit, core, whole};
 use crate::cost::{Cost, Tally};
 use crate::error::Result;
 
@@ -42,6 +42,7 @@ pub(super) fn build<'a>(
 ) -> Result<Box<dyn Subject + 'a>> {
     Ok(match (&shared.0, settings.unit) {
         (Some(inputs), Unit::Core) => Box::new(core::Core::new(cell, settings, inputs, seed)),
+        _ if settings.pass == Pass::Train => Box::new(whole::Learning::new(cell, settings, seed)?),
         _ => Box::new(whole::Whole::new(cell, settings, seed)?),
     })
 }

@@ -2,22 +2,32 @@
 //!
 //! Under the full mask only: `--causal` is refused beside these units, though encoders have causal forms.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3, Axis};
 
-use super::Unit;
 use super::cell::{Cell, Form};
 use super::settings::Settings;
 use super::subject::{Facts, Subject};
+use super::{Pass, Unit};
 use crate::cost::Tally;
 use crate::error::{Error, Result};
 use crate::model::encoder::{Encoder, EncoderConfig, Mechanism, Stream};
 use crate::rng::{normal, stream};
+use crate::train::{Layers, Rows};
 
 /// Layers of one mechanism with drawn weights. Each pass takes the vectors that the last one left: norms stand behind the
 /// blocks, so that they stay of one size.
 pub(super) struct Whole {
     encoder: Encoder,
     stream: Option<Stream>,
+}
+
+/// The same, forwards and backwards: the upstream gradient of each pass is what the last one left.
+pub(super) struct Learning {
+    layers: Layers,
+    numbers: Vec<f32>,
+    gradients: Vec<f32>,
+    rows: Rows,
+    x: Option<Array2<f32>>,
 }
 
 /// The sizes of a cell's layers.
@@ -49,6 +59,35 @@ impl Whole {
     }
 }
 
+impl Learning {
+    pub(super) fn new(cell: &Cell, settings: &Settings, seed: u64) -> Result<Self> {
+        let layers = Layers::new(&config(cell, settings)?)?;
+        let numbers = layers.draw(seed);
+        let (b, n, d) = (settings.batch, cell.n, settings.d());
+        let mut x = Array2::zeros((b * n, d));
+        for (sequence, mut one) in x.axis_chunks_iter_mut(Axis(0), n).enumerate() {
+            one.assign(&normal(&mut stream(seed, &format!("scale-sweep x n {n} sequence {sequence}")), n, d));
+        }
+        let rows = Rows::of(std::iter::repeat_n(n, b));
+        // Written to here, so that no pass is the first to touch their pages.
+        let gradients = vec![1.0; numbers.len()];
+        Ok(Self { layers, numbers, gradients, rows, x: Some(x) })
+    }
+}
+
+impl Subject for Learning {
+    fn run(&mut self, _: Option<&Tally>) -> Result<()> {
+        let Some(x) = self.x.take() else {
+            return Err(Error::value("pass of layers", "a second one", "none after one that failed"));
+        };
+        self.gradients.fill(0.0);
+        let d_out = x.clone();
+        let (y, _) = self.layers.pass(&self.numbers, &mut self.gradients, x, &self.rows, d_out.view())?;
+        self.x = Some(y);
+        Ok(())
+    }
+}
+
 impl Subject for Whole {
     fn run(&mut self, tally: Option<&Tally>) -> Result<()> {
         let Some(mut stream) = self.stream.take() else {
@@ -76,6 +115,15 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         Form::Materialised => 2 * float * b * settings.heads * n * n * config.layers,
         Form::Fused | Form::Reference => 0,
     };
+    if settings.pass == Pass::Train {
+        let cost = config.layer_train_cost(b, n).unwrap_or_default() * config.layers;
+        let moved = 2 * weights + 4 * vectors;
+        // What layers keep between the passes is measured, and no closed form stands beside it: what they keep at the
+        // least is taken for what must fit.
+        let kept = float * b * n * (8 * config.d + config.ffn) * config.layers;
+        let own_bytes = (2 * weights + 2 * vectors + kept) as u64;
+        return Ok(Facts { cost, bytes: moved as u64, extra_bytes: None, shared_bytes: 0, own_bytes });
+    }
     Ok(Facts {
         cost: config.cost(b, n),
         bytes: (weights + 2 * vectors + matrices) as u64,

@@ -17,18 +17,11 @@ mod verdict;
 
 use clap::{Args, ValueEnum};
 
-use super::input::{DumpArgs, Embedded, InputArgs, Source};
+use super::input::{DumpArgs, InputArgs, Source, Unnamed};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::List;
 use crate::report::{Column, Report};
-
-/// Patterns that a reader can judge without a machine, next to untrained heads of three temperatures.
-const EMBEDDED: Embedded = Embedded {
-    heads: "gaussian:logit_sd=0.25,gaussian:logit_sd=1,gaussian:logit_sd=4,iid,rank:r=8,local:w=17,locality:sd=8,\
-            causal-mean,identity",
-    length: 256,
-};
 
 /// How singular values are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -91,6 +84,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// What is read although no input was named.
+    pub fn unnamed(&self) -> Option<Unnamed> {
+        if self.dump.attention.is_some() { None } else { self.input.unnamed(Unnamed::Model) }
+    }
+
     fn check(&self) -> Result<()> {
         let one_or_more = |what: &str, value: usize| match value {
             0 => Err(Error::value(what, value, "1 or more")),
@@ -138,7 +136,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let nulls = null::find(&config.null)?;
     let source = match config.dump.open(&config.input)? {
         Some(dumped) => dumped,
-        None => config.input.open(context.seed, EMBEDDED)?,
+        None => config.input.open(context.seed, Unnamed::Model)?,
     };
     let mut outcome = match config.method {
         Method::Exact => exact::run(config, source.as_ref(), &nulls, context)?,

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::learner::Examples;
 use super::recipe::Recipe;
+use super::translation::{Settings, Translation};
 use crate::error::{Error, Result};
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig, Head, Mechanism};
 use crate::name::{self, Param, Params, Spec};
 use crate::task::batch::Shuffled;
+use crate::task::bpe::Vocabulary;
 use crate::task::labelled::{self, Labelled};
 use crate::task::language::{self, Language, Windows};
 use crate::task::listops::{self, Example};
@@ -89,6 +92,18 @@ pub const ALL: &[TaskKind] = &[
         of_tokens: true,
         open: self::recall,
     },
+    TaskKind {
+        name: "translation",
+        about: "one language into another: --data PATH and --test PATH stand for PATH.en and PATH.de, aligned line by line",
+        takes: &[
+            Param { name: "from", default: Some("en"), about: "ending of the files to translate from" },
+            Param { name: "to", default: Some("de"), about: "ending of the files to translate into" },
+            Param { name: "vocab", default: Some("8000"), about: "tokens of byte pairs, of both languages" },
+        ],
+        splits: true,
+        of_tokens: false,
+        open: self::translation,
+    },
 ];
 
 /// Held out for choosing, or for the last word.
@@ -123,6 +138,7 @@ enum Source {
         recall: Recall,
         held: usize,
     },
+    Translation(Box<Translation>),
 }
 
 /// Tokens and their class.
@@ -152,6 +168,7 @@ impl Data {
             Source::Labelled { vocab, names, .. } => (*vocab, false, Head::Classes(names.len())),
             Source::Language(_) => (language::BYTES, true, Head::Tokens),
             Source::Recall { recall, .. } => (recall.settings().vocabulary, true, Head::Tokens),
+            Source::Translation(pairs) => (pairs.vocabulary.size(), false, Head::None),
         };
         let base = EncoderConfig::new(Mechanism::Softmax, 1, 1, 1, 1);
         EncoderConfig { vocab: Some(vocab), causal, head, ..base }
@@ -164,7 +181,26 @@ impl Data {
             Source::Labelled { .. } => "listops",
             Source::Language(_) => BYTES,
             Source::Recall { .. } => "recall",
+            Source::Translation(_) => "tokenizer.json",
         }
+    }
+
+    /// The vocabulary that belongs beside the network, where tokens are pairs of bytes; examples are pairs there.
+    pub(super) fn vocabulary(&self) -> Option<&Vocabulary> {
+        match &self.source {
+            Source::Translation(pairs) => Some(&pairs.vocabulary),
+            _ => None,
+        }
+    }
+
+    /// Whether right answers are counted several to a sequence.
+    pub(super) fn answers_share_sequences(&self) -> bool {
+        matches!(self.source, Source::Recall { .. })
+    }
+
+    /// Whether what is learned is judged by the loss, and not by right answers.
+    pub(super) fn by_loss(&self) -> bool {
+        matches!(self.source, Source::Language(_) | Source::Translation(_))
     }
 
     /// Names of the classes; none where tokens are the answer.
@@ -181,19 +217,21 @@ impl Data {
     }
 
     /// The part of a step's batch that is worked on at once: decided by the seed, the step and `micro` alone.
-    pub(super) fn batch(&self, step: usize, micro: usize, accumulate: usize) -> Result<Batch> {
+    pub(super) fn batch(&self, step: usize, micro: usize, accumulate: usize) -> Result<Examples> {
         let at = step * accumulate + micro;
-        match &self.source {
+        let batch = match &self.source {
+            Source::Translation(pairs) => return Ok(pairs.batch(at)),
             Source::Labelled { train, .. } => {
                 let order = Shuffled::new(train.len(), self.batch, self.seed)?.batch(at);
-                Ok(labelled(order.into_iter().map(|i| &train[i]), self.n))
+                labelled(order.into_iter().map(|i| &train[i]), self.n)
             }
-            Source::Language(text) => Ok(windows(text.batch(self.batch, self.seed, at))),
+            Source::Language(text) => windows(text.batch(self.batch, self.seed, at)),
             Source::Recall { recall, .. } => {
                 let first = at * self.batch;
-                Ok(windows(recall.batch(recall::Part::Training, first..first + self.batch)))
+                windows(recall.batch(recall::Part::Training, first..first + self.batch))
             }
-        }
+        };
+        Ok(Examples::One(batch))
     }
 
     /// Whether there is something that no choice has seen.
@@ -202,19 +240,23 @@ impl Data {
             Source::Labelled { test, .. } => !test.is_empty(),
             Source::Language(_) => false,
             Source::Recall { .. } => true,
+            Source::Translation(pairs) => pairs.has_test(),
         }
     }
 
     /// What is held out, in batches: of what is for choosing, at most as much as one look may take.
-    pub(super) fn held_out(&self, part: Part, whole: bool) -> Result<Vec<Batch>> {
+    pub(super) fn held_out(&self, part: Part, whole: bool) -> Result<Vec<Examples>> {
         let most = if whole || part == Part::Test { usize::MAX } else { self.most };
-        match &self.source {
+        let batches: Vec<Batch> = match &self.source {
+            Source::Translation(pairs) => {
+                return pairs.held_out(part == Part::Test, most, self.batch * self.n);
+            }
             Source::Labelled { validation, test, .. } => {
                 let of = if part == Part::Test { test } else { validation };
                 // Sequences of a length stand together, so that their heads are worked on at once.
                 let mut of: Vec<&Labelling> = of.iter().take(most).collect();
                 of.sort_by_key(|(tokens, _)| tokens.len().min(self.n));
-                Ok(of.chunks(self.batch).map(|chunk| labelled(chunk.iter().copied(), self.n)).collect())
+                of.chunks(self.batch).map(|chunk| labelled(chunk.iter().copied(), self.n)).collect()
             }
             Source::Language(text) => {
                 let judged: Vec<_> = text.judged(self.n)?.take(most).collect();
@@ -230,7 +272,7 @@ impl Data {
                     }
                     Batch { ids, rows: Rows::of(chunk.iter().map(|window| window.inputs.len())), targets }
                 };
-                Ok(judged.chunks(self.batch).map(batch).collect())
+                judged.chunks(self.batch).map(batch).collect()
             }
             Source::Recall { recall, held } => {
                 // The two held-out parts are two stretches of the same stream.
@@ -240,9 +282,10 @@ impl Data {
                     let end = (at + self.batch).min(first + count);
                     windows(recall.batch(recall::Part::Test, at..end))
                 });
-                Ok(of.collect())
+                of.collect()
             }
-        }
+        };
+        Ok(batches.into_iter().map(Examples::One).collect())
     }
 
     /// The accuracy of the best constant answer on what is held out, where answers are classes or values.
@@ -255,7 +298,7 @@ impl Data {
                 (!of.is_empty()).then(|| most as f64 / of.len() as f64)
             }
             Source::Recall { recall, .. } => Some(1.0 / recall.answers() as f64),
-            Source::Language(_) => None,
+            Source::Language(_) | Source::Translation(_) => None,
         }
     }
 
@@ -276,6 +319,7 @@ impl Data {
             Source::Recall { held, .. } => {
                 format!("fresh sequences to learn from, {held} to choose by, {held} to test")
             }
+            Source::Translation(pairs) => pairs.amount(),
         }
     }
 }
@@ -381,4 +425,18 @@ fn recall(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) ->
         vocabulary: params.at_least("vocab", 3)?,
     };
     Ok(Source::Recall { recall: Recall::new(settings, seed)?, held: params.at_least("held", 1)? })
+}
+
+fn translation(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) -> Result<Source> {
+    let (from, to): (String, String) = (params.get("from")?, params.get("to")?);
+    let settings = Settings {
+        languages: [&from, &to],
+        vocabulary: params.at_least("vocab", 1)?,
+        validation: recipe.validation,
+        n: recipe.n,
+        tokens: recipe.batch * recipe.n,
+        seed,
+    };
+    let path = needed(files, "translation")?;
+    Ok(Source::Translation(Box::new(Translation::read(path, files.test, &settings)?)))
 }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::model::encoder::EncoderConfig;
+use crate::file::save_text;
 use crate::model::save;
+use crate::task::bpe::Vocabulary;
 use crate::train::{Adam, Layout, checkpoint};
 
 const METRICS: &str = "metrics.jsonl";
@@ -156,15 +157,16 @@ impl Folder {
         &self,
         layout: &Layout,
         numbers: &[f32],
-        config: &EncoderConfig,
-        facts: &Map<String, Value>,
+        told: Map<String, Value>,
+        vocabulary: Option<&Vocabulary>,
     ) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let best = path.join(BEST);
-        let mut map = config.to_json();
-        map.extend(facts.clone());
-        let text = format!("{:#}\n", Value::Object(map));
-        save::save_text(&best.join("config.json"), &text)?;
+        let text = format!("{:#}\n", Value::Object(told));
+        if let Some(vocabulary) = vocabulary {
+            vocabulary.save(&best.join("tokenizer.json"))?;
+        }
+        save_text(&best.join("config.json"), &text)?;
         save::save(&best.join("model.safetensors"), &layout.tensors(numbers), &BTreeMap::new())
     }
 

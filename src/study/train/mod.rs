@@ -5,9 +5,11 @@
 
 mod data;
 mod folder;
+mod learner;
 mod recipe;
 mod report;
 mod run;
+mod translation;
 
 use std::path::{Path, PathBuf};
 
@@ -18,22 +20,22 @@ pub use recipe::{ALL as PRESETS, Preset};
 pub use report::columns;
 
 use self::data::{Data, Files};
+use self::learner::Learner;
 use self::recipe::Recipe;
 use self::run::Run;
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::{self, Spec};
 use crate::profile::ram;
-use crate::train::Network;
 
 /// What is trained, on what, and how. What is not typed comes from the preset.
 #[derive(Args, Clone, Debug, Default)]
 #[allow(missing_docs)] // the flags' help says what they are
 pub struct Config {
-    /// What is learned: text, listops, language, recall, with parameters as in listops:max=300 (see luna list task)
+    /// What is learned: text, listops, language, recall, translation, with parameters as in listops:max=300 (see luna list task)
     #[arg(long, value_name = "SPEC")]
     pub task: String,
-    /// File to learn from; the tasks text and language need one
+    /// File to learn from; the tasks text, language and translation (FILE.en and FILE.de) need one
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// File for the last word, which no choice sees
@@ -81,7 +83,7 @@ pub struct Config {
     /// Steps of the optimiser
     #[arg(long, value_name = "N", help_heading = "Network and training")]
     pub steps: Option<usize>,
-    /// Sequences that are worked on at once
+    /// Sequences that are worked on at once (of translation: as many pairs as B times --seq-len tokens hold)
     #[arg(long, value_name = "B", help_heading = "Network and training")]
     pub batch: Option<usize>,
     /// Batches whose gradients make one step
@@ -148,7 +150,8 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     // Every mistake in what was asked for is found before the first step.
     for spec in &specs {
         let mechanism = crate::model::encoder::Mechanism::build(spec)?;
-        let network = Network::new(&recipe.network(mechanism, &needs.needs())?)?;
+        let config = recipe.network(mechanism, &needs.needs())?;
+        let network = Learner::new(&config, needs.vocabulary().is_some())?;
         let needed = recipe.least_bytes(network.layout().len());
         let instead = "a smaller --batch (with --accumulate), --seq-len or --d needs less";
         ram::require(format!("a training with attention '{spec}'"), needed, instead)?;

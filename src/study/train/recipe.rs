@@ -94,6 +94,31 @@ pub const ALL: &[Preset] = &[
         },
     },
     Preset {
+        name: "small-translation",
+        about: "sentences, 3 + 3 layers of width 128, 4096 tokens a step: Multi30k in half an hour on 2 cores",
+        task: "translation",
+        change: |recipe| {
+            (recipe.n, recipe.d, recipe.ffn, recipe.layers) = (64, 128, 512, 3);
+            (recipe.batch, recipe.steps, recipe.rate, recipe.warm_up) = (64, 2000, 3e-3, 200);
+            (recipe.dropout, recipe.label_smoothing) = (0.1, 0.1);
+            (recipe.beta_2, recipe.weight_decay) = (0.98, 0.01);
+            (recipe.validation, recipe.eval_every) = (0.03, 200);
+        },
+    },
+    Preset {
+        name: "wmt-base",
+        about: "WMT EN-DE at the base size of Vaswani et al. 2017 and the Luna paper: 6 + 6 layers of 512, 100,000 steps (no attention dropout)",
+        task: "translation",
+        change: |recipe| {
+            (recipe.n, recipe.d, recipe.heads, recipe.ffn, recipe.layers) = (256, 512, 8, 2048, 6);
+            (recipe.batch, recipe.steps, recipe.rate, recipe.warm_up) = (128, 100_000, 7e-4, 4000);
+            (recipe.activation, recipe.schedule) = ("relu", "inverse-sqrt".into());
+            (recipe.dropout, recipe.label_smoothing) = (0.1, 0.1);
+            (recipe.beta_2, recipe.weight_decay, recipe.clip) = (0.98, 0.0, 0.0);
+            (recipe.validation, recipe.eval_every) = (0.001, 1000);
+        },
+    },
+    Preset {
         name: "lra-text",
         about: "byte-level text as the Luna authors ran it: 4 layers of 256, n 4000, 20,000 steps (no attention dropout)",
         task: "text",

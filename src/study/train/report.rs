@@ -150,26 +150,24 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
 
 /// One line for each attention, over its seeds.
 fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
-    let text = data.is_text();
+    let (text, by_loss) = (data.is_text(), data.by_loss());
     let tested = runs.iter().any(|run| run.test.is_some());
     let part = if tested { "test" } else { "validation" };
     let (name, unit, about) = if text {
         ("bits_per_byte", "bits", format!("{part} loss in bits a byte: mean over seeds; lower is better"))
+    } else if by_loss {
+        ("loss", "nats", format!("{part} loss, mean -ln p of a token: mean over seeds; lower is better"))
     } else {
         ("accuracy", "%", format!("right answers of the {part} part: mean over seeds"))
     };
+    let digits = if by_loss { Digits::Fixed(3) } else { Digits::Fixed(1) };
     let columns = vec![
         Column::new("attention", "", "the mechanism with its parameters", Digits::Text),
         Column::new("parameters", "", "numbers that were learned", Digits::Integer),
         Column::new("seeds", "", "runs", Digits::Integer),
-        Column::new(name, unit, about, if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
-        Column::new(
-            "low",
-            unit,
-            "lower end of its 95 % interval",
-            if text { Digits::Fixed(3) } else { Digits::Fixed(1) },
-        ),
-        Column::new("high", unit, "upper end of it", if text { Digits::Fixed(3) } else { Digits::Fixed(1) }),
+        Column::new(name, unit, about, digits),
+        Column::new("low", unit, "lower end of its 95 % interval", digits),
+        Column::new("high", unit, "upper end of it", digits),
         Column::new("step", "ms", "median over the steps", Digits::Significant(3)),
         Column::new(
             "memory",
@@ -178,14 +176,14 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
             Digits::Significant(3),
         ),
     ];
+    let sequences = recipe.batch * recipe.accumulate;
+    let step = match data.vocabulary() {
+        Some(_) => format!("{} tokens a side", sequences * recipe.n),
+        None => format!("{sequences} sequences"),
+    };
     let title = format!(
-        "{}: n {}, {} layers of width {}, {} steps of {} sequences",
-        data.title,
-        recipe.n,
-        recipe.layers,
-        recipe.d,
-        recipe.steps,
-        recipe.batch * recipe.accumulate
+        "{}: n {}, {} layers of width {}, {} steps of {step}",
+        data.title, recipe.n, recipe.layers, recipe.d, recipe.steps,
     );
     let mut table = Table::new(title, columns);
     let mut of: BTreeMap<String, Vec<&Ran>> = BTreeMap::new();
@@ -205,9 +203,13 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
             .collect();
         let scores: Vec<f64> = judged
             .iter()
-            .map(|sums| if text { loss(sums) / std::f64::consts::LN_2 } else { 100.0 * accuracy(sums) })
+            .map(|sums| match (text, by_loss) {
+                (true, _) => loss(sums) / std::f64::consts::LN_2,
+                (_, true) => loss(sums),
+                _ => 100.0 * accuracy(sums),
+            })
             .collect();
-        let ends = interval(&scores, &judged, text);
+        let ends = interval(&scores, &judged, by_loss);
         let mid = (!scores.is_empty()).then(|| stats::mean(&scores));
         let steps: Vec<f64> = runs.iter().filter_map(|run| seconds(run)).collect();
         let memory: Vec<f64> = runs.iter().filter_map(|run| run.memory).map(|bytes| bytes as f64).collect();
@@ -227,9 +229,9 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
 }
 
 /// Over seeds where there are some; else, of right answers, over the answers.
-fn interval(scores: &[f64], judged: &[&Sums], text: bool) -> Option<Interval> {
+fn interval(scores: &[f64], judged: &[&Sums], by_loss: bool) -> Option<Interval> {
     match (scores, judged) {
-        ([_], [sums]) if !text => {
+        ([_], [sums]) if !by_loss => {
             let ends = stats::wilson(accuracy(sums), sums.count);
             Some(Interval { mid: 100.0 * ends.mid, low: 100.0 * ends.low, high: 100.0 * ends.high })
         }
@@ -295,12 +297,18 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
         );
     }
     match runs.iter().map(|run| run.seed).max() == runs.iter().map(|run| run.seed).min() {
-        true if data.is_text() => notes.push("one seed: no interval; --seeds 3 gives one".into()),
+        true if data.by_loss() => notes.push("one seed: no interval; --seeds 3 gives one".into()),
         true => notes.push(
             "one seed: the interval is Wilson's over the answers of this one network; another seed may differ by more (--seeds 3)"
                 .into(),
         ),
         false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
+    }
+    if data.answers_share_sequences() && runs.iter().any(|run| run.test.is_some()) {
+        notes.push(
+            "several answers of one sequence are not independent: Wilson's interval over them is a little too short"
+                .into(),
+        );
     }
     if recipe.dropout > 0.0 {
         notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::data::{Data, Part};
 use super::folder::{Facts, Folder, Line};
+use super::learner::{Examples, Learner};
 use super::recipe::{Recipe, fingerprint};
 use crate::error::{Error, Result};
 use crate::linalg::gemm;
@@ -14,7 +15,7 @@ use crate::name::Spec;
 use crate::profile::{clock::Stopwatch, memory};
 use crate::study::Watch;
 use crate::train::loss::Sums;
-use crate::train::{Adam, AdamConfig, Batch, Dropout, Network, Rates, gradient_norm};
+use crate::train::{Adam, AdamConfig, Dropout, Rates, gradient_norm};
 
 /// What a run is.
 pub(super) struct Run<'a> {
@@ -50,7 +51,7 @@ impl Run<'_> {
     pub(super) fn train(&self, watch: &dyn Watch) -> Result<Ran> {
         let mechanism = Mechanism::build(self.spec)?;
         let config = self.recipe.network(mechanism, &self.data.needs())?;
-        let network = Network::new(&config)?;
+        let network = Learner::new(&config, self.data.vocabulary().is_some())?;
         let layout = network.layout();
         let mut adam = Adam::new(
             AdamConfig {
@@ -80,7 +81,7 @@ impl Run<'_> {
             let last = step + 1 == self.recipe.steps;
             let stopped = watch.stopped();
             if last || (step + 1).is_multiple_of(self.recipe.eval_every) {
-                let sums = evaluate(&network, &numbers, &self.data.held_out(Part::Validation, false)?)?;
+                let sums = network.evaluate(&numbers, &self.data.held_out(Part::Validation, false)?)?;
                 folder.log(Line::Look {
                     step: step + 1,
                     validation_loss: sums.nats / sums.count as f64,
@@ -89,7 +90,8 @@ impl Run<'_> {
                 let score = self.score(&sums);
                 if facts.best.is_none_or(|(_, best)| score > best) {
                     facts.best = Some((step + 1, score));
-                    folder.keep_best(layout, &numbers, &config, &self.facts())?;
+                    let vocabulary = self.data.vocabulary();
+                    folder.keep_best(layout, &numbers, self.told(&network), vocabulary)?;
                     if self.folder.is_none() {
                         best = Some(numbers.clone());
                     }
@@ -109,13 +111,13 @@ impl Run<'_> {
         let chosen = match (&best, facts.best) {
             (Some(numbers), Some((step, _))) if complete => {
                 let all = self.data.held_out(Part::Validation, true)?;
-                Some((step, evaluate(&network, numbers, &all)?))
+                Some((step, network.evaluate(numbers, &all)?))
             }
             _ => None,
         };
         let test = match &best {
             Some(numbers) if complete && self.data.has_test() => {
-                Some(evaluate(&network, numbers, &self.data.held_out(Part::Test, true)?)?)
+                Some(network.evaluate(numbers, &self.data.held_out(Part::Test, true)?)?)
             }
             _ => None,
         };
@@ -138,7 +140,7 @@ impl Run<'_> {
     /// One step of the optimiser: the loss, the gradients' norm, the rate, and the seconds it took.
     fn step(
         &self,
-        network: &Network,
+        network: &Learner,
         numbers: &mut [f32],
         gradients: &mut [f32],
         adam: &mut Adam,
@@ -147,12 +149,10 @@ impl Run<'_> {
     ) -> Result<(f64, f64, f64, f64)> {
         let (recipe, step) = (self.recipe, adam.steps());
         let clock = Stopwatch::start();
-        let batches: Vec<Batch> = (0..recipe.accumulate)
+        let batches: Vec<Examples> = (0..recipe.accumulate)
             .map(|micro| self.data.batch(step, micro, recipe.accumulate))
             .collect::<Result<_>>()?;
-        let ignored = crate::train::loss::IGNORED;
-        let counted = |batch: &Batch| batch.targets.iter().filter(|target| **target != ignored).count();
-        let count = batches.iter().map(counted).sum::<usize>().max(1);
+        let count = batches.iter().map(Examples::counted).sum::<usize>().max(1);
         gradients.fill(0.0);
         let mut sums = Sums::default();
         for (micro, batch) in batches.iter().enumerate() {
@@ -168,7 +168,7 @@ impl Run<'_> {
             } else {
                 sums += learn()?;
             }
-            *rows += batch.rows.total();
+            *rows += batch.rows();
         }
         let (loss, norm) = (sums.objective / count as f64, gradient_norm(gradients));
         for (what, value) in [("the loss", loss), ("the norm of the gradients", norm)] {
@@ -190,7 +190,7 @@ impl Run<'_> {
 
     /// How good a look was: higher is better.
     fn score(&self, sums: &Sums) -> f64 {
-        if self.data.is_text() {
+        if self.data.by_loss() {
             -sums.nats / sums.count as f64
         } else {
             // Of equally many right answers, those that were given with more conviction.
@@ -213,9 +213,9 @@ impl Run<'_> {
         ))
     }
 
-    /// What stands beside the configuration of a network that is kept.
-    fn facts(&self) -> Map<String, Value> {
-        let mut facts = Map::new();
+    /// The configuration of a network that is kept, and what stands beside it.
+    fn told(&self, network: &Learner) -> Map<String, Value> {
+        let mut facts = network.to_json();
         facts.insert("tokens".into(), self.data.tokens().into());
         facts.insert("task".into(), self.data.title.clone().into());
         facts.insert("seed".into(), self.seed.into());
@@ -225,13 +225,4 @@ impl Run<'_> {
         }
         facts
     }
-}
-
-/// The sums over all batches.
-pub(super) fn evaluate(network: &Network, numbers: &[f32], batches: &[Batch]) -> Result<Sums> {
-    let mut all = Sums::default();
-    for batch in batches {
-        all += network.evaluate(numbers, batch)?;
-    }
-    Ok(all)
 }

@@ -191,12 +191,11 @@ fn an_l_above_n_is_what_the_module_makes_of_it() {
 
 #[test]
 fn wrong_uses_are_one_line() {
-    let text = refusal(&["--attention", "trained"]);
-    let accepted =
-        "trained with the attention of a model that was trained with luna or luna-causal (--model DIR)";
+    let text = refusal(&["--attention", "trained", "--synthetic", "gaussian"]);
+    let accepted = "trained with the attention of a model that was trained with luna or luna-causal (--model RUN, or byte-luna)";
     assert_eq!(
         text,
-        format!("--attention: 'trained' is not accepted; accepted: {accepted}; this input is none")
+        format!("--attention: 'trained' is not accepted; accepted: {accepted}; synthetic heads have none")
     );
     let dir = run(&luna());
     assert!(refused(dir.path(), &["--attention", "trained:l=4"]).contains("takes no parameter 'l'"));
@@ -214,7 +213,8 @@ fn wrong_uses_are_one_line() {
     let softmax = run(&config(Mechanism::Softmax));
     let text = refused(softmax.path(), &["--attention", "linear,trained"]);
     assert!(
-        text.contains("luna or luna-causal (--model DIR)") && text.ends_with("attends by softmax"),
+        text.contains("luna or luna-causal (--model RUN, or byte-luna)")
+            && text.ends_with("attends by softmax"),
         "{text}"
     );
     assert!(

@@ -76,7 +76,7 @@ fn options_that_exclude_each_other() {
         misused(&[option, "file", input, "a.npy"], &[option, input]);
     }
     misused(&["--tensor", "a", "--synthetic", "identity"], &["'--tensor", "'--synthetic"]);
-    misused(&["--text", "file"], &["required", "--model <DIR|ID>"]);
+    misused(&["--revision", "v1"], &["required", "--model <DIR|ID>"]);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_reader_that_leaves_early_is_no_error() {
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-        // The hint that no input was named, and nothing else.
+        // The hint that no model was named, and nothing else.
         assert_eq!(said.is_empty(), quiet, "{said}");
         assert!(said.matches("luna: ").count() <= 1 && !said.contains("ipe"), "{said}");
     }

@@ -107,6 +107,32 @@ fn forward_and_backward_are_timed_where_gradients_agree_with_slopes() {
 }
 
 #[test]
+fn layers_are_timed_both_ways() {
+    let flags = ["--unit", "layer", "--measure", "flops,time,memory", "--seq-len", "33,70", "--ffn", "100"];
+    let both = swept(&with(&[&flags[..], &["--pass", "train"]].concat()));
+    let forward = swept(&with(&flags));
+    let seen = rows(&both.rows);
+    assert!(seen.iter().all(|row| row["form"] == "fused" && row["state"] == "measured"), "{seen:?}");
+    let counted: f64 = seen.iter().map(|row| row["extra_memory_bytes"].parse::<f64>().unwrap()).sum();
+    assert!(counted > 0.0);
+    // A wider feed-forward network costs three times as much more as in the forward pass.
+    let wider = ["--ffn", "160"];
+    let flops = |report: &luna::report::Report, name: &str| -> u64 {
+        let rows = rows(&report.rows);
+        let of =
+            rows.iter().find(|row| row["mechanism"] == name && row["n"] == "70" && row["form"] == "fused");
+        of.unwrap()["flops"].parse().unwrap()
+    };
+    let [both_wider, forward_wider] =
+        [&["--pass", "train"][..], &[]].map(|pass| swept(&with(&[&flags[..6], pass, &wider].concat())));
+    for name in ["softmax", "luna", "linear"] {
+        let more = flops(&forward_wider, name) - flops(&forward, name);
+        assert_eq!(flops(&both_wider, name) - flops(&both, name), 3 * more, "{name}");
+        assert!(flops(&both, name) > 2 * flops(&forward, name));
+    }
+}
+
+#[test]
 fn layers_are_timed_with_tied_and_untied_luna() {
     let flags = ["--attention", "softmax,luna,luna:tied=false", "--unit", "layer", "--measure", "flops,time"];
     let report = swept(&with(&flags));
@@ -195,6 +221,8 @@ fn errors_are_those_of_approx_error() {
             "--windows",
             "2",
             "--aggregate",
+            "--synthetic",
+            "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4",
         ])
         .args(["--format", "json", "--quiet"])
         .output()

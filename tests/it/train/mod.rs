@@ -3,4 +3,6 @@
 mod golden;
 mod program;
 mod study;
+mod translate;
+mod translator;
 mod twins;

@@ -119,6 +119,32 @@ fn a_checkpoint_that_cannot_be_written_or_read_is_one_line() {
     );
 }
 
+/// Sizes in a file are what somebody wrote: no memory is taken for them before the weights are seen to have them.
+#[test]
+fn a_configuration_of_absurd_sizes_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("text.txt");
+    fs::write(&file, "abcdefgh".repeat(200)).unwrap();
+    let run = folder.path().join("run");
+    assert!(train(&file, &run, &["--attention", "linear"]).status.success());
+    let config = run.join("best/config.json");
+    let mut map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    for key in ["hidden_size", "ffn", "positions", "vocab"] {
+        map.insert(key.into(), (1_u32 << 24).into());
+    }
+    map.insert("layers".into(), 500.into());
+    fs::write(&config, serde_json::to_string(&map).unwrap()).unwrap();
+    let (run, file) = (run.to_str().unwrap(), file.to_str().unwrap());
+    for args in [&["evaluate", run, "--data", file][..], &["generate", run]] {
+        let output = luna(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("expected [16777216") || said.contains("language model of bytes"), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+    }
+}
+
 /// A full disk cannot be had without rights; a folder in the way of the temporary file fails as late.
 #[test]
 fn a_write_that_fails_leaves_the_checkpoint_that_was_there() {

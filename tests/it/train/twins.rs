@@ -4,7 +4,7 @@
 use luna::attention::luna_causal::Weight;
 use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
 use luna::model::luna::Named;
-use luna::train::{Batch, Dropout, Network, Rates, Rows};
+use luna::train::{Batch, Dropout, Layers, Network, Rates, Rows};
 use ndarray::Array2;
 use std::path::Path;
 
@@ -129,6 +129,45 @@ fn gradients_are_the_slopes_of_the_objective() {
             assert!(off < 2e-2, "{config:?} {dropout:?}: {slope} and {along}");
         }
     }
+}
+
+/// Layers without embeddings and head: the gradient of what goes in, along a direction.
+#[test]
+fn layers_alone_have_gradients_too() {
+    let of = |mechanism, causal| EncoderConfig { causal, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) };
+    let causal = Mechanism::LunaCausal { l: 5, tied: true, weight: Weight::Softplus };
+    let configs = [
+        of(Mechanism::Softmax, false),
+        of(Mechanism::Luna { l: 12, tied: true }, false),
+        of(Mechanism::Linformer { l: 6, max: 48 }, false),
+        of(causal, true),
+    ];
+    for config in configs {
+        let layers = Layers::new(&config).unwrap();
+        let numbers = layers.draw(2);
+        let rows = Rows::of(LENGTHS);
+        let of = |salt: usize| {
+            let number = |(row, column): (usize, usize)| {
+                (((row * 31 + column * 17 + salt) * 7919) % 2003) as f32 / 1000.0 - 1.0
+            };
+            Array2::from_shape_fn((rows.total(), 24), number)
+        };
+        let (x, d_out, direction) = (of(1), of(2), of(3));
+        let mut gradients = vec![0.0; numbers.len()];
+        let mut pass =
+            |x: Array2<f32>| layers.pass(&numbers, &mut gradients, x, &rows, d_out.view()).unwrap();
+        let (_, dx) = pass(x.clone());
+        let mut objective = |by: f32| {
+            let (y, _) = pass(&x + &(&direction * by));
+            y.iter().zip(&d_out).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum::<f64>()
+        };
+        let mut difference = |h: f32| (objective(h) - objective(-h)) / (2.0 * f64::from(h));
+        let slope = (4.0 * difference(1e-2) - difference(2e-2)) / 3.0;
+        let along: f64 = dx.iter().zip(&direction).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        assert!((slope - along).abs() < 1e-2 * along.abs().max(1.0), "{config:?}: {slope} and {along}");
+        assert!(layers.pass(&numbers, &mut gradients, Array2::zeros((3, 24)), &rows, d_out.view()).is_err());
+    }
+    assert!(Layers::new(&of(Mechanism::Materialised, false)).is_err());
 }
 
 #[test]

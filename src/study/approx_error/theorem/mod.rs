@@ -15,19 +15,20 @@ pub(super) use report::row_columns;
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
+use super::Config;
 use super::measure::projected;
-use super::{Config, Embedded};
 use crate::attention::softmax;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::rng::{normal, stream};
 use crate::stats::{self, Interval};
-use crate::study::input::{Head, Source, needs_softmax};
+use crate::study::input::{Head, Source, Unnamed, needs_softmax};
 use crate::study::{Context, Outcome};
 
-/// Untrained heads of three temperatures at the length and width of the paper's models.
-const EMBEDDED: Embedded =
-    Embedded { heads: "gaussian:logit_sd=0.25,gaussian:logit_sd=1,gaussian:logit_sd=4", length: 512 };
+/// Untrained heads of three temperatures at the length and width of the paper's models: the theorem is of any head, and
+/// theirs can be given values that average out and values that do not.
+pub(super) const HEADS: Unnamed =
+    Unnamed::Heads { specs: "gaussian:logit_sd=0.25,gaussian:logit_sd=1,gaussian:logit_sd=4", n: 512 };
 
 /// Values whose columns are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +87,7 @@ fn rows_of_r(n: usize, eps: f64) -> usize {
 
 /// Tests the construction on every head of the input.
 pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
-    let source = config.input.open(context.seed, EMBEDDED)?;
+    let source = config.input.open(context.seed, HEADS)?;
     needs_softmax(source.as_ref())?;
     let source = source.as_ref();
     super::check_memory(source, 0)?;

@@ -1,0 +1,104 @@
+//! What learns: a network that reads one sequence, or one that reads a source and writes a target.
+
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::model::encoder::EncoderConfig;
+use crate::model::translator::TranslatorConfig;
+use crate::train::loss::{IGNORED, Sums};
+use crate::train::{Batch, Layout, Network, Pairs, Rates, Translator};
+
+/// A network of either kind.
+pub(super) enum Learner {
+    One(Network),
+    Two(Translator),
+}
+
+/// What it learns from at once.
+pub(super) enum Examples {
+    One(Batch),
+    Two(Pairs),
+}
+
+impl Learner {
+    /// The network for a task whose examples are pairs, or not.
+    pub(super) fn new(config: &EncoderConfig, pairs: bool) -> Result<Self> {
+        if pairs {
+            return Translator::new(&TranslatorConfig::new(*config)).map(Self::Two);
+        }
+        Network::new(config).map(Self::One)
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        match self {
+            Self::One(network) => network.layout(),
+            Self::Two(translator) => translator.layout(),
+        }
+    }
+
+    pub(super) fn draw(&self, seed: u64) -> Vec<f32> {
+        match self {
+            Self::One(network) => network.draw(seed),
+            Self::Two(translator) => translator.draw(seed),
+        }
+    }
+
+    /// Its configuration, as the keys of its file.
+    pub(super) fn to_json(&self) -> Map<String, Value> {
+        match self {
+            Self::One(network) => network.config().to_json(),
+            Self::Two(translator) => translator.config().to_json(),
+        }
+    }
+
+    pub(super) fn learn(
+        &self,
+        numbers: &[f32],
+        gradients: &mut [f32],
+        weight: f32,
+        examples: &Examples,
+        rates: Rates,
+    ) -> Result<Sums> {
+        match (self, examples) {
+            (Self::One(network), Examples::One(batch)) => {
+                network.learn(numbers, gradients, weight, batch, rates)
+            }
+            (Self::Two(translator), Examples::Two(pairs)) => {
+                translator.learn(numbers, gradients, weight, pairs, rates)
+            }
+            _ => unreachable!("a task makes the examples of its network"),
+        }
+    }
+
+    /// The sums over all batches.
+    pub(super) fn evaluate(&self, numbers: &[f32], batches: &[Examples]) -> Result<Sums> {
+        let mut all = Sums::default();
+        for examples in batches {
+            all += match (self, examples) {
+                (Self::One(network), Examples::One(batch)) => network.evaluate(numbers, batch)?,
+                (Self::Two(translator), Examples::Two(pairs)) => translator.evaluate(numbers, pairs)?,
+                _ => unreachable!("a task makes the examples of its network"),
+            };
+        }
+        Ok(all)
+    }
+}
+
+impl Examples {
+    /// How many targets count.
+    pub(super) fn counted(&self) -> usize {
+        let targets = match self {
+            Self::One(batch) => &batch.targets,
+            Self::Two(pairs) => &pairs.targets,
+        };
+        targets.iter().filter(|target| **target != IGNORED).count()
+    }
+
+    /// Rows that are learned from, of both sides.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::One(batch) => batch.rows.total(),
+            Self::Two(pairs) => pairs.source_rows.total() + pairs.rows.total(),
+        }
+    }
+}

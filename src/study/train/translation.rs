@@ -1,0 +1,141 @@
+//! The task translation: pairs of lines, cut into tokens of a vocabulary learnt from them.
+
+use std::path::{Path, PathBuf};
+
+use super::learner::Examples;
+use crate::error::{Error, Result};
+use crate::rng::{below, stream};
+use crate::task::bpe::{BEGIN, END, Vocabulary};
+use crate::task::translation::{Buckets, Pair, Parallel};
+use crate::train::{Pairs, Rows};
+
+/// Pairs to learn from, to choose by and to test, and what their tokens are.
+pub(super) struct Translation {
+    pub(super) vocabulary: Vocabulary,
+    train: Vec<Pair>,
+    buckets: Buckets,
+    validation: Vec<Pair>,
+    test: Vec<Pair>,
+    /// Pairs that were left out: longer than the network's positions.
+    left_out: usize,
+}
+
+/// What the task is told.
+pub(super) struct Settings<'a> {
+    /// Endings of the files' names: of the language to translate from, and of that to translate into.
+    pub(super) languages: [&'a str; 2],
+    pub(super) vocabulary: usize,
+    /// The share of the pairs that is held out for choosing.
+    pub(super) validation: f64,
+    /// Places of the longest side.
+    pub(super) n: usize,
+    /// Places that a batch may have on its wider side.
+    pub(super) tokens: usize,
+    pub(super) seed: u64,
+}
+
+impl Translation {
+    /// Reads PATH.FROM and PATH.TO of both paths; the vocabulary is learnt from what is learned from.
+    pub(super) fn read(path: &Path, test: Option<&Path>, settings: &Settings<'_>) -> Result<Self> {
+        let all = parallel(path, settings)?;
+        let test = test.map(|path| parallel(path, settings)).transpose()?.unwrap_or_default();
+        let (train, validation) = hold_out(all, settings)?;
+        let vocabulary = Vocabulary::train(train.texts(), settings.vocabulary)?;
+        let mut left_out = 0;
+        let mut encode = |part: &Parallel| -> Result<Vec<Pair>> {
+            let mut pairs = part.encode(&vocabulary)?;
+            let before = pairs.len();
+            pairs.retain(|pair| pair.width() <= settings.n);
+            left_out += before - pairs.len();
+            Ok(pairs)
+        };
+        let (train, validation, test) = (encode(&train)?, encode(&validation)?, encode(&test)?);
+        if train.is_empty() || validation.is_empty() {
+            let accepted = format!("pairs of at most {} tokens a side, --seq-len", settings.n);
+            return Err(Error::malformed(path, "no pair that is short enough", accepted));
+        }
+        let buckets = Buckets::new(&train, settings.tokens, settings.seed)?;
+        Ok(Self { vocabulary, train, buckets, validation, test, left_out })
+    }
+
+    pub(super) fn has_test(&self) -> bool {
+        !self.test.is_empty()
+    }
+
+    /// The batch of a step.
+    pub(super) fn batch(&self, at: usize) -> Examples {
+        side_by_side(self.buckets.batch(at).into_iter().map(|pair| &self.train[pair]))
+    }
+
+    /// What is held out, short pairs first, at most so many.
+    pub(super) fn held_out(&self, test: bool, most: usize, tokens: usize) -> Result<Vec<Examples>> {
+        let of = if test { &self.test } else { &self.validation };
+        let of = &of[..of.len().min(most)];
+        let batches = Buckets::new(of, tokens, 0)?.sorted();
+        Ok(batches.into_iter().map(|batch| side_by_side(batch.into_iter().map(|pair| &of[pair]))).collect())
+    }
+
+    /// How much there is, in words.
+    pub(super) fn amount(&self) -> String {
+        let Self { train, validation, test, left_out, vocabulary, .. } = self;
+        format!(
+            "{} pairs to learn from in {} batches, {} to choose by, {} to test, {left_out} left out (longer than --seq-len); {} tokens of byte pairs",
+            train.len(),
+            self.buckets.per_epoch(),
+            validation.len(),
+            test.len(),
+            vocabulary.size()
+        )
+    }
+}
+
+fn parallel(path: &Path, settings: &Settings<'_>) -> Result<Parallel> {
+    let [from, to] = settings.languages.map(|language| {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(format!(".{language}"));
+        PathBuf::from(name)
+    });
+    Parallel::read(&from, &to)
+}
+
+/// What is learned from, and the share that is not: drawn pair by pair, and kept in the order of the files.
+fn hold_out(all: Parallel, settings: &Settings<'_>) -> Result<(Parallel, Parallel)> {
+    let count = all.sources.len();
+    let held = (count as f64 * settings.validation).ceil() as usize;
+    if held >= count {
+        let accepted = format!("less: there are {count} pairs");
+        return Err(Error::value("--validation", settings.validation, accepted));
+    }
+    let rng = &mut stream(settings.seed, "translation held out");
+    let mut chosen = vec![false; count];
+    let mut left = held;
+    while left > 0 {
+        let pair = below(rng, count);
+        left -= usize::from(!std::mem::replace(&mut chosen[pair], true));
+    }
+    let (mut train, mut validation) = (Parallel::default(), Parallel::default());
+    for ((source, target), held) in all.sources.into_iter().zip(all.targets).zip(chosen) {
+        let part = if held { &mut validation } else { &mut train };
+        part.sources.push(source);
+        part.targets.push(target);
+    }
+    Ok((train, validation))
+}
+
+fn side_by_side<'a>(pairs: impl Iterator<Item = &'a Pair> + Clone) -> Examples {
+    let mut of = Pairs {
+        sources: Vec::new(),
+        source_rows: Rows::of(pairs.clone().map(|pair| pair.source.len())),
+        inputs: Vec::new(),
+        rows: Rows::of(pairs.clone().map(|pair| pair.target.len() + 1)),
+        targets: Vec::new(),
+    };
+    for pair in pairs {
+        of.sources.extend(&pair.source);
+        of.inputs.push(BEGIN);
+        of.inputs.extend(&pair.target);
+        of.targets.extend(&pair.target);
+        of.targets.push(END);
+    }
+    Examples::Two(of)
+}

@@ -1,0 +1,98 @@
+//! `luna train --task translation` and `luna translate`: the whole way of a small task.
+#![allow(clippy::unwrap_used)] // the helpers are test code too
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn luna(args: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_luna"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A language of digits and their words: every sentence of it has one translation.
+fn corpus(folder: &Path, name: &str, sentences: impl Iterator<Item = usize>) -> (String, String) {
+    const WORDS: [&str; 5] = ["null", "eins", "zwei", "drei", "vier"];
+    let (mut from, mut to) = (String::new(), String::new());
+    for i in sentences {
+        let digits = [i % 5, i / 5 % 5, i / 25 % 5];
+        from.push_str(&digits.map(|digit| digit.to_string()).join(" "));
+        to.push_str(&digits.map(|digit| WORDS[digit]).join(" "));
+        from.push('\n');
+        to.push('\n');
+    }
+    fs::write(folder.join(format!("{name}.a")), &from).unwrap();
+    fs::write(folder.join(format!("{name}.b")), &to).unwrap();
+    (from, to)
+}
+
+fn train(folder: &Path, attention: &str, more: &[&str]) -> Output {
+    let [data, test, run] = ["train", "test", attention].map(|name| folder.join(name));
+    let base = ["train", "--task", "translation:from=a,to=b,vocab=300", "--attention", attention];
+    let small = ["--d", "32", "--heads", "2", "--layers", "1", "--seq-len", "24", "--batch", "16"];
+    let steps = ["--rate", "0.005", "--validation", "0.1", "--eval-every", "50", "--dropout", "0", "--quiet"];
+    let files = [("--data", &data), ("--test", &test), ("--out", &run)];
+    let files: Vec<&str> = files.iter().flat_map(|(flag, path)| [*flag, path.to_str().unwrap()]).collect();
+    luna(&[&base[..], &small, &steps, &files, more].concat(), "")
+}
+
+#[test]
+fn a_language_of_digits_is_learned_and_translated() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    corpus(folder, "train", (0..125).filter(|i| i % 9 != 4));
+    let (from, to) = corpus(folder, "test", (0..125).filter(|i| i % 9 == 4));
+    for attention in ["softmax", "luna:l=4"] {
+        let trained = train(folder, attention, &["--steps", "300"]);
+        assert!(trained.status.success(), "{}", text(&trained.stderr));
+        assert!(text(&trained.stdout).contains("nats"), "{}", text(&trained.stdout));
+        let run = folder.join(attention);
+        assert!(run.join("best/tokenizer.json").exists());
+        let run = run.to_str().unwrap();
+        let reference = folder.join("test.b");
+        let written = luna(&["translate", run, "--reference", reference.to_str().unwrap()], &from);
+        assert!(written.status.success(), "{}", text(&written.stderr));
+        let right = text(&written.stdout).lines().zip(to.lines()).filter(|(a, b)| a == b).count();
+        assert!(right * 2 > to.lines().count(), "{attention}: {right}\n{}", text(&written.stdout));
+        assert!(text(&written.stderr).contains("BLEU"), "{}", text(&written.stderr));
+        // Greedy, and lines that are empty or have no end.
+        let few = luna(&["translate", run, "--beam", "1"], "1 2 3\n\n3 2 1");
+        assert_eq!(text(&few.stdout).lines().count(), 3);
+        assert_eq!(text(&few.stdout).lines().nth(1), Some(""));
+    }
+    // A run that goes on has the same vocabulary and takes no step again.
+    let resumed = train(folder, "softmax", &["--steps", "300", "--resume"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    let refused = |args: &[&str], input: &str, part: &str| {
+        let output = luna(args, input);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(part) && said.trim().lines().count() == 1, "{said}");
+    };
+    let run = folder.join("softmax");
+    let run = run.to_str().unwrap();
+    refused(&["translate", run, "--beam", "0"], "", "--beam");
+    refused(&["translate", run, "--length-penalty=-1"], "", "--length-penalty");
+    refused(&["translate", run, "--reference", "none"], "", "none");
+    refused(&["translate", run], &"1 ".repeat(60), "24");
+    refused(&["translate", folder.to_str().unwrap()], "", "config.json");
+    refused(&["generate", run], "", "luna translate");
+    refused(&["evaluate", run, "--data", "x"], "", "luna translate");
+    refused(&["svd-spectrum", "--model", run], "", "luna translate");
+    // Files that do not fit, and lengths that no pair has.
+    let short = train(folder, "linear", &["--steps", "2"]);
+    assert!(text(&short.stderr).contains("softmax, luna"), "{}", text(&short.stderr));
+    let short = train(folder, "luna:l=1", &["--steps", "2", "--seq-len", "1"]);
+    assert!(text(&short.stderr).contains("--seq-len"), "{}", text(&short.stderr));
+    fs::write(folder.join("train.b"), "eins\n").unwrap();
+    let uneven = train(folder, "luna:l=2", &["--steps", "2"]);
+    assert!(text(&uneven.stderr).contains("ends behind line 1"), "{}", text(&uneven.stderr));
+}

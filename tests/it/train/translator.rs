@@ -1,0 +1,204 @@
+//! Encoder-decoders that learn: gradients beside differences, threads, padding that is not there.
+#![allow(clippy::unwrap_used)] // the helpers are test code too
+
+use std::path::Path;
+
+use luna::attention::luna_causal::Weight;
+use luna::model::encoder::{EncoderConfig, Mechanism};
+use luna::model::luna::Named;
+use luna::model::translator::{Translator as InUse, TranslatorConfig};
+use luna::train::{Dropout, Pairs, Rates, Rows, Translator};
+
+/// Sources and targets of these lengths; l is longer than one source and shorter than the others.
+const LENGTHS: [(usize, usize); 3] = [(11, 7), (4, 13), (9, 9)];
+const VOCAB: usize = 31;
+
+fn configs() -> Vec<TranslatorConfig> {
+    let encoder = |mechanism| EncoderConfig {
+        vocab: Some(VOCAB),
+        positions: 16,
+        embedding_norm: true,
+        ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
+    };
+    let of = |encoder, weight| TranslatorConfig { weight, ..TranslatorConfig::new(encoder) };
+    let (tied, untied) = (Mechanism::Luna { l: 6, tied: true }, Mechanism::Luna { l: 6, tied: false });
+    vec![
+        of(encoder(Mechanism::Softmax), Weight::Softplus),
+        of(encoder(tied), Weight::Softplus),
+        of(encoder(untied), Weight::Elu),
+        of(EncoderConfig { pre_norm: true, ..encoder(Mechanism::Softmax) }, Weight::Softplus),
+        of(EncoderConfig { pre_norm: true, embedding_norm: false, ..encoder(tied) }, Weight::Elu),
+        TranslatorConfig {
+            decoder_layers: 3,
+            ..TranslatorConfig::new(EncoderConfig { positions: 0, ..encoder(tied) })
+        },
+    ]
+}
+
+fn pairs(lengths: &[(usize, usize)]) -> Pairs {
+    let tokens = |pair: &(usize, usize), n: usize, salt: usize| -> Vec<u32> {
+        (0..n).map(|i| ((i * i + 7 * i + salt + 3 * pair.0 + 5 * pair.1) % VOCAB) as u32).collect()
+    };
+    let flat = |of: &dyn Fn(&(usize, usize)) -> Vec<u32>| lengths.iter().flat_map(of).collect();
+    Pairs {
+        sources: flat(&|pair| tokens(pair, pair.0, 1)),
+        source_rows: Rows::of(lengths.iter().map(|pair| pair.0)),
+        inputs: flat(&|pair| tokens(pair, pair.1, 2)),
+        rows: Rows::of(lengths.iter().map(|pair| pair.1)),
+        targets: flat(&|pair| tokens(pair, pair.1, 9)),
+    }
+}
+
+fn in_use(network: &Translator, numbers: &[f32]) -> InUse {
+    let named = Named::new(Path::new("twin"), network.layout().tensors(numbers));
+    InUse::load(&named, network.config()).unwrap()
+}
+
+/// A pair after the other, and a token of the target after the other: what is used says what was trained.
+#[test]
+fn the_same_tensors_give_the_same_loss() {
+    for config in configs() {
+        let network = Translator::new(&config).unwrap();
+        let numbers = network.draw(3);
+        let translator = in_use(&network, &numbers);
+        let pairs = pairs(&LENGTHS);
+        let mut nats = 0.0;
+        for (of, rows) in pairs.source_rows.each().zip(pairs.rows.each()) {
+            let logits = translator.logits(&pairs.sources[of], &pairs.inputs[rows.clone()]).unwrap();
+            for (row, target) in logits.rows().into_iter().zip(&pairs.targets[rows]) {
+                let row = row.mapv(f64::from);
+                nats += row.mapv(f64::exp).sum().ln() - row[*target as usize];
+            }
+        }
+        let found = network.evaluate(&numbers, &pairs).unwrap();
+        assert_eq!(found.count, pairs.targets.len());
+        assert!((found.nats - nats).abs() < 1e-4 * nats, "{config:?}: {} and {nats}", found.nats);
+    }
+}
+
+/// Through the file of a configuration and back, and what is no such file or no such input.
+#[test]
+fn what_is_kept_of_a_configuration_and_what_is_refused() {
+    for config in configs() {
+        let text = serde_json::to_string(&config.to_json()).unwrap();
+        assert_eq!(TranslatorConfig::parse(Path::new("c"), &text).unwrap(), config);
+    }
+    let good = configs()[1].to_json();
+    let message = |key: &str, value: serde_json::Value| {
+        let mut map = good.clone();
+        map.insert(key.into(), value);
+        let text = serde_json::to_string(&map).unwrap();
+        TranslatorConfig::parse(Path::new("c"), &text).unwrap_err().to_string()
+    };
+    assert!(message("attention", "linear".into()).contains("softmax, luna"));
+    assert!(message("weight", "relu".into()).contains("softplus or elu"));
+    assert!(message("decoder_layers", 0.into()).contains("decoder_layers"));
+    assert!(message("model_type", "luna".into()).contains("luna-translator"));
+    assert!(message("p_chain", false.into()).contains("one P"));
+    let network = Translator::new(&configs()[1]).unwrap();
+    let translator = in_use(&network, &network.draw(1));
+    let said = |source: &[u32]| translator.start(source).unwrap_err().to_string();
+    assert!(said(&[]).contains("a source"));
+    assert!(said(&[31]).contains("below 31"));
+    assert!(said(&[1; 17]).contains("16 or less"));
+    let mut state = translator.start(&[1, 2]).unwrap();
+    assert!(translator.step(&mut state, 31).unwrap_err().to_string().contains("below 31"));
+    for _ in 0..16 {
+        translator.step(&mut state, 3).unwrap();
+    }
+    assert_eq!(state.tokens(), 16);
+    assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("a target: 17"));
+    let other = Translator::new(&configs()[0]).unwrap();
+    let mut state = in_use(&other, &other.draw(1)).start(&[1, 2]).unwrap();
+    assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("another's"));
+}
+
+/// Along a direction that has a part in every tensor, with dropout's mask standing still.
+#[test]
+fn gradients_are_the_slopes_of_the_objective() {
+    for config in configs() {
+        let network = Translator::new(&config).unwrap();
+        assert_eq!(network.layout().len(), config.parameters());
+        let mut numbers = network.draw(4);
+        let noise = |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7) % 2001) as f32 / 1000.0 - 1.0;
+        numbers.iter_mut().enumerate().for_each(|(i, x)| *x += 0.1 * noise(i + 5));
+        let direction: Vec<f32> = (0..numbers.len()).map(noise).collect();
+        let pairs = pairs(&LENGTHS);
+        for dropout in [Dropout::OFF, Dropout::new(0.2, 1, 2, 0)] {
+            let rates = Rates { dropout, smoothing: 0.1 };
+            let objective = |by: f32| {
+                let moved: Vec<f32> = numbers.iter().zip(&direction).map(|(x, d)| x + by * d).collect();
+                let mut unused = vec![0.0; moved.len()];
+                network.learn(&moved, &mut unused, 0.0, &pairs, rates).unwrap().objective
+            };
+            let mut gradients = vec![0.0; numbers.len()];
+            network.learn(&numbers, &mut gradients, 1.0, &pairs, rates).unwrap();
+            let along: f64 =
+                gradients.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
+            let difference = |h: f32| (objective(h) - objective(-h)) / (2.0 * f64::from(h));
+            let slope = (4.0 * difference(1e-3) - difference(2e-3)) / 3.0;
+            let off = (slope - along).abs() / along.abs().max(1.0);
+            assert!(off < 2e-2, "{config:?} {dropout:?}: {slope} and {along}");
+        }
+    }
+}
+
+/// Every pair alone finds what all together find: no pair reads another, and lengths that are alike (which are worked on
+/// at once) are no other case.
+#[test]
+fn pairs_do_not_know_each_other() {
+    for config in configs() {
+        let network = Translator::new(&config).unwrap();
+        let numbers = network.draw(6);
+        for lengths in [LENGTHS, [(8, 5), (8, 5), (8, 5)], [(3, 5), (8, 5), (12, 5)]] {
+            let mut whole = vec![0.0; numbers.len()];
+            let sums = network.learn(&numbers, &mut whole, 1.0, &pairs(&lengths), Rates::OFF).unwrap();
+            let mut parts = vec![0.0; numbers.len()];
+            let mut nats = 0.0;
+            for pair in lengths {
+                let pairs = pairs(&[pair]);
+                nats += network.learn(&numbers, &mut parts, 1.0, &pairs, Rates::OFF).unwrap().nats;
+                assert!(network.evaluate(&numbers, &pairs).unwrap().nats > 0.0);
+            }
+            assert!((nats - sums.nats).abs() < 1e-4 * nats, "{config:?}: {nats} and {}", sums.nats);
+            let size = whole.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            let off = whole.iter().zip(&parts).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(off < 1e-4 * size, "{config:?} {lengths:?}: {off} of {size}");
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    for config in configs() {
+        let network = Translator::new(&config).unwrap();
+        let numbers = network.draw(5);
+        let pairs = pairs(&LENGTHS);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut gradients = vec![0.0; numbers.len()];
+                let rates = Rates { dropout: Dropout::new(0.1, 7, 8, 9), smoothing: 0.0 };
+                let sums = network.learn(&numbers, &mut gradients, 1.0, &pairs, rates).unwrap();
+                (sums, gradients)
+            })
+        };
+        assert!(run(1) == run(3), "{config:?}");
+    }
+}
+
+#[test]
+fn batches_that_do_not_fit() {
+    let network = Translator::new(&configs()[1]).unwrap();
+    let numbers = network.draw(0);
+    let message = |pairs: &Pairs| network.evaluate(&numbers, pairs).unwrap_err().to_string();
+    let good = pairs(&LENGTHS);
+    assert!(message(&Pairs { targets: vec![1], ..good.clone() }).contains("sources, inputs, targets"));
+    let mut beyond = good.clone();
+    beyond.targets[3] = VOCAB as u32;
+    assert!(message(&beyond).contains("target: '31'"), "{}", message(&beyond));
+    let mut beyond = good.clone();
+    beyond.inputs[3] = VOCAB as u32;
+    assert!(message(&beyond).contains("below 31"), "{}", message(&beyond));
+    assert!(message(&pairs(&[(17, 3)])).contains("16 or less"));
+}

@@ -1,0 +1,133 @@
+//! The studies of heads where nobody names an input: the trained model that the program carries, and what goes with it.
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const STUDIES: [&str; 2] = ["svd-spectrum", "approx-error"];
+
+fn luna(args: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
+    command.args(args).env("COLUMNS", "80").current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// What the program writes.
+fn written(args: &[&str], folder: &Path) -> String {
+    let Output { status, stdout, stderr } = luna(&[args, &["--quiet"]].concat(), folder);
+    assert!(status.success() && stderr.is_empty(), "{args:?}: {}", text(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+fn json(args: &[&str], folder: &Path) -> Value {
+    serde_json::from_str(&written(&[args, &["--format", "json"]].concat(), folder)).unwrap()
+}
+
+/// The one line with which the program refuses.
+fn refused(args: &[&str], parts: &[&str]) {
+    let Output { status, stdout, stderr } = luna(args, Path::new("."));
+    let said = text(&stderr);
+    assert_eq!((status.code(), stdout.len(), said.lines().count()), (Some(1), 0, 1), "{args:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "{args:?} lacks '{part}': {said}");
+    }
+}
+
+#[test]
+fn it_is_the_carried_model_on_its_text() {
+    // A folder of its name that happens to lie here is not meant.
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("byte-transformer")).unwrap();
+    for (study, more) in STUDIES.into_iter().zip([&[][..], &["--l", "16"]]) {
+        let args = [&[study][..], more].concat();
+        let unnamed = written(&args, folder.path());
+        let named = written(&[&args[..], &["--model", "byte-transformer"]].concat(), Path::new("."));
+        assert_eq!(unnamed, named);
+        assert!(unnamed.lines().all(|line| line.chars().count() <= 80), "{unnamed}");
+        assert!(unnamed.lines().next().unwrap().ends_with(": byte-transformer, n = 256"), "{unnamed}");
+        let result = json(&[&args[..], &["--seq-len", "32", "--windows", "1"]].concat(), folder.path());
+        let stamp = &result["stamp"];
+        assert_eq!(stamp["model"], "byte-transformer");
+        assert_eq!(stamp["text"], "the model's own");
+        assert_eq!(stamp["text_sha256"].as_str().unwrap().len(), 64);
+        let notes = result["notes"].as_array().unwrap();
+        let said = |note: &Value| {
+            let note = note.as_str().unwrap();
+            note.starts_with("input: byte-transformer, which the program carries (")
+                && note.contains("on 1 window of its own text")
+        };
+        assert!(notes.iter().any(said), "{notes:?}");
+    }
+}
+
+#[test]
+fn whoever_named_no_model_is_told_how() {
+    for study in STUDIES {
+        let args = [study, "--seq-len", "16", "--windows", "1", "--layers", "0"];
+        let told = |more: &[&str]| {
+            let output = luna(&[&args[..], more].concat(), Path::new("."));
+            assert!(output.status.success());
+            text(&output.stderr).matches("no model named").count()
+        };
+        assert_eq!(told(&[]), 1);
+        assert_eq!(told(&["--quiet"]), 0);
+        assert_eq!(told(&["--model", "byte-transformer"]), 0);
+        assert_eq!(told(&["--synthetic", "gaussian"]), 0);
+    }
+}
+
+#[test]
+fn a_text_alone_is_read_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("own.txt"), "Now is the winter of our discontent. ".repeat(3)).unwrap();
+    let args = ["svd-spectrum", "--text", "own.txt", "--seq-len", "32", "--null", "none"];
+    let result = json(&args, folder.path());
+    assert_eq!(result["stamp"]["model"], "byte-transformer");
+    assert_eq!(result["stamp"]["text"], "own.txt");
+    assert!(result["notes"].to_string().contains("3 windows of own.txt"), "{}", result["notes"]);
+}
+
+#[test]
+fn its_attention_can_be_replaced() {
+    let args = ["approx-error", "--substitute", "all", "--attention", "linear", "--seq-len", "16"];
+    let result = json(&[&args[..], &["--windows", "1"]].concat(), Path::new("."));
+    assert_eq!(result["stamp"]["model"], "byte-transformer");
+    assert_eq!(result["rows"][0]["layers"], 4);
+}
+
+#[test]
+fn a_theorem_of_any_head_keeps_its_untrained_ones() {
+    let args = ["approx-error", "--check", "linformer-theorem-1", "--seq-len", "16", "--windows", "1"];
+    let result = json(&[&args[..], &["--eps", "0.5", "--draws", "1"]].concat(), Path::new("."));
+    assert_eq!(result["stamp"]["synthetic"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn what_it_cannot_read_is_refused_with_the_way_out() {
+    for study in STUDIES {
+        refused(
+            &[study, "--seq-len", "64,512"],
+            &["--seq-len 512", "at most 256", "byte-transformer", "--synthetic SPECS", "another --model"],
+        );
+        refused(
+            &[study, "--windows", "8"],
+            &["8 windows of 256", "7 windows of this length would fit; --text FILE"],
+        );
+        refused(&[study, "--causal"], &["--causal: 'alone'", "--synthetic SPECS", "its own mask"]);
+        refused(&[study, "--layers", "4"], &["--layers: '4'", "0 to 3"]);
+        refused(&[study, "--text", "no-such-file"], &["'no-such-file'"]);
+    }
+    refused(
+        &["approx-error", "--attention", "trained"],
+        &["'byte-transformer' attends by softmax", "byte-luna"],
+    );
+    // A model that was named is not said to be the one of nobody's choice.
+    let named = ["svd-spectrum", "--model", "byte-luna", "--seq-len", "512"];
+    refused(&named, &["--seq-len 512: 512 tokens; at most 256, the model's positions\n"]);
+}
