@@ -199,13 +199,18 @@ impl LunaDecoder {
         super::check("x", x.shape(), self.d)?;
         if x.nrows() != states.len() {
             let (what, found) = ("x".to_string(), x.shape().to_vec());
-            return Err(Error::Shape { what, found, expected: format!("{} rows, one a state", states.len()) });
+            return Err(Error::Shape {
+                what,
+                found,
+                expected: format!("{} rows, one a state", states.len()),
+            });
         }
         if states.is_empty() {
             return Ok(x);
         }
         for (at, layer) in self.layers.iter().enumerate() {
-            let mut of_layer: Vec<&mut LayerState> = states.iter_mut().map(|state| &mut state.0[at]).collect();
+            let mut of_layer: Vec<&mut LayerState> =
+                states.iter_mut().map(|state| &mut state.0[at]).collect();
             x = layer.step(&mut of_layer, x)?;
         }
         if let Some((x_norm, _)) = &self.last {

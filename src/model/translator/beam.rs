@@ -156,9 +156,7 @@ impl Beam<'_> {
             };
             all.extend(others.into_iter().chain([(self.end, *end)]).map(candidate));
         }
-        all.sort_by(|a, b| {
-            b.log_p.total_cmp(&a.log_p).then(a.from.cmp(&b.from)).then(a.token.cmp(&b.token))
-        });
+        all.sort_by(|a, b| b.log_p.total_cmp(&a.log_p).then(a.from.cmp(&b.from)).then(a.token.cmp(&b.token)));
         Ok(all)
     }
 

@@ -3,10 +3,10 @@
 use ndarray::{Array1, Array2, Axis};
 
 use super::beam::Writer;
-use super::softmax;
+use super::softmax::SoftmaxState;
 use super::stack::{Encoded, Kind, no_p};
 use super::{Translator, TranslatorConfig};
-use crate::model::luna::{self, Padding};
+use crate::model::luna::{DecoderState, Padding};
 use crate::{Error, Result};
 
 /// A target that is being written. Clone it to go on in several ways: what comes from the source is shared.
@@ -22,16 +22,16 @@ pub struct TranslatorState {
 
 #[derive(Clone, Debug)]
 enum Kept {
-    Softmax(softmax::DecoderState),
-    Luna(luna::DecoderState),
+    Softmax(SoftmaxState),
+    Luna(DecoderState),
 }
 
 impl Kept {
-    fn softmax(&mut self) -> Option<&mut softmax::DecoderState> {
+    fn softmax(&mut self) -> Option<&mut SoftmaxState> {
         if let Self::Softmax(kept) = self { Some(kept) } else { None }
     }
 
-    fn luna(&mut self) -> Option<&mut luna::DecoderState> {
+    fn luna(&mut self) -> Option<&mut DecoderState> {
         if let Self::Luna(kept) = self { Some(kept) } else { None }
     }
 }

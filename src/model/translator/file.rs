@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{MODEL_TYPE, Translator, TranslatorConfig};
+use crate::Result;
 use crate::model::encoder::foreign;
 use crate::model::luna::Named;
-use crate::Result;
 use crate::model::{WEIGHTS, embedded, settled};
 
 impl Translator {

@@ -56,7 +56,7 @@ pub(super) struct Decoder {
 
 /// What a decoder keeps between rows.
 #[derive(Clone, Debug)]
-pub(super) struct DecoderState(Vec<Kept>);
+pub(super) struct SoftmaxState(Vec<Kept>);
 
 impl Cross {
     fn load(named: &Named, d: usize, heads: usize) -> Result<Self> {
@@ -167,16 +167,16 @@ impl Decoder {
     }
 
     /// A state that has seen no row yet, of the encoder's output (m, d).
-    pub(super) fn start(&self, context: ArrayView2<'_, f32>) -> Result<DecoderState> {
+    pub(super) fn start(&self, context: ArrayView2<'_, f32>) -> Result<SoftmaxState> {
         let kept = |layer: &Layer| {
             let source = Arc::new(layer.cross.source(context));
             Ok(Kept { pasts: layer.attention.start(layer.d_h)?, source })
         };
-        self.layers.iter().map(kept).collect::<Result<_>>().map(DecoderState)
+        self.layers.iter().map(kept).collect::<Result<_>>().map(SoftmaxState)
     }
 
     /// The next row of each state: (b, d) to (b, d), as [`forward`](Self::forward) gives it.
-    pub(super) fn step(&self, states: &mut [&mut DecoderState], mut x: Array2<f32>) -> Result<Array2<f32>> {
+    pub(super) fn step(&self, states: &mut [&mut SoftmaxState], mut x: Array2<f32>) -> Result<Array2<f32>> {
         for (at, layer) in self.layers.iter().enumerate() {
             let mut of_layer: Vec<&mut Kept> = states.iter_mut().map(|state| &mut state.0[at]).collect();
             layer.step(&mut of_layer, x.view_mut())?;

@@ -66,9 +66,7 @@ impl Translator {
         needed("a target", target)?;
         let x = self.embed(target, 0..target.len())?;
         let x = match (&self.kind, p) {
-            (Kind::Luna(decoder), Some(p)) => {
-                decoder.forward(x, p, context.view(), Padding::default())?.0
-            }
+            (Kind::Luna(decoder), Some(p)) => decoder.forward(x, p, context.view(), Padding::default())?.0,
             (Kind::Luna(_), None) => return Err(no_p()),
             (Kind::Softmax(decoder), _) => decoder.forward(x, context.view())?,
         };
