@@ -1,7 +1,10 @@
 //! `luna translate`: lines of one language in, lines of another out.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use clap::Args;
 use rayon::prelude::*;
@@ -9,6 +12,7 @@ use rayon::prelude::*;
 use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
 use crate::metric::{bleu, chrf};
+use crate::model::settled;
 use crate::model::translator::{Beam, Translator};
 use crate::task::batch::PAD;
 use crate::task::bpe::{BEGIN, END, UNKNOWN, Vocabulary};
@@ -28,15 +32,20 @@ pub struct Translate {
     /// Favours longer translations: alpha of Wu et al. 2016, ln p over ((5 + length) / 6)^alpha
     #[arg(long, value_name = "ALPHA", default_value_t = 1.0)]
     length_penalty: f64,
-    /// Translations to compare with, a sentence a line: BLEU and chrF go to standard error
+    /// Translations to compare with, a line for every line: BLEU and chrF go to standard error
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
 }
 
-/// Lines that are translated at once.
+/// Lines that are translated at once, at most.
 const LINES: usize = 32;
+/// Lines that are read ahead.
+const AHEAD: usize = 4 * LINES;
+/// How often somebody who waits for a line looks whether to stop.
+const PAUSE: Duration = Duration::from_millis(100);
 /// A translation has at most so many tokens beyond twice its source's.
 const MORE: usize = 10;
+const LAYOUT: &str = "one sentence a line, in UTF-8";
 
 /// A network and its vocabulary.
 struct Opened {
@@ -47,9 +56,7 @@ struct Opened {
 impl Opened {
     fn open(run: &Path) -> Result<Self> {
         let translator = Translator::open(run)?;
-        let best = run.join("best");
-        let dir = if run.join("config.json").exists() { run } else { &best };
-        let path = dir.join("tokenizer.json");
+        let path = settled(run).join("tokenizer.json");
         let vocabulary = Vocabulary::open(&path)?;
         let size = translator.config().encoder.vocab.unwrap_or(0);
         if vocabulary.size() != size {
@@ -59,110 +66,158 @@ impl Opened {
         Ok(Self { translator, vocabulary })
     }
 
-    /// One line; of an empty one an empty one.
-    fn translate(&self, line: &str, beam: &Beam) -> Result<String> {
+    /// One line, which `what` names; of a blank one an empty one.
+    fn translate(&self, line: &str, what: &dyn Fn() -> String, beam: &Beam<'_>) -> Result<String> {
         if line.trim().is_empty() {
             return Ok(String::new());
         }
         let mut source = self.vocabulary.encode(line)?;
         source.push(END);
         let positions = self.translator.config().encoder.positions;
-        // The begin takes one position.
-        let room = if positions == 0 { usize::MAX } else { positions.saturating_sub(1).max(1) };
-        if source.len() > room.saturating_add(1) {
+        let room = if positions == 0 { usize::MAX } else { positions };
+        if source.len() > room {
             let accepted = format!("at most {positions}, the positions of this network, the end included");
-            return Err(Error::Tokens {
-                what: format!("the line '{}'", short(line)),
-                found: source.len(),
-                accepted,
-            });
+            return Err(Error::Tokens { what: what(), found: source.len(), accepted });
         }
-        let beam = Beam { most: (2 * source.len() + MORE).min(room), ..*beam };
-        let step = |state: &mut _, token| self.translator.step(state, token);
-        let start = self.translator.start(&source)?;
-        let found = beam.search(start, [BEGIN, END], &[PAD, BEGIN, UNKNOWN], &step)?;
-        self.vocabulary.decode(&found.tokens)
+        // The token in front of it takes a position too, and the end none.
+        let beam = Beam { most: (2 * source.len() + MORE + 1).min(room), ..*beam };
+        let found = beam.search(&self.translator, self.translator.start(&source)?)?;
+        let text = self.vocabulary.decode(found.first().map_or(&[], |best| &best.tokens))?;
+        // A newline inside would make two lines of one.
+        Ok(text.replace(['\n', '\r'], " "))
     }
 }
 
 impl Translate {
-    /// Writes a line for every line that it reads, some at a time.
-    pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
-        let beam = Beam::new(self.beam, self.length_penalty, 1)?;
+    /// Writes a line for every line that it reads, as they come: those that are there at once are worked on at once.
+    pub fn run(&self, _: &Global, out: &mut dyn Write) -> Result<(), Failure> {
+        let never = &[PAD, BEGIN, UNKNOWN];
+        let (width, length_penalty) = (self.beam, self.length_penalty);
+        let beam = Beam { width, length_penalty, most: 1, best: 1, begin: BEGIN, end: END, never };
+        beam.check()?;
         let opened = Opened::open(&self.run)?;
         let references = self.reference.as_ref().map(|path| lines(path)).transpose()?;
         let stop = interrupt::watch();
-        let mut input: Box<dyn BufRead> = match &self.input {
-            Some(path) => Box::new(BufReader::new(std::fs::File::open(path).map_err(Error::file(path))?)),
-            None => Box::new(std::io::stdin().lock()),
-        };
         let name = self.input.as_deref().unwrap_or(Path::new("standard input"));
-        let mut written: Vec<String> = Vec::new();
-        let mut stopped = false;
+        let read: Receiver<Result<String>> = match &self.input {
+            Some(path) => feed(std::fs::File::open(path).map_err(Error::file(path))?, name),
+            None => feed(std::io::stdin(), name),
+        };
+        let mut done: Vec<(String, String)> = Vec::new();
         loop {
-            stopped = stopped || stop.load(std::sync::atomic::Ordering::Relaxed);
-            let read = if stopped { Vec::new() } else { take(&mut *input, name)? };
-            if read.is_empty() {
+            let sources = take(&read, stop)?;
+            if sources.is_empty() {
                 break;
             }
-            let translated: Result<Vec<String>> =
-                read.par_iter().map(|line| opened.translate(line, &beam)).collect();
-            for line in translated? {
-                // A newline inside would make two lines of one.
-                writeln!(out, "{}", line.replace(['\n', '\r'], " "))?;
-                written.push(line);
+            let first = done.len();
+            let one = |(at, line): (usize, Result<String>)| {
+                let source = line?;
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Error::Interrupted);
+                }
+                let what = || format!("line {} of '{}'", first + at + 1, name.display());
+                let line = opened.translate(&source, &what, &beam)?;
+                Ok((source, line))
+            };
+            let translated: Vec<Result<(String, String)>> =
+                sources.into_par_iter().enumerate().map(one).collect();
+            // What stands in front of a line that cannot be translated is written all the same.
+            for line in translated {
+                let (source, line) = line?;
+                writeln!(out, "{line}")?;
+                done.push((source, line));
             }
             out.flush()?;
         }
-        if stopped {
-            return Err(Error::Interrupted.into());
-        }
-        if let Some(references) = references {
-            if references.len() != written.len() {
-                let path = self.reference.as_deref().unwrap_or(Path::new(""));
-                let found = format!("{} lines", references.len());
-                let accepted = format!("{}, as many as were translated", written.len());
-                return Err(Error::malformed(path, found, accepted).into());
-            }
-            if !global.quiet {
-                judge(&written, &references)?;
-            }
+        if let (Some(references), Some(path)) = (references, &self.reference) {
+            judge(&done, &references, path)?;
         }
         Ok(())
     }
 }
 
-/// BLEU and chrF, with what one must know to compare them.
-fn judge(written: &[String], references: &[String]) -> Result<()> {
-    let references: Vec<&str> = references.iter().map(String::as_str).collect();
-    let bleu = bleu::corpus(written, &[&references])?;
-    let chrf = chrf::corpus(written, &[&references])?;
+/// BLEU and chrF of the lines that say something, each behind its signature.
+fn judge(done: &[(String, String)], references: &[String], path: &Path) -> Result<()> {
+    if references.len() != done.len() {
+        let found = format!("{} lines", references.len());
+        return Err(Error::malformed(path, found, format!("{}, as many as were translated", done.len())));
+    }
+    let (mut written, mut wanted) = (Vec::new(), Vec::new());
+    for (number, ((source, line), reference)) in (1..).zip(done.iter().zip(references)) {
+        match (source.trim().is_empty(), reference.trim().is_empty()) {
+            (true, true) => continue,
+            (false, true) => {
+                let what = format!("line {number}: no text");
+                return Err(Error::malformed(path, what, "a translation of every line"));
+            }
+            _ => {}
+        }
+        written.push(line.as_str());
+        wanted.push(reference.as_str());
+    }
+    let bleu = bleu::corpus(&written, &[&wanted])?;
+    let chrf = chrf::corpus(&written, &[&wanted])?;
     let [one, two, three, four] = bleu.precisions;
+    let bleu::Counts { hypothesis, reference, .. } = bleu.counts;
+    // Who reads no scores must not lose the translations: a closed stderr is no error.
     let _ = writeln!(
         std::io::stderr(),
-        "luna: BLEU {:.2} ({one:.1}/{two:.1}/{three:.1}/{four:.1}, brevity penalty {:.3}), chrF {chrf:.2}: \
-         {} lines, cased, tokens 13a, as sacreBLEU counts",
+        "luna: BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp = {:.2} {one:.1}/{two:.1}/{three:.1}/{four:.1} \
+         (BP = {:.3} ratio = {:.3} hyp_len = {hypothesis} ref_len = {reference})\n\
+         luna: chrF2|nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no = {chrf:.2}",
         bleu.score,
         bleu.brevity_penalty,
-        written.len()
+        hypothesis as f64 / reference as f64,
     );
     Ok(())
 }
 
-/// The next lines, without their ends; none at the end.
-fn take(input: &mut dyn BufRead, name: &Path) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    while all.len() < LINES {
-        let mut bytes = Vec::new();
-        if input.read_until(b'\n', &mut bytes).map_err(Error::file(name))? == 0 {
-            break;
+/// Reads lines on a thread of their own, so that who waits for one can be interrupted.
+fn feed(input: impl Read + Send + 'static, name: &Path) -> Receiver<Result<String>> {
+    let (send, receive) = sync_channel(AHEAD);
+    let (mut input, name) = (BufReader::new(input), name.to_path_buf());
+    std::thread::spawn(move || {
+        for number in 1.. {
+            let Some(line) = line(&mut input, &name, number).transpose() else { break };
+            let over = line.is_err();
+            if send.send(line).is_err() || over {
+                break;
+            }
         }
-        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let text = std::str::from_utf8(line).map_err(|_| {
-            Error::malformed(name, "a line that is not UTF-8", "one sentence a line, in UTF-8")
-        })?;
-        all.push(text.to_string());
+    });
+    receive
+}
+
+/// The next line, without its end.
+fn line(input: &mut impl BufRead, name: &Path, number: usize) -> Result<Option<String>> {
+    let mut bytes = Vec::new();
+    if input.read_until(b'\n', &mut bytes).map_err(Error::file(name))? == 0 {
+        return Ok(None);
+    }
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match std::str::from_utf8(line) {
+        Ok(text) => Ok(Some(text.to_string())),
+        Err(_) => Err(Error::malformed(name, format!("line {number} is not UTF-8"), LAYOUT)),
+    }
+}
+
+/// Waits for a line, and takes those that are there with it; none at the end.
+fn take(read: &Receiver<Result<String>>, stop: &AtomicBool) -> Result<Vec<Result<String>>> {
+    let mut all = Vec::new();
+    while all.is_empty() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        match read.recv_timeout(PAUSE) {
+            Ok(line) => all.push(line),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(all),
+        }
+    }
+    while all.len() < LINES {
+        let Ok(line) = read.try_recv() else { break };
+        all.push(line);
     }
     Ok(all)
 }
@@ -170,13 +225,4 @@ fn take(input: &mut dyn BufRead, name: &Path) -> Result<Vec<String>> {
 fn lines(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
     Ok(text.lines().map(str::to_string).collect())
-}
-
-fn short(line: &str) -> String {
-    const SHOWN: usize = 40;
-    let mut shown: String = line.chars().take(SHOWN).collect();
-    if shown.len() < line.len() {
-        shown.push_str("...");
-    }
-    shown
 }

@@ -72,7 +72,7 @@ pub struct Output {
 const WEIGHTS: &str = "model.safetensors";
 
 /// The folder that holds a model: the one named, or `best` in the run folder of a training.
-fn settled(dir: &Path) -> PathBuf {
+pub(crate) fn settled(dir: &Path) -> PathBuf {
     let best = dir.join("best");
     if !embedded::exists(&dir.join("config.json")) && best.join("config.json").is_file() {
         return best;

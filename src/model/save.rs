@@ -12,6 +12,8 @@ use crate::file::put;
 /// Where numbers begin: a multiple of this from the start of the file, so that they can be read in place.
 const ALIGNED: usize = 8;
 
+pub use crate::file::save_text;
+
 /// Writes tensors as f32 into a safetensors file: under a temporary name beside it, then flushed to the disk, then put
 /// in its place in one step, so that an interruption leaves the old file or the new one.
 ///

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub(crate) const PERFORMER_EPS: f32 = 1e-4;
 
 /// Four projections (d, d) with biases, and what stands between them.
-pub(super) struct Attention {
+pub(in crate::model) struct Attention {
     heads: usize,
     query: Linear<'static>,
     key: Linear<'static>,
@@ -53,10 +53,10 @@ impl Piece {
 
 /// Rows of a batch: `b` sequences of length `n`, and how many rows of each are real.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Batch<'a> {
-    pub(super) b: usize,
-    pub(super) n: usize,
-    pub(super) real: Option<&'a [usize]>,
+pub(in crate::model) struct Batch<'a> {
+    pub(in crate::model) b: usize,
+    pub(in crate::model) n: usize,
+    pub(in crate::model) real: Option<&'a [usize]>,
 }
 
 impl<'a> Batch<'a> {
@@ -80,7 +80,7 @@ impl<'a> Batch<'a> {
 
 impl Attention {
     /// Reads `q_proj`, `k_proj`, `v_proj` and `out_proj`, and the mechanism's own piece.
-    pub(super) fn load(named: &Named, config: &EncoderConfig) -> Result<Self> {
+    pub(in crate::model) fn load(named: &Named, config: &EncoderConfig) -> Result<Self> {
         let (d, d_h) = (config.d, config.head_width());
         let piece = match config.mechanism {
             Mechanism::Linformer { l, max } => Piece::Compress(named.matrix("compress.weight", (l, max))?),
@@ -106,7 +106,7 @@ impl Attention {
     }
 
     /// What every row of the input (b n, d) reads, shape (h, b n, `d_h`); rows of padding are zeros.
-    pub(super) fn read(
+    pub(in crate::model) fn read(
         &self,
         input: ArrayView2<'_, f32>,
         batch: Batch<'_>,
@@ -138,12 +138,12 @@ impl Attention {
     }
 
     /// Adds the output projection of what was read to rows (b n, d).
-    pub(super) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array3<f32>, count: Count<'_>) {
+    pub(in crate::model) fn add(&self, rows: ArrayViewMut2<'_, f32>, read: &Array3<f32>, count: Count<'_>) {
         self.out.add_heads(rows, read.view(), count);
     }
 
     /// The pasts of all heads, before the first row.
-    pub(super) fn start(&self, d_h: usize) -> Result<Vec<Past>> {
+    pub(in crate::model) fn start(&self, d_h: usize) -> Result<Vec<Past>> {
         let (name, given) = match &self.core {
             Core::Fused(fused, piece) => (fused.name, piece.given()),
             Core::Materialised => ("softmax", Given::Nothing),
@@ -151,19 +151,25 @@ impl Attention {
         (0..self.heads).map(|_| Past::new(name, &given, d_h, d_h)).collect()
     }
 
-    /// What the next row (1, d) reads, shape (h, 1, `d_h`).
-    pub(super) fn step(&self, pasts: &mut [Past], row: ArrayView2<'_, f32>) -> Array3<f32> {
+    /// What the next row of each sequence reads, rows (b, d) to (h, b, `d_h`), of the pasts of its heads.
+    pub(in crate::model) fn step<'a>(
+        &self,
+        pasts: impl IntoIterator<Item = &'a mut [Past]>,
+        rows: ArrayView2<'_, f32>,
+    ) -> Array3<f32> {
         let [q, k, v] =
-            [&self.query, &self.key, &self.value].map(|linear| linear.heads(&row, self.heads, None));
+            [&self.query, &self.key, &self.value].map(|linear| linear.heads(&rows, self.heads, None));
         let given = match &self.core {
             Core::Fused(_, piece) => piece.given(),
             Core::Materialised => Given::Nothing,
         };
         let scale = Heads::new(q.view(), k.view(), v.view(), self.mask).scale;
         let mut read = Array3::zeros(q.raw_dim());
-        for (head, past) in pasts.iter_mut().enumerate() {
-            let of = [&q, &k, &v].map(|x| x.slice(s![head, 0, ..]));
-            read.slice_mut(s![head, 0, ..]).assign(&past.push(&given, scale, of));
+        for (row, pasts) in pasts.into_iter().enumerate() {
+            for (head, past) in pasts.iter_mut().enumerate() {
+                let of = [&q, &k, &v].map(|x| x.slice(s![head, row, ..]));
+                read.slice_mut(s![head, row, ..]).assign(&past.push(&given, scale, of));
+            }
         }
         read
     }

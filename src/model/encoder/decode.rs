@@ -111,7 +111,7 @@ impl Transformer {
     /// The next row (1, d) in place.
     fn step(&self, pasts: &mut [Past], mut x: ArrayViewMut2<'_, f32>) {
         let input = self.blocks.norm.before(self.blocks.pre_norm, x.view());
-        let read = self.attention.step(pasts, input.view());
+        let read = self.attention.step([pasts], input.view());
         drop(input);
         self.attention.add(x.view_mut(), &read, None);
         self.blocks.behind(x, None);

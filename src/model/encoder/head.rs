@@ -88,7 +88,7 @@ impl Encoder {
     }
 
     /// Logits (n, vocab) of rows (n, d).
-    pub(super) fn over_tokens(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+    pub(in crate::model) fn over_tokens(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
         let Some(tokens) = &self.tokens else { return Err(self.other("tokens")) };
         Ok(product(rows, tokens.t(), Threads::All))
     }

@@ -31,6 +31,7 @@ mod stack;
 mod tensors;
 
 pub(crate) use attention::PERFORMER_EPS;
+pub(super) use attention::{Attention, Batch};
 pub(crate) use config::EPS;
 pub use config::EncoderConfig;
 pub use decode::DecodingState;

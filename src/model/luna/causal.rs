@@ -1,5 +1,7 @@
 //! Causal Luna attention with its projections: `LunarCausalAttention` of the authors' code.
 
+use std::sync::Arc;
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
@@ -38,8 +40,8 @@ pub struct LunaCausalAttention {
 /// What the rows so far were summed into: its size does not depend on how many they are.
 #[derive(Clone, Debug)]
 pub struct CausalState {
-    /// (l, d): the packing queries, without padding.
-    pack_query: Array2<f32>,
+    /// (l, d): the packing queries, without padding; the same in every clone.
+    pack_query: Arc<Array2<f32>>,
     heads: Vec<State>,
 }
 
@@ -159,7 +161,7 @@ impl LunaCausalAttention {
 
     /// A state that has seen no row yet.
     pub fn start(&self, p: ArrayView2<'_, f32>, padding: Option<&[bool]>) -> Result<CausalState> {
-        let pack_query = self.pack_query(p, padding, None)?;
+        let pack_query = Arc::new(self.pack_query(p, padding, None)?);
         let d_h = self.d / self.heads;
         let heads = vec![State::new(d_h, pack_query.nrows(), d_h); self.heads];
         Ok(CausalState { pack_query, heads })
@@ -167,22 +169,34 @@ impl LunaCausalAttention {
 
     /// The next row: y (d) of x (d), as [`forward`](Self::forward) gives it, in O(l d).
     pub fn step(&self, state: &mut CausalState, x: ArrayView1<'_, f32>) -> Result<Array1<f32>> {
+        Ok(self.step_many([state], x.insert_axis(Axis(0)))?.index_axis_move(Axis(0), 0))
+    }
+
+    /// The next row of each state: y (b, d) of x (b, d), a row a state.
+    pub(super) fn step_many<'a>(
+        &self,
+        states: impl IntoIterator<Item = &'a mut CausalState>,
+        x: ArrayView2<'_, f32>,
+    ) -> Result<Array2<f32>> {
         check("x", x.shape(), self.d)?;
-        let mut read = Array2::zeros((1, self.d));
-        if !state.pack_query.is_empty() {
-            let row = self.project(x.insert_axis(Axis(0)), None);
-            let d_h = self.d / self.heads;
-            for (head, state_of_head) in state.heads.iter_mut().enumerate() {
-                let columns = s![.., head * d_h..(head + 1) * d_h];
-                let of = |rows: &Array2<f32>| rows.slice(columns).index_axis_move(Axis(0), 0).to_owned();
-                let logits = state.pack_query.slice(columns).dot(&of(&row.pack_keys));
+        let mut read = Array2::zeros(x.raw_dim());
+        let rows = self.project(x, None);
+        let d_h = self.d / self.heads;
+        for (row, state) in states.into_iter().enumerate() {
+            if state.pack_query.is_empty() {
+                continue;
+            }
+            for (head, of_head) in state.heads.iter_mut().enumerate() {
+                let columns = head * d_h..(head + 1) * d_h;
+                let of = |rows: &Array2<f32>| rows.slice(s![row, columns.clone()]).to_owned();
+                let logits = state.pack_query.slice(s![.., columns.clone()]).dot(&of(&rows.pack_keys));
                 let w = logits.mapv_into(|x| self.weight.apply(x));
-                let (q, k, v) = (of(&row.queries), of(&row.keys), of(row.values()));
-                let y = state_of_head.push(q.view(), k.view(), w.view(), v.view());
-                read.slice_mut(columns).row_mut(0).assign(&y);
+                let (q, k, v) = (of(&rows.queries), of(&rows.keys), of(rows.values()));
+                let y = of_head.push(q.view(), k.view(), w.view(), v.view());
+                read.slice_mut(s![row, columns]).assign(&y);
             }
         }
-        Ok(self.out.apply(&read).index_axis_move(Axis(0), 0))
+        Ok(self.out.apply(&read))
     }
 
     /// `p W_pq / sqrt(d_h)` of the rows that are not padding.

@@ -1,6 +1,8 @@
 //! Luna's decoder: `LunaDecoderLayer`, and a stack of them, over whole targets or one row at a time.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
 use super::encoder::last_norms;
 use super::feed_forward::FeedForward;
@@ -27,7 +29,8 @@ pub struct LunaDecoderLayer {
 #[derive(Clone, Debug)]
 struct LayerState {
     causal: CausalState,
-    packed: Packed,
+    /// The same in every clone.
+    packed: Arc<Packed>,
 }
 
 impl LunaDecoderLayer {
@@ -59,7 +62,7 @@ impl LunaDecoderLayer {
             self.causal.forward(input.view(), p.view(), padding.p)?
         };
         let (packed, p) = self.pack(p, context, padding)?;
-        Ok((self.behind_causal(x, &y, &packed)?, p))
+        Ok((self.behind_causal(x, &y, |query| self.cross.unpack(query, &packed))?, p))
     }
 
     /// What to keep for row after row, and p for the next layer.
@@ -71,14 +74,27 @@ impl LunaDecoderLayer {
     ) -> Result<(LayerState, Array2<f32>)> {
         let causal = self.causal.start(p.view(), padding.p)?;
         let (packed, p) = self.pack(p, context, padding)?;
-        Ok((LayerState { causal, packed }, p))
+        Ok((LayerState { causal, packed: Arc::new(packed) }, p))
     }
 
-    /// The next row, shape (1, d).
-    fn step(&self, state: &mut LayerState, x: Array2<f32>) -> Result<Array2<f32>> {
-        let y =
-            self.causal.step(&mut state.causal, self.causal_norm.before(self.pre_norm, x.view()).row(0))?;
-        self.behind_causal(x, &y.insert_axis(Axis(0)), &state.packed)
+    /// The next row of each state, shape (b, d).
+    fn step(&self, states: &mut [&mut LayerState], x: Array2<f32>) -> Result<Array2<f32>> {
+        let y = {
+            let input = self.causal_norm.before(self.pre_norm, x.view());
+            self.causal.step_many(states.iter_mut().map(|state| &mut state.causal), input.view())?
+        };
+        let packed: Vec<&Arc<Packed>> = states.iter().map(|state| &state.packed).collect();
+        self.behind_causal(x, &y, |query| {
+            let (mut read, mut first) = (Vec::new(), 0);
+            // What has one context reads it together.
+            for same in packed.chunk_by(|a, b| Arc::ptr_eq(a, b)) {
+                let rows = query.slice(s![first..first + same.len(), ..]);
+                read.push(self.cross.unpack(rows, same[0])?);
+                first += same.len();
+            }
+            let views: Vec<_> = read.iter().map(|rows| rows.view()).collect();
+            concatenate(Axis(0), &views).map_err(|error| Error::malformed("rows", error, "1 row or more"))
+        })
     }
 
     /// The context packed by p, and p for the next layer.
@@ -93,10 +109,15 @@ impl LunaDecoderLayer {
         Ok((packed, p))
     }
 
-    /// Everything behind the causal attention: rows (n, d), each by itself.
-    fn behind_causal(&self, x: Array2<f32>, y: &Array2<f32>, packed: &Packed) -> Result<Array2<f32>> {
+    /// Everything behind the causal attention: rows (n, d), each by itself; `unpack` reads the packed context.
+    fn behind_causal(
+        &self,
+        x: Array2<f32>,
+        y: &Array2<f32>,
+        unpack: impl FnOnce(ArrayView2<'_, f32>) -> Result<Array2<f32>>,
+    ) -> Result<Array2<f32>> {
         let x = self.causal_norm.after(self.pre_norm, x, y);
-        let y = self.cross.unpack(self.cross_norm.before(self.pre_norm, x.view()).view(), packed)?;
+        let y = unpack(self.cross_norm.before(self.pre_norm, x.view()).view())?;
         Ok(self.feed_forward.apply(self.cross_norm.after(self.pre_norm, x, &y)))
     }
 }
@@ -164,18 +185,37 @@ impl LunaDecoder {
 
     /// The next target row: (d) to (d), as [`forward`](Self::forward) gives it.
     pub fn step(&self, state: &mut DecoderState, x: ArrayView1<'_, f32>) -> Result<Array1<f32>> {
-        if state.0.len() != self.layers.len() {
+        let x = self.step_many(&mut [state], x.insert_axis(Axis(0)).to_owned())?;
+        Ok(x.index_axis_move(Axis(0), 0))
+    }
+
+    /// The next target row of each state: (b, d) to (b, d), a row a state. States of one context that stand side by side
+    /// read it together.
+    pub fn step_many(&self, states: &mut [&mut DecoderState], mut x: Array2<f32>) -> Result<Array2<f32>> {
+        for state in states.iter().filter(|state| state.0.len() != self.layers.len()) {
             let (what, found) = ("state of a decoder".to_string(), vec![state.0.len()]);
             return Err(Error::Shape { what, found, expected: format!("({} layers)", self.layers.len()) });
         }
         super::check("x", x.shape(), self.d)?;
-        let mut x = x.to_owned().insert_axis(Axis(0));
-        for (layer, state) in self.layers.iter().zip(&mut state.0) {
-            x = layer.step(state, x)?;
+        if x.nrows() != states.len() {
+            let (what, found) = ("x".to_string(), x.shape().to_vec());
+            return Err(Error::Shape {
+                what,
+                found,
+                expected: format!("{} rows, one a state", states.len()),
+            });
+        }
+        if states.is_empty() {
+            return Ok(x);
+        }
+        for (at, layer) in self.layers.iter().enumerate() {
+            let mut of_layer: Vec<&mut LayerState> =
+                states.iter_mut().map(|state| &mut state.0[at]).collect();
+            x = layer.step(&mut of_layer, x)?;
         }
         if let Some((x_norm, _)) = &self.last {
             x_norm.apply(x.view_mut());
         }
-        Ok(x.index_axis_move(Axis(0), 0))
+        Ok(x)
     }
 }

@@ -1,238 +1,191 @@
-//! Beam search: the likeliest target that a few hypotheses side by side find.
+//! The best continuation: beam search over anything that writes a token at a time.
 
-use ndarray::Array1;
+use ndarray::{Array2, ArrayView1};
 
 use crate::{Error, Result};
 
-/// What is searched, and how far.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Beam {
-    /// Hypotheses that are kept side by side.
-    pub width: usize,
-    /// alpha of Wu et al. 2016: a hypothesis of n tokens, its end included, has the score
-    /// `ln p / ((5 + n) / 6)^alpha`. 0 takes the likeliest, more favours longer ones.
-    pub length_penalty: f64,
-    /// The most tokens, the end not included; what has none by then is ended there.
-    pub most: usize,
+/// What gives the logits of the next token, a token at a time.
+pub trait Writer {
+    /// What it keeps of the tokens so far.
+    type State: Clone;
+
+    /// Takes in one more token of each state and returns the logits (states, vocabulary) of those behind them.
+    fn write(&self, states: &mut [Self::State], tokens: &[u32]) -> Result<Array2<f32>>;
 }
 
-/// A target that was found.
+/// A beam search: how wide, how long, by which score.
+///
+/// The score of a hypothesis is `log p / ((5 + length) / 6)^length_penalty` (Wu et al. 2016, without their coverage):
+/// `log p` is the sum over its tokens and the end, each out of the whole vocabulary, and the length counts the end too.
+/// With a penalty of 0 it is `log p`, which prefers what is short.
+///
+/// Each step continues every live hypothesis by every token. All these are ranked by `log p`, of equal ones those of the
+/// hypothesis that ranked higher first, then the lower token. What ends and is among the first `width` is finished, and
+/// the first `width` that do not end live on: a finished hypothesis takes no place away. One that has `most - 1` tokens
+/// can only end, so that all that is finished has ended.
+///
+/// The search stops when nothing lives, and as soon as `best` are finished and no live one can come before the worst of
+/// these: its `log p` can only fall, so that its score will be at most `log p / ((5 + most) / 6)^length_penalty`. Of equal
+/// scores what was finished first stands first. A beam of width 1 stops at the first end: it is greedy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beam<'a> {
+    /// Hypotheses that live at once.
+    pub width: usize,
+    /// The exponent of the score's divisor: 0 or more.
+    pub length_penalty: f64,
+    /// Tokens of the longest hypothesis, with the end.
+    pub most: usize,
+    /// Finished hypotheses that are wanted, at least 1.
+    pub best: usize,
+    /// The token in front of every hypothesis.
+    pub begin: u32,
+    /// The token behind it.
+    pub end: u32,
+    /// Tokens that are never written.
+    pub never: &'a [u32],
+}
+
+/// What a search found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// Its tokens, without the one that ends it.
+    /// Its tokens, without those in front of it and behind it.
     pub tokens: Vec<u32>,
-    /// `ln p` of all of them and of the end.
+    /// The logarithm of its probability, the end included.
     pub log_p: f64,
-    /// What it was chosen by.
+    /// What it was ranked by.
     pub score: f64,
 }
 
-/// One hypothesis that may go on.
+/// A hypothesis that has not ended.
 struct Live<S> {
-    state: S,
     tokens: Vec<u32>,
     log_p: f64,
-    /// Of the next token.
-    next: Vec<f64>,
+    state: S,
 }
 
-impl Beam {
-    /// Refuses no hypothesis, no token, and a penalty that is no number.
-    pub fn new(width: usize, length_penalty: f64, most: usize) -> Result<Self> {
-        for (what, value) in [("--beam", width), ("tokens of a target", most)] {
-            if value == 0 {
-                return Err(Error::value(what, value, "1 or more"));
+/// A live hypothesis (by its rank) with one more token.
+#[derive(Clone, Copy)]
+struct Candidate {
+    from: usize,
+    token: u32,
+    log_p: f64,
+}
+
+impl Beam<'_> {
+    /// Refuses a beam without a place, one that could write nothing, and a penalty that is no number or below 0.
+    pub fn check(&self) -> Result<()> {
+        for (what, count) in [
+            ("--beam", self.width),
+            ("longest hypothesis of a beam", self.most),
+            ("hypotheses wanted of a beam", self.best),
+        ] {
+            if count == 0 {
+                return Err(Error::value(what, count, "1 or more"));
             }
         }
-        if !(length_penalty.is_finite() && length_penalty >= 0.0) {
-            return Err(Error::value("--length-penalty", length_penalty, "0 or more"));
+        if !(self.length_penalty.is_finite() && self.length_penalty >= 0.0) {
+            return Err(Error::value("--length-penalty", self.length_penalty, "0 or more"));
         }
-        Ok(Self { width, length_penalty, most })
+        Ok(())
     }
 
-    fn score(&self, log_p: f64, tokens: usize) -> f64 {
-        log_p / ((5.0 + tokens as f64) / 6.0).powf(self.length_penalty)
-    }
-
-    /// The best target that begins behind `begin` and ends with `end`; tokens in `never` are not said.
+    /// The best hypotheses, highest score first: at least one, at most `best`, all that were finished if they are fewer.
     ///
-    /// `step` takes a token into a state and gives the logits of the next one. Each round, the `width` likeliest
-    /// continuations of all hypotheses (of equal ones the earlier hypothesis', then the lower token) either end or go on.
-    /// The search is over when `width` targets have ended and no hypothesis that could still end, even surely and with the
-    /// best length left to it, would have a better score than the best of them; or at the most tokens, where every
-    /// hypothesis is ended with the probability of its end.
-    pub fn search<S: Clone>(
-        &self,
-        start: S,
-        [begin, end]: [u32; 2],
-        never: &[u32],
-        step: &dyn Fn(&mut S, u32) -> Result<Array1<f32>>,
-    ) -> Result<Found> {
-        let open = |mut state: S, tokens: Vec<u32>, log_p: f64, token: u32| -> Result<Live<S>> {
-            let next = log_softmax(&step(&mut state, token)?, never);
-            Ok(Live { state, tokens, log_p, next })
-        };
-        let mut live = vec![open(start, Vec::new(), 0.0, begin)?];
-        let mut found: Vec<Found> = Vec::new();
-        let ended = |tokens: Vec<u32>, log_p: f64| {
-            let score = self.score(log_p, tokens.len() + 1);
-            Found { tokens, log_p, score }
-        };
-        for length in 0..=self.most {
-            if length == self.most {
-                for Live { tokens, log_p, next, .. } in live.drain(..) {
-                    found.push(ended(tokens, log_p + next[end as usize]));
-                }
+    /// Refuses logits that are not finite, and what [`check`](Self::check) and the writer refuse.
+    pub fn search<W: Writer>(&self, writer: &W, start: W::State) -> Result<Vec<Found>> {
+        self.check()?;
+        let mut live = vec![Live { tokens: Vec::new(), log_p: 0.0, state: start }];
+        let mut finished: Vec<Found> = Vec::new();
+        while let Some(first) = live.first() {
+            if self.is_settled(&finished, first.log_p) {
                 break;
             }
-            let mut chosen = self.continuations(&live);
-            chosen.retain(|(from, token, log_p)| {
-                let ends = *token == end as usize;
-                if ends {
-                    found.push(ended(live[*from].tokens.clone(), *log_p));
-                }
-                !ends
-            });
-            let going = chosen.into_iter().map(|(from, token, log_p)| {
-                let Live { state, tokens, .. } = &live[from];
-                let mut tokens = tokens.clone();
-                tokens.push(token as u32);
-                open(state.clone(), tokens, log_p, token as u32)
-            });
-            live = going.collect::<Result<_>>()?;
-            let best = found.iter().map(|found| found.score).fold(f64::NEG_INFINITY, f64::max);
-            let reach = |live: &Live<S>| self.score(live.log_p, self.most + 1);
-            if live.is_empty() || (found.len() >= self.width && live.iter().all(|live| reach(live) <= best)) {
-                break;
+            let last = |one: &Live<_>| one.tokens.last().copied().unwrap_or(self.begin);
+            let tokens: Vec<u32> = live.iter().map(last).collect();
+            let log_ps: Vec<f64> = live.iter().map(|one| one.log_p).collect();
+            let (written, mut states): (Vec<_>, Vec<_>) =
+                live.into_iter().map(|one| (one.tokens, one.state)).unzip();
+            let logits = writer.write(&mut states, &tokens)?;
+            let only_end = written[0].len() + 1 >= self.most;
+            let ranked = self.ranked(&logits, &log_ps, only_end)?;
+            for ended in ranked.iter().take(self.width).filter(|one| one.token == self.end) {
+                self.finish(&mut finished, written[ended.from].clone(), ended.log_p);
             }
+            let next = ranked.iter().filter(|one| one.token != self.end).take(self.width);
+            let go_on = |one: &Candidate| Live {
+                tokens: [&written[one.from][..], &[one.token]].concat(),
+                log_p: one.log_p,
+                state: states[one.from].clone(),
+            };
+            live = next.map(go_on).collect();
         }
-        // The first of the best.
-        let first = found.into_iter().reduce(|best, next| if next.score > best.score { next } else { best });
-        first.ok_or_else(|| Error::value("targets that were found", 0, "1 or more"))
+        Ok(finished)
     }
 
-    /// The likeliest continuations: hypothesis, token, `ln p` with it.
-    fn continuations<S>(&self, live: &[Live<S>]) -> Vec<(usize, usize, f64)> {
-        let mut all: Vec<(usize, usize, f64)> = Vec::new();
-        for (from, Live { log_p, next, .. }) in live.iter().enumerate() {
-            let possible = next.iter().enumerate().filter(|(_, of)| of.is_finite());
-            all.extend(possible.map(|(token, of)| (from, token, log_p + of)));
+    /// Whether no live hypothesis, of which the first has this `log p`, can come before what is finished.
+    fn is_settled(&self, finished: &[Found], log_p: f64) -> bool {
+        let Some(worst) = finished.last() else { return false };
+        self.width == 1 || finished.len() >= self.best && self.score(log_p, self.most) <= worst.score
+    }
+
+    /// Puts a hypothesis that has ended in its place, if it is one of the best.
+    fn finish(&self, finished: &mut Vec<Found>, tokens: Vec<u32>, log_p: f64) {
+        let score = self.score(log_p, tokens.len() + 1);
+        let place = finished.partition_point(|one| one.score >= score);
+        finished.insert(place, Found { tokens, log_p, score });
+        finished.truncate(self.best);
+    }
+
+    fn score(&self, log_p: f64, length: usize) -> f64 {
+        log_p / ((5.0 + length as f64) / 6.0).powf(self.length_penalty)
+    }
+
+    /// The candidates of a step, best first: of each hypothesis its end, and as many others as there are places.
+    fn ranked(&self, logits: &Array2<f32>, log_ps: &[f64], only_end: bool) -> Result<Vec<Candidate>> {
+        let mut all = Vec::new();
+        for (from, (row, log_p)) in logits.rows().into_iter().zip(log_ps).enumerate() {
+            let all_of_it = log_sum(row)?;
+            let Some(end) = row.get(self.end as usize) else {
+                let accepted = format!("one of {}, the vocabulary", row.len());
+                return Err(Error::value("end of a hypothesis", self.end, accepted));
+            };
+            let others = if only_end { Vec::new() } else { self.likeliest(row) };
+            let candidate = |(token, logit): (u32, f32)| {
+                let log_p = log_p + (f64::from(logit) - all_of_it);
+                Candidate { from, token, log_p }
+            };
+            all.extend(others.into_iter().chain([(self.end, *end)]).map(candidate));
         }
-        let order = |a: &(usize, usize, f64), b: &(usize, usize, f64)| {
-            b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)).then(a.1.cmp(&b.1))
-        };
-        if all.len() > self.width {
-            all.select_nth_unstable_by(self.width - 1, order);
-            all.truncate(self.width);
+        all.sort_by(|a, b| b.log_p.total_cmp(&a.log_p).then(a.from.cmp(&b.from)).then(a.token.cmp(&b.token)));
+        Ok(all)
+    }
+
+    /// The likeliest tokens that do not end and may be written, at most as many as there are places; of equal ones the
+    /// lower first.
+    fn likeliest(&self, logits: ArrayView1<'_, f32>) -> Vec<(u32, f32)> {
+        let mut best: Vec<(u32, f32)> = Vec::with_capacity(self.width.min(logits.len()) + 1);
+        for (token, logit) in (0_u32..).zip(logits) {
+            let full = best.len() >= self.width;
+            if full && best.last().is_some_and(|last| *logit <= last.1) {
+                continue;
+            }
+            if token == self.end || self.never.contains(&token) {
+                continue;
+            }
+            best.insert(best.partition_point(|one| one.1 >= *logit), (token, *logit));
+            best.truncate(self.width);
         }
-        all.sort_by(order);
-        all
+        best
     }
 }
 
-/// Logarithms of probabilities, of which some tokens have none.
-fn log_softmax(logits: &Array1<f32>, never: &[u32]) -> Vec<f64> {
-    let mut logits = logits.mapv(f64::from).to_vec();
-    for token in never {
-        if let Some(logit) = logits.get_mut(*token as usize) {
-            *logit = f64::NEG_INFINITY;
-        }
+/// ln of the sum of exp of a row: what is taken from logits to make them `log p`.
+fn log_sum(logits: ArrayView1<'_, f32>) -> Result<f64> {
+    if let Some((token, value)) = logits.indexed_iter().find(|(_, x)| !x.is_finite()) {
+        let (what, at) = ("logits of the next token".into(), format!("token {token}"));
+        return Err(Error::NotFinite { what, value: f64::from(*value), at });
     }
-    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total = top + logits.iter().map(|logit| (logit - top).exp()).sum::<f64>().ln();
-    for logit in &mut logits {
-        *logit -= total;
-    }
-    logits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const END: u32 = 0;
-    const VOCAB: usize = 4;
-
-    /// Logits that depend on the last two tokens, from a table.
-    fn table(numbers: &[f32]) -> impl Fn(&mut [usize; 2], u32) -> Result<Array1<f32>> {
-        move |state, token| {
-            *state = [state[1], token as usize];
-            let at = (state[0] * VOCAB + state[1]) * VOCAB;
-            Ok(Array1::from_vec(numbers[at..at + VOCAB].to_vec()))
-        }
-    }
-
-    type Step<'a> = &'a dyn Fn(&mut [usize; 2], u32) -> Result<Array1<f32>>;
-
-    /// The best of all targets of at most so many tokens.
-    fn exhaustive(beam: &Beam, step: Step<'_>) -> Found {
-        fn rise(
-            beam: &Beam,
-            step: Step<'_>,
-            (mut state, token): ([usize; 2], u32),
-            tokens: &[u32],
-            log_p: f64,
-            best: &mut Option<Found>,
-        ) {
-            let next = log_softmax(&step(&mut state, token).unwrap(), &[]);
-            let total = log_p + next[END as usize];
-            let score = beam.score(total, tokens.len() + 1);
-            if best.as_ref().is_none_or(|best| score > best.score) {
-                *best = Some(Found { tokens: tokens.to_vec(), log_p: total, score });
-            }
-            if tokens.len() < beam.most {
-                for token in (0..VOCAB as u32).filter(|token| *token != END) {
-                    let more = [tokens, &[token]].concat();
-                    rise(beam, step, (state, token), &more, log_p + next[token as usize], best);
-                }
-            }
-        }
-        let mut best = None;
-        rise(beam, step, ([0; 2], 1), &[], 0.0, &mut best);
-        best.unwrap()
-    }
-
-    proptest! {
-        #[test]
-        fn a_beam_as_wide_as_everything_finds_the_best_of_all(
-            numbers in prop::collection::vec(-3.0_f32..3.0, VOCAB * VOCAB * VOCAB),
-            (most, alpha) in (1_usize..5, 0.0_f64..1.5),
-        ) {
-            let step = table(&numbers);
-            let beam = Beam::new(1000, alpha, most).unwrap();
-            let found = beam.search([0; 2], [1, END], &[], &step).unwrap();
-            let best = exhaustive(&beam, &step);
-            prop_assert!((found.score - best.score).abs() < 1e-9, "{found:?} {best:?}");
-        }
-
-        #[test]
-        fn one_hypothesis_is_greedy_and_never_says_what_it_must_not(
-            numbers in prop::collection::vec(-3.0_f32..3.0, VOCAB * VOCAB * VOCAB),
-        ) {
-            let step = table(&numbers);
-            let found = Beam::new(1, 0.0, 6).unwrap().search([0; 2], [1, END], &[3], &step).unwrap();
-            let (mut state, mut token, mut greedy) = ([0; 2], 1, Vec::new());
-            for _ in 0..6 {
-                let next = log_softmax(&step(&mut state, token).unwrap(), &[3]);
-                let best = (0..VOCAB).reduce(|a, b| if next[b] > next[a] { b } else { a }).unwrap();
-                if best == END as usize {
-                    break;
-                }
-                token = best as u32;
-                greedy.push(token);
-            }
-            prop_assert_eq!(found.tokens, greedy);
-        }
-    }
-
-    #[test]
-    fn the_penalty_is_that_of_wu() {
-        let beam = Beam::new(2, 1.0, 9).unwrap();
-        assert!((beam.score(-6.0, 7) + 3.0).abs() < 1e-12);
-        assert!((Beam { length_penalty: 0.0, ..beam }.score(-6.0, 7) + 6.0).abs() < 1e-12);
-        for (width, alpha, most) in [(0, 1.0, 5), (1, f64::NAN, 5), (1, -1.0, 5), (1, 1.0, 0)] {
-            assert!(Beam::new(width, alpha, most).is_err());
-        }
-    }
+    let most = logits.fold(f32::NEG_INFINITY, |most, x| most.max(*x));
+    let sum: f64 = logits.iter().map(|x| f64::from((x - most).exp())).sum();
+    Ok(f64::from(most) + sum.ln())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::attention::luna_causal::Weight;
-use crate::model::encoder::{EncoderConfig, Head, Mechanism, TRANSLATOR};
+use crate::model::encoder::{self, EncoderConfig, Head, Mechanism, TRANSLATOR};
 use crate::model::keys::Keys;
 use crate::model::luna::Tensor;
 use crate::{Error, Result};
@@ -143,8 +143,17 @@ impl TranslatorConfig {
             Error::malformed(path, "not a JSON object", layout)
         })?;
         let keys = Keys::new(path, map);
-        keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
-        keys.only("model_type", &[MODEL_TYPE])?;
+        let kind = keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
+        if kind != MODEL_TYPE {
+            let (found, command) = match (kind, keys.name("head", "").unwrap_or("")) {
+                (encoder::MODEL_TYPE, "tokens") => ("a language model", "; luna generate takes this one"),
+                (encoder::MODEL_TYPE, "classes") => ("a classifier", "; luna evaluate takes this one"),
+                _ => ("another model", ""),
+            };
+            let what = format!("{found} (model_type '{kind}')");
+            let accepted = format!("an encoder-decoder (model_type '{MODEL_TYPE}'){command}");
+            return Err(Error::malformed(path, what, accepted));
+        }
         let weight = keys.name("weight", Weight::default().name())?;
         let weight = Weight::ALL.into_iter().find(|known| known.name() == weight);
         let config = Self {

@@ -6,15 +6,18 @@
 //! Luna's, and the decoder is that of its authors ([`super::luna::LunaDecoder`]): causal Luna attention, then Luna
 //! attention over the encoder's output, by a P that comes from the encoder.
 //!
-//! A [`Translator`] reads a source ([`Translator::start`]) and says the logits of a target token by token
-//! ([`Translator::step`]); a [`Beam`] finds a target that is likely as a whole.
+//! A [`Translator`] gives the logits of a whole target ([`Translator::logits`]), or takes one token by token, of several
+//! targets at once ([`Translator::start`], [`Translator::step_many`]); a [`Beam`] finds a target that is likely as a whole.
 
 mod beam;
 mod config;
-mod network;
+mod decode;
+mod file;
 mod softmax;
+mod stack;
 
-pub use beam::{Beam, Found};
+pub use beam::{Beam, Found, Writer};
 use config::MODEL_TYPE;
 pub use config::TranslatorConfig;
-pub use network::{Translator, TranslatorState};
+pub use decode::TranslatorState;
+pub use stack::Translator;

@@ -1,102 +1,193 @@
-//! The Transformer's decoder, a row at a time (Vaswani et al. 2017).
+//! The decoder of the Transformer (Vaswani et al. 2017): causal attention of the target, attention over the encoder's
+//! output, feed-forward network.
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, ArrayView2, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, s};
 
 use super::TranslatorConfig;
 use crate::Result;
 use crate::attention::Past;
-use crate::attention::fused::Given;
+use crate::model::encoder::{Attention, Batch, EncoderConfig};
 use crate::model::kernel;
 use crate::model::linear::Linear;
 use crate::model::luna::{FeedForward, LayerNorm, Named};
 
-/// Causal attention of the target, attention over the source, a feed-forward network, each with its norm.
-pub(super) struct Layer {
-    heads: usize,
-    pre_norm: bool,
-    own: Projections,
-    own_norm: LayerNorm,
-    cross: Projections,
+/// One layer; its norms stand before its blocks or behind them.
+struct Layer {
+    attention: Attention,
+    norm: LayerNorm,
+    cross: Cross,
     cross_norm: LayerNorm,
     feed_forward: FeedForward,
+    pre_norm: bool,
+    d_h: usize,
 }
 
-struct Projections {
+/// Attention of the target's rows over the encoder's.
+struct Cross {
+    heads: usize,
     query: Linear<'static>,
     key: Linear<'static>,
     value: Linear<'static>,
     out: Linear<'static>,
 }
 
-/// What a layer keeps between rows.
-#[derive(Clone, Debug)]
-pub(super) struct LayerState {
-    /// Of each head.
-    pasts: Vec<Past>,
-    /// Keys and values of the source, (h, m, `d_h`): the same after every row.
-    source: Arc<[Array3<f32>; 2]>,
+/// Keys and values of a source in one layer, each (h, m, `d_h`).
+#[derive(Debug)]
+struct Source {
+    keys: Array3<f32>,
+    values: Array3<f32>,
 }
 
-impl Projections {
-    fn load(named: &Named, d: usize) -> Result<Self> {
-        let [query, key, value, out] =
-            ["q_proj", "k_proj", "v_proj", "out_proj"].map(|name| named.linear(name, d, d));
-        Ok(Self { query: query?, key: key?, value: value?, out: out? })
+/// What one layer keeps between rows.
+#[derive(Clone, Debug)]
+struct Kept {
+    pasts: Vec<Past>,
+    /// The same in every clone.
+    source: Arc<Source>,
+}
+
+/// A stack of layers; if norms stand before blocks, with a last norm.
+pub(super) struct Decoder {
+    layers: Vec<Layer>,
+    last: Option<LayerNorm>,
+}
+
+/// What a decoder keeps between rows.
+#[derive(Clone, Debug)]
+pub(super) struct SoftmaxState(Vec<Kept>);
+
+impl Cross {
+    fn load(named: &Named, d: usize, heads: usize) -> Result<Self> {
+        let linear = |name: &str| named.linear(name, d, d);
+        Ok(Self {
+            heads,
+            query: linear("q_proj")?,
+            key: linear("k_proj")?,
+            value: linear("v_proj")?,
+            out: linear("out_proj")?,
+        })
+    }
+
+    /// Of the encoder's output (m, d).
+    fn source(&self, context: ArrayView2<'_, f32>) -> Source {
+        let [keys, values] = [&self.key, &self.value].map(|linear| linear.heads(&context, self.heads, None));
+        Source { keys, values }
+    }
+
+    /// What rows (n, d) read, shape (h, n, `d_h`).
+    fn read(&self, rows: ArrayView2<'_, f32>, source: &Source) -> Result<Array3<f32>> {
+        let queries = self.query.heads(&rows, self.heads, None);
+        kernel::softmax(queries.view(), source.keys.view(), source.values.view(), None)
     }
 }
 
 impl Layer {
-    pub(super) fn load(named: &Named, config: &TranslatorConfig) -> Result<Self> {
-        let encoder = &config.encoder;
-        let sizes = encoder.luna_layer();
-        let norm = |name: &str| LayerNorm::load(named, name, encoder.d, sizes.eps);
+    fn load(named: &Named, config: &EncoderConfig) -> Result<Self> {
+        let layer = config.luna_layer();
+        let norm = |name: &str| LayerNorm::load(named, name, layer.d, layer.eps);
         Ok(Self {
-            heads: encoder.heads,
-            pre_norm: encoder.pre_norm,
-            own: Projections::load(&named.within("self_attn"), encoder.d)?,
-            own_norm: norm("self_attn_layer_norm")?,
-            cross: Projections::load(&named.within("encoder_attn"), encoder.d)?,
+            attention: Attention::load(&named.within("self_attn"), config)?,
+            norm: norm("self_attn_layer_norm")?,
+            cross: Cross::load(&named.within("encoder_attn"), layer.d, layer.heads)?,
             cross_norm: norm("encoder_attn_layer_norm")?,
-            feed_forward: FeedForward::load(named, &sizes)?,
+            feed_forward: FeedForward::load(named, &layer)?,
+            pre_norm: config.pre_norm,
+            d_h: config.head_width(),
         })
     }
 
-    /// Before the first row, over the encoder's output (m, d).
-    pub(super) fn start(&self, source: ArrayView2<'_, f32>) -> Result<LayerState> {
-        let d_h = source.ncols() / self.heads;
-        let pasts = (0..self.heads).map(|_| Past::new("softmax", &Given::Nothing, d_h, d_h));
-        let source =
-            [&self.cross.key, &self.cross.value].map(|linear| linear.heads(&source, self.heads, None));
-        Ok(LayerState { pasts: pasts.collect::<Result<_>>()?, source: Arc::new(source) })
+    /// Rows (n, d) of a whole target in place, of the encoder's output (m, d).
+    fn run(&self, mut x: ArrayViewMut2<'_, f32>, context: ArrayView2<'_, f32>) -> Result<()> {
+        let read = {
+            let input = self.norm.before(self.pre_norm, x.view());
+            self.attention.read(input.view(), Batch { b: 1, n: x.nrows(), real: None }, None)?
+        };
+        self.attention.add(x.view_mut(), &read, None);
+        let source = self.cross.source(context);
+        self.behind(x, |query| self.cross.read(query, &source))
     }
 
-    /// The next row (1, d) in place.
-    pub(super) fn step(&self, state: &mut LayerState, x: &mut Array2<f32>) -> Result<()> {
+    /// The next row of each state, shape (b, d), in place.
+    fn step(&self, states: &mut [&mut Kept], mut x: ArrayViewMut2<'_, f32>) -> Result<()> {
         let read = {
-            let input = self.own_norm.before(self.pre_norm, x.view());
-            let Projections { query, key, value, .. } = &self.own;
-            let [q, k, v] = [query, key, value].map(|linear| linear.heads(&input, self.heads, None));
-            let scale = (1.0 / (q.dim().2 as f64).sqrt()) as f32;
-            let mut read = Array3::zeros(q.raw_dim());
-            for (head, past) in state.pasts.iter_mut().enumerate() {
-                let of = [&q, &k, &v].map(|x| x.slice(s![head, 0, ..]));
-                read.slice_mut(s![head, 0, ..]).assign(&past.push(&Given::Nothing, scale, of));
+            let input = self.norm.before(self.pre_norm, x.view());
+            self.attention.step(states.iter_mut().map(|state| &mut state.pasts[..]), input.view())
+        };
+        self.attention.add(x.view_mut(), &read, None);
+        let sources: Vec<&Arc<Source>> = states.iter().map(|state| &state.source).collect();
+        self.behind(x, |query| {
+            let (mut read, mut first) = (Array3::zeros((self.cross.heads, query.nrows(), self.d_h)), 0);
+            // What has one source reads it together.
+            for same in sources.chunk_by(|a, b| Arc::ptr_eq(a, b)) {
+                let rows = first..first + same.len();
+                let of_source = self.cross.read(query.slice(s![rows.clone(), ..]), same[0])?;
+                read.slice_mut(s![.., rows, ..]).assign(&of_source);
+                first += same.len();
             }
-            read
-        };
-        self.own.out.add_heads(x.view_mut(), read.view(), None);
-        self.own_norm.behind(self.pre_norm, x.view_mut());
-        let read = {
-            let input = self.cross_norm.before(self.pre_norm, x.view());
-            let q = self.cross.query.heads(&input, self.heads, None);
-            let [k, v] = &*state.source;
-            kernel::softmax(q.view(), k.view(), v.view(), None)?
-        };
-        self.cross.out.add_heads(x.view_mut(), read.view(), None);
+            Ok(read)
+        })
+    }
+
+    /// Everything behind the causal attention's residual: rows (n, d), each by itself; `read` reads the source.
+    fn behind(
+        &self,
+        mut x: ArrayViewMut2<'_, f32>,
+        read: impl FnOnce(ArrayView2<'_, f32>) -> Result<Array3<f32>>,
+    ) -> Result<()> {
+        self.norm.behind(self.pre_norm, x.view_mut());
+        let of_source = read(self.cross_norm.before(self.pre_norm, x.view()).view())?;
+        self.cross.out.add_heads(x.view_mut(), of_source.view(), None);
         self.cross_norm.behind(self.pre_norm, x.view_mut());
-        self.feed_forward.run(x.view_mut(), None);
+        self.feed_forward.run(x, None);
         Ok(())
+    }
+}
+
+impl Decoder {
+    /// Reads `layers.0` to `layers.COUNT-1`, and `layer_norm` if norms stand before blocks.
+    pub(super) fn load(named: &Named, config: &TranslatorConfig) -> Result<Self> {
+        let of_layer = EncoderConfig { causal: true, ..config.encoder };
+        let all = named.within("layers");
+        let layer = |at: usize| Layer::load(&all.within(&at.to_string()), &of_layer);
+        let last = || LayerNorm::load(named, "layer_norm", of_layer.d, of_layer.luna_layer().eps);
+        Ok(Self {
+            layers: (0..config.decoder_layers).map(layer).collect::<Result<_>>()?,
+            last: of_layer.pre_norm.then(last).transpose()?,
+        })
+    }
+
+    /// The decoded x (n, d) of embedded targets x (n, d) and the encoder's output (m, d).
+    pub(super) fn forward(&self, mut x: Array2<f32>, context: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+        for layer in &self.layers {
+            layer.run(x.view_mut(), context)?;
+        }
+        Ok(self.end(x))
+    }
+
+    /// A state that has seen no row yet, of the encoder's output (m, d).
+    pub(super) fn start(&self, context: ArrayView2<'_, f32>) -> Result<SoftmaxState> {
+        let kept = |layer: &Layer| {
+            let source = Arc::new(layer.cross.source(context));
+            Ok(Kept { pasts: layer.attention.start(layer.d_h)?, source })
+        };
+        self.layers.iter().map(kept).collect::<Result<_>>().map(SoftmaxState)
+    }
+
+    /// The next row of each state: (b, d) to (b, d), as [`forward`](Self::forward) gives it.
+    pub(super) fn step(&self, states: &mut [&mut SoftmaxState], mut x: Array2<f32>) -> Result<Array2<f32>> {
+        for (at, layer) in self.layers.iter().enumerate() {
+            let mut of_layer: Vec<&mut Kept> = states.iter_mut().map(|state| &mut state.0[at]).collect();
+            layer.step(&mut of_layer, x.view_mut())?;
+        }
+        Ok(self.end(x))
+    }
+
+    fn end(&self, mut x: Array2<f32>) -> Array2<f32> {
+        if let Some(norm) = &self.last {
+            norm.apply(x.view_mut());
+        }
+        x
     }
 }

@@ -9,6 +9,7 @@ mod hub;
 mod layout;
 mod luna_modules;
 mod substitute;
+mod translator;
 
 use std::collections::BTreeMap;
 use std::fs;

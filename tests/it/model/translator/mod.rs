@@ -1,0 +1,68 @@
+//! Encoder-decoders in use: against torch, by what they promise, searched, and as the program has them.
+
+mod beam;
+mod golden;
+mod laws;
+mod program;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use luna::attention::luna_causal::Weight;
+use luna::model::encoder::{EncoderConfig, Mechanism};
+use luna::model::luna::Named;
+use luna::model::translator::{Translator, TranslatorConfig};
+use luna::rng::{normal, stream};
+use ndarray::{ArrayD, IxDyn};
+
+const VOCAB: usize = 13;
+
+type Tensors = BTreeMap<String, ArrayD<f32>>;
+
+/// Every kind, with sizes that differ wherever they may.
+fn configs() -> Vec<TranslatorConfig> {
+    let mut all = Vec::new();
+    for pre_norm in [false, true] {
+        for (positions, embedding_norm) in [(40, true), (0, false)] {
+            for (mechanism, weight) in [
+                (Mechanism::Softmax, Weight::Softplus),
+                (Mechanism::Luna { l: 5, tied: true }, Weight::Softplus),
+                (Mechanism::Luna { l: 5, tied: true }, Weight::Elu),
+                (Mechanism::Luna { l: 4, tied: false }, Weight::Softplus),
+                (Mechanism::Luna { l: 4, tied: false }, Weight::Elu),
+            ] {
+                let encoder = EncoderConfig {
+                    vocab: Some(VOCAB),
+                    positions,
+                    embedding_norm,
+                    pre_norm,
+                    ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
+                };
+                all.push(TranslatorConfig { encoder, decoder_layers: 3, weight });
+            }
+        }
+    }
+    all
+}
+
+/// Random numbers for every tensor, biases and norms too.
+fn tensors(config: &TranslatorConfig) -> Tensors {
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let columns = shape.last().copied().unwrap_or(1);
+        let rows = shape.iter().product::<usize>() / columns;
+        // Gains around 1, so that no norm makes everything behind it small.
+        let gain = f32::from(u8::from(name.contains("norm") && name.ends_with("weight")));
+        let numbers = normal(&mut stream(8, &name), rows, columns) * 0.3 + gain;
+        (name, numbers.into_shape_with_order(IxDyn(&shape)).unwrap())
+    };
+    config.tensors().into_iter().map(tensor).collect()
+}
+
+fn translator(config: &TranslatorConfig) -> Translator {
+    Translator::load(&Named::new(Path::new("memory"), tensors(config)), config).unwrap()
+}
+
+/// Tokens that follow no order.
+fn ids(n: usize, salt: usize) -> Vec<u32> {
+    (0..n).map(|i| ((i * i + 3 * i + salt) % VOCAB) as u32).collect()
+}
