@@ -108,14 +108,15 @@ impl Config {
             Error::malformed(path, "not a JSON object", "a model's configuration, as {\"model_type\": ...}")
         })?;
         let keys = Keys::new(path, map);
-        if keys.name("model_type", "")? == TRANSLATOR {
+        let found = keys.needed_name("model_type", || {
+            let names: Vec<_> = super::family::ALL.iter().map(|family| family.name).collect();
+            format!("one of {}", names.join(", "))
+        })?;
+        if found == TRANSLATOR {
             let accepted = "a model of one sequence (an encoder-decoder is for luna translate)";
             return Err(keys.wrong("model_type", accepted));
         }
-        let family = Family::find(keys.needed_name("model_type", || {
-            let names: Vec<_> = super::family::ALL.iter().map(|family| family.name).collect();
-            format!("one of {}", names.join(", "))
-        })?)?;
+        let family = Family::find(found)?;
         let config = (family.config)(family, &keys)?;
         if !(config.eps.is_finite() && config.eps >= 0.0) {
             return Err(Error::malformed(

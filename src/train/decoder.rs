@@ -7,7 +7,7 @@ use super::attention::{self, Attention, Context};
 use super::dropout::Dropout;
 use super::feed_forward::{self, FeedForward};
 use super::layer::Stream;
-use super::luna::{self, Luna, Streams};
+use super::luna::{Kept as KeptByLuna, Luna, Streams};
 use super::luna_causal::{self, LunaCausal};
 use super::parameters::Layout;
 use super::residual::{self, Residual};
@@ -67,7 +67,7 @@ pub(super) struct Kept {
 #[derive(Debug)]
 enum Attended {
     Softmax { own: Box<attention::Kept>, cross: Box<attention::Kept> },
-    Luna { p: Array2<f32>, own: Box<luna_causal::Kept>, cross: Box<luna::Kept>, of_p: Box<residual::Kept> },
+    Luna { p: Array2<f32>, own: Box<luna_causal::Kept>, cross: Box<KeptByLuna>, of_p: Box<residual::Kept> },
 }
 
 /// Arrays of one layer that are dropped from.

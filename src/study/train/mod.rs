@@ -6,6 +6,7 @@
 mod data;
 mod folder;
 mod learner;
+mod open;
 mod recipe;
 mod report;
 mod run;
