@@ -192,7 +192,7 @@ impl LunaDecoder {
     /// The next target row of each state: (b, d) to (b, d), a row a state. States of one context that stand side by side
     /// read it together.
     pub fn step_many(&self, states: &mut [&mut DecoderState], mut x: Array2<f32>) -> Result<Array2<f32>> {
-        for state in states.iter().filter(|state| state.0.len() != self.layers.len()) {
+        if let Some(state) = states.iter().find(|state| state.0.len() != self.layers.len()) {
             let (what, found) = ("state of a decoder".to_string(), vec![state.0.len()]);
             return Err(Error::Shape { what, found, expected: format!("({} layers)", self.layers.len()) });
         }
