@@ -9,7 +9,7 @@
 //! | third | [`model`], [`train`] | trained Transformers: files of weights, forward passes, taps on their heads; networks that learn |
 //! | second | [`attention`], [`metric`], [`task`], [`profile`] | attention mechanisms; figures of spectra, rows and pairs of matrices; where inputs come from; the machine |
 //! | first | [`linalg`], [`report`] | products, decompositions, matrix-free spectra; tables, figures and every way to write them |
-//! | ground | [`error`], [`file`], [`name`], [`rng`], [`cost`], [`stats`] | the one error, files that are whole, finding by name, seeded streams, counts of operations, intervals |
+//! | ground | [`error`], [`mod@file`], [`name`], [`rng`], [`cost`], [`stats`] | the one error, files that are whole, finding by name, seeded streams, counts of operations, intervals |
 //!
 //! # Alphabet
 //! The papers' letters mean one thing everywhere: `n` query length, `m` context length, `l` projected length, `d` model
