@@ -41,3 +41,4 @@ pub use head::Head;
 pub use layer::{Layer, Stream};
 pub use mechanism::{ALL, Mechanism, MechanismKind};
 pub use stack::Encoder;
+pub(super) use tensors::{linear, norm};

@@ -85,7 +85,7 @@ impl EncoderConfig {
 
 impl Mechanism {
     /// The (d, d) projections of one layer.
-    fn projections(&self) -> &'static [&'static str] {
+    pub(in crate::model) fn projections(&self) -> &'static [&'static str] {
         match self {
             Self::Luna { tied: true, .. } | Self::LunaCausal { tied: true, .. } => {
                 &["pq_proj", "q_proj", "pc_proj", "c_proj", "out_proj"]
@@ -101,12 +101,14 @@ impl Mechanism {
     }
 }
 
-fn linear(all: &mut Vec<Tensor>, name: &str, outputs: usize, inputs: usize) {
+/// Adds weight and bias of a linear map.
+pub(in crate::model) fn linear(all: &mut Vec<Tensor>, name: &str, outputs: usize, inputs: usize) {
     all.push((format!("{name}.weight"), vec![outputs, inputs]));
     all.push((format!("{name}.bias"), vec![outputs]));
 }
 
-fn norm(all: &mut Vec<Tensor>, name: &str, d: usize) {
+/// Adds gain and shift of a norm.
+pub(in crate::model) fn norm(all: &mut Vec<Tensor>, name: &str, d: usize) {
     all.push((format!("{name}.weight"), vec![d]));
     all.push((format!("{name}.bias"), vec![d]));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::attention::luna_causal::Weight;
-use crate::model::encoder::{self, EncoderConfig, Head, Mechanism, TRANSLATOR};
+use crate::model::encoder::{self, EncoderConfig, Head, Mechanism, TRANSLATOR, linear, norm};
 use crate::model::keys::Keys;
 use crate::model::luna::Tensor;
 use crate::{Error, Result};
@@ -79,27 +79,17 @@ impl TranslatorConfig {
         if embedding_norm {
             norm(&mut all, "decoder.layernorm_embedding", d);
         }
-        let (causal, cross): (&[&str], &[&str]) = match mechanism {
-            Mechanism::Luna { tied: true, .. } => (
-                &["pq_proj", "q_proj", "pc_proj", "c_proj", "out_proj"],
-                &["pq_proj", "q_proj", "pc_proj", "c_proj", "out_proj"],
-            ),
-            Mechanism::Luna { tied: false, .. } => (
-                &["pq_proj", "q_proj", "pc_proj", "k_proj", "v_proj", "out_proj"],
-                &["pq_proj", "q_proj", "pk_proj", "pv_proj", "k_proj", "v_proj", "out_proj"],
-            ),
-            _ => {
-                let projections = &["q_proj", "k_proj", "v_proj", "out_proj"];
-                (projections, projections)
-            }
+        let own = match mechanism {
+            Mechanism::Luna { l, tied } => Mechanism::LunaCausal { l, tied, weight: self.weight },
+            other => other,
         };
         for layer in 0..self.decoder_layers {
             let layer = format!("decoder.layers.{layer}.");
-            for projection in causal {
+            for projection in own.projections() {
                 linear(&mut all, &format!("{layer}self_attn.{projection}"), d, d);
             }
             norm(&mut all, &format!("{layer}self_attn_layer_norm"), d);
-            for projection in cross {
+            for projection in mechanism.projections() {
                 linear(&mut all, &format!("{layer}encoder_attn.{projection}"), d, d);
             }
             norm(&mut all, &format!("{layer}encoder_attn_layer_norm"), d);
@@ -165,14 +155,4 @@ impl TranslatorConfig {
         config.check().map_err(|error| Error::malformed(path, error, accepted))?;
         Ok(config)
     }
-}
-
-fn linear(all: &mut Vec<Tensor>, name: &str, outputs: usize, inputs: usize) {
-    all.push((format!("{name}.weight"), vec![outputs, inputs]));
-    all.push((format!("{name}.bias"), vec![outputs]));
-}
-
-fn norm(all: &mut Vec<Tensor>, name: &str, d: usize) {
-    all.push((format!("{name}.weight"), vec![d]));
-    all.push((format!("{name}.bias"), vec![d]));
 }
