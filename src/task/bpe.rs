@@ -28,6 +28,9 @@ pub const SPECIAL: [&str; 4] = ["<pad>", "<s>", "</s>", "<unk>"];
 /// The smallest vocabulary: the special tokens and the bytes.
 pub const LEAST: usize = SPECIAL.len() + 256;
 
+/// The largest: what learns one takes memory for all that it is asked for.
+pub const MOST: usize = 1 << 20;
+
 /// What must come back as it was: no space in front, one at the end, a special token spelled out, bytes of every kind.
 const PROBE: &str = "a  </s>\t\u{0} \u{e4}\u{1F980}\n ";
 
@@ -43,9 +46,8 @@ impl Vocabulary {
     /// Learns a vocabulary of `size` tokens from texts, or of fewer if they have too few pairs; the same texts give
     /// the same vocabulary.
     pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, size: usize) -> Result<Self> {
-        if size < LEAST || u32::try_from(size).is_err() {
-            let accepted =
-                format!("{LEAST} (256 bytes and {} special tokens) to {}", SPECIAL.len(), u32::MAX);
+        if !(LEAST..=MOST).contains(&size) {
+            let accepted = format!("{LEAST} (256 bytes and {} special tokens) to {MOST}", SPECIAL.len());
             return Err(Error::value("tokens of a vocabulary", size, accepted));
         }
         let fails =

@@ -87,6 +87,9 @@ fn a_language_of_digits_is_learned_and_translated() {
     refused(&["generate", run], "", "luna translate");
     refused(&["evaluate", run, "--data", "x"], "", "luna translate");
     refused(&["svd-spectrum", "--model", run], "", "luna translate");
+    // Sizes that would be memory, before anything is learned.
+    let (data, task) = (folder.join("train"), "translation:from=a,to=b,vocab=4000000000");
+    refused(&["train", "--task", task, "--data", data.to_str().unwrap()], "", "to 1048576");
     // Files that do not fit, and lengths that no pair has.
     let short = train(folder, "linear", &["--steps", "2"]);
     assert!(text(&short.stderr).contains("softmax, luna"), "{}", text(&short.stderr));
