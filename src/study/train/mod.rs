@@ -161,14 +161,20 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     context.watch.begin(recipe.steps * specs.len() * seeds.len(), "steps");
     let mut runs = Vec::new();
     'all: for seed in &seeds {
-        let data = Data::open(&task, &files, &recipe, *seed)?;
+        let opened;
+        let data = if *seed == context.seed {
+            &needs
+        } else {
+            opened = Data::open(&task, &files, &recipe, *seed)?;
+            &opened
+        };
         for spec in &specs {
             let folder = config.folder.as_ref().map(|folder| place(folder, spec, *seed, many));
             let run = Run {
                 spec,
                 seed: *seed,
                 recipe: &recipe,
-                data: &data,
+                data,
                 folder: folder.as_deref(),
                 resume: config.resume,
             };

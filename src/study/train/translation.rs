@@ -1,5 +1,6 @@
 //! The task translation: pairs of lines, cut into tokens of a vocabulary learnt from them.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::learner::Examples;
@@ -14,6 +15,8 @@ pub(super) struct Translation {
     pub(super) vocabulary: Vocabulary,
     train: Vec<Pair>,
     buckets: Buckets,
+    /// The epoch of the last batch, and its batches: an order of millions of pairs is not made for every step.
+    epoch: RefCell<(usize, Vec<Vec<usize>>)>,
     validation: Vec<Pair>,
     test: Vec<Pair>,
     /// Pairs that were left out: longer than the network's positions.
@@ -55,7 +58,8 @@ impl Translation {
             return Err(Error::malformed(path, "no pair that is short enough", accepted));
         }
         let buckets = Buckets::new(&train, settings.tokens, settings.seed)?;
-        Ok(Self { vocabulary, train, buckets, validation, test, left_out })
+        let epoch = RefCell::new((0, buckets.epoch(0)));
+        Ok(Self { vocabulary, train, buckets, epoch, validation, test, left_out })
     }
 
     pub(super) fn has_test(&self) -> bool {
@@ -64,7 +68,12 @@ impl Translation {
 
     /// The batch of a step.
     pub(super) fn batch(&self, at: usize) -> Examples {
-        side_by_side(self.buckets.batch(at).into_iter().map(|pair| &self.train[pair]))
+        let (number, place) = (at / self.buckets.per_epoch(), at % self.buckets.per_epoch());
+        let mut epoch = self.epoch.borrow_mut();
+        if epoch.0 != number {
+            *epoch = (number, self.buckets.epoch(number));
+        }
+        side_by_side(epoch.1[place].iter().map(|pair| &self.train[*pair]))
     }
 
     /// What is held out, short pairs first, at most so many.
