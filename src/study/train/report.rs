@@ -42,7 +42,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "test_accuracy_low",
         "",
-        "lower end of Wilson's 95 % interval over the test's answers",
+        "lower end of Wilson's 95 % interval over the test's answers (none for tokens of texts, which are not independent)",
         Digits::Fixed(4),
     ),
     ("test_accuracy_high", "", "upper end of it", Digits::Fixed(4)),
@@ -53,7 +53,12 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
         Digits::Fixed(4),
     ),
     ("step_s", "s", "median over the steps, forward, backward and optimiser", Digits::Significant(3)),
-    ("tokens_per_s", "1/s", "tokens of a step over step_s", Digits::Significant(3)),
+    (
+        "tokens_per_s",
+        "1/s",
+        "tokens of a step (of translation: of both sides) over step_s",
+        Digits::Significant(3),
+    ),
     (
         "memory_bytes",
         "bytes",
@@ -104,7 +109,9 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
     for run in runs {
         let validation = run.best.as_ref().map(|(_, sums)| sums);
         let bits = |sums: &Sums| text.then(|| loss(sums) / std::f64::consts::LN_2);
-        let wilson = run.test.as_ref().map(|sums| stats::wilson(accuracy(sums), sums.count));
+        // Tokens of one text are not independent answers.
+        let judged = run.test.as_ref().filter(|_| !data.by_loss());
+        let wilson = judged.map(|sums| stats::wilson(accuracy(sums), sums.count));
         let part = if run.test.is_some() { Part::Test } else { Part::Validation };
         let step = seconds(run);
         rows.push(vec![
@@ -178,7 +185,7 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
     ];
     let sequences = recipe.batch * recipe.accumulate;
     let step = match data.vocabulary() {
-        Some(_) => format!("{} tokens a side", sequences * recipe.n),
+        Some(_) => format!("at most {} tokens a side", sequences * recipe.n),
         None => format!("{sequences} sequences"),
     };
     let title = format!(
@@ -303,6 +310,13 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
                 .into(),
         ),
         false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
+    }
+    if data.vocabulary().is_some() {
+        notes.push(
+            "loss is of a token of this vocabulary, learnt from what is learned from: only runs with the same vocabulary \
+             compare; luna translate RUN --reference FILE gives BLEU"
+                .into(),
+        );
     }
     if data.answers_share_sequences() && runs.iter().any(|run| run.test.is_some()) {
         notes.push(
