@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
+use crate::profile::memory;
 use crate::study::train::{self, Config};
 
 /// What `luna train` takes.
@@ -24,6 +25,7 @@ impl Train {
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
+        memory::keep_freed();
         let columns = Some(train::columns());
         study::run(global, &self.output, false, columns, out, |context| train::run(&config, context))
     }

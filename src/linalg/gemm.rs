@@ -60,13 +60,13 @@ pub fn product_into<T: Real>(
     if threads == Threads::One || small {
         matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
     } else if c.nrows() >= c.ncols() {
-        let rows = c.into_axis_chunks_iter_mut(Axis(0), block(a.nrows())).into_par_iter();
-        rows.zip(a.into_axis_chunks_iter(Axis(0), block(a.nrows()))).for_each(|(c, a)| {
+        let rows = c.into_axis_chunks_iter_mut(Axis(0), row_block(a.nrows())).into_par_iter();
+        rows.zip(a.into_axis_chunks_iter(Axis(0), row_block(a.nrows()))).for_each(|(c, a)| {
             matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
         });
     } else {
-        let columns = c.into_axis_chunks_iter_mut(Axis(1), block(b.ncols())).into_par_iter();
-        columns.zip(b.into_axis_chunks_iter(Axis(1), block(b.ncols()))).for_each(|(c, b)| {
+        let columns = c.into_axis_chunks_iter_mut(Axis(1), row_block(b.ncols())).into_par_iter();
+        columns.zip(b.into_axis_chunks_iter(Axis(1), row_block(b.ncols()))).for_each(|(c, b)| {
             matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
         });
     }
@@ -76,12 +76,13 @@ pub fn product_into<T: Real>(
 const SMALL: usize = 1 << 18;
 
 /// Rows or columns of the result that one thread takes at a time, of `length`: a whole number of every engine's tiles,
-/// and at least eight parts of what is long. The shape alone decides, so that threads change no bit.
+/// and at least twenty-four parts of what is long, so that threads end together. The shape alone decides, so that
+/// threads change no bit.
 ///
 /// faer's own threads wait for each other at barriers, and spin: a loss where somebody else has one of the cores. Nobody
 /// waits for a block.
-fn block(length: usize) -> usize {
-    (length / 8).next_multiple_of(48).clamp(48, 384)
+pub(super) fn row_block(length: usize) -> usize {
+    (length / 24).next_multiple_of(48).clamp(48, 384)
 }
 
 /// Lets the calling thread and every thread of the pool take what they keep for products from then on: two buffers

@@ -4,6 +4,8 @@
 //! memory, [`norm`] for the largest alone, [`truncation`] for what the best approximation of each rank leaves;
 //! [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products.
 
+pub mod affine;
+pub mod arrays;
 mod convert;
 mod eigenvalues;
 pub mod engine;
@@ -12,6 +14,7 @@ mod kernel;
 pub mod krylov;
 pub mod lanes;
 pub mod norm;
+pub mod outer;
 pub mod softmax;
 pub mod spectra;
 mod tridiagonal;

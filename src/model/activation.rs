@@ -53,29 +53,27 @@ impl Activation {
         each_row(x.view_mut(), |row| self.apply_slice(row));
     }
 
-    /// Applies the activation in place, and puts its slope at each number into `slopes` of the same shape.
-    pub(crate) fn apply_with_slopes(self, x: &mut Array2<f32>, slopes: &mut Array2<f32>) {
+    /// Applies the activation in place, and multiplies each number of `d`, of the same shape, by its slope there.
+    pub(crate) fn apply_and_back(self, x: &mut Array2<f32>, d: &mut Array2<f32>) {
         let columns = x.ncols().max(1);
-        if let (Some(x), Some(slopes)) = (x.as_slice_mut(), slopes.as_slice_mut()) {
-            x.par_chunks_mut(columns).zip(slopes.par_chunks_mut(columns)).for_each(
-                |(row, slopes)| match self {
-                    // x phi(x) + Phi(x), with phi the density
-                    Self::Gelu => both(row, slopes, |x| {
-                        let phi = normal_cdf(x);
-                        (x * phi, phi + x * 0.398_942_3 * exp(-0.5 * x * x))
-                    }),
-                    Self::GeluTanh => both(row, slopes, |x| {
-                        let share = sigmoid(1.595_769_2 * (x + 0.044_715 * x * x * x));
-                        let inner = 1.595_769_2 * (1.0 + 0.134_145 * x * x);
-                        (x * share, share + x * share * (1.0 - share) * inner)
-                    }),
-                    Self::Relu => both(row, slopes, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }),
-                    Self::Silu => both(row, slopes, |x| {
-                        let share = sigmoid(x);
-                        (x * share, share + x * share * (1.0 - share))
-                    }),
-                },
-            );
+        if let (Some(x), Some(d)) = (x.as_slice_mut(), d.as_slice_mut()) {
+            x.par_chunks_mut(columns).zip(d.par_chunks_mut(columns)).for_each(|(row, d)| match self {
+                // x phi(x) + Phi(x), with phi the density
+                Self::Gelu => both(row, d, |x| {
+                    let phi = normal_cdf(x);
+                    (x * phi, phi + x * 0.398_942_3 * exp(-0.5 * x * x))
+                }),
+                Self::GeluTanh => both(row, d, |x| {
+                    let share = sigmoid(1.595_769_2 * (x + 0.044_715 * x * x * x));
+                    let inner = 1.595_769_2 * (1.0 + 0.134_145 * x * x);
+                    (x * share, share + x * share * (1.0 - share) * inner)
+                }),
+                Self::Relu => both(row, d, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }),
+                Self::Silu => both(row, d, |x| {
+                    let share = sigmoid(x);
+                    (x * share, share + x * share * (1.0 - share))
+                }),
+            });
         }
     }
 
@@ -95,14 +93,14 @@ fn multiply(row: &mut [f32], factor: impl Fn(f32) -> f32) {
     pulp::Arch::new().dispatch(Multiply { row, factor });
 }
 
-/// x becomes the first of what `pair` makes of it, and its slope the second.
-fn both(row: &mut [f32], slopes: &mut [f32], pair: impl Fn(f32) -> (f32, f32)) {
-    pulp::Arch::new().dispatch(Both { row, slopes, pair });
+/// x becomes the first of what `pair` makes of it, and d is multiplied by the second.
+fn both(row: &mut [f32], d: &mut [f32], pair: impl Fn(f32) -> (f32, f32)) {
+    pulp::Arch::new().dispatch(Both { row, d, pair });
 }
 
 struct Both<'a, F> {
     row: &'a mut [f32],
-    slopes: &'a mut [f32],
+    d: &'a mut [f32],
     pair: F,
 }
 
@@ -112,8 +110,10 @@ impl<F: Fn(f32) -> (f32, f32)> pulp::WithSimd for Both<'_, F> {
     #[inline(always)]
     #[allow(clippy::inline_always)] // that is the point of dispatching
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        for (x, slope) in self.row.iter_mut().zip(self.slopes) {
-            (*x, *slope) = (self.pair)(*x);
+        for (x, d) in self.row.iter_mut().zip(self.d) {
+            let (active, slope) = (self.pair)(*x);
+            *x = active;
+            *d *= slope;
         }
     }
 }
@@ -213,15 +213,15 @@ mod tests {
             activation.apply(&mut value);
             activation.apply(&mut low);
             activation.apply(&mut high);
-            let mut slopes = Array2::zeros(x.raw_dim());
-            activation.apply_with_slopes(&mut x, &mut slopes);
+            let mut slopes = Array2::ones(x.raw_dim());
+            activation.apply_and_back(&mut x, &mut slopes);
             assert!((&x - &value).iter().all(|off| off.abs() < 1e-6), "{activation:?}");
             let differences = (high - low) / 4e-3;
             let off = (&differences - &slopes).fold(0.0_f32, |most, off| most.max(off.abs()));
             assert!(off < 1e-3, "{activation:?}: {off}");
         }
-        let (mut x, mut slopes) = (ndarray::array![[-1e4, 1e4]], Array2::zeros((1, 2)));
-        Activation::Gelu.apply_with_slopes(&mut x, &mut slopes);
+        let (mut x, mut slopes) = (ndarray::array![[-1e4, 1e4]], Array2::ones((1, 2)));
+        Activation::Gelu.apply_and_back(&mut x, &mut slopes);
         assert_eq!((x, slopes), (ndarray::array![[0.0, 1e4]], ndarray::array![[0.0, 1.0]]));
     }
 

@@ -8,6 +8,7 @@ use super::family::Role;
 use super::load::Store;
 use crate::Result;
 use crate::cost::Tally;
+use crate::linalg::affine::affine;
 use crate::linalg::gemm::{Threads, product_into};
 
 /// Where the multiply-adds of products are counted as they are done, if anywhere.
@@ -54,10 +55,8 @@ impl<'a> Linear<'a> {
 
     /// As `apply`, and counts.
     pub(super) fn counted(&self, x: &ArrayRef2<f32>, count: Count<'_>) -> Array2<f32> {
-        let mut out = Array2::zeros((x.nrows(), self.outputs()));
         self.count(x.nrows(), count);
-        self.apply_into(x, out.view_mut());
-        out
+        affine(x.view(), self.weight(), self.bias.as_ref().and_then(|bias| bias.as_slice()))
     }
 
     /// x W + b with the columns cut into heads, shape (n, in) to (h, n, out / h).

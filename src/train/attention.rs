@@ -3,10 +3,11 @@
 use ndarray::{Array2, Array3, ArrayView2};
 
 use super::core::{Core, Piece, Read, Stack};
-use super::linear::{Linear, join, split};
+use super::linear::Linear;
 use super::parameters::Layout;
 use super::rows::Rows;
 use crate::attention::{Mask, backward};
+use crate::linalg::arrays::{join, split, zeros};
 use crate::model::encoder::{EncoderConfig, Mechanism, PERFORMER_EPS};
 use crate::{Error, Result};
 
@@ -100,7 +101,7 @@ impl Attention {
         let of = context.as_ref().map_or(rows, |(context, _)| context.rows);
         let stack = Stack { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: of };
         let back = self.core.backward(numbers, gradients, stack, &read, d_read.view())?;
-        let mut dx = Array2::zeros(x.raw_dim());
+        let mut dx = zeros(x.raw_dim());
         self.query.learn_heads(numbers, gradients, x, &back.q, &mut dx);
         let (of, to) = match context {
             Some((context, d_context)) => (context.x, d_context),

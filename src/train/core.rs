@@ -11,6 +11,7 @@ use crate::Result;
 use crate::attention::Mask;
 use crate::attention::backward::{Backward, Gradients, Kept};
 use crate::attention::fused::{Given, Heads, Path};
+use crate::linalg::arrays::zeros;
 
 /// A mechanism and what it needs beside queries, keys and values.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +72,7 @@ impl Core {
     pub(super) fn forward(&self, numbers: &[f32], stack: Stack<'_>) -> Result<Read> {
         let given = self.piece.given(numbers);
         let (h, total, _) = stack.q.dim();
-        let mut out = Array3::zeros((h, total, stack.v.dim().2));
+        let mut out = zeros((h, total, stack.v.dim().2));
         let cuts = cuts(stack.queries, stack.context);
         let parts = parts(&mut out, cuts.iter().map(|(queries, _)| queries));
         let read = |((queries, context), out): (&(Cut, Cut), ArrayViewMut3<'_, f32>)| {
@@ -93,26 +94,16 @@ impl Core {
         d_out: ArrayView3<'_, f32>,
     ) -> Result<Back> {
         let given = self.piece.given(numbers);
-        let [q, k, v] = [stack.q, stack.k, stack.v].map(|x| Array3::zeros(x.dim()));
-        let mut all = Back { q, k, v };
         let cuts = cuts(stack.queries, stack.context);
-        let to_q = parts(&mut all.q, cuts.iter().map(|(queries, _)| queries));
-        let [to_k, to_v] =
-            [&mut all.k, &mut all.v].map(|x| parts(x, cuts.iter().map(|(_, context)| context)));
-        let to = to_q.into_par_iter().zip(to_k).zip(to_v);
-        let sums = cuts.par_iter().zip(&read.kept).zip(to).map(
-            |(((queries, context), kept), ((mut q, mut k), mut v))| {
-                let heads = self.heads(&stack, queries, context);
-                let mut back = Gradients::zeros(&heads, &given);
-                let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
-                self.mechanism.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut back)?;
-                q.assign(&back.q);
-                k.assign(&back.k);
-                v.assign(&back.v);
-                Ok([back.e, back.f])
-            },
-        );
-        let sums: Vec<_> = sums.collect::<Result<_>>()?;
+        let found = cuts.par_iter().zip(&read.kept).map(|((queries, context), kept)| {
+            let heads = self.heads(&stack, queries, context);
+            let mut back = Gradients::zeros(&heads, &given);
+            let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
+            self.mechanism.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut back)?;
+            Ok(back)
+        });
+        let mut found: Vec<Gradients> = found.collect::<Result<_>>()?;
+        let sums: Vec<_> = found.iter_mut().map(|back| [back.e.take(), back.f.take()]).collect();
         if let Piece::Compress(e) = self.piece {
             // E projects keys and values: its gradient has two parts.
             for part in sums.iter().flatten().flatten() {
@@ -120,12 +111,33 @@ impl Core {
                 sum += part;
             }
         }
-        Ok(all)
+        let [q, k, v] = [stack.q, stack.k, stack.v].map(|x| x.dim());
+        Ok(match <[Gradients; 1]>::try_from(found) {
+            Ok([back]) => Back { q: shaped(back.q, q), k: shaped(back.k, k), v: shaped(back.v, v) },
+            Err(found) => {
+                let mut all = Back { q: Array3::zeros(q), k: Array3::zeros(k), v: Array3::zeros(v) };
+                let to_q = parts(&mut all.q, cuts.iter().map(|(queries, _)| queries));
+                let [to_k, to_v] =
+                    [&mut all.k, &mut all.v].map(|x| parts(x, cuts.iter().map(|(_, context)| context)));
+                let to = to_q.into_par_iter().zip(to_k).zip(to_v);
+                to.zip(found).for_each(|(((mut q, mut k), mut v), back)| {
+                    q.assign(&back.q);
+                    k.assign(&back.k);
+                    v.assign(&back.v);
+                });
+                all
+            }
+        })
     }
 
     fn heads<'a>(&self, stack: &Stack<'a>, queries: &Cut, context: &Cut) -> Heads<'a> {
         Heads::new(queries.of(stack.q), context.of(stack.k), context.of(stack.v), self.mask)
     }
+}
+
+/// The same numbers, (h b, n, w), as (h, b n, w).
+fn shaped(x: Array3<f32>, dim: (usize, usize, usize)) -> Array3<f32> {
+    x.into_shape_with_order(dim).expect("in standard layout")
 }
 
 /// What the heads (h, rows, w) of a batch are cut into, so that one call of a kernel sees sequences of one length.

@@ -187,7 +187,7 @@ impl DecoderLayer {
         let network = &self.feed_forward;
         let d_input = network.backward(numbers, gradients, input.view(), feed_forward, dy.view(), dropout);
         drop(input);
-        residual.finish(numbers, gradients, &around_feed_forward, &mut d_behind, d_input.view());
+        residual.finish(numbers, gradients, &around_feed_forward, &mut d_behind, &d_input);
         let (mut d_behind_own, dy) =
             self.around_cross.reopen(numbers, gradients, &around_cross, d_behind, dropout);
         let input = self.around_cross.input(numbers, &behind_own, &around_cross);
@@ -212,7 +212,7 @@ impl DecoderLayer {
                     d_packed,
                 )?;
                 drop(p_input);
-                residual.finish(numbers, gradients, &of_p, &mut dp, d_p_input.view());
+                residual.finish(numbers, gradients, &of_p, &mut dp, &d_p_input);
                 (d_input, Own::Luna(own), Some((p, dp)))
             }
             (Attend::Softmax { cross, .. }, Attended::Softmax { own, cross: kept }) => {
@@ -223,7 +223,7 @@ impl DecoderLayer {
             _ => unreachable!("what was kept is of this layer"),
         };
         drop(input);
-        self.around_cross.finish(numbers, gradients, &around_cross, &mut d_behind_own, d_input.view());
+        self.around_cross.finish(numbers, gradients, &around_cross, &mut d_behind_own, &d_input);
         let (mut dx, dy) = self.around_own.reopen(numbers, gradients, &around_own, d_behind_own, dropout);
         let input = self.around_own.input(numbers, &x, &around_own);
         let (d_input, dp) = match (&self.attend, own, p) {
@@ -240,7 +240,7 @@ impl DecoderLayer {
             _ => unreachable!("what was kept is of this layer"),
         };
         drop(input);
-        self.around_own.finish(numbers, gradients, &around_own, &mut dx, d_input.view());
+        self.around_own.finish(numbers, gradients, &around_own, &mut dx, &d_input);
         Ok(Stream { x: dx, p: dp })
     }
 }

@@ -1,10 +1,11 @@
 //! Tables of vectors, and their gradients.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use super::parameters::Matrix;
 use super::rows::Rows;
+use crate::linalg::arrays::zeros;
 use crate::{Error, Result};
 
 /// Columns of a table that one thread adds to.
@@ -17,8 +18,9 @@ pub(super) fn look_up(numbers: &[f32], table: Matrix, ids: &[u32]) -> Result<Arr
         return Err(Error::value("token of the input", id, accepted));
     }
     let table = table.of(numbers);
-    let mut x = Array2::zeros((ids.len(), table.ncols()));
-    x.outer_iter_mut().zip(ids).for_each(|(mut row, id)| row.assign(&table.row(*id as usize)));
+    let mut x = zeros((ids.len(), table.ncols()));
+    let rows = x.axis_iter_mut(Axis(0)).into_par_iter().zip(ids);
+    rows.for_each(|(mut row, id)| row.assign(&table.row(*id as usize)));
     Ok(x)
 }
 
@@ -27,8 +29,8 @@ pub(super) fn look_up(numbers: &[f32], table: Matrix, ids: &[u32]) -> Result<Arr
 /// Threads share the columns, so that every sum is over the rows in their order.
 pub(super) fn learn(gradients: &mut [f32], table: Matrix, ids: &[u32], dx: &Array2<f32>) {
     let mut sums = table.of_mut(gradients);
-    let columns = sums.axis_chunks_iter_mut(ndarray::Axis(1), COLUMNS).into_par_iter();
-    columns.zip(dx.axis_chunks_iter(ndarray::Axis(1), COLUMNS)).for_each(|(mut sums, dx)| {
+    let columns = sums.axis_chunks_iter_mut(Axis(1), COLUMNS).into_par_iter();
+    columns.zip(dx.axis_chunks_iter(Axis(1), COLUMNS)).for_each(|(mut sums, dx)| {
         for (id, dx) in ids.iter().zip(dx.rows()) {
             let mut sum = sums.row_mut(*id as usize);
             sum += &dx;
@@ -44,18 +46,20 @@ pub(super) fn add_positions(numbers: &[f32], table: Matrix, rows: &Rows, x: &mut
             let accepted = format!("{} or less, the positions", table.nrows());
             return Err(Error::Tokens { what: "a sequence of the input".into(), found: of.len(), accepted });
         }
-        let length = of.len();
-        let mut x = x.slice_mut(s![of, ..]);
-        x += &table.slice(s![..length, ..]);
     }
+    let places: Vec<usize> = rows.each().flat_map(|of| 0..of.len()).collect();
+    x.axis_iter_mut(Axis(0)).into_par_iter().zip(places).for_each(|(mut row, at)| row += &table.row(at));
     Ok(())
 }
 
 /// Adds the gradient of what [`add_positions`] added to the table's.
 pub(super) fn learn_positions(gradients: &mut [f32], table: Matrix, rows: &Rows, dx: &Array2<f32>) {
     let mut sums = table.of_mut(gradients);
-    for of in rows.each() {
-        let mut sum = sums.slice_mut(s![..of.len(), ..]);
-        sum += &dx.slice(s![of, ..]);
-    }
+    let columns = sums.axis_chunks_iter_mut(Axis(1), COLUMNS).into_par_iter();
+    columns.zip(dx.axis_chunks_iter(Axis(1), COLUMNS)).for_each(|(mut sums, dx)| {
+        for of in rows.each() {
+            let mut sum = sums.slice_mut(s![..of.len(), ..]);
+            sum += &dx.slice(s![of, ..]);
+        }
+    });
 }

@@ -6,6 +6,7 @@ use super::dropout::Dropout;
 use super::linear::Linear;
 use super::parameters::Layout;
 use crate::Result;
+use crate::linalg::arrays::copied;
 use crate::model::Activation;
 
 /// `fc2(activation(fc1(x)))`.
@@ -35,7 +36,7 @@ impl FeedForward {
         dropout: Dropout,
     ) -> (Array2<f32>, Kept) {
         let inner = self.fc1.forward(numbers, x);
-        let mut active = inner.clone();
+        let mut active = copied(&inner);
         self.activation.apply(&mut active);
         dropout.apply(&mut active, self.site);
         (self.fc2.forward(numbers, active.view()), Kept(inner))
@@ -52,15 +53,12 @@ impl FeedForward {
         dropout: Dropout,
     ) -> Array2<f32> {
         let Kept(mut active) = kept;
-        let mut slopes = Array2::zeros(active.raw_dim());
-        self.activation.apply_with_slopes(&mut active, &mut slopes);
+        let mut d_inner = self.fc2.back(numbers, dy);
+        dropout.apply(&mut d_inner, self.site);
+        self.activation.apply_and_back(&mut active, &mut d_inner);
         dropout.apply(&mut active, self.site);
         self.fc2.learn(gradients, active.view(), dy);
         drop(active);
-        let mut d_inner = self.fc2.back(numbers, dy);
-        dropout.apply(&mut d_inner, self.site);
-        d_inner *= &slopes;
-        drop(slopes);
         self.fc1.learn(gradients, x, d_inner.view());
         self.fc1.back(numbers, d_inner.view())
     }

@@ -168,7 +168,7 @@ impl Layer {
             let network = &self.feed_forward;
             let d_input =
                 network.backward(numbers, gradients, input.view(), feed_forward, dy.view(), dropout);
-            residual.finish(numbers, gradients, &around_feed_forward, &mut d_between, d_input.view());
+            residual.finish(numbers, gradients, &around_feed_forward, &mut d_between, &d_input);
         }
         drop((between, dy));
         let (mut dx, dy) = self.around.reopen(numbers, gradients, &around_kept, d_between, dropout);
@@ -199,7 +199,7 @@ impl Layer {
             _ => unreachable!("what was kept is of this layer"),
         };
         drop(input);
-        self.around.finish(numbers, gradients, &around_kept, &mut dx, d_input.view());
+        self.around.finish(numbers, gradients, &around_kept, &mut dx, &d_input);
         Ok(Stream { x: dx, p: dp })
     }
 }
@@ -224,6 +224,6 @@ fn back_through_luna(
     let p_input = residual.input(numbers, p, of_p);
     let both = (input, p_input.view());
     let (d_input, d_p_input) = luna.backward(numbers, gradients, both, streams, None, kept, dy, d_packed)?;
-    residual.finish(numbers, gradients, of_p, &mut dp, d_p_input.view());
+    residual.finish(numbers, gradients, of_p, &mut dp, &d_p_input);
     Ok((d_input, dp))
 }

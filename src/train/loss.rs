@@ -6,7 +6,9 @@ use rayon::prelude::*;
 use super::linear::Linear;
 use super::parameters::Matrix;
 use super::rows::Rows;
+use crate::linalg::arrays::zeros;
 use crate::linalg::gemm::{Threads, product_into};
+use crate::linalg::outer::add_outer;
 use crate::linalg::softmax::exp;
 use crate::{Error, Result};
 
@@ -117,7 +119,7 @@ pub(super) fn of_classes(
     let Some((gradients, _)) = learn else { return (sums, None) };
     classifier.learn(gradients, means.view(), logits.view());
     let d_means = classifier.back(numbers, logits.view());
-    let mut dx = Array2::zeros(x.raw_dim());
+    let mut dx = zeros(x.raw_dim());
     for (of, d_mean) in rows.each().zip(d_means.rows()) {
         let share = 1.0 / of.len().max(1) as f32;
         let d_row = d_mean.mapv(|d| d * share);
@@ -147,7 +149,7 @@ pub(super) fn of_tokens(
     smoothing: f32,
 ) -> (Sums, Option<Array2<f32>>) {
     let mut sums = Sums::default();
-    let mut dx = learn.is_some().then(|| Array2::zeros(x.raw_dim()));
+    let mut dx = learn.is_some().then(|| zeros(x.raw_dim()));
     let mut block = Array2::zeros((BLOCK.min(x.nrows()), table.rows));
     for (at, targets) in targets.chunks(BLOCK).enumerate() {
         let rows = at * BLOCK..at * BLOCK + targets.len();
@@ -160,7 +162,7 @@ pub(super) fn of_tokens(
         if let (Some((gradients, _)), Some(dx)) = (&mut learn, &mut dx) {
             let dx = dx.slice_mut(s![rows, ..]);
             product_into(dx, 0.0, logits.view(), table.of(numbers), 1.0, Threads::All);
-            product_into(table.of_mut(gradients), 1.0, logits.t(), x, 1.0, Threads::All);
+            add_outer(table.of_mut(gradients), logits.view(), x);
         }
     }
     (sums, dx)

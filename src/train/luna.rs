@@ -4,11 +4,12 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use super::attention::{Context, projected_back, softmax};
 use super::core::{Core, Read, Stack};
-use super::linear::{Linear, join};
+use super::linear::Linear;
 use super::parameters::Layout;
 use super::rows::Rows;
 use crate::Result;
 use crate::attention::Mask;
+use crate::linalg::arrays::{add, join, split, zeros};
 
 /// Pack and unpack, each with its projections.
 #[derive(Clone, Copy, Debug)]
@@ -108,11 +109,11 @@ impl Luna {
         let of = stack(&query, &unpacked_from, streams.x, streams.p);
         let back = self.core.backward(numbers, gradients, of, &unpacked, d_read.view())?;
         drop((unpacked, unpacked_from, query));
-        let mut dx = Array2::zeros(x.raw_dim());
+        let mut dx = zeros(x.raw_dim());
         self.query.learn_heads(numbers, gradients, x, &back.q, &mut dx);
         let y_p = join(packed.out.view());
         self.unpack.backward(numbers, gradients, y_p.view(), back.k, back.v, &mut d_packed);
-        let d_packed = super::linear::split(d_packed.view(), self.heads);
+        let d_packed = split(d_packed.view(), self.heads);
         let of = context.as_ref().map_or(streams.x, |(context, _)| context.rows);
         let of = stack(&pack_query, &packed_from, streams.p, of);
         let back = self.core.backward(numbers, gradients, of, &packed, d_packed.view())?;
@@ -161,7 +162,7 @@ impl KeyValue {
         let parts = match self {
             // One array was read as both.
             Self::Tied(both) => {
-                d_keys += &d_values;
+                add(&mut d_keys, &d_values);
                 vec![(both, d_keys)]
             }
             Self::Untied(key, value) => vec![(key, d_keys), (value, d_values)],

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
 use super::core::{Cut, cuts, parts};
-use super::linear::{Linear, join, split};
+use super::linear::Linear;
 use super::luna::KeyValue;
 use super::parameters::Layout;
 use super::rows::Rows;
@@ -13,6 +13,7 @@ use crate::attention::Mask;
 use crate::attention::backward::{self, WeightedGradients, WeightedHeads};
 use crate::attention::fused::{Heads, Path};
 use crate::attention::luna_causal::Weight;
+use crate::linalg::arrays::{join, split, zeros};
 use crate::linalg::gemm::{Threads, product_into};
 
 /// Weights that one thread works on at a time.
@@ -71,7 +72,7 @@ impl LunaCausal {
         let q = self.query.heads(numbers, x, self.heads);
         let (k, v) = self.key_value.heads(numbers, x, self.heads);
         let w = self.weights(&pack_query, &pack_key, rows, p_rows);
-        let mut out = Array3::zeros(q.raw_dim());
+        let mut out = zeros(q.raw_dim());
         let cuts = cuts(rows, p_rows.unwrap_or(rows));
         let whole = p_rows.is_none().then_some(p.nrows());
         let parts = parts(&mut out, cuts.iter().map(|(cut, _)| cut));
@@ -101,8 +102,8 @@ impl LunaCausal {
         let d_out = split(self.out.back(numbers, dy).view(), self.heads);
         // Weights again, rather than h n l numbers for every layer.
         let w = self.weights(&pack_query, &pack_key, rows, p_rows);
-        let zeros = |x: &Array3<f32>| Array3::zeros(x.raw_dim());
-        let (mut d_q, mut d_k, mut d_v, mut d_w) = (zeros(&q), zeros(&k), zeros(&k), zeros(&w));
+        let like = |x: &Array3<f32>| zeros(x.raw_dim());
+        let (mut d_q, mut d_k, mut d_v, mut d_w) = (like(&q), like(&k), like(&k), like(&w));
         {
             let cuts = cuts(rows, p_rows.unwrap_or(rows));
             let whole = p_rows.is_none().then_some(p.nrows());
@@ -129,7 +130,7 @@ impl LunaCausal {
         }
         drop((q, k, v, out, d_out));
         let (d_pack_query, d_pack_key) = self.weights_back((&pack_query, &pack_key), (&w, d_w), rows, p_rows);
-        let mut dx = Array2::zeros(x.raw_dim());
+        let mut dx = zeros(x.raw_dim());
         self.query.learn_heads(numbers, gradients, x, &d_q, &mut dx);
         self.pack_key.learn_heads(numbers, gradients, x, &d_pack_key, &mut dx);
         self.key_value.backward(numbers, gradients, x, d_k, d_v, &mut dx);
@@ -150,7 +151,7 @@ impl LunaCausal {
         let (h, total, width) = pack_key.dim();
         let scale = scale(width);
         let l = p_rows.map_or(pack_query.dim().1, Rows::longest);
-        let mut w = Array3::zeros((h, total, l));
+        let mut w = zeros((h, total, l));
         let heads = pack_query.outer_iter().into_par_iter().zip(pack_key.outer_iter());
         match p_rows {
             None => {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::columns::ROWS;
 use super::parameters::{Layout, Vector};
 use crate::Result;
+use crate::linalg::arrays::zeros;
 
 /// Numbers that are summed side by side.
 const LANES: usize = 16;
@@ -35,9 +36,9 @@ impl LayerNorm {
 
     /// Rows (n, d), normalised.
     pub(super) fn forward(&self, numbers: &[f32], x: Array2<f32>) -> (Array2<f32>, Kept) {
-        let mut unit = x.as_standard_layout().into_owned();
+        let mut unit = if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() };
         let (n, width) = unit.dim();
-        let mut y = Array2::zeros((n, width));
+        let mut y = zeros((n, width));
         let mut scale = vec![0.0; n];
         let (gain, shift) = (self.gain.slice(numbers), self.shift.slice(numbers));
         if let (Some(units), Some(ys)) = (unit.as_slice_mut(), y.as_slice_mut()) {
@@ -67,7 +68,7 @@ impl LayerNorm {
         dy: ArrayView2<'_, f32>,
     ) -> Array2<f32> {
         let (n, width) = kept.unit.dim();
-        let mut dx = Array2::zeros((n, width));
+        let mut dx = zeros((n, width));
         let dy = dy.as_standard_layout();
         let gain = self.gain.slice(numbers);
         let mut parts = Vec::new();

@@ -1,11 +1,12 @@
 //! What closes a block: dropout, residual, norm.
 
-use ndarray::{Array2, ArrayView2, CowArray, Ix2};
+use ndarray::{Array2, CowArray, Ix2};
 
 use super::dropout::Dropout;
 use super::norm::{self, LayerNorm};
 use super::parameters::Layout;
 use crate::Result;
+use crate::linalg::arrays::{add, copied};
 
 /// A norm around a block: `norm(x + dropout(block(x)))`, or with norms before blocks `x + dropout(block(norm(x)))`.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ impl Residual {
         if !self.pre_norm {
             return (x.view().into(), None);
         }
-        let (input, kept) = self.norm.forward(numbers, x.clone());
+        let (input, kept) = self.norm.forward(numbers, copied(x));
         (input.into(), Some(Kept(kept)))
     }
 
@@ -48,7 +49,7 @@ impl Residual {
         dropout: Dropout,
     ) -> (Array2<f32>, Kept) {
         dropout.apply(&mut y, self.site);
-        y += x;
+        add(&mut y, x);
         if let Some(kept) = opened {
             return (y, kept);
         }
@@ -67,7 +68,7 @@ impl Residual {
     ) -> (Array2<f32>, Array2<f32>) {
         let dx =
             if self.pre_norm { d_out } else { self.norm.backward(numbers, gradients, &kept.0, d_out.view()) };
-        let mut dy = dx.clone();
+        let mut dy = copied(&dx);
         dropout.apply(&mut dy, self.site);
         (dx, dy)
     }
@@ -79,12 +80,12 @@ impl Residual {
         gradients: &mut [f32],
         kept: &Kept,
         dx: &mut Array2<f32>,
-        d_input: ArrayView2<'_, f32>,
+        d_input: &Array2<f32>,
     ) {
         if self.pre_norm {
-            *dx += &self.norm.backward(numbers, gradients, &kept.0, d_input);
+            add(dx, &self.norm.backward(numbers, gradients, &kept.0, d_input.view()));
         } else {
-            *dx += &d_input;
+            add(dx, d_input);
         }
     }
 

@@ -41,6 +41,7 @@ use super::fused::share::{Space, lines, taken};
 use super::fused::{self, Given, Heads, Path};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
+use crate::linalg::arrays::zeros;
 
 /// Every mechanism that has a fused backward pass.
 pub const ALL: &[Backward] = &[
@@ -118,7 +119,7 @@ pub struct Gradients {
 impl Gradients {
     /// Zeros of the shapes of what attention is given.
     pub fn zeros(heads: &Heads<'_>, given: &Given<'_>) -> Self {
-        let cube = |x: ArrayView3<'_, f32>| Array3::zeros(x.dim());
+        let cube = |x: ArrayView3<'_, f32>| zeros(x.dim());
         let p = match given {
             Given::Luna { p } | Given::LunaCausal { p, .. } => Some(cube(*p)),
             _ => None,

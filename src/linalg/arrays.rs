@@ -1,0 +1,107 @@
+//! Large arrays made, moved and added by all threads: what goes through memory rather than through arithmetic.
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+
+use ndarray::{Array, Array2, Array3, ArrayView2, ArrayView3, Axis, Dimension, ShapeBuilder};
+use rayon::prelude::*;
+
+/// Numbers that one thread takes at a time.
+const CHUNK: usize = 1 << 16;
+/// Rows that one thread takes at a time.
+pub(super) const ROWS: usize = 256;
+
+/// Zeros of a shape.
+#[allow(clippy::missing_panics_doc)] // what was just allocated is whole
+pub fn zeros<D: Dimension>(dim: impl ShapeBuilder<Dim = D>) -> Array<f32, D> {
+    let mut x = Array::uninit(dim);
+    let numbers = x.as_slice_memory_order_mut().expect("an array that is whole");
+    numbers.par_chunks_mut(CHUNK).for_each(|numbers| numbers.fill(MaybeUninit::new(0.0)));
+    // SAFETY: every number was written.
+    unsafe { x.assume_init() }
+}
+
+/// A copy.
+#[allow(clippy::missing_panics_doc)] // as many numbers as there were
+pub fn copied<D: Dimension>(x: &Array<f32, D>) -> Array<f32, D> {
+    let Some(numbers) = x.as_slice() else { return x.clone() };
+    let numbers: Vec<f32> = numbers.par_iter().with_min_len(CHUNK).copied().collect();
+    Array::from_shape_vec(x.raw_dim(), numbers).expect("as many numbers")
+}
+
+/// `x += y`.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn add<D: Dimension>(x: &mut Array<f32, D>, y: &Array<f32, D>) {
+    assert_eq!(x.shape(), y.shape(), "shapes of a sum");
+    match (x.as_slice_mut(), y.as_slice()) {
+        (Some(x), Some(y)) => x.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(x, y)| {
+            x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+        }),
+        _ => *x += y,
+    }
+}
+
+/// Rows (n, h w) as heads (h, n, w).
+pub fn split(x: ArrayView2<'_, f32>, heads: usize) -> Array3<f32> {
+    let (n, width) = (x.nrows(), x.ncols() / heads);
+    let mut out = Array3::uninit((heads, n, width));
+    let blocks = out.axis_chunks_iter_mut(Axis(1), ROWS).into_par_iter();
+    blocks.zip(x.axis_chunks_iter(Axis(0), ROWS)).for_each(|(mut out, x)| scatter(x, out.view_mut()));
+    // SAFETY: the blocks cover all rows, and `scatter` writes every number of a block.
+    unsafe { out.assume_init() }
+}
+
+/// Writes rows (n, h w) as heads (h, n, w): every number of `out`.
+pub(super) fn scatter(x: ArrayView2<'_, f32>, mut out: ndarray::ArrayViewMut3<'_, MaybeUninit<f32>>) {
+    let width = out.dim().2;
+    for (mut head, columns) in out.outer_iter_mut().zip(x.axis_chunks_iter(Axis(1), width.max(1))) {
+        for (mut to, from) in head.rows_mut().into_iter().zip(columns.rows()) {
+            copy(to.as_slice_mut(), from.as_slice());
+        }
+    }
+}
+
+/// Heads (h, n, w) as rows (n, h w).
+pub fn join(x: ArrayView3<'_, f32>) -> Array2<f32> {
+    let (heads, n, width) = x.dim();
+    let mut out = Array2::uninit((n, heads * width));
+    let blocks = out.axis_chunks_iter_mut(Axis(0), ROWS).into_par_iter();
+    blocks.zip(x.axis_chunks_iter(Axis(1), ROWS)).for_each(|(mut out, x)| {
+        for (mut columns, head) in out.axis_chunks_iter_mut(Axis(1), width.max(1)).zip(x.outer_iter()) {
+            for (mut to, from) in columns.rows_mut().into_iter().zip(head.rows()) {
+                copy(to.as_slice_mut(), from.as_slice());
+            }
+        }
+    });
+    // SAFETY: the blocks cover all rows, and each head wrote its columns of them.
+    unsafe { out.assume_init() }
+}
+
+/// # Panics
+/// If a row is not one piece of memory, or they are not as long: nothing may stay unwritten.
+fn copy(to: Option<&mut [MaybeUninit<f32>]>, from: Option<&[f32]>) {
+    let (to, from) = to.zip(from).expect("rows in one piece");
+    assert_eq!(to.len(), from.len(), "rows as long");
+    to.iter_mut().zip(from).for_each(|(to, from)| {
+        to.write(*from);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_columns_of_rows_and_back() {
+        for (n, heads, width) in [(1, 1, 1), (700, 3, 5), (2, 4, 0), (0, 2, 3)] {
+            let x = Array2::from_shape_fn((n, heads * width), |(i, j)| (i * 100 + j) as f32);
+            let split = split(x.view(), heads);
+            assert_eq!(split.dim(), (heads, n, width));
+            assert!(split.indexed_iter().all(|((h, i, j), found)| *found == x[[i, h * width + j]]));
+            assert_eq!(join(split.view()), x);
+        }
+        assert_eq!(zeros((3, 50_000)), Array2::<f32>::zeros((3, 50_000)));
+    }
+}

@@ -1,0 +1,66 @@
+//! Products whose inner length is much larger than their result: the gradient of a weight.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Zip, s};
+use rayon::prelude::*;
+
+use super::gemm::{Real, Threads, product_into};
+
+/// Rows of the operands that one task takes. As many results as there are such parts are held.
+const ROWS: usize = 2048;
+
+/// Columns of the wider operand that one task takes.
+const COLUMNS: usize = 512;
+
+/// `c += a^T b`, shapes (n, d) and (n, m) to (d, m): the sum over rows of their outer products.
+///
+/// Both operands are read as they lie, row behind row, by tasks of some rows each, whose results are added in their
+/// order: threads change no bit. The wider operand stands where an engine packs panels and the narrower one where it
+/// reads rows four columns at a time, which costs three times as much if it is the other way round (1024 columns beside
+/// 256, over 8192 rows).
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) {
+    assert_eq!((a.ncols(), b.ncols(), a.nrows()), (c.nrows(), c.ncols(), b.nrows()), "shapes of a product");
+    let (wide, narrow) = if a.ncols() > b.ncols() { (a, b) } else { (b, a) };
+    let mut to = if a.ncols() > b.ncols() { c.reversed_axes() } else { c.view_mut() };
+    let n = wide.nrows();
+    let mut sums: Vec<Array2<T>> =
+        (0..n.div_ceil(ROWS)).map(|_| Array2::zeros((narrow.ncols(), wide.ncols()))).collect();
+    let tasks: Vec<_> = sums
+        .iter_mut()
+        .enumerate()
+        .flat_map(|(part, sum)| {
+            let rows = part * ROWS..((part + 1) * ROWS).min(n);
+            let (narrow, wide) = (narrow.slice_move(s![rows.clone(), ..]), wide.slice_move(s![rows, ..]));
+            let parts = sum.axis_chunks_iter_mut(Axis(1), COLUMNS);
+            parts
+                .zip(wide.into_axis_chunks_iter(Axis(1), COLUMNS))
+                .map(move |(sum, wide)| (sum, narrow, wide))
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(sum, narrow, wide)| {
+        product_into(sum, T::zero(), narrow.reversed_axes(), wide, T::one(), Threads::One);
+    });
+    for sum in sums {
+        Zip::from(&mut to).and(&sum).par_for_each(|to, sum| *to += *sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::gemm::product;
+
+    #[test]
+    fn is_the_product_whichever_is_wider() {
+        for (n, d, m) in [(5, 3, 7), (5, 7, 3), (4100, 9, 600), (4100, 600, 9), (0, 2, 3), (1, 1, 1)] {
+            let a = Array2::from_shape_fn((n, d), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+            let b = Array2::from_shape_fn((n, m), |(i, j)| ((i * 5 + j * 2) % 13) as f64 - 6.0);
+            let mut c = Array2::from_elem((d, m), 2.0);
+            add_outer(c.view_mut(), a.view(), b.view());
+            // Sums of whole numbers are exact.
+            assert_eq!(c, product(a.t(), b.view(), Threads::One) + 2.0, "{n} {d} {m}");
+        }
+    }
+}
