@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -25,14 +26,19 @@ args = parser.parse_args()
 BATCH, WIDTH, HEADS, FFN, LAYERS = 8, 256, 4, 1024, 2
 
 
+MIB = 1024  # of ru_maxrss, which counts KiB
+
+
 def theirs(mechanism, n):
-    """Median seconds of a step in torch."""
+    """Median seconds of a step in torch, and by how many MiB the resident set grew from before the network was there."""
     import torch
     import torch.nn as nn
     import torch.nn.functional as F
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    torch.ones(512, 512) @ torch.ones(512, 512)  # what its libraries take once
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     kind, l = (mechanism.split(":l=") + ["0"])[:2]
     l = int(l)
 
@@ -90,11 +96,12 @@ def theirs(mechanism, n):
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         adam.step()
         seconds.append(time.perf_counter() - since)
-    return statistics.median(seconds[1:])
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return statistics.median(seconds[1:]), grown / MIB
 
 
 def ours(mechanism, n, folder):
-    """Median seconds of a step of luna train."""
+    """Median seconds of a step of luna train, and the MiB of the whole program's resident set."""
     path = os.path.join(folder, f"{n}.tsv")
     if not os.path.exists(path):
         draw = random.Random(n)
@@ -105,9 +112,14 @@ def ours(mechanism, n, folder):
                "--d", str(WIDTH), "--heads", str(HEADS), "--ffn", str(FFN), "--layers", str(LAYERS),
                "--batch", str(BATCH), "--steps", str(args.steps), "--eval-every", str(args.steps),
                "--eval-examples", "1", "--threads", str(args.threads), "--quiet", "--format", "csv"]
-    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        table = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
     row = next(csv.DictReader(io.StringIO(table)))
-    return float(row["step_s"])
+    return float(row["step_s"]), usage.ru_maxrss / MIB
 
 
 if args.one:
@@ -116,7 +128,8 @@ if args.one:
 
 
 with tempfile.TemporaryDirectory() as folder:
-    print(f"{'attention':16}{'n':>6}{'luna (s)':>10}{'torch (s)':>11}{'luna/torch':>12}   (lowest to highest)")
+    print(f"{'attention':16}{'n':>6}{'luna (s)':>10}{'torch (s)':>11}{'luna/torch':>12}   (lowest to highest)"
+          f"{'luna (MiB)':>12}{'torch (MiB)':>13}")
     for mechanism in args.only.split(","):
         for n in map(int, args.lengths.split(",")):
             own, other = [], []
@@ -125,6 +138,7 @@ with tempfile.TemporaryDirectory() as folder:
                 command = [sys.executable, __file__, "--threads", str(args.threads), "--steps", str(args.steps),
                            "--one", mechanism, str(n)]
                 other.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-            ratios = [a / b for a, b in zip(own, other)]
-            print(f"{mechanism:16}{n:>6}{statistics.median(own):>10.3f}{statistics.median(other):>11.3f}"
-                  f"{statistics.median(ratios):>12.2f}   ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+            ratios = [a / b for (a, _), (b, _) in zip(own, other)]
+            (own_s, own_mib), (other_s, other_mib) = (map(statistics.median, zip(*side)) for side in (own, other))
+            print(f"{mechanism:16}{n:>6}{own_s:>10.3f}{other_s:>11.3f}{statistics.median(ratios):>12.2f}"
+                  f"   ({min(ratios):.2f} to {max(ratios):.2f})   {own_mib:>12.0f}{other_mib:>13.0f}", flush=True)
