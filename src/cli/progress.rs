@@ -59,6 +59,7 @@ impl Progress {
                 total,
                 watch: Stopwatch::start(),
                 done: AtomicU64::new(0),
+                skipped: AtomicU64::new(0),
                 spoken: AtomicU64::new(0),
             }),
             Show::Bar => {
@@ -91,6 +92,21 @@ impl Progress {
         }
     }
 
+    /// `steps` were done before this run: they took none of its time.
+    pub fn skip(&self, steps: u64) {
+        match &self.view {
+            View::Nothing => {}
+            View::Bar(bar) => {
+                bar.inc(steps);
+                bar.reset_eta();
+            }
+            View::Lines(lines) => {
+                lines.done.fetch_add(steps, Ordering::Relaxed);
+                lines.skipped.fetch_add(steps, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Takes the bar away, so that the result stands alone.
     pub fn finish(self) {
         if let View::Bar(bar) = &self.view {
@@ -114,6 +130,8 @@ struct Lines {
     total: u64,
     watch: Stopwatch,
     done: AtomicU64,
+    /// How many of those were done before.
+    skipped: AtomicU64,
     /// The pause, counted from the start, in which the last line was written.
     spoken: AtomicU64,
 }
@@ -126,7 +144,8 @@ impl Lines {
             return None;
         }
         let seconds = elapsed.as_secs_f64();
-        let left = seconds / done.max(1) as f64 * self.total.saturating_sub(done) as f64;
+        let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed)).max(1);
+        let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
         let Self { what, total, .. } = self;
         Some(format!("{what} {done}/{total}, {seconds:.0} s gone, about {left:.0} s left ({message})"))
     }
@@ -143,6 +162,7 @@ mod tests {
             total: 40,
             watch: Stopwatch::start(),
             done: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             spoken: AtomicU64::new(0),
         };
         let at = |done, seconds| lines.due(done, Duration::from_secs(seconds), "head 1");
@@ -151,6 +171,9 @@ mod tests {
         assert_eq!(at(11, 19), None);
         assert!(at(20, 35).is_some());
         assert_eq!(at(21, 36), None);
+        // Of 30 that are done 25 took no time: five in 50 seconds, and ten are to come.
+        lines.skipped.store(25, Ordering::Relaxed);
+        assert_eq!(at(30, 50).as_deref(), Some("heads 30/40, 50 s gone, about 100 s left (head 1)"));
     }
 
     #[test]

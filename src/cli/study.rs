@@ -194,6 +194,14 @@ impl Watch for Terminal {
         });
     }
 
+    fn skip(&self, steps: usize) {
+        self.with(|progress| {
+            if let Some(progress) = progress {
+                progress.skip(steps as u64);
+            }
+        });
+    }
+
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -19,6 +19,9 @@ pub trait Watch: Sync {
     /// Some steps are done; the message says what is being worked on.
     fn step(&self, _steps: usize, _message: &str) {}
 
+    /// Some steps were done before this run, and take none of its time.
+    fn skip(&self, _steps: usize) {}
+
     /// Whether somebody asked to stop: the study then ends with what it has.
     fn stopped(&self) -> bool {
         false

@@ -71,7 +71,7 @@ impl Run<'_> {
         let mut best = None;
         let mut gradients = vec![0.0; numbers.len()];
         let (mut rows, mut done) = (0, 0);
-        watch.step(adam.steps(), "");
+        watch.skip(adam.steps());
         while adam.steps() < self.recipe.steps {
             let step = adam.steps();
             let (loss, norm, rate, seconds) =
