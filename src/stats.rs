@@ -37,38 +37,39 @@ pub fn sd(values: &[f64]) -> f64 {
     (squares / (values.len() as f64 - 1.0)).sqrt()
 }
 
+/// A percentile bootstrap interval of `statistic` over `count` things, which it is told by their places: once all of
+/// them, then as many drawn with replacement, again and again; none below two things.
+pub fn bootstrap(count: usize, rng: &mut Rng, statistic: impl Fn(&[usize]) -> f64) -> Option<Interval> {
+    if count < 2 {
+        return None;
+    }
+    let mut places: Vec<usize> = (0..count).collect();
+    let mid = statistic(&places);
+    let mut found: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            places.fill_with(|| below(rng, count));
+            statistic(&places)
+        })
+        .collect();
+    found.sort_unstable_by(f64::total_cmp);
+    Some(Interval { mid, low: quantile(&found, 0.025), high: quantile(&found, 0.975) })
+}
+
 /// A percentile bootstrap interval of the mean; none below two values.
 ///
 /// Below about eight values such intervals are too narrow; say so beside them.
 pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
-    if values.len() < 2 {
-        return None;
-    }
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| values.iter().map(|_| values[below(rng, values.len())]).sum::<f64>() / values.len() as f64)
-        .collect();
-    means.sort_unstable_by(f64::total_cmp);
-    Some(Interval { mid: mean(values), low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
+    bootstrap(values.len(), rng, |drawn| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64)
 }
 
 /// A percentile bootstrap interval of the ratio of two means over the same things, drawn together; none below two.
 ///
 /// The mean of their ratios would be another figure: a few small divisors dominate it.
 pub fn bootstrap_ratio(values: &[f64], divisors: &[f64], rng: &mut Rng) -> Option<Interval> {
-    let count = values.len().min(divisors.len());
-    if count < 2 {
-        return None;
-    }
-    let mut ratios: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let drawn = (0..count).map(|_| below(rng, count));
-            let (over, under) = drawn.fold((0.0, 0.0), |(a, b), at| (a + values[at], b + divisors[at]));
-            over / under
-        })
-        .collect();
-    ratios.sort_unstable_by(f64::total_cmp);
-    let mid = mean(values) / mean(divisors);
-    Some(Interval { mid, low: quantile(&ratios, 0.025), high: quantile(&ratios, 0.975) })
+    bootstrap(values.len().min(divisors.len()), rng, |drawn| {
+        let (over, under) = drawn.iter().fold((0.0, 0.0), |(a, b), at| (a + values[*at], b + divisors[*at]));
+        over / under
+    })
 }
 
 /// The median with an interval between two of the values themselves that covers the true median in at least 95 of 100

@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod list;
 pub mod progress;
 mod scale_sweep;
+mod scores;
 mod study;
 mod svd_spectrum;
 mod train;

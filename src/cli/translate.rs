@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use rayon::prelude::*;
 
+use super::scores::{self, Judging};
 use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
-use crate::metric::{bleu, chrf};
 use crate::model::settled;
 use crate::model::translator::{Beam, Translator};
 use crate::task::batch::PAD;
@@ -35,6 +35,9 @@ pub struct Translate {
     /// Translations to compare with, a line for every line: BLEU and chrF go to standard error
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
+    /// Somebody else's translations of the same lines: by how much these score higher
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    against: Option<PathBuf>,
 }
 
 /// Lines that are translated at once, at most.
@@ -90,13 +93,15 @@ impl Opened {
 
 impl Translate {
     /// Writes a line for every line that it reads, as they come: those that are there at once are worked on at once.
-    pub fn run(&self, _: &Global, out: &mut dyn Write) -> Result<(), Failure> {
+    pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let never = &[PAD, BEGIN, UNKNOWN];
         let (width, length_penalty) = (self.beam, self.length_penalty);
         let beam = Beam { width, length_penalty, most: 1, best: 1, begin: BEGIN, end: END, never };
         beam.check()?;
         let opened = Opened::open(&self.run)?;
-        let references = self.reference.as_ref().map(|path| lines(path)).transpose()?;
+        let [references, against] =
+            [&self.reference, &self.against].map(|path| path.as_deref().map(Judging::read).transpose());
+        let (references, against) = (references?, against?);
         let stop = interrupt::watch();
         let name = self.input.as_deref().unwrap_or(Path::new("standard input"));
         let read: Receiver<Result<String>> = match &self.input {
@@ -129,47 +134,13 @@ impl Translate {
             }
             out.flush()?;
         }
-        if let (Some(references), Some(path)) = (references, &self.reference) {
-            judge(&done, &references, path)?;
+        if let Some(references) = references {
+            let told = scores::judge(&done, &references, against.as_ref(), global.seed)?;
+            // Who reads no scores must not lose the translations: a closed stderr is no error.
+            let _ = write!(std::io::stderr(), "{told}");
         }
         Ok(())
     }
-}
-
-/// BLEU and chrF of the lines that say something, each behind its signature.
-fn judge(done: &[(String, String)], references: &[String], path: &Path) -> Result<()> {
-    if references.len() != done.len() {
-        let found = format!("{} lines", references.len());
-        return Err(Error::malformed(path, found, format!("{}, as many as were translated", done.len())));
-    }
-    let (mut written, mut wanted) = (Vec::new(), Vec::new());
-    for (number, ((source, line), reference)) in (1..).zip(done.iter().zip(references)) {
-        match (source.trim().is_empty(), reference.trim().is_empty()) {
-            (true, true) => continue,
-            (false, true) => {
-                let what = format!("line {number}: no text");
-                return Err(Error::malformed(path, what, "a translation of every line"));
-            }
-            _ => {}
-        }
-        written.push(line.as_str());
-        wanted.push(reference.as_str());
-    }
-    let bleu = bleu::corpus(&written, &[&wanted])?;
-    let chrf = chrf::corpus(&written, &[&wanted])?;
-    let [one, two, three, four] = bleu.precisions;
-    let bleu::Counts { hypothesis, reference, .. } = bleu.counts;
-    // Who reads no scores must not lose the translations: a closed stderr is no error.
-    let _ = writeln!(
-        std::io::stderr(),
-        "luna: BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp = {:.2} {one:.1}/{two:.1}/{three:.1}/{four:.1} \
-         (BP = {:.3} ratio = {:.3} hyp_len = {hypothesis} ref_len = {reference})\n\
-         luna: chrF2|nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no = {chrf:.2}",
-        bleu.score,
-        bleu.brevity_penalty,
-        hypothesis as f64 / reference as f64,
-    );
-    Ok(())
 }
 
 /// Reads lines on a thread of their own, so that who waits for one can be interrupted.
@@ -220,9 +191,4 @@ fn take(read: &Receiver<Result<String>>, stop: &AtomicBool) -> Result<Vec<Result
         all.push(line);
     }
     Ok(all)
-}
-
-fn lines(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
-    Ok(text.lines().map(str::to_string).collect())
 }

@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use super::train::learner::{Examples, Learner};
+use super::train::translation::judged;
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig};
+use crate::model::settled;
+use crate::model::translator::{self, TranslatorConfig};
 use crate::report::{Column, Digits, Report, Table};
 use crate::stats;
+use crate::task::bpe::Vocabulary;
 use crate::task::labelled::Labelled;
 use crate::task::listops;
 use crate::train::loss::Sums;
-use crate::train::{Batch, Network, Rows, checkpoint};
+use crate::train::{Batch, Network, Rows, Translator, checkpoint};
 
 /// Which network is judged, and on what.
 #[derive(Args, Clone, Debug, Default)]
@@ -22,13 +27,17 @@ pub struct Config {
     /// Folder of a training
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// File to judge it on: as the training's own (label TAB text, lists of LRA, or any text)
+    /// File to judge it on: as the training's own (label TAB text, lists of LRA, any text, or PATH of PATH.en and
+    /// PATH.de)
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// Sequences that are worked on at once
     #[arg(long, value_name = "B", default_value_t = 16)]
     pub batch: usize,
 }
+
+/// Places of a pair, where the network has no most.
+const PLACES: usize = 256;
 
 /// The columns, in their order: name, unit, about, digits.
 const COLUMNS: &[(&str, &str, &str, Digits)] = &[
@@ -56,25 +65,56 @@ pub fn columns() -> Vec<Column> {
 
 /// A network as a training left it.
 struct Trained {
-    network: Network,
+    learner: Learner,
     numbers: Vec<f32>,
-    tokens: String,
-    classes: Vec<String>,
+    /// Where it lies, and what was told beside it.
+    dir: PathBuf,
+    facts: Value,
 }
 
-/// Opens the best network of a run, or the folder that holds one.
-fn open(dir: &Path) -> Result<Trained> {
-    let best = dir.join("best");
-    let dir = if dir.join("config.json").exists() { dir } else { &best };
-    let path = dir.join("config.json");
-    let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let network = Network::new(&EncoderConfig::parse(&path, &text)?)?;
-    let numbers = checkpoint::weights(&dir.join("model.safetensors"), network.layout())?;
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    let tokens = value["tokens"].as_str().unwrap_or_default().to_string();
-    let names = value["class_names"].as_array().into_iter().flatten();
-    let classes = names.filter_map(|name| name.as_str().map(String::from)).collect();
-    Ok(Trained { network, numbers, tokens, classes })
+impl Trained {
+    /// Opens the best network of a run, or the folder that holds one.
+    fn open(dir: &Path) -> Result<Self> {
+        let dir = settled(dir);
+        let path = dir.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let facts: Value = serde_json::from_str(&text).unwrap_or_default();
+        let learner = if facts["model_type"] == translator::MODEL_TYPE {
+            Learner::Two(Translator::new(&TranslatorConfig::parse(&path, &text)?)?)
+        } else {
+            Learner::One(Network::new(&EncoderConfig::parse(&path, &text)?)?)
+        };
+        let numbers = checkpoint::weights(&dir.join("model.safetensors"), learner.layout())?;
+        Ok(Self { learner, numbers, dir, facts })
+    }
+
+    fn config(&self) -> &EncoderConfig {
+        match &self.learner {
+            Learner::One(network) => network.config(),
+            Learner::Two(translator) => &translator.config().encoder,
+        }
+    }
+
+    /// What its ids are.
+    fn tokens(&self) -> &str {
+        self.facts["tokens"].as_str().unwrap_or_default()
+    }
+
+    /// Words that were written beside the network, as names of classes.
+    fn words(&self, key: &str) -> Vec<String> {
+        let words = self.facts[key].as_array().into_iter().flatten();
+        words.filter_map(|word| word.as_str().map(String::from)).collect()
+    }
+}
+
+/// What a network is judged on.
+struct Judged {
+    batches: Vec<Examples>,
+    /// Whether targets are tokens of texts, whose answers are not independent.
+    of_tokens: bool,
+    /// Whether a token is a byte.
+    of_bytes: bool,
+    note: String,
 }
 
 /// Judges and reports.
@@ -82,10 +122,50 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if config.batch == 0 {
         return Err(Error::value("--batch", 0, "1 or more"));
     }
-    let trained = open(&config.run)?;
-    let n = trained.network.config().positions.max(1);
-    let mut examples = match trained.tokens.as_str() {
-        BYTES_FROM_ONE => Labelled::read(&config.data, Some(&trained.classes))?
+    let trained = Trained::open(&config.run)?;
+    let judged = if let Learner::Two(_) = trained.learner {
+        translations(config, &trained)?
+    } else {
+        sequences(config, &trained)?
+    };
+    context.watch.begin(judged.batches.len(), "batches");
+    let mut sums = Sums::default();
+    for batch in &judged.batches {
+        context.watch.check()?;
+        sums += trained.learner.evaluate(&trained.numbers, std::slice::from_ref(batch))?;
+        context.watch.step(1, "");
+    }
+    Ok(Outcome { report: report(config, &trained, &sums, judged), complete: true })
+}
+
+/// Pairs of lines, in the tokens of the training.
+fn translations(config: &Config, trained: &Trained) -> Result<Judged> {
+    let languages = <[String; 2]>::try_from(trained.words("languages")).map_err(|found| {
+        let path = trained.dir.join("config.json");
+        Error::malformed(&path, format!("{} languages", found.len()), "languages, as [\"en\", \"de\"]")
+    })?;
+    let vocabulary = Vocabulary::open(&trained.dir.join("tokenizer.json"))?;
+    let positions = trained.config().positions;
+    let n = if positions == 0 { usize::MAX } else { positions };
+    // As many places as the help says of a training's batch; without positions, of the longest pair that is usual.
+    let places = config.batch.saturating_mul(if positions == 0 { PLACES } else { positions });
+    let languages = [&*languages[0], &*languages[1]];
+    let (pairs, left_out) = judged(&config.data, languages, &vocabulary, n, places)?;
+    Ok(Judged {
+        batches: pairs.into_iter().map(Examples::Two).collect(),
+        of_tokens: true,
+        of_bytes: false,
+        note: format!(
+            "tokens are this training's own byte pairs, and each is guessed behind the right ones: losses of other vocabularies do not compare; {left_out} pairs were left out (longer than its positions); luna translate RUN --reference FILE gives BLEU"
+        ),
+    })
+}
+
+/// Sequences with a class each, or windows of a text.
+fn sequences(config: &Config, trained: &Trained) -> Result<Judged> {
+    let n = trained.config().positions.max(1);
+    let mut examples = match trained.tokens() {
+        BYTES_FROM_ONE => Labelled::read(&config.data, Some(&trained.words("class_names")))?
             .items
             .iter()
             .map(|item| (item.tokens().take(n).collect(), vec![item.class as u32]))
@@ -97,25 +177,36 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         BYTES => windows(&config.data, n)?,
         other => {
             let what = format!("tokens of the training in '{}'", config.run.display());
-            return Err(Error::value(what, other, "those of the tasks text, listops and language"));
+            return Err(Error::value(
+                what,
+                other,
+                "those of the tasks text, listops, language and translation",
+            ));
         }
     };
-    let of_tokens = trained.tokens == BYTES;
     // Sequences of a length stand together, so that their heads are worked on at once.
     examples.sort_by_key(|(tokens, _): &(Vec<u32>, Vec<u32>)| tokens.len());
-    context.watch.begin(examples.len().div_ceil(config.batch), "batches");
-    let mut sums = Sums::default();
-    for chunk in examples.chunks(config.batch) {
-        context.watch.check()?;
-        let batch = Batch {
+    let batch = |chunk: &[(Vec<u32>, Vec<u32>)]| {
+        Examples::One(Batch {
             ids: chunk.iter().flat_map(|(tokens, _)| tokens.iter().copied()).collect(),
             rows: Rows::of(chunk.iter().map(|(tokens, _)| tokens.len())),
             targets: chunk.iter().flat_map(|(_, targets)| targets.iter().copied()).collect(),
-        };
-        sums += trained.network.evaluate(&trained.numbers, &batch)?;
-        context.watch.step(1, "");
-    }
-    Ok(Outcome { report: report(config, &trained, &sums, of_tokens, n), complete: true })
+        })
+    };
+    let of_tokens = trained.tokens() == BYTES;
+    let note = if of_tokens {
+        format!(
+            "windows of {n} bytes side by side: a byte early in its window is guessed with little before it"
+        )
+    } else {
+        format!("sequences are cut to their first {n} tokens, as in training")
+    };
+    Ok(Judged {
+        batches: examples.chunks(config.batch).map(batch).collect(),
+        of_tokens,
+        of_bytes: of_tokens,
+        note,
+    })
 }
 
 /// The bytes of a file in windows of n, each followed by the next: every byte but the first is a target once.
@@ -129,33 +220,27 @@ fn windows(path: &Path, n: usize) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
     Ok(inputs.chunks(n).zip(targets.chunks(n)).map(|(x, y)| (x.to_vec(), y.to_vec())).collect())
 }
 
-fn report(config: &Config, trained: &Trained, sums: &Sums, of_tokens: bool, n: usize) -> Report {
+fn report(config: &Config, trained: &Trained, sums: &Sums, judged: Judged) -> Report {
     let mut rows = Table::new("Evaluation", columns());
     let (count, share) = (sums.count as f64, sums.correct as f64 / sums.count as f64);
-    let ends = (!of_tokens).then(|| stats::wilson(share, sums.count));
+    let ends = (!judged.of_tokens).then(|| stats::wilson(share, sums.count));
     let loss = sums.nats / count;
     let file = config.data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     rows.push(vec![
-        trained.network.config().mechanism.spec().into(),
-        trained.network.layout().learned().into(),
+        trained.config().mechanism.spec().into(),
+        trained.learner.layout().learned().into(),
         file.into(),
         sums.count.into(),
         loss.into(),
         share.into(),
         ends.map(|ends| ends.low).into(),
         ends.map(|ends| ends.high).into(),
-        of_tokens.then(|| loss / std::f64::consts::LN_2).into(),
-        of_tokens.then(|| loss.exp()).into(),
+        judged.of_bytes.then(|| loss / std::f64::consts::LN_2).into(),
+        judged.of_tokens.then(|| loss.exp()).into(),
     ]);
     let mut report = Report { rows, ..Report::default() };
     report.stamp.push("study", "evaluate");
     report.stamp.push("run", config.run.display().to_string());
-    report.notes.push(if of_tokens {
-        format!(
-            "windows of {n} bytes side by side: a byte early in its window is guessed with little before it"
-        )
-    } else {
-        format!("sequences are cut to their first {n} tokens, as in training")
-    });
+    report.notes.push(judged.note);
     report
 }

@@ -11,7 +11,7 @@ use crate::model::luna::Tensor;
 use crate::{Error, Result};
 
 /// The `model_type` of these files.
-pub(super) const MODEL_TYPE: &str = TRANSLATOR;
+pub(crate) const MODEL_TYPE: &str = TRANSLATOR;
 
 /// Sizes of an encoder-decoder.
 ///

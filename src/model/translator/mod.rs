@@ -17,7 +17,7 @@ mod softmax;
 mod stack;
 
 pub use beam::{Beam, Found, Writer};
-use config::MODEL_TYPE;
+pub(crate) use config::MODEL_TYPE;
 pub use config::TranslatorConfig;
 pub use decode::TranslatorState;
 pub use stack::Translator;

@@ -193,6 +193,14 @@ impl Data {
         }
     }
 
+    /// Endings of the names of a translation's files: from and to.
+    pub(super) fn languages(&self) -> Option<&[String; 2]> {
+        match &self.source {
+            Source::Translation(pairs) => Some(&pairs.languages),
+            _ => None,
+        }
+    }
+
     /// Whether right answers are counted several to a sequence.
     pub(super) fn answers_share_sequences(&self) -> bool {
         matches!(self.source, Source::Recall { .. })

@@ -9,13 +9,13 @@ use crate::train::loss::{IGNORED, Sums};
 use crate::train::{Batch, Layout, Network, Pairs, Rates, Translator};
 
 /// A network of either kind.
-pub(super) enum Learner {
+pub(in crate::study) enum Learner {
     One(Network),
     Two(Translator),
 }
 
 /// What it learns from at once.
-pub(super) enum Examples {
+pub(in crate::study) enum Examples {
     One(Batch),
     Two(Pairs),
 }
@@ -29,7 +29,7 @@ impl Learner {
         Network::new(config).map(Self::One)
     }
 
-    pub(super) fn layout(&self) -> &Layout {
+    pub(in crate::study) fn layout(&self) -> &Layout {
         match self {
             Self::One(network) => network.layout(),
             Self::Two(translator) => translator.layout(),
@@ -71,7 +71,7 @@ impl Learner {
     }
 
     /// The sums over all batches.
-    pub(super) fn evaluate(&self, numbers: &[f32], batches: &[Examples]) -> Result<Sums> {
+    pub(in crate::study) fn evaluate(&self, numbers: &[f32], batches: &[Examples]) -> Result<Sums> {
         let mut all = Sums::default();
         for examples in batches {
             all += match (self, examples) {

@@ -5,12 +5,12 @@
 
 mod data;
 mod folder;
-mod learner;
+pub(in crate::study) mod learner;
 mod open;
 mod recipe;
 mod report;
 mod run;
-mod translation;
+pub(in crate::study) mod translation;
 
 use std::path::{Path, PathBuf};
 

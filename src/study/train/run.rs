@@ -223,6 +223,9 @@ impl Run<'_> {
         if !self.data.classes().is_empty() {
             facts.insert("class_names".into(), json!(self.data.classes()));
         }
+        if let Some(languages) = self.data.languages() {
+            facts.insert("languages".into(), json!(languages));
+        }
         facts
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Translation {
     epoch: RefCell<(usize, Vec<Vec<usize>>)>,
     validation: Vec<Pair>,
     test: Vec<Pair>,
+    /// Endings of the files' names.
+    pub(super) languages: [String; 2],
     /// Pairs that were left out: longer than the network's positions.
     left_out: usize,
 }
@@ -37,11 +39,14 @@ pub(super) struct Settings<'a> {
     pub(super) seed: u64,
 }
 
+/// Whatever the seed of a training: seeds differ in weights and order, and learn the same pairs in the same tokens.
+const HELD_OUT: u64 = 0;
+
 impl Translation {
     /// Reads PATH.FROM and PATH.TO of both paths; the vocabulary is learnt from what is learned from.
     pub(super) fn read(path: &Path, test: Option<&Path>, settings: &Settings<'_>) -> Result<Self> {
-        let all = parallel(path, settings)?;
-        let test = test.map(|path| parallel(path, settings)).transpose()?.unwrap_or_default();
+        let all = parallel(path, settings.languages)?;
+        let test = test.map(|path| parallel(path, settings.languages)).transpose()?.unwrap_or_default();
         let (train, validation) = hold_out(all, settings)?;
         let vocabulary = Vocabulary::train(train.texts(), settings.vocabulary)?;
         let mut left_out = 0;
@@ -59,7 +64,8 @@ impl Translation {
         }
         let buckets = Buckets::new(&train, settings.tokens, settings.seed)?;
         let epoch = RefCell::new((0, buckets.epoch(0)));
-        Ok(Self { vocabulary, train, buckets, epoch, validation, test, left_out })
+        let languages = settings.languages.map(String::from);
+        Ok(Self { vocabulary, train, buckets, epoch, validation, test, languages, left_out })
     }
 
     pub(super) fn has_test(&self) -> bool {
@@ -73,7 +79,7 @@ impl Translation {
         if epoch.0 != number {
             *epoch = (number, self.buckets.epoch(number));
         }
-        side_by_side(epoch.1[place].iter().map(|pair| &self.train[*pair]))
+        Examples::Two(side_by_side(epoch.1[place].iter().map(|pair| &self.train[*pair])))
     }
 
     /// What is held out, short pairs first, at most so many.
@@ -81,7 +87,8 @@ impl Translation {
         let of = if test { &self.test } else { &self.validation };
         let of = &of[..of.len().min(most)];
         let batches = Buckets::new(of, tokens, 0)?.sorted();
-        Ok(batches.into_iter().map(|batch| side_by_side(batch.into_iter().map(|pair| &of[pair]))).collect())
+        let pairs = batches.into_iter().map(|batch| side_by_side(batch.into_iter().map(|pair| &of[pair])));
+        Ok(pairs.map(Examples::Two).collect())
     }
 
     /// How much there is, in words.
@@ -98,8 +105,9 @@ impl Translation {
     }
 }
 
-fn parallel(path: &Path, settings: &Settings<'_>) -> Result<Parallel> {
-    let [from, to] = settings.languages.map(|language| {
+/// The files PATH.FROM and PATH.TO.
+fn parallel(path: &Path, languages: [&str; 2]) -> Result<Parallel> {
+    let [from, to] = languages.map(|language| {
         let mut name = path.as_os_str().to_os_string();
         name.push(format!(".{language}"));
         PathBuf::from(name)
@@ -115,7 +123,7 @@ fn hold_out(all: Parallel, settings: &Settings<'_>) -> Result<(Parallel, Paralle
         let accepted = format!("less: there are {count} pairs");
         return Err(Error::value("--validation", settings.validation, accepted));
     }
-    let rng = &mut stream(settings.seed, "translation held out");
+    let rng = &mut stream(HELD_OUT, "translation held out");
     let mut chosen = vec![false; count];
     let mut left = held;
     while left > 0 {
@@ -131,7 +139,29 @@ fn hold_out(all: Parallel, settings: &Settings<'_>) -> Result<(Parallel, Paralle
     Ok((train, validation))
 }
 
-fn side_by_side<'a>(pairs: impl Iterator<Item = &'a Pair> + Clone) -> Examples {
+/// The pairs of files PATH.FROM and PATH.TO in batches of up to `tokens` places, and how many were left out: longer than
+/// `n` places.
+pub(in crate::study) fn judged(
+    path: &Path,
+    languages: [&str; 2],
+    vocabulary: &Vocabulary,
+    n: usize,
+    tokens: usize,
+) -> Result<(Vec<Pairs>, usize)> {
+    let mut pairs = parallel(path, languages)?.encode(vocabulary)?;
+    let before = pairs.len();
+    pairs.retain(|pair| pair.width() <= n);
+    if pairs.is_empty() {
+        let accepted = format!("pairs of at most {n} tokens a side, the positions of the network");
+        return Err(Error::malformed(path, "no pair that is short enough", accepted));
+    }
+    let left_out = before - pairs.len();
+    let batches = Buckets::new(&pairs, tokens, 0)?.sorted();
+    let batches = batches.into_iter().map(|batch| side_by_side(batch.into_iter().map(|pair| &pairs[pair])));
+    Ok((batches.collect(), left_out))
+}
+
+fn side_by_side<'a>(pairs: impl Iterator<Item = &'a Pair> + Clone) -> Pairs {
     let mut of = Pairs {
         sources: Vec::new(),
         source_rows: Rows::of(pairs.clone().map(|pair| pair.source.len())),
@@ -146,5 +176,5 @@ fn side_by_side<'a>(pairs: impl Iterator<Item = &'a Pair> + Clone) -> Examples {
         of.targets.extend(&pair.target);
         of.targets.push(END);
     }
-    Examples::Two(of)
+    of
 }

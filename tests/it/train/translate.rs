@@ -63,6 +63,21 @@ fn a_language_of_digits_is_learned_and_translated() {
         let right = text(&written.stdout).lines().zip(to.lines()).filter(|(a, b)| a == b).count();
         assert!(right * 2 > to.lines().count(), "{attention}: {right}\n{}", text(&written.stdout));
         assert!(text(&written.stderr).contains("BLEU"), "{}", text(&written.stderr));
+        assert!(text(&written.stderr).contains("bootstrap over 14 sentences"), "{}", text(&written.stderr));
+        // What the training said of its test part.
+        let judged = luna(
+            &["evaluate", run, "--data", folder.join("test").to_str().unwrap(), "--format", "csv", "--quiet"],
+            "",
+        );
+        assert!(judged.status.success(), "{}", text(&judged.stderr));
+        let loss = |table: &str, column: &str| {
+            let mut table = csv::Reader::from_reader(table.as_bytes());
+            let at = table.headers().unwrap().iter().position(|name| name == column).expect("a column");
+            table.records().next().unwrap().unwrap()[at].parse::<f64>().expect("a loss")
+        };
+        let trained = fs::read_to_string(Path::new(run).join("result.csv")).unwrap();
+        let off = loss(&text(&judged.stdout), "loss") - loss(&trained, "test_loss");
+        assert!(off.abs() < 1e-5, "{off}");
         // Greedy, and lines that are empty or have no end.
         let few = luna(&["translate", run, "--beam", "1"], "1 2 3\n\n3 2 1");
         assert_eq!(text(&few.stdout).lines().count(), 3);
@@ -85,7 +100,7 @@ fn a_language_of_digits_is_learned_and_translated() {
     refused(&["translate", run], &"1 ".repeat(60), "24");
     refused(&["translate", folder.to_str().unwrap()], "", "config.json");
     refused(&["generate", run], "", "luna translate");
-    refused(&["evaluate", run, "--data", "x"], "", "luna translate");
+    refused(&["evaluate", run, "--data", "x"], "", "x.a");
     refused(&["svd-spectrum", "--model", run], "", "luna translate");
     // Sizes that would be memory, before anything is learned.
     let (data, task) = (folder.join("train"), "translation:from=a,to=b,vocab=4000000000");

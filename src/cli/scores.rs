@@ -1,0 +1,161 @@
+//! BLEU and chrF of translations, with the intervals that as many sentences allow.
+
+use std::fmt::Write;
+use std::iter::Sum;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::metric::{bleu, chrf};
+use crate::rng::stream;
+use crate::stats::{Interval, bootstrap};
+
+const BLEU: &str = "BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp";
+const CHRF: &str = "chrF2|nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no";
+
+/// A file of lines, one for every line that was translated.
+pub(super) struct Judging {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+impl Judging {
+    /// Reads it.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+        Ok(Self { path: path.to_path_buf(), lines: text.lines().map(str::to_string).collect() })
+    }
+
+    fn check(&self, count: usize) -> Result<()> {
+        if self.lines.len() == count {
+            return Ok(());
+        }
+        let found = format!("{} lines", self.lines.len());
+        Err(Error::malformed(&self.path, found, format!("{count}, as many as were translated")))
+    }
+}
+
+/// What each sentence adds to the scores of a corpus.
+#[derive(Default)]
+struct Parts {
+    bleu: Vec<bleu::Counts>,
+    chrf: Vec<chrf::Counts>,
+}
+
+impl Parts {
+    fn add(&mut self, line: &str, reference: &str) {
+        self.bleu.push(bleu::Counts::of(line, &[reference]));
+        self.chrf.push(chrf::Counts::of(line, &[reference]));
+    }
+
+    fn bleu(&self, places: &[usize]) -> f64 {
+        drawn(&self.bleu, places).bleu().score
+    }
+
+    fn chrf(&self, places: &[usize]) -> f64 {
+        drawn(&self.chrf, places).score()
+    }
+}
+
+fn drawn<T: Copy + Sum>(parts: &[T], places: &[usize]) -> T {
+    places.iter().map(|at| parts[*at]).sum()
+}
+
+/// BLEU and chrF of the lines that say something, each behind its signature, with 95 % intervals by the bootstrap over
+/// sentences (Koehn 2004); and how far they are above those of another's lines, the same sentences drawn for both.
+pub(super) fn judge(
+    done: &[(String, String)],
+    references: &Judging,
+    against: Option<&Judging>,
+    seed: u64,
+) -> Result<String> {
+    references.check(done.len())?;
+    against.map_or(Ok(()), |against| against.check(done.len()))?;
+    let (mut own, mut other) = (Parts::default(), Parts::default());
+    for (at, ((source, line), reference)) in done.iter().zip(&references.lines).enumerate() {
+        match (source.trim().is_empty(), reference.trim().is_empty()) {
+            (true, true) => continue,
+            (false, true) => {
+                let what = format!("line {}: no text", at + 1);
+                return Err(Error::malformed(&references.path, what, "a translation of every line"));
+            }
+            _ => {}
+        }
+        own.add(line, reference);
+        if let Some(against) = against {
+            other.add(&against.lines[at], reference);
+        }
+    }
+    Ok(told(&own, against.map(|against| (against, &other)), seed))
+}
+
+fn told(own: &Parts, other: Option<(&Judging, &Parts)>, seed: u64) -> String {
+    let count = own.bleu.len();
+    let interval = |statistic: &dyn Fn(&[usize]) -> f64| {
+        bootstrap(count, &mut stream(seed, "bootstrap of sentences"), statistic)
+    };
+    let bleu = own.bleu.iter().copied().sum::<bleu::Counts>().bleu();
+    let [one, two, three, four] = bleu.precisions;
+    let bleu::Counts { hypothesis, reference, .. } = bleu.counts;
+    let chrf = own.chrf.iter().copied().sum::<chrf::Counts>().score();
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "luna: {BLEU} = {:.2} {one:.1}/{two:.1}/{three:.1}/{four:.1} \
+         (BP = {:.3} ratio = {:.3} hyp_len = {hypothesis} ref_len = {reference})\n\
+         luna: {CHRF} = {chrf:.2}",
+        bleu.score,
+        bleu.brevity_penalty,
+        hypothesis as f64 / reference as f64,
+    );
+    let found = [interval(&|places| own.bleu(places)), interval(&|places| own.chrf(places))];
+    if let [Some(bleu), Some(chrf)] = found {
+        let _ = writeln!(
+            text,
+            "luna: 95 % by the bootstrap over {count} sentences: BLEU {:.2} to {:.2}, chrF {:.2} to {:.2}",
+            bleu.low, bleu.high, chrf.low, chrf.high
+        );
+    }
+    let Some((against, other)) = other else { return text };
+    let found = [
+        interval(&|places| own.bleu(places) - other.bleu(places)),
+        interval(&|places| own.chrf(places) - other.chrf(places)),
+    ];
+    if let [Some(bleu), Some(chrf)] = found {
+        let name = against.path.display();
+        let ends = |x: Interval| format!("{:+.2} ({:+.2} to {:+.2})", x.mid, x.low, x.high);
+        let _ = writeln!(
+            text,
+            "luna: above '{name}', sentence beside sentence: BLEU {}, chrF {}; one training of each: other seeds \
+             may differ by more",
+            ends(bleu),
+            ends(chrf)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judging(lines: &[&str]) -> Judging {
+        Judging { path: "lines".into(), lines: lines.iter().map(|line| (*line).to_string()).collect() }
+    }
+
+    #[test]
+    fn a_difference_is_of_the_same_sentences() {
+        let words = ["a b c d e f", "g h i j k", "l m n o p q r", "s t u v w x"];
+        let done: Vec<(String, String)> =
+            words.iter().map(|line| ("x".to_string(), (*line).to_string())).collect();
+        let references = judging(&["a b c d e f", "g h i j k", "l m n o p q r", "s t u v w y"]);
+        let same = judge(&done, &references, Some(&judging(&words)), 1).unwrap();
+        assert!(same.contains("BLEU +0.00 (+0.00 to +0.00), chrF +0.00 (+0.00 to +0.00)"), "{same}");
+        let worse = judging(&["a b c d e x", "g h i j x", "l m n o p q x", "s t u v w y"]);
+        let told = judge(&done, &references, Some(&worse), 1).unwrap();
+        let end = told.split("BLEU +").nth(1).expect("a difference above zero");
+        assert!(end.contains(" to +"), "{told}");
+        assert!(told.contains("bootstrap over 4 sentences"), "{told}");
+        let refused = judge(&done, &references, Some(&judging(&["a"])), 1).unwrap_err().to_string();
+        assert!(refused.contains("1 lines") && refused.contains('4'), "{refused}");
+    }
+}
