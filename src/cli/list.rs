@@ -96,7 +96,7 @@ pub fn registries() -> Vec<Registry> {
         },
         Registry {
             kind: "layer",
-            about: "mechanisms of a layer, for --attention of train, and of scale-sweep with --unit (but for luna-causal)",
+            about: "mechanisms of a layer, for --attention of train, and of scale-sweep with --unit",
             // The form of softmax with its matrices is measured beside it, and not named.
             entries: model::encoder::ALL
                 .iter()

@@ -1,7 +1,7 @@
 //! What a pass costs, in closed form.
 
 use super::{Encoder, EncoderConfig, Layer, Mechanism};
-use crate::attention::backward;
+use crate::attention::{backward, materialised};
 use crate::cost::{Cost, Shape};
 use crate::model::kernel;
 
@@ -60,6 +60,8 @@ impl EncoderConfig {
                 let l = l.min(n);
                 step(l, n) + step(n, l)
             }
+            // Its products are whole under either mask.
+            Mechanism::Materialised => materialised::cost(&self.shape(n)),
             mechanism => cost(mechanism.core(), mechanism.l().unwrap_or(0), &self.shape(n)),
         }
     }

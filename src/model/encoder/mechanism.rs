@@ -208,7 +208,8 @@ impl Mechanism {
     /// are for the full mask.
     pub fn honours(&self, mask: Mask) -> bool {
         match self {
-            Self::Materialised | Self::Luna { .. } => mask == Mask::Full,
+            Self::Materialised => true,
+            Self::Luna { .. } => mask == Mask::Full,
             other => fused::find(other.core()).is_some_and(|fused| fused.honours(mask)),
         }
     }

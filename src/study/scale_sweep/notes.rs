@@ -111,6 +111,13 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
             );
         }
     }
+    let whole = settings.unit != Unit::Core && settings.measures(Measure::Memory);
+    if whole && sweep.cells.iter().any(|one| one.cell.kind.name == "luna-causal") {
+        notes.push(
+            "memory of luna-causal's layers: the closed form is that of all threads at work on a head each; fewer heads or quick ones take less"
+                .into(),
+        );
+    }
     if settings.causal() {
         notes.push("causal: fused forms count what the mask leaves open; with n x n matrices both products are whole".into());
     }

@@ -127,9 +127,6 @@ impl Settings {
                 "lengths that are not astronomical",
             ));
         }
-        if self.unit != Unit::Core && self.mask == Mask::Causal {
-            return Err(Error::value("--causal", self.unit.name(), "--unit core"));
-        }
         if self.measures(Measure::Error) && self.unit != Unit::Core {
             return Err(Error::value(
                 "--measure",

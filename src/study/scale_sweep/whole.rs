@@ -1,6 +1,4 @@
 //! Whole layers and encoders: projections, attention, norms and feed-forward networks, from vectors to vectors.
-//!
-//! Under the full mask only: `--causal` is refused beside these units, though encoders have causal forms.
 
 use ndarray::{Array2, Array3, Axis};
 
@@ -43,7 +41,11 @@ fn config(cell: &Cell, settings: &Settings) -> Result<EncoderConfig> {
         Mechanism::build(&spec)?
     };
     let layers = if settings.unit == Unit::Layer { 1 } else { settings.layers };
-    Ok(EncoderConfig::new(mechanism, settings.d(), settings.heads, settings.ffn, layers))
+    let causal = settings.causal();
+    Ok(EncoderConfig {
+        causal,
+        ..EncoderConfig::new(mechanism, settings.d(), settings.heads, settings.ffn, layers)
+    })
 }
 
 impl Whole {
@@ -108,8 +110,13 @@ impl Subject for Whole {
 pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
     let config = config(cell, settings)?;
     let (b, n, float) = (settings.batch, cell.n, size_of::<f32>());
-    let p = if cell.kind.name == "luna" { cell.l.unwrap_or(0).min(n) } else { 0 };
-    let vectors = float * b * (n + p) * settings.d();
+    let p = match config.mechanism {
+        Mechanism::Luna { l, .. } => b * l.min(n),
+        // One for all sequences.
+        Mechanism::LunaCausal { l, .. } => l,
+        _ => 0,
+    };
+    let vectors = float * (b * n + p) * settings.d();
     let weights = float * config.parameters();
     let matrices = match cell.form {
         Form::Materialised => 2 * float * b * settings.heads * n * n * config.layers,

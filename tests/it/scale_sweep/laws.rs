@@ -13,7 +13,8 @@ fn with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn counts_are_the_closed_forms() {
     let encoder = ["--unit", "encoder", "--layers", "2", "--batch", "2"];
-    for flags in [&[][..], &["--causal"], &["--unit", "layer"], &encoder] {
+    let causal = [&encoder[..], &["--causal"]].concat();
+    for flags in [&[][..], &["--causal"], &["--unit", "layer"], &encoder, &causal] {
         let report = swept(&[&with(&["--measure", "flops"]), flags].concat());
         let mut counted = 0;
         for row in rows(&report.rows) {
@@ -35,9 +36,10 @@ fn counts_are_the_closed_forms() {
 fn allocations_are_the_closed_forms_on_every_run() {
     // Backward passes copy rows that are not whole cache lines, which their closed form bounds: here they are.
     let whole = ["--pass", "train", "--head-dim", "32"];
-    for flags in
-        [&["--pass", "forward"][..], &whole, &[&whole[..], &["--causal"]].concat(), &["--unit", "encoder"]]
-    {
+    let causal = [&whole[..], &["--causal"]].concat();
+    let encoder = ["--unit", "encoder"];
+    let causal_encoder = ["--unit", "encoder", "--causal"];
+    for flags in [&["--pass", "forward"][..], &whole, &causal, &encoder, &causal_encoder] {
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
         let sweep = || rows(&swept(&with(&flags)).rows);
         alike(&sweep(), &sweep());
@@ -52,7 +54,12 @@ fn alike(first: &[Row], second: &[Row]) {
         let number = |name: &str| one[name].parse::<f64>().unwrap();
         let (found, formula) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
         // Products of faer take some hundred bytes to plan their blocks.
-        assert!((found - formula).abs() <= 0.02 * formula + 2048.0, "{what}: {found} beside {formula}");
+        let room = 0.02 * formula + 2048.0;
+        assert!(found <= formula + room, "{what}: {found} beside {formula}");
+        // A layer of causal Luna works on its heads by as many threads as find one: fewer, if the first is quick.
+        if one["unit"] == "core" || one["mechanism"] != "luna-causal" {
+            assert!(found >= formula - room, "{what}: {found} beside {formula}");
+        }
         if one["form"] == "fused" && one["unit"] == "core" {
             assert_eq!(one["extra_memory_bytes"], two["extra_memory_bytes"], "{what}");
         }
