@@ -1,15 +1,17 @@
-//! `luna generate`: text from a trained language model of bytes.
+//! `luna generate`: text from a trained language model.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
-use crate::model::embedded;
-use crate::model::encoder::{DecodingState, Encoder, Head};
+use crate::model::encoder::{DecodingState, Encoder, EncoderConfig, Head};
+use crate::model::{embedded, settled};
 use crate::rng::stream;
+use crate::task::language::BYTES;
+use crate::task::tokenizer::TextTokenizer;
 use crate::train::sample::Sampling;
 
 /// What `luna generate` takes.
@@ -21,13 +23,13 @@ pub struct Generate {
     /// Text to go on from
     #[arg(long, value_name = "TEXT", default_value = "\n")]
     prompt: String,
-    /// Bytes to write behind the prompt
+    /// Bytes, or tokens of the training's tokenizer, to write behind the prompt
     #[arg(long, value_name = "N", default_value_t = 500)]
     length: usize,
-    /// Below 1 keeps to what is likely; 0 takes the likeliest byte
+    /// Below 1 keeps to what is likely; 0 takes the likeliest
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f64,
-    /// Draw from so many of the likeliest bytes only
+    /// Draw from so many of the likeliest only
     #[arg(long, value_name = "K")]
     top: Option<usize>,
 }
@@ -54,27 +56,81 @@ impl Reader<'_> {
     }
 }
 
+/// What tokens stand for.
+enum Alphabet {
+    Bytes,
+    Tokens { tokenizer: TextTokenizer, said: Vec<u32>, written: usize },
+}
+
+impl Alphabet {
+    fn of(run: &Path, config: &EncoderConfig) -> Result<Self> {
+        let vocab = config.vocab.unwrap_or(0);
+        let tokenizer = settled(run).join("tokenizer.json");
+        if config.head == Head::Tokens && tokenizer.exists() {
+            let tokenizer = TextTokenizer::open(&tokenizer)?;
+            if tokenizer.size() == vocab {
+                return Ok(Self::Tokens { tokenizer, said: Vec::new(), written: 0 });
+            }
+        }
+        if config.head == Head::Tokens && vocab == BYTES {
+            return Ok(Self::Bytes);
+        }
+        let found = format!("head '{}' over {vocab} tokens", config.head.name());
+        let what =
+            "a language model of bytes, or of the tokenizer.json beside it (luna train --task language)";
+        Err(Error::malformed(run, found, what))
+    }
+
+    /// The tokens of what stands in front.
+    fn read(&mut self, prompt: &str) -> Result<Vec<u32>> {
+        let Self::Tokens { tokenizer, said, written } = self else {
+            return Ok(prompt.bytes().map(u32::from).collect());
+        };
+        let ids = tokenizer.encode(prompt)?.ids;
+        if ids.is_empty() {
+            return Err(Error::value("--prompt", prompt, "text of a token or more"));
+        }
+        *said = vec![ids[ids.len() - 1]];
+        *written = tokenizer.decode(said)?.len();
+        Ok(ids)
+    }
+
+    /// What can be written now that this token is there: parts of a character wait for the rest of it.
+    fn say(&mut self, token: u32) -> Result<Vec<u8>> {
+        let Self::Tokens { tokenizer, said, written } = self else { return Ok(vec![token as u8]) };
+        said.push(token);
+        let text = tokenizer.decode(said)?;
+        if text.ends_with(char::REPLACEMENT_CHARACTER) && said.len() < WAIT {
+            return Ok(Vec::new());
+        }
+        let new = text.get(*written..).unwrap_or_default().as_bytes().to_vec();
+        // Kept is what the next token's text may depend on: a decoder may join it to the one in front by a space.
+        *said = vec![token];
+        *written = tokenizer.decode(said)?.len();
+        Ok(new)
+    }
+}
+
+/// Tokens that may be parts of one character before they are written as they are.
+const WAIT: usize = 8;
+
 impl Generate {
-    /// Writes the prompt and what follows, byte by byte as it is drawn.
+    /// Writes the prompt and what follows, as it is drawn.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let sampling = Sampling::new(self.temperature, self.top)?;
         if self.prompt.is_empty() {
-            return Err(Error::value("--prompt", "''", "a byte or more").into());
+            return Err(Error::value("--prompt", "''", "a letter or more").into());
         }
         let embedded = self.run.to_str().and_then(embedded::folder).filter(|_| !self.run.exists());
         let encoder = Encoder::open(embedded.as_deref().unwrap_or(&self.run))?;
         let config = encoder.config();
-        if config.head != Head::Tokens || config.vocab != Some(256) {
-            let found = format!("head '{}' over {} tokens", config.head.name(), config.vocab.unwrap_or(0));
-            let what = "a language model of bytes (luna train --task language)";
-            return Err(Error::malformed(&self.run, found, what).into());
-        }
+        let mut alphabet = Alphabet::of(&self.run, config)?;
         let stop = interrupt::watch();
         let rng = &mut stream(global.seed, "generate");
         let mut reader = Reader { encoder: &encoder, state: encoder.start()?, read: Vec::new() };
         let mut logits = Vec::new();
-        for byte in self.prompt.bytes() {
-            logits = reader.next(u32::from(byte))?;
+        for token in alphabet.read(&self.prompt)? {
+            logits = reader.next(token)?;
         }
         out.write_all(self.prompt.as_bytes())?;
         for _ in 0..self.length {
@@ -82,8 +138,9 @@ impl Generate {
                 break;
             }
             let token = sampling.draw(&logits, rng);
-            out.write_all(&[token as u8])?;
-            if token == u32::from(b'\n') {
+            let said = alphabet.say(token)?;
+            out.write_all(&said)?;
+            if said.contains(&b'\n') {
                 out.flush()?;
             }
             logits = reader.next(token)?;

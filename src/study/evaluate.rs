@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::train::learner::{Examples, Learner};
 use super::train::translation::judged;
+use super::train::written::{self, TOKENIZER};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig};
@@ -17,6 +18,7 @@ use crate::stats;
 use crate::task::bpe::Vocabulary;
 use crate::task::labelled::Labelled;
 use crate::task::listops;
+use crate::task::tokenizer::TextTokenizer;
 use crate::train::loss::Sums;
 use crate::train::{Batch, Network, Rows, Translator, checkpoint};
 
@@ -112,8 +114,8 @@ struct Judged {
     batches: Vec<Examples>,
     /// Whether targets are tokens of texts, whose answers are not independent.
     of_tokens: bool,
-    /// Whether a token is a byte.
-    of_bytes: bool,
+    /// Bits a byte of text for a loss of 1 nat a token, where that can be said.
+    bits_a_nat: Option<f64>,
     note: String,
 }
 
@@ -123,10 +125,10 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         return Err(Error::value("--batch", 0, "1 or more"));
     }
     let trained = Trained::open(&config.run)?;
-    let judged = if let Learner::Two(_) = trained.learner {
-        translations(config, &trained)?
-    } else {
-        sequences(config, &trained)?
+    let judged = match (&trained.learner, trained.tokens()) {
+        (Learner::Two(_), _) => translations(config, &trained)?,
+        (_, BYTES | TOKENIZER) => text(config, &trained)?,
+        _ => sequences(config, &trained)?,
     };
     context.watch.begin(judged.batches.len(), "batches");
     let mut sums = Sums::default();
@@ -144,7 +146,7 @@ fn translations(config: &Config, trained: &Trained) -> Result<Judged> {
         let path = trained.dir.join("config.json");
         Error::malformed(&path, format!("{} languages", found.len()), "languages, as [\"en\", \"de\"]")
     })?;
-    let vocabulary = Vocabulary::open(&trained.dir.join("tokenizer.json"))?;
+    let vocabulary = Vocabulary::open(&trained.dir.join(TOKENIZER))?;
     let positions = trained.config().positions;
     let n = if positions == 0 { usize::MAX } else { positions };
     // As many places as the help says of a training's batch; without positions, of the longest pair that is usual.
@@ -154,17 +156,17 @@ fn translations(config: &Config, trained: &Trained) -> Result<Judged> {
     Ok(Judged {
         batches: pairs.into_iter().map(Examples::Two).collect(),
         of_tokens: true,
-        of_bytes: false,
+        bits_a_nat: None,
         note: format!(
             "tokens are this training's own byte pairs, and each is guessed behind the right ones: losses of other vocabularies do not compare; {left_out} pairs were left out (longer than its positions); luna translate RUN --reference FILE gives BLEU"
         ),
     })
 }
 
-/// Sequences with a class each, or windows of a text.
+/// Sequences with a class each.
 fn sequences(config: &Config, trained: &Trained) -> Result<Judged> {
     let n = trained.config().positions.max(1);
-    let mut examples = match trained.tokens() {
+    let mut examples: Vec<(Vec<u32>, Vec<u32>)> = match trained.tokens() {
         BYTES_FROM_ONE => Labelled::read(&config.data, Some(&trained.words("class_names")))?
             .items
             .iter()
@@ -174,7 +176,6 @@ fn sequences(config: &Config, trained: &Trained) -> Result<Judged> {
             .iter()
             .map(|one| (one.expression.tokens().take(n).collect(), vec![u32::from(one.label)]))
             .collect(),
-        BYTES => windows(&config.data, n)?,
         other => {
             let what = format!("tokens of the training in '{}'", config.run.display());
             return Err(Error::value(
@@ -185,39 +186,61 @@ fn sequences(config: &Config, trained: &Trained) -> Result<Judged> {
         }
     };
     // Sequences of a length stand together, so that their heads are worked on at once.
-    examples.sort_by_key(|(tokens, _): &(Vec<u32>, Vec<u32>)| tokens.len());
-    let batch = |chunk: &[(Vec<u32>, Vec<u32>)]| {
-        Examples::One(Batch {
-            ids: chunk.iter().flat_map(|(tokens, _)| tokens.iter().copied()).collect(),
-            rows: Rows::of(chunk.iter().map(|(tokens, _)| tokens.len())),
-            targets: chunk.iter().flat_map(|(_, targets)| targets.iter().copied()).collect(),
-        })
-    };
-    let of_tokens = trained.tokens() == BYTES;
-    let note = if of_tokens {
-        format!(
-            "windows of {n} bytes side by side: a byte early in its window is guessed with little before it"
-        )
-    } else {
-        format!("sequences are cut to their first {n} tokens, as in training")
-    };
+    examples.sort_by_key(|(tokens, _)| tokens.len());
     Ok(Judged {
-        batches: examples.chunks(config.batch).map(batch).collect(),
-        of_tokens,
-        of_bytes: of_tokens,
-        note,
+        batches: examples.chunks(config.batch).map(one_by_one).collect(),
+        of_tokens: false,
+        bits_a_nat: None,
+        note: format!("sequences are cut to their first {n} tokens, as in training"),
     })
 }
 
-/// The bytes of a file in windows of n, each followed by the next: every byte but the first is a target once.
-fn windows(path: &Path, n: usize) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    if bytes.len() < 2 {
-        return Err(Error::malformed(path, format!("{} bytes", bytes.len()), "2 bytes or more"));
+/// Sequences side by side, with their targets.
+fn one_by_one(chunk: &[(Vec<u32>, Vec<u32>)]) -> Examples {
+    Examples::One(Batch {
+        ids: chunk.iter().flat_map(|(tokens, _)| tokens.iter().copied()).collect(),
+        rows: Rows::of(chunk.iter().map(|(tokens, _)| tokens.len())),
+        targets: chunk.iter().flat_map(|(_, targets)| targets.iter().copied()).collect(),
+    })
+}
+
+/// A text in windows of n tokens, each followed by the next: every token but the first is a target once.
+fn text(config: &Config, trained: &Trained) -> Result<Judged> {
+    let n = trained.config().positions.max(1);
+    let bits = |bytes: f64| 1.0 / (bytes * std::f64::consts::LN_2);
+    let (tokens, bits_a_nat, unit) = if trained.tokens() == BYTES {
+        let bytes = std::fs::read(&config.data).map_err(Error::file(&config.data))?;
+        (bytes.into_iter().map(u32::from).collect(), Some(bits(1.0)), "byte")
+    } else {
+        let tokenizer = TextTokenizer::open(&trained.dir.join(TOKENIZER))?;
+        let text = written::text(&config.data)?;
+        let encoded = tokenizer.encode(&text)?;
+        let behind = encoded.ids.get(1..).unwrap_or_default();
+        let bytes = written::bytes_a_token(&tokenizer, &text, &encoded.starts, (1, behind))?;
+        (encoded.ids, bytes.map(bits), "token")
+    };
+    if tokens.len() < 2 {
+        return Err(Error::malformed(
+            &config.data,
+            format!("{} {unit}s", tokens.len()),
+            format!("2 {unit}s or more"),
+        ));
     }
-    let tokens: Vec<u32> = bytes.into_iter().map(u32::from).collect();
     let (inputs, targets) = (&tokens[..tokens.len() - 1], &tokens[1..]);
-    Ok(inputs.chunks(n).zip(targets.chunks(n)).map(|(x, y)| (x.to_vec(), y.to_vec())).collect())
+    let windows: Vec<_> =
+        inputs.chunks(n).zip(targets.chunks(n)).map(|(x, y)| (x.to_vec(), y.to_vec())).collect();
+    let mut note = format!(
+        "windows of {n} {unit}s side by side: a {unit} early in its window is guessed with little before it"
+    );
+    if bits_a_nat.is_none() {
+        note += "; no bits a byte: tokens of this tokenizer do not say the whole text back";
+    }
+    Ok(Judged {
+        batches: windows.chunks(config.batch).map(one_by_one).collect(),
+        of_tokens: true,
+        bits_a_nat,
+        note,
+    })
 }
 
 fn report(config: &Config, trained: &Trained, sums: &Sums, judged: Judged) -> Report {
@@ -235,7 +258,7 @@ fn report(config: &Config, trained: &Trained, sums: &Sums, judged: Judged) -> Re
         share.into(),
         ends.map(|ends| ends.low).into(),
         ends.map(|ends| ends.high).into(),
-        judged.of_bytes.then(|| loss / std::f64::consts::LN_2).into(),
+        judged.bits_a_nat.map(|bits| bits * loss).into(),
         judged.of_tokens.then(|| loss.exp()).into(),
     ]);
     let mut report = Report { rows, ..Report::default() };

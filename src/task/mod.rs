@@ -9,6 +9,7 @@ pub mod likelihood;
 pub mod listops;
 pub mod recall;
 pub mod synthetic;
+pub mod tokenizer;
 pub mod tokens;
 pub mod translation;
 pub mod window;

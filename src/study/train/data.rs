@@ -7,11 +7,11 @@ use super::learner::Examples;
 use super::open;
 use super::recipe::Recipe;
 use super::translation::Translation;
+use super::written::{TOKENIZER, Written};
 use crate::error::Result;
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig, Head, Mechanism};
 use crate::name::{self, Param, Params, Spec};
 use crate::task::batch::Shuffled;
-use crate::task::bpe::Vocabulary;
 use crate::task::language::{self, Language, Windows};
 use crate::task::recall::{self, Recall};
 use crate::train::{Batch, Rows};
@@ -69,8 +69,12 @@ pub const ALL: &[TaskKind] = &[
     },
     TaskKind {
         name: "language",
-        about: "the next byte of --data FILE, any text; the last --validation share of it is held out",
-        takes: &[],
+        about: "the next byte or token of --data FILE, any text; the last --validation share of it is held out",
+        takes: &[Param {
+            name: "tokens",
+            default: Some(BYTES),
+            about: "bytes, or the path of a tokenizer.json",
+        }],
         splits: true,
         of_tokens: true,
         open: open::language,
@@ -133,7 +137,7 @@ pub(super) enum Source {
         names: Vec<String>,
         bytes: bool,
     },
-    Language(Language),
+    Language(Language, Box<Written>),
     Recall {
         recall: Recall,
         held: usize,
@@ -166,7 +170,7 @@ impl Data {
     pub(super) fn needs(&self) -> EncoderConfig {
         let (vocab, causal, head) = match &self.source {
             Source::Labelled { vocab, names, .. } => (*vocab, false, Head::Classes(names.len())),
-            Source::Language(_) => (language::BYTES, true, Head::Tokens),
+            Source::Language(_, written) => (written.size(), true, Head::Tokens),
             Source::Recall { recall, .. } => (recall.settings().vocabulary, true, Head::Tokens),
             Source::Translation(pairs) => (pairs.vocabulary.size(), false, Head::None),
         };
@@ -179,17 +183,23 @@ impl Data {
         match &self.source {
             Source::Labelled { bytes: true, .. } => BYTES_FROM_ONE,
             Source::Labelled { .. } => "listops",
-            Source::Language(_) => BYTES,
+            Source::Language(_, written) if written.tokenizer.is_none() => BYTES,
             Source::Recall { .. } => "recall",
-            Source::Translation(_) => "tokenizer.json",
+            Source::Language(..) | Source::Translation(_) => TOKENIZER,
         }
     }
 
-    /// The vocabulary that belongs beside the network, where tokens are pairs of bytes; examples are pairs there.
-    pub(super) fn vocabulary(&self) -> Option<&Vocabulary> {
+    /// Whether examples are pairs of texts.
+    pub(super) fn pairs(&self) -> bool {
+        matches!(self.source, Source::Translation(_))
+    }
+
+    /// Writes what makes tokens of texts, where they are not bytes, to belong beside the network.
+    pub(super) fn save_tokenizer(&self, path: &Path) -> Result<()> {
         match &self.source {
-            Source::Translation(pairs) => Some(&pairs.vocabulary),
-            _ => None,
+            Source::Translation(pairs) => pairs.vocabulary.save(path),
+            Source::Language(_, written) => written.tokenizer.as_ref().map_or(Ok(()), |own| own.save(path)),
+            _ => Ok(()),
         }
     }
 
@@ -208,7 +218,7 @@ impl Data {
 
     /// Whether what is learned is judged by the loss, and not by right answers.
     pub(super) fn by_loss(&self) -> bool {
-        matches!(self.source, Source::Language(_) | Source::Translation(_))
+        matches!(self.source, Source::Language(..) | Source::Translation(_))
     }
 
     /// Names of the classes; none where tokens are the answer.
@@ -219,9 +229,17 @@ impl Data {
         }
     }
 
-    /// Whether bits are per byte of text.
-    pub(super) fn is_text(&self) -> bool {
-        matches!(self.source, Source::Language(_))
+    /// Bits a byte of text for a loss of 1 nat a token, where that can be said.
+    pub(super) fn bits_a_nat(&self) -> Option<f64> {
+        match &self.source {
+            Source::Language(_, written) => written.bits_a_nat(),
+            _ => None,
+        }
+    }
+
+    /// Whether tokens are those of a tokenizer that loses some of the text.
+    pub(super) fn loses_text(&self) -> bool {
+        matches!(self.source, Source::Language(..)) && self.bits_a_nat().is_none()
     }
 
     /// The part of a step's batch that is worked on at once: decided by the seed, the step and `micro` alone.
@@ -233,7 +251,7 @@ impl Data {
                 let order = Shuffled::new(train.len(), self.batch, self.seed)?.batch(at);
                 labelled(order.into_iter().map(|i| &train[i]), self.n)
             }
-            Source::Language(text) => windows(text.batch(self.batch, self.seed, at)),
+            Source::Language(text, _) => windows(text.batch(self.batch, self.seed, at)),
             Source::Recall { recall, .. } => {
                 let first = at * self.batch;
                 windows(recall.batch(recall::Part::Training, first..first + self.batch))
@@ -246,7 +264,7 @@ impl Data {
     pub(super) fn has_test(&self) -> bool {
         match &self.source {
             Source::Labelled { test, .. } => !test.is_empty(),
-            Source::Language(_) => false,
+            Source::Language(..) => false,
             Source::Recall { .. } => true,
             Source::Translation(pairs) => pairs.has_test(),
         }
@@ -266,7 +284,7 @@ impl Data {
                 of.sort_by_key(|(tokens, _)| tokens.len().min(self.n));
                 of.chunks(self.batch).map(|chunk| labelled(chunk.iter().copied(), self.n)).collect()
             }
-            Source::Language(text) => {
+            Source::Language(text, _) => {
                 let judged: Vec<_> = text.judged(self.n)?.take(most).collect();
                 let batch = |chunk: &[language::Judged<'_>]| {
                     let (mut ids, mut targets) = (Vec::new(), Vec::new());
@@ -306,7 +324,7 @@ impl Data {
                 (!of.is_empty()).then(|| most as f64 / of.len() as f64)
             }
             Source::Recall { recall, .. } => Some(1.0 / recall.answers() as f64),
-            Source::Language(_) | Source::Translation(_) => None,
+            Source::Language(..) | Source::Translation(_) => None,
         }
     }
 
@@ -321,8 +339,10 @@ impl Data {
                     test.len()
                 )
             }
-            Source::Language(text) => {
-                format!("{} bytes to learn from, {} held out", text.training().len(), text.validation().len())
+            Source::Language(text, written) => {
+                let unit = if written.tokenizer.is_none() { "bytes" } else { "tokens" };
+                let (learned, held) = (text.training().len(), text.validation().len());
+                format!("{learned} {unit} to learn from, {held} held out")
             }
             Source::Recall { held, .. } => {
                 format!("fresh sequences to learn from, {held} to choose by, {held} to test")

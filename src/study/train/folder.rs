@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::data::Data;
+use super::written::TOKENIZER;
 use crate::error::{Error, Result};
 use crate::file::save_text;
 use crate::model::save;
-use crate::task::bpe::Vocabulary;
 use crate::train::{Adam, Layout, checkpoint};
 
 const METRICS: &str = "metrics.jsonl";
@@ -158,14 +159,12 @@ impl Folder {
         layout: &Layout,
         numbers: &[f32],
         told: Map<String, Value>,
-        vocabulary: Option<&Vocabulary>,
+        data: &Data,
     ) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let best = path.join(BEST);
         let text = format!("{:#}\n", Value::Object(told));
-        if let Some(vocabulary) = vocabulary {
-            vocabulary.save(&best.join("tokenizer.json"))?;
-        }
+        data.save_tokenizer(&best.join(TOKENIZER))?;
         save_text(&best.join("config.json"), &text)?;
         save::save(&best.join("model.safetensors"), &layout.tensors(numbers), &BTreeMap::new())
     }

@@ -11,6 +11,7 @@ mod recipe;
 mod report;
 mod run;
 pub(in crate::study) mod translation;
+pub(in crate::study) mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -152,7 +153,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     for spec in &specs {
         let mechanism = crate::model::encoder::Mechanism::build(spec)?;
         let config = recipe.network(mechanism, &needs.needs())?;
-        let network = Learner::new(&config, needs.vocabulary().is_some())?;
+        let network = Learner::new(&config, needs.pairs())?;
         let needed = recipe.least_bytes(network.layout().len());
         let instead = "a smaller --batch (with --accumulate), --seq-len or --d needs less";
         ram::require(format!("a training with attention '{spec}'"), needed, instead)?;

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::data::{Files, Labelling, Source};
 use super::recipe::Recipe;
 use super::translation::{Settings, Translation};
+use super::written::Written;
 use crate::error::{Error, Result};
 use crate::name::Params;
 use crate::task::labelled::{self, Labelled};
-use crate::task::language::Language;
 use crate::task::listops::{self, Example};
 use crate::task::recall::{self, Recall};
 
@@ -76,9 +76,11 @@ pub(super) fn listops(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, s
     Ok(Source::Labelled { train, validation, test, vocab: listops::TOKENS, names, bytes: false })
 }
 
-pub(super) fn language(_: &Params<'_>, files: &Files<'_>, recipe: &Recipe, _: u64) -> Result<Source> {
+pub(super) fn language(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, _: u64) -> Result<Source> {
     refuse_test(files, "language")?;
-    Ok(Source::Language(Language::read(needed(files, "language")?, recipe.n, recipe.validation)?))
+    let by: String = params.get("tokens")?;
+    let (text, written) = Written::read(needed(files, "language")?, &by, recipe.n, recipe.validation)?;
+    Ok(Source::Language(text, Box::new(written)))
 }
 
 pub(super) fn recall(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64) -> Result<Source> {

@@ -105,10 +105,10 @@ fn train_loss(run: &Ran) -> Option<f64> {
 /// Everything that the runs found.
 pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> Report {
     let mut rows = Table::new("Trainings", columns());
-    let text = data.is_text();
+    let bits_a_nat = data.bits_a_nat();
     for run in runs {
         let validation = run.best.as_ref().map(|(_, sums)| sums);
-        let bits = |sums: &Sums| text.then(|| loss(sums) / std::f64::consts::LN_2);
+        let bits = |sums: &Sums| bits_a_nat.map(|bits| bits * loss(sums));
         // Tokens of one text are not independent answers.
         let judged = run.test.as_ref().filter(|_| !data.by_loss());
         let wilson = judged.map(|sums| stats::wilson(accuracy(sums), sums.count));
@@ -142,7 +142,7 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
     }
     let mut report = Report { rows, ..Report::default() };
     report.views.push(("compare".into(), compare(runs, data, recipe)));
-    report.figures.push(figure(runs, text));
+    report.figures.push(figure(runs, bits_a_nat));
     report.notes = notes(runs, data, recipe);
     if !kept {
         report.notes.push(
@@ -157,10 +157,10 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
 
 /// One line for each attention, over its seeds.
 fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
-    let (text, by_loss) = (data.is_text(), data.by_loss());
+    let (bits_a_nat, by_loss) = (data.bits_a_nat(), data.by_loss());
     let tested = runs.iter().any(|run| run.test.is_some());
     let part = if tested { "test" } else { "validation" };
-    let (name, unit, about) = if text {
+    let (name, unit, about) = if bits_a_nat.is_some() {
         ("bits_per_byte", "bits", format!("{part} loss in bits a byte: mean over seeds; lower is better"))
     } else if by_loss {
         ("loss", "nats", format!("{part} loss, mean -ln p of a token: mean over seeds; lower is better"))
@@ -184,9 +184,10 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
         ),
     ];
     let sequences = recipe.batch * recipe.accumulate;
-    let step = match data.vocabulary() {
-        Some(_) => format!("at most {} tokens a side", sequences * recipe.n),
-        None => format!("{sequences} sequences"),
+    let step = if data.pairs() {
+        format!("at most {} tokens a side", sequences * recipe.n)
+    } else {
+        format!("{sequences} sequences")
     };
     let title = format!(
         "{}: n {}, {} layers of width {}, {} steps of {step}",
@@ -210,8 +211,8 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
             .collect();
         let scores: Vec<f64> = judged
             .iter()
-            .map(|sums| match (text, by_loss) {
-                (true, _) => loss(sums) / std::f64::consts::LN_2,
+            .map(|sums| match (bits_a_nat, by_loss) {
+                (Some(bits), _) => bits * loss(sums),
                 (_, true) => loss(sums),
                 _ => 100.0 * accuracy(sums),
             })
@@ -247,9 +248,9 @@ fn interval(scores: &[f64], judged: &[&Sums], by_loss: bool) -> Option<Interval>
 }
 
 /// Losses over the steps: of training in the mean over stretches, of validation at each look.
-fn figure(runs: &[Ran], text: bool) -> Figure {
+fn figure(runs: &[Ran], bits_a_nat: Option<f64>) -> Figure {
     const STRETCHES: usize = 60;
-    let unit = if text { std::f64::consts::LN_2 } else { 1.0 };
+    let unit = 1.0 / bits_a_nat.unwrap_or(1.0);
     let mut series = Vec::new();
     for run in runs {
         let label = format!("{} seed {}", run.spec, run.seed);
@@ -275,7 +276,7 @@ fn figure(runs: &[Ran], text: bool) -> Figure {
         let (x, y) = looks.unzip();
         series.push(Series { x, y, dashed: true, dots: true, ..Series::default() });
     }
-    let y_label = if text { "loss (bits per byte)" } else { "loss (nats)" };
+    let y_label = if bits_a_nat.is_some() { "loss (bits per byte)" } else { "loss (nats)" };
     Figure {
         name: "loss".into(),
         title: "Loss in training, and held out (dashed)".into(),
@@ -311,10 +312,17 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
         ),
         false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
     }
-    if data.vocabulary().is_some() {
+    if data.pairs() {
         notes.push(
             "loss is of a token of this vocabulary, learnt from what is learned from: only runs with the same vocabulary \
              compare; luna translate RUN --reference FILE gives BLEU"
+                .into(),
+        );
+    }
+    if data.loses_text() {
+        notes.push(
+            "no bits a byte: tokens of this tokenizer do not say the whole text back; losses of other tokenizers do not \
+             compare"
                 .into(),
         );
     }

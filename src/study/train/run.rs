@@ -51,7 +51,7 @@ impl Run<'_> {
     pub(super) fn train(&self, watch: &dyn Watch) -> Result<Ran> {
         let mechanism = Mechanism::build(self.spec)?;
         let config = self.recipe.network(mechanism, &self.data.needs())?;
-        let network = Learner::new(&config, self.data.vocabulary().is_some())?;
+        let network = Learner::new(&config, self.data.pairs())?;
         let layout = network.layout();
         let mut adam = Adam::new(
             AdamConfig {
@@ -90,8 +90,7 @@ impl Run<'_> {
                 let score = self.score(&sums);
                 if facts.best.is_none_or(|(_, best)| score > best) {
                     facts.best = Some((step + 1, score));
-                    let vocabulary = self.data.vocabulary();
-                    folder.keep_best(layout, &numbers, self.told(&network), vocabulary)?;
+                    folder.keep_best(layout, &numbers, self.told(&network), self.data)?;
                     if self.folder.is_none() {
                         best = Some(numbers.clone());
                     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
+use luna::task::bpe::Vocabulary;
 
 fn luna(args: &[&str]) -> std::process::Output {
     Command::cargo_bin("luna").unwrap().args(args).env("COLUMNS", "80").output().unwrap()
@@ -212,4 +213,59 @@ fn the_embedded_model_is_looked_at_and_writes() {
     assert!(written.status.success() && written.stdout.starts_with(b"KING"));
     let unknown = luna(&["svd-spectrum", "--model", "byte-transformr", "--quiet"]);
     assert!(text(&unknown.stderr).contains("byte-transformer"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn a_language_model_of_somebodys_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, tokenizer, run, lossy] =
+        ["text.txt", "words.json", "run", "lossy.json"].map(|name| folder.path().join(name));
+    let words = "To be, or not to be: that is the question, \u{e4}.\n".repeat(90);
+    fs::write(&file, &words).unwrap();
+    Vocabulary::train(words.lines(), 300).unwrap().save(&tokenizer).unwrap();
+    let file_name = file.to_str().unwrap();
+    let learn = |tokens: &str, run: &Path| {
+        let task = format!("language:tokens={tokens}");
+        let args = ["train", "--task", &task, "--data", file_name, "--out", run.to_str().unwrap()];
+        let sizes = ["--seq-len", "16", "--d", "32", "--heads", "2", "--layers", "1", "--batch", "8"];
+        let steps =
+            ["--steps", "60", "--eval-every", "20", "--rate", "0.01", "--quiet", "--attention", "softmax"];
+        luna(&[&args[..], &sizes, &steps].concat())
+    };
+    let done = learn(tokenizer.to_str().unwrap(), &run);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(run.join("best/tokenizer.json").exists());
+    let run_name = run.to_str().unwrap();
+    // A token is several bytes here: bits a byte are less than bits a token, on what is held out and on a file.
+    let column = |table: &str, name: &str| {
+        let mut table = csv::Reader::from_reader(table.as_bytes());
+        let at = table.headers().unwrap().iter().position(|found| found == name).expect("a column");
+        table.records().next().unwrap().unwrap()[at].parse::<f64>().ok()
+    };
+    let learned = fs::read_to_string(run.join("result.csv")).unwrap();
+    let bits = |nats: f64| nats / std::f64::consts::LN_2;
+    let validation = column(&learned, "validation_bits_per_byte").unwrap();
+    assert!(validation < 0.6 * bits(column(&learned, "validation_loss").unwrap()), "{learned}");
+    let judged = luna(&["evaluate", run_name, "--data", file_name, "--format", "csv", "--quiet"]);
+    assert!(judged.status.success(), "{}", text(&judged.stderr));
+    let table = text(&judged.stdout);
+    let bytes = words.len() as f64 - 2.0; // the first token, "To", is no target
+    let expected = bits(column(&table, "loss").unwrap()) * column(&table, "answers").unwrap() / bytes;
+    assert!((column(&table, "bits_per_byte").unwrap() - expected).abs() < 1e-9, "{table}");
+    let written = luna(&["generate", run_name, "--prompt", "To be", "--length", "40", "--temperature", "0"]);
+    let said = text(&written.stdout);
+    assert!(written.status.success() && said.starts_with("To be, or not to be: that is"), "{said}");
+    let spectra =
+        luna(&["svd-spectrum", "--model", run_name, "--text", file_name, "--null", "none", "--quiet"]);
+    assert!(spectra.status.success(), "{}", text(&spectra.stderr));
+    // One that forgets what it does not know has no bits a byte.
+    let model = r#"{"type": "WordLevel", "vocab": {"?": 0, "be": 1, "the": 2, "to": 3}, "unk_token": "?"}"#;
+    let pieces = r#""added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}"#;
+    fs::write(&lossy, format!(r#"{{"version": "1.0", {pieces}, "model": {model}}}"#)).unwrap();
+    let done = learn(lossy.to_str().unwrap(), &folder.path().join("forgets"));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("do not say the whole text back"), "{}", text(&done.stdout));
+    let missing = learn("none.json", &folder.path().join("none"));
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("none.json"), "{}", text(&missing.stderr));
 }

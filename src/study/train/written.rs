@@ -1,0 +1,82 @@
+//! A text to model, in bytes or in the tokens of a tokenizer.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::model::encoder::BYTES;
+use crate::task::language::{self, Language};
+use crate::task::tokenizer::TextTokenizer;
+
+/// Where a network's tokens are those of the file `tokenizer.json` beside it.
+pub(in crate::study) const TOKENIZER: &str = "tokenizer.json";
+
+/// A text, and what its tokens are.
+pub(in crate::study) struct Written {
+    pub(in crate::study) tokenizer: Option<TextTokenizer>,
+    /// Bytes of text that a token of what is judged stands for in the mean; none where the tokenizer loses some of the
+    /// text, of which nobody can say how many bits it has.
+    bytes_a_token: Option<f64>,
+}
+
+impl Written {
+    /// A file in windows of n tokens, its end held out; `by` is `bytes` or the path of a tokenizer.
+    pub(super) fn read(path: &Path, by: &str, n: usize, validation: f64) -> Result<(Language, Self)> {
+        if by == BYTES {
+            let language = Language::read(path, n, validation)?;
+            return Ok((language, Self { tokenizer: None, bytes_a_token: Some(1.0) }));
+        }
+        let tokenizer = TextTokenizer::open(Path::new(by))?;
+        let text = text(path)?;
+        let encoded = tokenizer.encode(&text)?;
+        let what = format!("'{}'", path.display());
+        let language = Language::new(&what, encoded.ids, n, validation)?;
+        let bytes_a_token = bytes_a_token(
+            &tokenizer,
+            &text,
+            &encoded.starts,
+            (language.training().len(), language.validation()),
+        )?;
+        Ok((language, Self { tokenizer: Some(tokenizer), bytes_a_token }))
+    }
+
+    /// How many tokens there are.
+    pub(super) fn size(&self) -> usize {
+        self.tokenizer.as_ref().map_or(language::BYTES, TextTokenizer::size)
+    }
+
+    /// Bits a byte of text for a loss of 1 nat a token.
+    pub(super) fn bits_a_nat(&self) -> Option<f64> {
+        self.bytes_a_token.map(|bytes| 1.0 / (bytes * std::f64::consts::LN_2))
+    }
+}
+
+/// The text of a file.
+pub(in crate::study) fn text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::malformed(
+            path,
+            format!("byte {at} is not UTF-8"),
+            "a text in UTF-8 (--task language reads any bytes)",
+        )
+    })
+}
+
+/// The mean over the tokens from `first` on, if they say their text back.
+pub(in crate::study) fn bytes_a_token(
+    tokenizer: &TextTokenizer,
+    text: &str,
+    starts: &[usize],
+    (first, tokens): (usize, &[u32]),
+) -> Result<Option<f64>> {
+    let Some(start) = starts.get(first).copied() else { return Ok(None) };
+    // A token inside a character belongs to the bytes of the whole of it.
+    let behind = (first..starts.len()).find(|at| *at == 0 || starts[*at] > starts[at - 1]);
+    let whole = behind.map(|at| (&tokens[at - first..], &text[starts[at]..]));
+    let lossless = match whole {
+        Some((tokens, text)) => tokenizer.decode(tokens)? == text,
+        None => false,
+    };
+    Ok(lossless.then(|| (text.len() - start) as f64 / tokens.len() as f64))
+}

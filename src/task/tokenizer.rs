@@ -1,0 +1,142 @@
+//! A tokenizer that somebody made: texts to its tokens, with the bytes that each stands for, and back.
+
+use std::path::Path;
+
+use tokenizers::Tokenizer;
+
+use super::short;
+use crate::file::save_text;
+use crate::{Error, Result};
+
+const LAYOUT: &str = "a tokenizer.json of Hugging Face's tokenizers";
+
+/// Bytes of text that are cut into tokens at once: what is cut takes much more memory than it has bytes.
+const PIECE: usize = 1 << 16;
+
+/// Texts to tokens and back, without the special tokens that frame a text for a classifier.
+#[derive(Clone)]
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+}
+
+/// The tokens of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// Their numbers.
+    pub ids: Vec<u32>,
+    /// The byte of the text at which each begins: never falls.
+    pub starts: Vec<usize>,
+}
+
+impl TextTokenizer {
+    /// Opens a `tokenizer.json`; truncation and padding that it was saved with are left out.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file(path))?;
+        let malformed = |error: tokenizers::Error| Error::malformed(path, error, LAYOUT);
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(malformed)?;
+        tokenizer.with_truncation(None).map_err(malformed)?.with_padding(None);
+        tokenizer.set_encode_special_tokens(true);
+        let opened = Self { tokenizer };
+        if opened.size() == 0 {
+            return Err(Error::malformed(path, "no tokens", LAYOUT));
+        }
+        Ok(opened)
+    }
+
+    /// How many tokens there are: every token is below.
+    pub fn size(&self) -> usize {
+        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The tokens of a text, which is cut behind line ends (or, where there are none, spaces) into pieces that are
+    /// looked at one by one: at such a cut the tokens may differ from those of the whole.
+    pub fn encode(&self, text: &str) -> Result<Encoded> {
+        let mut all = Encoded::default();
+        let mut at = 0;
+        while at < text.len() {
+            let piece = piece(&text[at..]);
+            let encoding = self
+                .tokenizer
+                .encode(piece, false)
+                .map_err(|error| Error::value("text to encode", short(&piece), error.to_string()))?;
+            all.ids.extend_from_slice(encoding.get_ids());
+            for (start, _) in encoding.get_offsets() {
+                // Tokens of one character share its start; none begins before the one in front of it.
+                let before = all.starts.last().copied().unwrap_or(0);
+                all.starts.push((at + start).max(before));
+            }
+            at += piece.len();
+        }
+        Ok(all)
+    }
+
+    /// The text of tokens; special ones are passed over, and what is not UTF-8 becomes U+FFFD.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        if let Some(token) = tokens.iter().find(|token| self.tokenizer.id_to_token(**token).is_none()) {
+            return Err(Error::value("token to decode", token, "one of the tokenizer"));
+        }
+        let text = self.tokenizer.decode(tokens, true);
+        text.map_err(|error| Error::value("tokens to decode", tokens.len(), error.to_string()))
+    }
+
+    /// Writes it as a `tokenizer.json`, which is whole or not there at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let json = self.tokenizer.to_string(false);
+        let json = json.map_err(|error| Error::malformed(path, error, "a tokenizer that can be written"))?;
+        save_text(path, &(json + "\n"))
+    }
+}
+
+/// The beginning of a text, to be cut into tokens at once.
+fn piece(text: &str) -> &str {
+    let most = text.floor_char_boundary(PIECE);
+    if most == text.len() {
+        return text;
+    }
+    let end = text[..most].rfind('\n').or_else(|| text[..most].rfind(' '));
+    &text[..end.map_or(most, |end| end + 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::bpe::Vocabulary;
+
+    /// Byte pairs of a few words.
+    fn words(folder: &Path) -> std::path::PathBuf {
+        let path = folder.join("tokenizer.json");
+        let texts = ["the cat and the dog and the bird"; 9];
+        Vocabulary::train(texts.into_iter(), 300).unwrap().save(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn tokens_know_their_bytes_across_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = TextTokenizer::open(&words(folder.path())).unwrap();
+        let text = "the cat \u{e4} and\nthe dog </s> \u{1F980}".repeat(4000);
+        let Encoded { ids, starts } = tokenizer.encode(&text).unwrap();
+        assert_eq!(ids.len(), starts.len());
+        assert!(ids.len() < text.len() * 2 / 3, "words are tokens");
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text);
+        assert!(starts.is_sorted() && starts[0] == 0 && *starts.last().unwrap() < text.len());
+        // From any token that begins a character on, its text is that of the bytes behind its start.
+        for at in [1, ids.len() / 2, ids.len() - 40] {
+            let at = (at..).find(|at| starts[*at] > starts[at - 1]).unwrap();
+            assert_eq!(tokenizer.decode(&ids[at..]).unwrap(), text[starts[at]..], "{at}");
+        }
+        assert_eq!(tokenizer.encode("").unwrap(), Encoded::default());
+        assert!(tokenizer.decode(&[9999]).is_err());
+        assert!(ids.iter().all(|id| (*id as usize) < tokenizer.size()));
+    }
+
+    #[test]
+    fn files_that_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, "{}").unwrap();
+        let error = TextTokenizer::open(&path).err().unwrap().to_string();
+        assert!(error.contains("tokenizer.json of Hugging Face's"), "{error}");
+        assert!(TextTokenizer::open(&folder.path().join("none")).is_err());
+    }
+}
