@@ -73,7 +73,7 @@ pub fn train_into(
     d_out: ArrayView3<'_, f32>,
     gradients: &mut Gradients,
 ) -> Result<()> {
-    let ((h, n, _), m) = (heads.q.dim(), heads.k.dim().1);
+    let (n, m) = (heads.q.dim().1, heads.k.dim().1);
     let whole = heads.real == (n, m) && d_out.dim() == out.dim();
     let alike = gradients.q.dim() == heads.q.dim()
         && gradients.k.dim() == heads.k.dim()
@@ -85,9 +85,36 @@ pub fn train_into(
             expected: "gradients of the shapes of what they are of, and no padding".into(),
         });
     }
-    let (mut all, mut slopes) = (Array3::zeros((h, n, m)), Array3::zeros((h, n, m)));
-    attend(heads, all.view_mut(), out.view_mut(), None);
-    let each = threads(h);
+    let mut all = forward_keeping(heads, out.view_mut())?;
+    backward_into(heads, &mut all, out.view(), d_out, gradients);
+    Ok(())
+}
+
+/// As [`forward_into`] without padding, and the matrices (h, n, m), which plain code keeps for its backward pass.
+pub fn forward_keeping(heads: &Heads<'_>, out: ArrayViewMut3<'_, f32>) -> Result<Array3<f32>> {
+    let ((h, n, _), m) = (heads.q.dim(), heads.k.dim().1);
+    if heads.real != (n, m) || out.dim() != (h, n, heads.v.dim().2) {
+        return Err(Error::Shape {
+            what: "output of materialised attention".into(),
+            found: out.shape().to_vec(),
+            expected: "one row for each query, and no padding".into(),
+        });
+    }
+    let mut all = Array3::zeros((h, n, m));
+    attend(heads, all.view_mut(), out, None);
+    Ok(all)
+}
+
+/// The gradients of [`train_into`], of shapes that fit, from the matrices and the output of [`forward_keeping`].
+pub(crate) fn backward_into(
+    heads: &Heads<'_>,
+    all: &mut Array3<f32>,
+    out: ArrayView3<'_, f32>,
+    d_out: ArrayView3<'_, f32>,
+    gradients: &mut Gradients,
+) {
+    let mut slopes = Array3::zeros(all.raw_dim());
+    let each = threads(heads.q.dim().0);
     let Gradients { q: dq, k: dk, v: dv, .. } = gradients;
     let pieces = (all.outer_iter_mut().zip(slopes.outer_iter_mut()))
         .zip(dq.outer_iter_mut().zip(dk.outer_iter_mut()).zip(dv.outer_iter_mut()));
@@ -106,7 +133,6 @@ pub fn train_into(
         product_into(dk, 0.0, ds.t(), q, heads.scale, each);
     };
     over(each, pieces.enumerate(), one);
-    Ok(())
 }
 
 /// Of one head: its matrix and the gradient of it, and the gradients of queries, keys and values.

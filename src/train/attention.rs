@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, ArrayView2};
 
-use super::core::{Core, Piece, Read, Stack};
+use super::core::{Core, Form, Piece, Read, Stack};
 use super::linear::Linear;
 use super::parameters::Layout;
 use super::rows::Rows;
@@ -61,7 +61,12 @@ impl Attention {
             .ok_or_else(|| mask.refused(&format!("the backward pass of attention '{mechanism}'")))?;
         let [query, key, value, out] = ["q_proj", "k_proj", "v_proj", "out_proj"]
             .map(|projection| Linear::find(layout, &format!("{name}.{projection}")));
-        let core = Core { mechanism, mask, piece };
+        let form = if config.mechanism == Mechanism::Materialised {
+            Form::Materialised
+        } else {
+            Form::Fused(mechanism)
+        };
+        let core = Core { form, mask, piece };
         Ok(Self { heads: config.heads, query: query?, key: key?, value: value?, out: out?, core })
     }
 
@@ -100,7 +105,7 @@ impl Attention {
         let d_read = projected_back(&self.out, numbers, gradients, &read, dy, self.heads);
         let of = context.as_ref().map_or(rows, |(context, _)| context.rows);
         let stack = Stack { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: of };
-        let back = self.core.backward(numbers, gradients, stack, &read, d_read.view())?;
+        let back = self.core.backward(numbers, gradients, stack, read, d_read.view())?;
         let mut dx = zeros(x.raw_dim());
         self.query.learn_heads(numbers, gradients, x, &back.q, &mut dx);
         let (of, to) = match context {
@@ -130,5 +135,5 @@ pub(super) fn projected_back(
 pub(super) fn softmax(mask: Mask) -> Result<Core> {
     let mechanism = backward::find("softmax")
         .ok_or_else(|| Error::value("attention with a backward pass", "softmax", "one of the list"))?;
-    Ok(Core { mechanism, mask, piece: Piece::None })
+    Ok(Core { form: Form::Fused(mechanism), mask, piece: Piece::None })
 }

@@ -8,17 +8,26 @@ use rayon::prelude::*;
 use super::parameters::Matrix;
 use super::rows::Rows;
 use crate::Result;
-use crate::attention::Mask;
 use crate::attention::backward::{Backward, Gradients, Kept};
 use crate::attention::fused::{Given, Heads, Path};
+use crate::attention::{Mask, materialised};
 use crate::linalg::arrays::zeros;
 
 /// A mechanism and what it needs beside queries, keys and values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Core {
-    pub(super) mechanism: &'static Backward,
+    pub(super) form: Form,
     pub(super) mask: Mask,
     pub(super) piece: Piece,
+}
+
+/// How attention is computed, both ways.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// Without an array of n x n.
+    Fused(&'static Backward),
+    /// Softmax as plain code has it, whose n x n matrices are kept for the gradients: the yardstick of the others.
+    Materialised,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +57,14 @@ impl Piece {
 pub(super) struct Read {
     /// (h, rows of the queries, `d_v`).
     pub(super) out: Array3<f32>,
-    kept: Vec<Kept>,
+    kept: Vec<Passed>,
+}
+
+/// Of one call.
+#[derive(Debug)]
+enum Passed {
+    Fused(Kept),
+    Materialised(Array3<f32>),
 }
 
 /// Queries, keys and values, each (h, rows, width), and whose rows they are.
@@ -77,7 +93,12 @@ impl Core {
         let parts = parts(&mut out, cuts.iter().map(|(queries, _)| queries));
         let read = |((queries, context), out): (&(Cut, Cut), ArrayViewMut3<'_, f32>)| {
             let heads = self.heads(&stack, queries, context);
-            self.mechanism.forward_keeping(Path::Widest, &heads, &given, out)
+            match self.form {
+                Form::Fused(form) => {
+                    form.forward_keeping(Path::Widest, &heads, &given, out).map(Passed::Fused)
+                }
+                Form::Materialised => materialised::forward_keeping(&heads, out).map(Passed::Materialised),
+            }
         };
         // Short sequences are too little work to be shared; many of them are not.
         let kept = cuts.par_iter().zip(parts).map(read).collect::<Result<_>>()?;
@@ -90,16 +111,24 @@ impl Core {
         numbers: &[f32],
         gradients: &mut [f32],
         stack: Stack<'_>,
-        read: &Read,
+        read: Read,
         d_out: ArrayView3<'_, f32>,
     ) -> Result<Back> {
         let given = self.piece.given(numbers);
         let cuts = cuts(stack.queries, stack.context);
-        let found = cuts.par_iter().zip(&read.kept).map(|((queries, context), kept)| {
+        let found = cuts.par_iter().zip(read.kept).map(|((queries, context), kept)| {
             let heads = self.heads(&stack, queries, context);
             let mut back = Gradients::zeros(&heads, &given);
             let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
-            self.mechanism.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut back)?;
+            match (self.form, kept) {
+                (Form::Fused(form), Passed::Fused(kept)) => {
+                    form.backward_into(Path::Widest, &heads, &given, &kept, out, d_out, &mut back)?;
+                }
+                (Form::Materialised, Passed::Materialised(mut all)) => {
+                    materialised::backward_into(&heads, &mut all, out, d_out, &mut back);
+                }
+                _ => unreachable!("what was kept is of this form"),
+            }
             Ok(back)
         });
         let mut found: Vec<Gradients> = found.collect::<Result<_>>()?;

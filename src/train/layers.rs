@@ -23,9 +23,8 @@ impl Layers {
     /// The layers of a configuration, whose P (if it has one) is one for all; its embeddings and head play no part.
     pub fn new(config: &EncoderConfig) -> Result<Self> {
         config.check()?;
-        if config.mechanism == Mechanism::Materialised || !config.p_chain {
-            let accepted = "one without n x n arrays, and one P for all";
-            return Err(Error::value("layers to train alone", config.mechanism.name(), accepted));
+        if !config.p_chain {
+            return Err(Error::value("layers to train alone", "a P of each", "one P for all"));
         }
         let layout = super::draw::layout(config);
         let luna = matches!(config.mechanism, Mechanism::Luna { .. } | Mechanism::LunaCausal { .. });

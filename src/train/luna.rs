@@ -107,8 +107,8 @@ impl Luna {
         let Kept { pack_query, packed_from, packed, query, unpacked_from, unpacked } = kept;
         let d_read = projected_back(&self.out, numbers, gradients, &unpacked, dy, self.heads);
         let of = stack(&query, &unpacked_from, streams.x, streams.p);
-        let back = self.core.backward(numbers, gradients, of, &unpacked, d_read.view())?;
-        drop((unpacked, unpacked_from, query));
+        let back = self.core.backward(numbers, gradients, of, unpacked, d_read.view())?;
+        drop((unpacked_from, query));
         let mut dx = zeros(x.raw_dim());
         self.query.learn_heads(numbers, gradients, x, &back.q, &mut dx);
         let y_p = join(packed.out.view());
@@ -116,7 +116,7 @@ impl Luna {
         let d_packed = split(d_packed.view(), self.heads);
         let of = context.as_ref().map_or(streams.x, |(context, _)| context.rows);
         let of = stack(&pack_query, &packed_from, streams.p, of);
-        let back = self.core.backward(numbers, gradients, of, &packed, d_packed.view())?;
+        let back = self.core.backward(numbers, gradients, of, packed, d_packed.view())?;
         let (of, to) = match context {
             Some((context, d_context)) => (context.x, d_context),
             None => (x, &mut dx),

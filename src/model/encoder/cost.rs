@@ -21,6 +21,10 @@ impl EncoderConfig {
     ///
     /// Counted and left out as in [`layer_cost`](Self::layer_cost).
     pub fn layer_train_cost(&self, b: usize, n: usize) -> Option<Cost> {
+        if self.mechanism == Mechanism::Materialised {
+            let heads = materialised::train_cost(&self.shape(n)) * (b * self.heads);
+            return Some(self.maps_cost(b, n) * 3 + heads);
+        }
         let luna = matches!(self.mechanism, Mechanism::Luna { .. });
         let name = if luna { "softmax" } else { self.mechanism.core() };
         let form = backward::find(name).filter(|form| form.honours(self.mask()))?;

@@ -116,10 +116,7 @@ impl Cell {
                 let cell = |form| Self { spec: spec.clone(), name: name.clone(), kind, form, n: *n, l: *l };
                 if kind.name == "softmax" {
                     cells.push(cell(Form::Fused));
-                    // Layers learn without n x n matrices only.
-                    if settings.unit == Unit::Core || settings.pass == Pass::Forward {
-                        cells.push(cell(Form::Materialised));
-                    }
+                    cells.push(cell(Form::Materialised));
                 } else if is_fast(kind, settings) {
                     cells.push(cell(Form::Fused));
                 } else {

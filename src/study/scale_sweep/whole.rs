@@ -124,10 +124,11 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
     };
     if settings.pass == Pass::Train {
         let cost = config.layer_train_cost(b, n).unwrap_or_default() * config.layers;
-        let moved = 2 * weights + 4 * vectors;
+        // Matrices are written and read once each way, their gradients once.
+        let moved = 2 * weights + 4 * vectors + 2 * matrices;
         // What layers keep between the passes is measured, and no closed form stands beside it: what they keep at the
         // least is taken for what must fit.
-        let kept = float * b * n * (8 * config.d + config.ffn) * config.layers;
+        let kept = float * b * n * (8 * config.d + config.ffn) * config.layers + matrices / 2;
         let own_bytes = (2 * weights + 2 * vectors + kept) as u64;
         return Ok(Facts { cost, bytes: moved as u64, extra_bytes: None, shared_bytes: 0, own_bytes });
     }

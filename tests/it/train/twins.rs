@@ -138,6 +138,7 @@ fn layers_alone_have_gradients_too() {
     let causal = Mechanism::LunaCausal { l: 5, tied: true, weight: Weight::Softplus };
     let configs = [
         of(Mechanism::Softmax, false),
+        of(Mechanism::Materialised, true),
         of(Mechanism::Luna { l: 12, tied: true }, false),
         of(Mechanism::Linformer { l: 6, max: 48 }, false),
         of(causal, true),
@@ -167,7 +168,30 @@ fn layers_alone_have_gradients_too() {
         assert!((slope - along).abs() < 1e-2 * along.abs().max(1.0), "{config:?}: {slope} and {along}");
         assert!(layers.pass(&numbers, &mut gradients, Array2::zeros((3, 24)), &rows, d_out.view()).is_err());
     }
-    assert!(Layers::new(&of(Mechanism::Materialised, false)).is_err());
+    assert!(Layers::new(&EncoderConfig { p_chain: false, ..of(causal, true) }).is_err());
+}
+
+/// The yardstick is the same function, with matrices.
+#[test]
+fn layers_with_matrices_learn_what_layers_without_learn() {
+    for causal in [false, true] {
+        let found = [Mechanism::Softmax, Mechanism::Materialised].map(|mechanism| {
+            let config = EncoderConfig { causal, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) };
+            let layers = Layers::new(&config).unwrap();
+            let numbers = layers.draw(4);
+            let rows = Rows::of(LENGTHS);
+            let number = |(row, column): (usize, usize)| ((row * 13 + column * 7) % 29) as f32 / 14.0 - 1.0;
+            let x = Array2::from_shape_fn((rows.total(), 24), number);
+            let mut gradients = vec![0.0; numbers.len()];
+            let d_out = &x * 0.1;
+            let (y, dx) = layers.pass(&numbers, &mut gradients, x, &rows, d_out.view()).unwrap();
+            [y.into_raw_vec_and_offset().0, dx.into_raw_vec_and_offset().0, gradients].concat()
+        });
+        assert!(found[0].iter().any(|number| number.abs() > 0.1));
+        for (one, other) in found[0].iter().zip(&found[1]) {
+            assert!((one - other).abs() < 1e-4 * one.abs().max(1.0), "{one} and {other}");
+        }
+    }
 }
 
 #[test]
