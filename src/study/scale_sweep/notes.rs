@@ -78,7 +78,7 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
     }
     if settings.unit != Unit::Core && settings.pass == Pass::Train {
         notes.push(
-            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products              for its one; memory is what was allocated, with what the layers keep between the passes"
+            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products for its one; memory is what was allocated, with what the layers keep between the passes"
                 .into(),
         );
     }
