@@ -1,21 +1,27 @@
 //! Fused forward passes beside their obvious forms; `benches/peers` times them beside torch.
 //!
-//! With AVX-512: a first look, 8 heads of 64 in f32 on 2 threads (Xeon with AVX-512), medians of one run each way on a shared machine,
-//! before the last changes to the blocks; no ratios of paired runs (`benches/peers/attention.py` takes those). Luna with
-//! its keys as values, torch 2.15:
+//! With AVX-512, beside torch 2.15 on 2 threads of a Xeon by `benches/peers/attention.py --rounds 3`: medians, and the
+//! median of the rounds' ratios with the smallest and the largest. 8 heads of 64 in f32, Luna with its keys as values.
+//! torch's own product of 1024 x 1024 matrices reached 354 GFLOP/s on this machine: exact attention is at five sixths
+//! of that here, torch's fused kernel at seven tenths, and nothing could be 1.8 times as fast as the latter. With l = 16
+//! queries and keys are read and the output is written for 4 FLOPs a byte or so: at n = 8192 Luna's pass moves some 64
+//! MB through memory in 3.3 ms.
 //!
-//! | | n | ours, ms | torch, ms | GFLOP/s, ours |
-//! |---|---|---|---|---|
-//! | softmax (torch: its fused kernel) | 1024 | 6.2 | 16.0 | 349 |
-//! | softmax | 4096 | 102 | 240 | 336 |
-//! | softmax | 8192 | 405 | 503 | 339 |
-//! | luna l=16 | 4096 | 1.6 | 14.7 | 165 |
-//! | luna l=16 | 8192 | 3.1 | 5.1 | 171 |
-//! | luna l=128 | 4096 | 6.8 | 72.0 | 317 |
-//! | luna l=128 | 8192 | 13.2 | 71.8 | 326 |
-//! | linformer l=16 | 8192 | 3.3 | 4.1 | 165 |
-//! | linformer l=128 | 8192 | 14.6 | 42.8 | 294 |
-//! | linear | 8192 | 5.5 | 38.4 | 194 |
+//! | | n | torch, ms | ours, ms | torch / ours | GFLOP/s, ours |
+//! |---|---|---|---|---|---|
+//! | softmax (torch: its fused kernel) | 1024 | 8.68 | 7.26 | 1.20 (1.18-1.21) | 296 |
+//! | softmax | 4096 | 135 | 116 | 1.19 (1.16-1.26) | 296 |
+//! | softmax | 8192 | 562 | 477 | 1.19 (1.08-1.22) | 288 |
+//! | luna l=16 | 4096 | 2.35 | 1.64 | 1.42 (1.38-1.45) | 163 |
+//! | luna l=16 | 8192 | 5.31 | 3.31 | 1.62 (1.57-1.75) | 162 |
+//! | luna l=128 | 4096 | 19.7 | 7.45 | 2.65 (2.53-2.93) | 288 |
+//! | luna l=128 | 8192 | 79.1 | 14.9 | 5.21 (5.20-5.30) | 288 |
+//! | linformer l=16 | 4096 | 1.84 | 1.65 | 1.09 (1.09-1.13) | 163 |
+//! | linformer l=16 | 8192 | 4.91 | 3.78 | 1.33 (1.28-1.38) | 142 |
+//! | linformer l=128 | 4096 | 10.6 | 7.72 | 1.40 (1.33-1.68) | 278 |
+//! | linformer l=128 | 8192 | 44.8 | 16.5 | 2.71 (2.57-3.03) | 260 |
+//! | linear | 4096 | 9.57 | 2.77 | 3.45 (3.32-7.24) | 194 |
+//! | linear | 8192 | 19.4 | 6.05 | 3.08 (3.06-3.22) | 177 |
 //!
 //! # Without AVX-512
 //! Beside torch 2.15 on 2 threads of an EPYC (Zen 3: AVX2) by `benches/peers/attention.py --rounds 5`: medians, and the

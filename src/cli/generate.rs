@@ -59,7 +59,13 @@ impl Reader<'_> {
 /// What tokens stand for.
 enum Alphabet {
     Bytes,
-    Tokens { tokenizer: TextTokenizer, said: Vec<u32>, written: usize },
+    /// The tokens of what was written last, which the text of the next may depend on (a decoder may join it to what is
+    /// in front by a space, or take bytes in a row as one); how long their text is; and tokens that are not written yet.
+    Tokens {
+        tokenizer: TextTokenizer,
+        last: Vec<u32>,
+        waiting: Vec<u32>,
+    },
 }
 
 impl Alphabet {
@@ -69,7 +75,7 @@ impl Alphabet {
         if config.head == Head::Tokens && tokenizer.exists() {
             let tokenizer = TextTokenizer::open(&tokenizer)?;
             if tokenizer.size() == vocab {
-                return Ok(Self::Tokens { tokenizer, said: Vec::new(), written: 0 });
+                return Ok(Self::Tokens { tokenizer, last: Vec::new(), waiting: Vec::new() });
             }
         }
         if config.head == Head::Tokens && vocab == BYTES {
@@ -83,31 +89,36 @@ impl Alphabet {
 
     /// The tokens of what stands in front.
     fn read(&mut self, prompt: &str) -> Result<Vec<u32>> {
-        let Self::Tokens { tokenizer, said, written } = self else {
+        let Self::Tokens { tokenizer, last, .. } = self else {
             return Ok(prompt.bytes().map(u32::from).collect());
         };
         let ids = tokenizer.encode(prompt)?.ids;
         if ids.is_empty() {
             return Err(Error::value("--prompt", prompt, "text of a token or more"));
         }
-        *said = vec![ids[ids.len() - 1]];
-        *written = tokenizer.decode(said)?.len();
+        last.clone_from(&ids);
         Ok(ids)
     }
 
     /// What can be written now that this token is there: parts of a character wait for the rest of it.
     fn say(&mut self, token: u32) -> Result<Vec<u8>> {
-        let Self::Tokens { tokenizer, said, written } = self else { return Ok(vec![token as u8]) };
-        said.push(token);
-        let text = tokenizer.decode(said)?;
-        if text.ends_with(char::REPLACEMENT_CHARACTER) && said.len() < WAIT {
+        let Self::Tokens { tokenizer, last, waiting } = self else { return Ok(vec![token as u8]) };
+        waiting.push(token);
+        let text = tokenizer.decode(&[&last[..], waiting].concat())?;
+        if text.ends_with(char::REPLACEMENT_CHARACTER) && waiting.len() < WAIT {
             return Ok(Vec::new());
         }
-        let new = text.get(*written..).unwrap_or_default().as_bytes().to_vec();
-        // Kept is what the next token's text may depend on: a decoder may join it to the one in front by a space.
-        *said = vec![token];
-        *written = tokenizer.decode(said)?.len();
-        Ok(new)
+        let written = tokenizer.decode(last)?.len();
+        *last = std::mem::take(waiting);
+        Ok(text.get(written..).unwrap_or_default().as_bytes().to_vec())
+    }
+
+    /// What is still waiting, at the end.
+    fn rest(&mut self) -> Result<Vec<u8>> {
+        let Self::Tokens { tokenizer, last, waiting } = self else { return Ok(Vec::new()) };
+        let text = tokenizer.decode(&[&last[..], waiting].concat())?;
+        let written = tokenizer.decode(last)?.len();
+        Ok(text.get(written..).unwrap_or_default().as_bytes().to_vec())
     }
 }
 
@@ -145,6 +156,48 @@ impl Generate {
             }
             logits = reader.next(token)?;
         }
+        out.write_all(&alphabet.rest()?)?;
         Ok(writeln!(out)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer of the llama kind: pieces with their spaces, and bytes for what it has no piece for.
+    fn pieces(folder: &Path) -> TextTokenizer {
+        let bytes = (0..=255).map(|byte| format!(r#""<0x{byte:02X}>": {byte}"#));
+        let words =
+            ["\u{2581}", "a", "b", "?"].iter().zip(256..).map(|(word, id)| format!(r#""{word}": {id}"#));
+        let vocab = bytes.chain(words).collect::<Vec<_>>().join(", ");
+        let text = format!(
+            r#"{{"version": "1.0", "added_tokens": [],
+            "normalizer": {{"type": "Replace", "pattern": {{"String": " "}}, "content": "▁"}},
+            "decoder": {{"type": "Sequence", "decoders": [
+                {{"type": "Replace", "pattern": {{"String": "▁"}}, "content": " "}},
+                {{"type": "ByteFallback"}}, {{"type": "Fuse"}}]}},
+            "model": {{"type": "BPE", "vocab": {{{vocab}}}, "merges": [], "byte_fallback": true, "unk_token": "?"}}}}"#
+        );
+        let path = folder.join("tokenizer.json");
+        std::fs::write(&path, text).expect("a file");
+        TextTokenizer::open(&path).expect("a tokenizer")
+    }
+
+    #[test]
+    fn characters_of_several_tokens_are_written_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tokenizer = pieces(folder.path());
+        for (prompt, text) in [("a", " \u{1F980}\u{1F980} b\n\u{e4}a\n"), ("a\u{1F980}", "\u{1F980}b \u{e4}")]
+        {
+            let whole = tokenizer.encode(&format!("{prompt}{text}")).expect("tokens").ids;
+            let (last, waiting) = (Vec::new(), Vec::new());
+            let mut alphabet = Alphabet::Tokens { tokenizer: tokenizer.clone(), last, waiting };
+            let front = alphabet.read(prompt).expect("tokens").len();
+            let mut said: Vec<u8> =
+                whole[front..].iter().flat_map(|token| alphabet.say(*token).expect("a token")).collect();
+            said.extend(alphabet.rest().expect("the rest"));
+            assert_eq!(String::from_utf8(said).expect("characters"), text);
+        }
     }
 }

@@ -85,6 +85,9 @@ pub(super) fn judge(
             other.add(&against.lines[at], reference);
         }
     }
+    if own.bleu.is_empty() {
+        return Err(Error::value("translations to score", "0 lines", "1 or more"));
+    }
     Ok(told(&own, against.map(|against| (against, &other)), seed))
 }
 

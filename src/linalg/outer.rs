@@ -3,20 +3,23 @@
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use super::gemm::{Real, Threads, product_into};
+use super::gemm::{Real, Threads, product, product_into};
 
-/// Rows of the operands that one task takes. As many results as there are such parts are held.
+/// Rows of the operands that are worth a task of their own.
 const ROWS: usize = 2048;
 
 /// Columns of the wider operand that one task takes.
 const COLUMNS: usize = 512;
 
+/// Tasks that keep the threads of a small machine busy; a larger one finds more where operands are wide.
+const TASKS: usize = 16;
+
 /// `c += a^T b`, shapes (n, d) and (n, m) to (d, m): the sum over rows of their outer products.
 ///
-/// Both operands are read as they lie, row behind row, by tasks of some rows each, whose results are added in their
-/// order: threads change no bit. The wider operand stands where an engine packs panels and the narrower one where it
-/// reads rows four columns at a time, which costs three times as much if it is the other way round (1024 columns beside
-/// 256, over 8192 rows).
+/// Both operands are read as they lie, row behind row. Where few columns make few tasks the rows are cut into parts as
+/// well, whose results are added in their order: threads change no bit. The wider operand stands where an engine packs
+/// panels and the narrower one where it reads rows four columns at a time, which costs three times as much if it is the
+/// other way round (1024 columns beside 256, over 8192 rows).
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -25,13 +28,25 @@ pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: 
     let (wide, narrow) = if a.ncols() > b.ncols() { (a, b) } else { (b, a) };
     let mut to = if a.ncols() > b.ncols() { c.reversed_axes() } else { c.view_mut() };
     let n = wide.nrows();
+    let chunks = wide.ncols().div_ceil(COLUMNS).max(1);
+    let parts = (TASKS / chunks).clamp(1, n.div_ceil(ROWS).max(1));
+    if parts == 1 {
+        // What a task finds is added while it is in its cache.
+        let columns = (wide.ncols() / 4).next_multiple_of(96).clamp(96, COLUMNS);
+        let tasks = to.axis_chunks_iter_mut(Axis(1), columns).into_par_iter();
+        tasks.zip(wide.into_axis_chunks_iter(Axis(1), columns)).for_each(|(mut to, wide)| {
+            to += &product(narrow.reversed_axes(), wide, Threads::One);
+        });
+        return;
+    }
+    let rows = n.div_ceil(parts);
     let mut sums: Vec<Array2<T>> =
-        (0..n.div_ceil(ROWS)).map(|_| Array2::zeros((narrow.ncols(), wide.ncols()))).collect();
+        (0..parts).map(|_| Array2::zeros((narrow.ncols(), wide.ncols()))).collect();
     let tasks: Vec<_> = sums
         .iter_mut()
         .enumerate()
         .flat_map(|(part, sum)| {
-            let rows = part * ROWS..((part + 1) * ROWS).min(n);
+            let rows = (part * rows).min(n)..((part + 1) * rows).min(n);
             let (narrow, wide) = (narrow.slice_move(s![rows.clone(), ..]), wide.slice_move(s![rows, ..]));
             let parts = sum.axis_chunks_iter_mut(Axis(1), COLUMNS);
             parts
@@ -50,11 +65,19 @@ pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linalg::gemm::product;
 
     #[test]
     fn is_the_product_whichever_is_wider() {
-        for (n, d, m) in [(5, 3, 7), (5, 7, 3), (4100, 9, 600), (4100, 600, 9), (0, 2, 3), (1, 1, 1)] {
+        for (n, d, m) in [
+            (5, 3, 7),
+            (5, 700, 3),
+            (4100, 9, 600),
+            (4100, 600, 9),
+            (9000, 2, 3),
+            (3000, 3, 9000),
+            (0, 2, 3),
+            (1, 1, 1),
+        ] {
             let a = Array2::from_shape_fn((n, d), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0);
             let b = Array2::from_shape_fn((n, m), |(i, j)| ((i * 5 + j * 2) % 13) as f64 - 6.0);
             let mut c = Array2::from_elem((d, m), 2.0);

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig};
 use crate::model::settled;
 use crate::model::translator::{self, TranslatorConfig};
+use crate::name::Spec;
 use crate::report::{Column, Digits, Report, Table};
 use crate::stats;
 use crate::task::bpe::Vocabulary;
@@ -102,6 +103,21 @@ impl Trained {
         self.facts["tokens"].as_str().unwrap_or_default()
     }
 
+    /// Endings of the names of a translation's files.
+    fn languages(&self) -> Result<[String; 2]> {
+        if let Ok(languages) = <[String; 2]>::try_from(self.words("languages")) {
+            return Ok(languages);
+        }
+        // Older trainings say it in their task alone: "translation:from=en,to=de data=...".
+        let task = self.facts["task"].as_str().unwrap_or_default();
+        let spec: Spec = task.split(' ').next().unwrap_or_default().parse()?;
+        let of = |key: &str, default: &str| {
+            let found = spec.params.iter().find(|(name, _)| name == key);
+            found.map_or(default, |(_, value)| value).to_string()
+        };
+        Ok([of("from", "en"), of("to", "de")])
+    }
+
     /// Words that were written beside the network, as names of classes.
     fn words(&self, key: &str) -> Vec<String> {
         let words = self.facts[key].as_array().into_iter().flatten();
@@ -142,10 +158,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
 
 /// Pairs of lines, in the tokens of the training.
 fn translations(config: &Config, trained: &Trained) -> Result<Judged> {
-    let languages = <[String; 2]>::try_from(trained.words("languages")).map_err(|found| {
-        let path = trained.dir.join("config.json");
-        Error::malformed(&path, format!("{} languages", found.len()), "languages, as [\"en\", \"de\"]")
-    })?;
+    let languages = trained.languages()?;
     let vocabulary = Vocabulary::open(&trained.dir.join(TOKENIZER))?;
     let positions = trained.config().positions;
     let n = if positions == 0 { usize::MAX } else { positions };
@@ -215,8 +228,7 @@ fn text(config: &Config, trained: &Trained) -> Result<Judged> {
         let tokenizer = TextTokenizer::open(&trained.dir.join(TOKENIZER))?;
         let text = written::text(&config.data)?;
         let encoded = tokenizer.encode(&text)?;
-        let behind = encoded.ids.get(1..).unwrap_or_default();
-        let bytes = written::bytes_a_token(&tokenizer, &text, &encoded.starts, (1, behind))?;
+        let bytes = written::bytes_a_token(&tokenizer, &text, &encoded, 1)?;
         (encoded.ids, bytes.map(bits), "token")
     };
     if tokens.len() < 2 {
@@ -233,7 +245,7 @@ fn text(config: &Config, trained: &Trained) -> Result<Judged> {
         "windows of {n} {unit}s side by side: a {unit} early in its window is guessed with little before it"
     );
     if bits_a_nat.is_none() {
-        note += "; no bits a byte: tokens of this tokenizer do not say the whole text back";
+        note += "; no bits a byte: tokens of this tokenizer do not say the text back letter by letter";
     }
     Ok(Judged {
         batches: windows.chunks(config.batch).map(one_by_one).collect(),

@@ -101,9 +101,14 @@ impl Vocabulary {
 
     /// Writes the vocabulary as a `tokenizer.json`, which is whole or not there at all.
     pub fn save(&self, path: &Path) -> Result<()> {
+        save_text(path, &self.json()?)
+    }
+
+    /// What [`save`](Self::save) writes.
+    pub fn json(&self) -> Result<String> {
         let json = self.tokenizer.to_string(false);
-        let json = json.map_err(|error| Error::malformed(path, error, "a vocabulary that can be written"))?;
-        save_text(path, &(json + "\n"))
+        let json = json.map_err(|error| Error::value("vocabulary", error, "one that can be written"))?;
+        Ok(json + "\n")
     }
 
     /// How many tokens there are: every token is below.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenizers::Tokenizer;
+use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 use super::short;
 use crate::file::save_text;
@@ -29,12 +29,15 @@ pub struct Encoded {
 }
 
 impl TextTokenizer {
-    /// Opens a `tokenizer.json`; truncation and padding that it was saved with are left out.
+    /// Opens a `tokenizer.json`; truncation, padding and special tokens around a text that it was saved with are left
+    /// out.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file(path))?;
         let malformed = |error: tokenizers::Error| Error::malformed(path, error, LAYOUT);
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(malformed)?;
         tokenizer.with_truncation(None).map_err(malformed)?.with_padding(None);
+        // It would also take spaces from the bytes that a token stands for.
+        tokenizer.with_post_processor(None::<PostProcessorWrapper>);
         tokenizer.set_encode_special_tokens(true);
         let opened = Self { tokenizer };
         if opened.size() == 0 {
@@ -81,9 +84,14 @@ impl TextTokenizer {
 
     /// Writes it as a `tokenizer.json`, which is whole or not there at all.
     pub fn save(&self, path: &Path) -> Result<()> {
+        save_text(path, &self.json()?)
+    }
+
+    /// What [`save`](Self::save) writes.
+    pub fn json(&self) -> Result<String> {
         let json = self.tokenizer.to_string(false);
-        let json = json.map_err(|error| Error::malformed(path, error, "a tokenizer that can be written"))?;
-        save_text(path, &(json + "\n"))
+        let json = json.map_err(|error| Error::value("tokenizer", error, "one that can be written"))?;
+        Ok(json + "\n")
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) fn in_child(again: Again, cell: &Cell, settings: &Settings) -> Option
 pub fn growth(config: &Config, form: &str, seed: u64) -> Result<Option<u64>> {
     let settings = Settings::of(config)?;
     let cells = Cell::all(&settings)?;
-    let cell = cells.iter().find(|cell| cell.form.name() == form);
+    // Exact attention stands in front of what was named.
+    let cell = cells.iter().rev().find(|cell| cell.form.name() == form);
     let cell = cell.ok_or_else(|| Error::value("--alone", form, "a form that the mechanism has"))?;
     let shared = Shared::new(cell.n, &settings, seed);
     let mut subject = subject::build(cell, &settings, &shared, seed)?;

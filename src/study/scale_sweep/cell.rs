@@ -72,19 +72,14 @@ impl Cell {
             let kind = attention::find(spec)?;
             honours(spec, kind, settings.mask)?;
             match settings.unit {
-                Unit::Core => {
-                    only_l(spec, kind)?;
-                    if settings.pass == Pass::Train && !is_fast(kind, settings) {
-                        let known: Vec<&str> = backward::ALL
-                            .iter()
-                            .filter(|form| form.honours(settings.mask))
-                            .map(|form| form.name)
-                            .collect();
-                        let accepted = format!("for --pass train: {}", known.join(", "));
-                        return Err(Error::value("--attention", spec, accepted));
-                    }
-                }
+                Unit::Core => only_l(spec, kind)?,
                 Unit::Layer | Unit::Encoder => drop(Mechanism::build(spec)?),
+            }
+            if settings.pass == Pass::Train && !is_fast(kind, settings) {
+                let forms = backward::ALL.iter().filter(|form| form.honours(settings.mask));
+                let known: Vec<&str> = forms.map(|form| form.name).collect();
+                let accepted = format!("for --pass train: {}", known.join(", "));
+                return Err(Error::value("--attention", spec, accepted));
             }
             let typed = match spec.params.iter().find(|(key, _)| key == "l") {
                 Some((_, l)) => {

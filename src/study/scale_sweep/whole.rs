@@ -123,7 +123,9 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         Form::Fused | Form::Reference => 0,
     };
     if settings.pass == Pass::Train {
-        let cost = config.layer_train_cost(b, n).unwrap_or_default() * config.layers;
+        let cost = config.layer_train_cost(b, n).ok_or_else(|| {
+            Error::value("attention of layers to train", config.mechanism.name(), "one with a backward pass")
+        })? * config.layers;
         // Matrices are written and read once each way, their gradients once.
         let moved = 2 * weights + 4 * vectors + 2 * matrices;
         // What layers keep between the passes is measured, and no closed form stands beside it: what they keep at the

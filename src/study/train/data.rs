@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::learner::Examples;
 use super::open;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, fingerprint};
 use super::translation::Translation;
 use super::written::{TOKENIZER, Written};
 use crate::error::Result;
@@ -14,6 +14,7 @@ use crate::name::{self, Param, Params, Spec};
 use crate::task::batch::Shuffled;
 use crate::task::language::{self, Language, Windows};
 use crate::task::recall::{self, Recall};
+use crate::task::tokenizer::TextTokenizer;
 use crate::train::{Batch, Rows};
 
 /// One line of the list of tasks.
@@ -201,6 +202,18 @@ impl Data {
             Source::Language(_, written) => written.tokenizer.as_ref().map_or(Ok(()), |own| own.save(path)),
             _ => Ok(()),
         }
+    }
+
+    /// What makes tokens of texts, in one word, where they are not bytes.
+    pub(super) fn tokenizer_digest(&self) -> Result<Option<String>> {
+        let json = match &self.source {
+            Source::Translation(pairs) => Some(pairs.vocabulary.json()?),
+            Source::Language(_, written) => {
+                written.tokenizer.as_ref().map(TextTokenizer::json).transpose()?
+            }
+            _ => None,
+        };
+        Ok(json.map(|json| fingerprint(&json)))
     }
 
     /// Endings of the names of a translation's files: from and to.

@@ -310,6 +310,10 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
             "one seed: the interval is Wilson's over the answers of this one network; another seed may differ by more (--seeds 3)"
                 .into(),
         ),
+        false if data.by_loss() => notes.push(
+            "intervals: Student's over seeds, each of which draws weights and batches anew; what is held out is the same"
+                .into(),
+        ),
         false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
     }
     if data.pairs() {
@@ -321,7 +325,7 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
     }
     if data.loses_text() {
         notes.push(
-            "no bits a byte: tokens of this tokenizer do not say the whole text back; losses of other tokenizers do not \
+            "no bits a byte: tokens of this tokenizer do not say the text back letter by letter; losses of other tokenizers do not \
              compare"
                 .into(),
         );

@@ -62,7 +62,7 @@ impl Run<'_> {
             },
             layout,
         );
-        let hash = self.fingerprint(mechanism);
+        let hash = self.fingerprint(mechanism)?;
         let (mut folder, stood) = Folder::open(self.folder, &hash, self.resume, layout, &mut adam)?;
         let (mut numbers, mut facts) = match stood {
             Some(stood) => stood,
@@ -202,14 +202,15 @@ impl Run<'_> {
     }
 
     /// Everything that decides the numbers of this run.
-    fn fingerprint(&self, mechanism: Mechanism) -> String {
+    fn fingerprint(&self, mechanism: Mechanism) -> Result<String> {
         let recipe = serde_json::to_string(self.recipe).unwrap_or_default();
-        fingerprint(&format!(
-            "{} {recipe} {mechanism:?} {} {}",
+        let tokenizer = self.data.tokenizer_digest()?.map_or_else(String::new, |digest| format!(" {digest}"));
+        Ok(fingerprint(&format!(
+            "{} {recipe} {mechanism:?} {} {}{tokenizer}",
             self.data.title,
             self.seed,
             self.data.amount()
-        ))
+        )))
     }
 
     /// The configuration of a network that is kept, and what stands beside it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::model::encoder::BYTES;
 use crate::task::language::{self, Language};
-use crate::task::tokenizer::TextTokenizer;
+use crate::task::tokenizer::{Encoded, TextTokenizer};
 
 /// Where a network's tokens are those of the file `tokenizer.json` beside it.
 pub(in crate::study) const TOKENIZER: &str = "tokenizer.json";
@@ -29,13 +29,8 @@ impl Written {
         let text = text(path)?;
         let encoded = tokenizer.encode(&text)?;
         let what = format!("'{}'", path.display());
-        let language = Language::new(&what, encoded.ids, n, validation)?;
-        let bytes_a_token = bytes_a_token(
-            &tokenizer,
-            &text,
-            &encoded.starts,
-            (language.training().len(), language.validation()),
-        )?;
+        let language = Language::new(&what, encoded.ids.clone(), n, validation)?;
+        let bytes_a_token = bytes_a_token(&tokenizer, &text, &encoded, language.training().len())?;
         Ok((language, Self { tokenizer: Some(tokenizer), bytes_a_token }))
     }
 
@@ -63,20 +58,20 @@ pub(in crate::study) fn text(path: &Path) -> Result<String> {
     })
 }
 
-/// The mean over the tokens from `first` on, if they say their text back.
+/// The mean over the tokens from `first` on, which is not the text's first, if they say their text back.
 pub(in crate::study) fn bytes_a_token(
     tokenizer: &TextTokenizer,
     text: &str,
-    starts: &[usize],
-    (first, tokens): (usize, &[u32]),
+    encoded: &Encoded,
+    first: usize,
 ) -> Result<Option<f64>> {
+    let Encoded { ids, starts } = encoded;
     let Some(start) = starts.get(first).copied() else { return Ok(None) };
-    // A token inside a character belongs to the bytes of the whole of it.
-    let behind = (first..starts.len()).find(|at| *at == 0 || starts[*at] > starts[at - 1]);
-    let whole = behind.map(|at| (&tokens[at - first..], &text[starts[at]..]));
-    let lossless = match whole {
-        Some((tokens, text)) => tokenizer.decode(tokens)? == text,
-        None => false,
-    };
-    Ok(lossless.then(|| (text.len() - start) as f64 / tokens.len() as f64))
+    // A token inside a character belongs to the bytes of the whole of it; the token in front says whether a space is
+    // the beginning of a text, which some decoders take away.
+    let whole = (first.max(1)..starts.len()).find(|at| starts[*at] > starts[at - 1]);
+    let Some(at) = whole else { return Ok(None) };
+    let (said, before) = (tokenizer.decode(&ids[at - 1..])?, tokenizer.decode(&ids[at - 1..at])?);
+    let lossless = said.strip_prefix(&before) == Some(&text[starts[at]..]);
+    Ok(lossless.then(|| (text.len() - start) as f64 / (ids.len() - first) as f64))
 }

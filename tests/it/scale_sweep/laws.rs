@@ -40,15 +40,16 @@ fn allocations_are_the_closed_forms_on_every_run() {
     let encoder = ["--unit", "encoder"];
     let causal_encoder = ["--unit", "encoder", "--causal"];
     for flags in [&["--pass", "forward"][..], &whole, &causal, &encoder, &causal_encoder] {
+        let exact = *flags != causal_encoder;
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
         let sweep = || rows(&swept(&with(&flags)).rows);
-        alike(&sweep(), &sweep());
+        alike(&sweep(), &sweep(), exact);
     }
 }
 
 type Row = std::collections::BTreeMap<String, String>;
 
-fn alike(first: &[Row], second: &[Row]) {
+fn alike(first: &[Row], second: &[Row], exact: bool) {
     for (one, two) in first.iter().zip(second) {
         let what = format!("{} {} n {} l {}", one["mechanism"], one["form"], one["n"], one["l"]);
         let number = |name: &str| one[name].parse::<f64>().unwrap();
@@ -57,9 +58,8 @@ fn alike(first: &[Row], second: &[Row]) {
         let room = 0.02 * formula + 2048.0;
         assert!(found <= formula + room, "{what}: {found} beside {formula}");
         // A layer of causal Luna works on its heads by as many threads as find one: fewer, if the first is quick.
-        if one["unit"] == "core" || one["mechanism"] != "luna-causal" {
-            assert!(found >= formula - room, "{what}: {found} beside {formula}");
-        }
+        let least = if exact || one["mechanism"] != "luna-causal" { formula } else { 0.7 * formula };
+        assert!(found >= least - room, "{what}: {found} beside {formula}");
         if one["form"] == "fused" && one["unit"] == "core" {
             assert_eq!(one["extra_memory_bytes"], two["extra_memory_bytes"], "{what}");
         }

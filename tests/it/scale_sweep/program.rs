@@ -70,6 +70,20 @@ fn the_program_counts_allocations_and_weighs_children() {
     assert!((bytes("extra_memory_bytes") / matrices - 1.0).abs() < 0.02, "{made}");
     if cfg!(target_os = "linux") {
         assert!(bytes("rss_growth_bytes") >= 0.9 * matrices, "{made}");
+        // And of what was named, not of exact attention that stands beside it.
+        let args = [&["--attention", "performer:l=512"], &args[2..3], &["4096"], &args[4..]].concat();
+        let found: serde_json::Value = serde_json::from_slice(&luna(&args).stdout).unwrap();
+        let rows = found["rows"].as_array().unwrap();
+        let of =
+            |name: &str| rows.iter().find(|row| row["mechanism"] == name && row["form"] == "fused").unwrap();
+        let bytes = |name: &str, column: &str| of(name)[column].as_f64().unwrap();
+        let (counted, exact) =
+            (bytes("performer", "extra_memory_bytes"), bytes("softmax", "extra_memory_bytes"));
+        let more = bytes("performer", "rss_growth_bytes") - bytes("softmax", "rss_growth_bytes");
+        assert!(
+            counted > 2e6 && (more - (counted - exact)).abs() < 0.5 * counted,
+            "{more} {counted} {exact}"
+        );
     }
 }
 
