@@ -16,6 +16,7 @@ use crate::model::translator::{self, TranslatorConfig};
 use crate::name::Spec;
 use crate::report::{Column, Digits, Report, Table};
 use crate::stats;
+use crate::task;
 use crate::task::bpe::Vocabulary;
 use crate::task::labelled::Labelled;
 use crate::task::listops;
@@ -226,7 +227,7 @@ fn text(config: &Config, trained: &Trained) -> Result<Judged> {
         (bytes.into_iter().map(u32::from).collect(), Some(bits(1.0)), "byte")
     } else {
         let tokenizer = TextTokenizer::open(&trained.dir.join(TOKENIZER))?;
-        let text = written::text(&config.data)?;
+        let text = task::text(&config.data)?;
         let encoded = tokenizer.encode(&text)?;
         let bytes = written::bytes_a_token(&tokenizer, &text, &encoded, 1)?;
         (encoded.ids, bytes.map(bits), "token")

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::encoder::BYTES;
+use crate::task;
 use crate::task::language::{self, Language};
 use crate::task::tokenizer::{Encoded, TextTokenizer};
 
@@ -26,7 +27,7 @@ impl Written {
             return Ok((language, Self { tokenizer: None, bytes_a_token: Some(1.0) }));
         }
         let tokenizer = TextTokenizer::open(Path::new(by))?;
-        let text = text(path)?;
+        let text = task::text(path)?;
         let encoded = tokenizer.encode(&text)?;
         let what = format!("'{}'", path.display());
         let language = Language::new(&what, encoded.ids.clone(), n, validation)?;
@@ -43,19 +44,6 @@ impl Written {
     pub(super) fn bits_a_nat(&self) -> Option<f64> {
         self.bytes_a_token.map(|bytes| 1.0 / (bytes * std::f64::consts::LN_2))
     }
-}
-
-/// The text of a file.
-pub(in crate::study) fn text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::malformed(
-            path,
-            format!("byte {at} is not UTF-8"),
-            "a text in UTF-8 (--task language reads any bytes)",
-        )
-    })
 }
 
 /// The mean over the tokens from `first` on, which is not the text's first, if they say their text back.
