@@ -60,9 +60,9 @@ impl Reader<'_> {
 enum Alphabet {
     Bytes,
     /// The tokens of what was written last, which the text of the next may depend on (a decoder may join it to what is
-    /// in front by a space, or take bytes in a row as one); how long their text is; and tokens that are not written yet.
+    /// in front by a space, or take bytes in a row as one), and those that are not written yet.
     Tokens {
-        tokenizer: TextTokenizer,
+        tokenizer: Box<TextTokenizer>,
         last: Vec<u32>,
         waiting: Vec<u32>,
     },
@@ -73,7 +73,7 @@ impl Alphabet {
         let vocab = config.vocab.unwrap_or(0);
         let tokenizer = settled(run).join("tokenizer.json");
         if config.head == Head::Tokens && tokenizer.exists() {
-            let tokenizer = TextTokenizer::open(&tokenizer)?;
+            let tokenizer = Box::new(TextTokenizer::open(&tokenizer)?);
             if tokenizer.size() == vocab {
                 return Ok(Self::Tokens { tokenizer, last: Vec::new(), waiting: Vec::new() });
             }
@@ -192,7 +192,7 @@ mod tests {
         {
             let whole = tokenizer.encode(&format!("{prompt}{text}")).expect("tokens").ids;
             let (last, waiting) = (Vec::new(), Vec::new());
-            let mut alphabet = Alphabet::Tokens { tokenizer: tokenizer.clone(), last, waiting };
+            let mut alphabet = Alphabet::Tokens { tokenizer: Box::new(tokenizer.clone()), last, waiting };
             let front = alphabet.read(prompt).expect("tokens").len();
             let mut said: Vec<u8> =
                 whole[front..].iter().flat_map(|token| alphabet.say(*token).expect("a token")).collect();

@@ -99,24 +99,7 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
         notes.push(format!("left out, an l above n: {}", left_out.join(", ")));
     }
     if settings.measures(Measure::Memory) {
-        notes.push(
-            "memory: what the pass allocates beyond its inputs and its output, on all threads (work space of the blocks; \
-             the matrices of n x n)"
-                .into(),
-        );
-        if sweep.cells.iter().all(|one| one.probe.as_ref().is_none_or(|probe| probe.extra_bytes.is_none())) {
-            notes.push(
-                "allocations were not counted (another allocator is in place): memory is the closed form"
-                    .into(),
-            );
-        }
-    }
-    let whole = settings.unit != Unit::Core && settings.measures(Measure::Memory);
-    if whole && sweep.cells.iter().any(|one| one.cell.kind.name == "luna-causal") {
-        notes.push(
-            "memory of luna-causal's layers: the closed form is that of all threads at work on a head each; fewer heads or quick ones take less"
-                .into(),
-        );
+        memory(sweep, settings, &mut notes);
     }
     if settings.causal() {
         notes.push("causal: fused forms count what the mask leaves open; with n x n matrices both products are whole".into());
@@ -136,4 +119,24 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
     notes.extend(errors.notes.iter().cloned());
     notes.extend(preset::changed(settings));
     notes
+}
+
+/// What memory is of.
+fn memory(sweep: &Sweep, settings: &Settings, notes: &mut Vec<String>) {
+    notes.push(
+        "memory: what the pass allocates beyond its inputs and its output, on all threads (work space of the blocks; \
+         the matrices of n x n)"
+            .into(),
+    );
+    if sweep.cells.iter().all(|one| one.probe.as_ref().is_none_or(|probe| probe.extra_bytes.is_none())) {
+        notes.push(
+            "allocations were not counted (another allocator is in place): memory is the closed form".into(),
+        );
+    }
+    if settings.unit != Unit::Core && sweep.cells.iter().any(|one| one.cell.kind.name == "luna-causal") {
+        notes.push(
+            "memory of luna-causal's layers: the closed form is that of all threads at work on a head each; fewer heads or quick ones take less"
+                .into(),
+        );
+    }
 }
