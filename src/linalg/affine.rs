@@ -67,7 +67,8 @@ fn of_block(
     bias: Option<&[f32]>,
     mut y: ArrayViewMut2<'_, f32>,
 ) {
-    if let (Some(bias), Some(numbers)) = (bias, y.as_slice_mut()) {
+    if let Some(bias) = bias {
+        let numbers = y.as_slice_mut().expect("rows of an array in standard layout");
         numbers.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
     }
     product_into(y, 1.0, x, w, 1.0, Threads::One);

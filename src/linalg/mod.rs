@@ -2,7 +2,8 @@
 //!
 //! [`spectra`] is the door for whole spectra, [`krylov`] for the leading values of a matrix that does not fit in
 //! memory, [`norm`] for the largest alone, [`truncation`] for what the best approximation of each rank leaves;
-//! [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products.
+//! [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products, of which [`affine`] and [`outer`] are
+//! the forms that layers and their gradients need, and [`arrays`] moves what is not multiplied.
 
 pub mod affine;
 pub mod arrays;

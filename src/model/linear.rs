@@ -56,7 +56,12 @@ impl<'a> Linear<'a> {
     /// As `apply`, and counts.
     pub(super) fn counted(&self, x: &ArrayRef2<f32>, count: Count<'_>) -> Array2<f32> {
         self.count(x.nrows(), count);
-        affine(x.view(), self.weight(), self.bias.as_ref().and_then(|bias| bias.as_slice()))
+        let bias = self.bias.as_ref().map(|bias| bias.as_standard_layout());
+        affine(
+            x.view(),
+            self.weight(),
+            bias.as_ref().map(|bias| bias.as_slice().expect("in standard layout")),
+        )
     }
 
     /// x W + b with the columns cut into heads, shape (n, in) to (h, n, out / h).

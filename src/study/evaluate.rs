@@ -111,7 +111,10 @@ impl Trained {
         }
         // Older trainings say it in their task alone: "translation:from=en,to=de data=...".
         let task = self.facts["task"].as_str().unwrap_or_default();
-        let spec: Spec = task.split(' ').next().unwrap_or_default().parse()?;
+        let spec: Spec = task.split(' ').next().unwrap_or_default().parse().map_err(|_| {
+            let accepted = "the languages, as [\"en\", \"de\"]";
+            Error::malformed(&self.dir.join("config.json"), "neither 'languages' nor 'task'", accepted)
+        })?;
         let of = |key: &str, default: &str| {
             let found = spec.params.iter().find(|(name, _)| name == key);
             found.map_or(default, |(_, value)| value).to_string()
