@@ -113,7 +113,7 @@ impl Trained {
         let task = self.facts["task"].as_str().unwrap_or_default();
         let spec: Spec = task.split(' ').next().unwrap_or_default().parse().map_err(|_| {
             let accepted = "the languages, as [\"en\", \"de\"]";
-            Error::malformed(&self.dir.join("config.json"), "neither 'languages' nor 'task'", accepted)
+            Error::malformed(self.dir.join("config.json"), "neither 'languages' nor 'task'", accepted)
         })?;
         let of = |key: &str, default: &str| {
             let found = spec.params.iter().find(|(name, _)| name == key);
