@@ -72,6 +72,7 @@ pub fn train_into(
     mut out: ArrayViewMut3<'_, f32>,
     d_out: ArrayView3<'_, f32>,
     gradients: &mut Gradients,
+    tally: Option<&Tally>,
 ) -> Result<()> {
     let (n, m) = (heads.q.dim().1, heads.k.dim().1);
     let whole = heads.real == (n, m) && d_out.dim() == out.dim();
@@ -85,13 +86,17 @@ pub fn train_into(
             expected: "gradients of the shapes of what they are of, and no padding".into(),
         });
     }
-    let mut all = forward_keeping(heads, out.view_mut())?;
-    backward_into(heads, &mut all, out.view(), d_out, gradients);
+    let mut all = forward_keeping(heads, out.view_mut(), tally)?;
+    backward_into(heads, &mut all, out.view(), d_out, gradients, tally);
     Ok(())
 }
 
 /// As [`forward_into`] without padding, and the matrices (h, n, m), which plain code keeps for its backward pass.
-pub fn forward_keeping(heads: &Heads<'_>, out: ArrayViewMut3<'_, f32>) -> Result<Array3<f32>> {
+pub fn forward_keeping(
+    heads: &Heads<'_>,
+    out: ArrayViewMut3<'_, f32>,
+    tally: Option<&Tally>,
+) -> Result<Array3<f32>> {
     let ((h, n, _), m) = (heads.q.dim(), heads.k.dim().1);
     if heads.real != (n, m) || out.dim() != (h, n, heads.v.dim().2) {
         return Err(Error::Shape {
@@ -101,7 +106,7 @@ pub fn forward_keeping(heads: &Heads<'_>, out: ArrayViewMut3<'_, f32>) -> Result
         });
     }
     let mut all = Array3::zeros((h, n, m));
-    attend(heads, all.view_mut(), out, None);
+    attend(heads, all.view_mut(), out, tally);
     Ok(all)
 }
 
@@ -112,6 +117,7 @@ pub(crate) fn backward_into(
     out: ArrayView3<'_, f32>,
     d_out: ArrayView3<'_, f32>,
     gradients: &mut Gradients,
+    tally: Option<&Tally>,
 ) {
     let mut slopes = Array3::zeros(all.raw_dim());
     let each = threads(heads.q.dim().0);
@@ -128,6 +134,11 @@ pub(crate) fn backward_into(
         {
             let along = g.dot(&o);
             ds.zip_mut_with(&a, |ds, a| *ds = a * (*ds - along));
+        }
+        if let Some(tally) = tally {
+            // dv and dA, dq and dk.
+            tally.product(a.len(), g.ncols(), 2);
+            tally.product(ds.len(), k.ncols(), 2);
         }
         product_into(dq, 0.0, ds.view(), k, heads.scale, each);
         product_into(dk, 0.0, ds.t(), q, heads.scale, each);
@@ -197,12 +208,15 @@ mod tests {
             let given = Given::Nothing;
             form.backward_into(Path::Widest, &heads, &given, &kept, out.view(), g.view(), &mut quick)
                 .unwrap();
-            train_into(&heads, out.view_mut(), g.view(), &mut plain).unwrap();
+            let tally = Tally::default();
+            train_into(&heads, out.view_mut(), g.view(), &mut plain, Some(&tally)).unwrap();
+            let shape = Shape { n: 37, m: 37, d_h: 8, d_v: 5, causal: mask == Mask::Causal };
+            assert_eq!(tally.macs(), 3 * train_cost(&shape).macs);
             for (a, b) in [(&plain.q, &quick.q), (&plain.k, &quick.k), (&plain.v, &quick.v)] {
                 let off = (a - b).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
                 assert!(off < 1e-5, "{mask:?}: {off}");
             }
-            assert!(train_into(&heads, out.view_mut(), q.view(), &mut plain).is_err());
+            assert!(train_into(&heads, out.view_mut(), q.view(), &mut plain, None).is_err());
         }
     }
 

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use super::core::{Core, Form, Piece, Read, Stack};
 use super::linear::Linear;
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
 use crate::attention::{Mask, backward};
 use crate::linalg::arrays::{join, split, zeros};
@@ -73,7 +73,7 @@ impl Attention {
     /// The output projection of what every row of the input (rows, d) reads: of the context, or of the input itself.
     pub(super) fn forward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         x: ArrayView2<'_, f32>,
         rows: &Rows,
         context: Option<Context<'_>>,
@@ -93,7 +93,7 @@ impl Attention {
     #[allow(clippy::too_many_arguments)] // two streams in, two gradients back
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         x: ArrayView2<'_, f32>,
         rows: &Rows,
@@ -121,13 +121,13 @@ impl Attention {
 /// The gradient of what heads read, under that of its output projection.
 pub(super) fn projected_back(
     out: &Linear,
-    numbers: &[f32],
+    numbers: Numbers<'_>,
     gradients: &mut [f32],
     read: &Read,
     dy: ArrayView2<'_, f32>,
     heads: usize,
 ) -> Array3<f32> {
-    out.learn(gradients, join(read.out.view()).view(), dy);
+    out.learn(numbers, gradients, join(read.out.view()).view(), dy);
     split(out.back(numbers, dy).view(), heads)
 }
 

@@ -5,11 +5,11 @@ use std::ops::Range;
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
-use super::parameters::Matrix;
+use super::parameters::{Matrix, Numbers};
 use super::rows::Rows;
 use crate::Result;
 use crate::attention::backward::{Backward, Gradients, Kept};
-use crate::attention::fused::{Given, Heads, Path};
+use crate::attention::fused::{Given, Heads};
 use crate::attention::{Mask, materialised};
 use crate::linalg::arrays::zeros;
 
@@ -42,7 +42,7 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    fn given(self, numbers: &[f32]) -> Given<'_> {
+    fn given(self, numbers: Numbers<'_>) -> Given<'_> {
         match self {
             Self::None => Given::Nothing,
             Self::Compress(e) => Given::Linformer { e: e.of(numbers), f: e.of(numbers) },
@@ -85,7 +85,7 @@ pub(super) struct Back {
 }
 
 impl Core {
-    pub(super) fn forward(&self, numbers: &[f32], stack: Stack<'_>) -> Result<Read> {
+    pub(super) fn forward(&self, numbers: Numbers<'_>, stack: Stack<'_>) -> Result<Read> {
         let given = self.piece.given(numbers);
         let (h, total, _) = stack.q.dim();
         let mut out = zeros((h, total, stack.v.dim().2));
@@ -95,9 +95,11 @@ impl Core {
             let heads = self.heads(&stack, queries, context);
             match self.form {
                 Form::Fused(form) => {
-                    form.forward_keeping(Path::Widest, &heads, &given, out).map(Passed::Fused)
+                    form.forward_keeping(numbers.tally, &heads, &given, out).map(Passed::Fused)
                 }
-                Form::Materialised => materialised::forward_keeping(&heads, out).map(Passed::Materialised),
+                Form::Materialised => {
+                    materialised::forward_keeping(&heads, out, numbers.tally).map(Passed::Materialised)
+                }
             }
         };
         // Short sequences are too little work to be shared; many of them are not.
@@ -108,7 +110,7 @@ impl Core {
     /// Gradients under `d_out`, (h, rows of the queries, `d_v`); that of E is added to `gradients`.
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         stack: Stack<'_>,
         read: Read,
@@ -122,10 +124,10 @@ impl Core {
             let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
             match (self.form, kept) {
                 (Form::Fused(form), Passed::Fused(kept)) => {
-                    form.backward_into(Path::Widest, &heads, &given, &kept, out, d_out, &mut back)?;
+                    form.backward_into(numbers.tally, &heads, &given, &kept, out, d_out, &mut back)?;
                 }
                 (Form::Materialised, Passed::Materialised(mut all)) => {
-                    materialised::backward_into(&heads, &mut all, out, d_out, &mut back);
+                    materialised::backward_into(&heads, &mut all, out, d_out, &mut back, numbers.tally);
                 }
                 _ => unreachable!("what was kept is of this form"),
             }

@@ -9,7 +9,7 @@ use super::feed_forward::{self, FeedForward};
 use super::layer::Stream;
 use super::luna::{Kept as KeptByLuna, Luna, Streams};
 use super::luna_causal::{self, LunaCausal};
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use super::residual::{self, Residual};
 use super::rows::Rows;
 use crate::Result;
@@ -104,7 +104,12 @@ impl DecoderLayer {
     }
 
     /// The next layer's input, and what the gradients need.
-    pub(super) fn forward(&self, numbers: &[f32], stream: Stream, over: Over<'_>) -> Result<(Stream, Kept)> {
+    pub(super) fn forward(
+        &self,
+        numbers: Numbers<'_>,
+        stream: Stream,
+        over: Over<'_>,
+    ) -> Result<(Stream, Kept)> {
         let Stream { x, p } = stream;
         let Over { rows, p_rows, source, dropout } = over;
         let (input, opened) = self.around_own.open(numbers, &x);
@@ -163,7 +168,7 @@ impl DecoderLayer {
     /// source to `d_source`.
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         kept: Kept,
         d_out: Stream,

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
-use super::parameters::Matrix;
+use super::parameters::{Matrix, Numbers};
 use super::rows::Rows;
 use crate::linalg::arrays::zeros;
 use crate::{Error, Result};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const COLUMNS: usize = 16;
 
 /// The rows of these ids, (rows, d).
-pub(super) fn look_up(numbers: &[f32], table: Matrix, ids: &[u32]) -> Result<Array2<f32>> {
+pub(super) fn look_up(numbers: Numbers<'_>, table: Matrix, ids: &[u32]) -> Result<Array2<f32>> {
     if let Some(id) = ids.iter().find(|id| **id as usize >= table.rows) {
         let accepted = format!("ids below {}, the vocabulary", table.rows);
         return Err(Error::value("token of the input", id, accepted));
@@ -39,7 +39,12 @@ pub(super) fn learn(gradients: &mut [f32], table: Matrix, ids: &[u32], dx: &Arra
 }
 
 /// Adds a table's first rows to every sequence.
-pub(super) fn add_positions(numbers: &[f32], table: Matrix, rows: &Rows, x: &mut Array2<f32>) -> Result<()> {
+pub(super) fn add_positions(
+    numbers: Numbers<'_>,
+    table: Matrix,
+    rows: &Rows,
+    x: &mut Array2<f32>,
+) -> Result<()> {
     let table = table.of(numbers);
     for of in rows.each() {
         if of.len() > table.nrows() {

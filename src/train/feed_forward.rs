@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::dropout::Dropout;
 use super::linear::Linear;
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use crate::Result;
 use crate::linalg::arrays::copied;
 use crate::model::Activation;
@@ -31,7 +31,7 @@ impl FeedForward {
 
     pub(super) fn forward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         x: ArrayView2<'_, f32>,
         dropout: Dropout,
     ) -> (Array2<f32>, Kept) {
@@ -45,7 +45,7 @@ impl FeedForward {
     /// The gradient of the input `x` under that of the output.
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         x: ArrayView2<'_, f32>,
         kept: Kept,
@@ -57,9 +57,9 @@ impl FeedForward {
         dropout.apply(&mut d_inner, self.site);
         self.activation.apply_and_back(&mut active, &mut d_inner);
         dropout.apply(&mut active, self.site);
-        self.fc2.learn(gradients, active.view(), dy);
+        self.fc2.learn(numbers, gradients, active.view(), dy);
         drop(active);
-        self.fc1.learn(gradients, x, d_inner.view());
+        self.fc1.learn(numbers, gradients, x, d_inner.view());
         self.fc1.back(numbers, d_inner.view())
     }
 }

@@ -7,7 +7,7 @@ use super::dropout::Dropout;
 use super::feed_forward::{self, FeedForward};
 use super::luna::{Kept as KeptByLuna, Luna, Streams};
 use super::luna_causal::{self, LunaCausal};
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use super::residual::{self, Residual};
 use super::rows::Rows;
 use crate::Result;
@@ -105,7 +105,7 @@ impl Layer {
     /// The next layer's input, and what the gradients need.
     pub(super) fn forward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         stream: Stream,
         around: Around<'_>,
     ) -> Result<(Stream, Kept)> {
@@ -152,7 +152,7 @@ impl Layer {
     /// The gradient of the layer's input under that of its output; a missing one of P is zeros.
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         kept: Kept,
         d_out: Stream,
@@ -208,7 +208,7 @@ impl Layer {
 fn back_through_luna(
     luna: &Luna,
     of_p: Option<(&Residual, &residual::Kept)>,
-    (numbers, gradients): (&[f32], &mut [f32]),
+    (numbers, gradients): (Numbers<'_>, &mut [f32]),
     (input, p): (ArrayView2<'_, f32>, &Array2<f32>),
     kept: KeptByLuna,
     (dy, d_p): (ArrayView2<'_, f32>, Array2<f32>),

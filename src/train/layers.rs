@@ -5,8 +5,9 @@ use ndarray::{Array2, ArrayView2};
 use super::core::repeated;
 use super::dropout::Dropout;
 use super::layer::{Around, Layer, Stream};
-use super::parameters::{Layout, Matrix};
+use super::parameters::{Layout, Matrix, Numbers};
 use super::rows::Rows;
+use crate::cost::Tally;
 use crate::model::encoder::{EncoderConfig, Mechanism};
 use crate::{Error, Result};
 
@@ -44,7 +45,8 @@ impl Layers {
     }
 
     /// What the layers make of x (rows, d), and the gradient of x under `d_out` (rows, d); the gradients of the layers'
-    /// tensors are added to `gradients`, that of P is found and not kept.
+    /// tensors are added to `gradients`, that of P is found and not kept. Every product adds its multiply-adds to the tally,
+    /// if there is one.
     pub fn pass(
         &self,
         numbers: &[f32],
@@ -52,6 +54,7 @@ impl Layers {
         x: Array2<f32>,
         rows: &Rows,
         d_out: ArrayView2<'_, f32>,
+        tally: Option<&Tally>,
     ) -> Result<(Array2<f32>, Array2<f32>)> {
         if x.dim() != (rows.total(), self.config.d) || x.dim() != d_out.dim() {
             return Err(Error::Shape {
@@ -60,6 +63,7 @@ impl Layers {
                 expected: format!("({}, {}), twice", rows.total(), self.config.d),
             });
         }
+        let numbers = Numbers::counted(numbers, tally);
         let p_rows = match self.config.mechanism {
             Mechanism::Luna { l, .. } => rows.at_most(l),
             _ => rows.at_most(0),

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::linear::Linear;
-use super::parameters::Matrix;
+use super::parameters::{Matrix, Numbers};
 use super::rows::Rows;
 use crate::linalg::arrays::zeros;
 use crate::linalg::gemm::{Threads, product_into};
@@ -104,7 +104,7 @@ fn of_row(row: &mut [f32], target: usize, smoothing: f32, weight: f32) -> Sums {
 
 /// Classes from the mean over each sequence's rows: what was found, and the gradient of x (rows, d) if it is wanted.
 pub(super) fn of_classes(
-    numbers: &[f32],
+    numbers: Numbers<'_>,
     learn: Learn<'_>,
     classifier: &Linear,
     x: ArrayView2<'_, f32>,
@@ -117,7 +117,7 @@ pub(super) fn of_classes(
     let weight = learn.as_ref().map_or(0.0, |(_, weight)| *weight);
     let sums = cross_entropy(logits.view_mut(), targets, smoothing, weight);
     let Some((gradients, _)) = learn else { return (sums, None) };
-    classifier.learn(gradients, means.view(), logits.view());
+    classifier.learn(numbers, gradients, means.view(), logits.view());
     let d_means = classifier.back(numbers, logits.view());
     let mut dx = zeros(x.raw_dim());
     for (of, d_mean) in rows.each().zip(d_means.rows()) {
@@ -141,7 +141,7 @@ pub(super) fn means(x: ArrayView2<'_, f32>, rows: &Rows) -> Array2<f32> {
 
 /// The next token at every row by the table of tokens, a block of logits at a time.
 pub(super) fn of_tokens(
-    numbers: &[f32],
+    numbers: Numbers<'_>,
     mut learn: Learn<'_>,
     table: Matrix,
     x: ArrayView2<'_, f32>,

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array3, ArrayView2};
 use super::attention::{Context, projected_back, softmax};
 use super::core::{Core, Read, Stack};
 use super::linear::Linear;
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
 use crate::Result;
 use crate::attention::Mask;
@@ -71,7 +71,7 @@ impl Luna {
     /// What X reads, and what was packed (before any residual), each (rows, d): of the context, or of X itself.
     pub(super) fn forward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         x: ArrayView2<'_, f32>,
         p: ArrayView2<'_, f32>,
         streams: Streams<'_>,
@@ -95,7 +95,7 @@ impl Luna {
     #[allow(clippy::too_many_arguments)] // two streams in, two streams back
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         (x, p): (ArrayView2<'_, f32>, ArrayView2<'_, f32>),
         streams: Streams<'_>,
@@ -123,7 +123,7 @@ impl Luna {
         };
         self.pack.backward(numbers, gradients, of, back.k, back.v, to);
         let d_query = join(back.q.view());
-        self.pack_query.learn(gradients, p, d_query.view());
+        self.pack_query.learn(numbers, gradients, p, d_query.view());
         Ok((dx, self.pack_query.back(numbers, d_query.view())))
     }
 }
@@ -142,7 +142,7 @@ impl KeyValue {
         Ok(Self::Untied(find(key)?, find(value)?))
     }
 
-    pub(super) fn heads(&self, numbers: &[f32], x: ArrayView2<'_, f32>, heads: usize) -> KeysValues {
+    pub(super) fn heads(&self, numbers: Numbers<'_>, x: ArrayView2<'_, f32>, heads: usize) -> KeysValues {
         match self {
             Self::Tied(both) => (both.heads(numbers, x, heads), None),
             Self::Untied(key, value) => (key.heads(numbers, x, heads), Some(value.heads(numbers, x, heads))),
@@ -152,7 +152,7 @@ impl KeyValue {
     /// Adds the gradient of `x` to `dx`, under those of keys and values.
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         x: ArrayView2<'_, f32>,
         mut d_keys: Array3<f32>,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::core::{Cut, cuts, parts};
 use super::linear::Linear;
 use super::luna::KeyValue;
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
 use crate::Result;
 use crate::attention::Mask;
@@ -62,7 +62,7 @@ impl LunaCausal {
     /// are, each sequence's own.
     pub(super) fn forward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         (x, p): (ArrayView2<'_, f32>, ArrayView2<'_, f32>),
         rows: &Rows,
         p_rows: Option<&Rows>,
@@ -71,14 +71,14 @@ impl LunaCausal {
         let pack_key = self.pack_key.heads(numbers, x, self.heads);
         let q = self.query.heads(numbers, x, self.heads);
         let (k, v) = self.key_value.heads(numbers, x, self.heads);
-        let w = self.weights(&pack_query, &pack_key, rows, p_rows);
+        let w = self.weights(numbers, (&pack_query, &pack_key), rows, p_rows);
         let mut out = zeros(q.raw_dim());
         let cuts = cuts(rows, p_rows.unwrap_or(rows));
         let whole = p_rows.is_none().then_some(p.nrows());
         let parts = parts(&mut out, cuts.iter().map(|(cut, _)| cut));
         let passes = cuts.par_iter().zip(parts).map(|(cuts, out)| {
             let heads = weighted(cuts, whole, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
-            heads.forward_keeping(Path::Widest, out)
+            heads.forward_keeping(numbers.tally, out)
         });
         let passes = passes.collect::<Result<_>>()?;
         let y = self.out.forward(numbers, join(out.view()).view());
@@ -89,7 +89,7 @@ impl LunaCausal {
     #[allow(clippy::too_many_arguments)] // two streams in, two gradients back
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         (x, p): (ArrayView2<'_, f32>, ArrayView2<'_, f32>),
         rows: &Rows,
@@ -98,10 +98,10 @@ impl LunaCausal {
         dy: ArrayView2<'_, f32>,
     ) -> Result<(Array2<f32>, Array2<f32>)> {
         let Kept { pack_query, pack_key, q, k, v, out, passes } = kept;
-        self.out.learn(gradients, join(out.view()).view(), dy);
+        self.out.learn(numbers, gradients, join(out.view()).view(), dy);
         let d_out = split(self.out.back(numbers, dy).view(), self.heads);
         // Weights again, rather than h n l numbers for every layer.
-        let w = self.weights(&pack_query, &pack_key, rows, p_rows);
+        let w = self.weights(numbers, (&pack_query, &pack_key), rows, p_rows);
         let like = |x: &Array3<f32>| zeros(x.raw_dim());
         let (mut d_q, mut d_k, mut d_v, mut d_w) = (like(&q), like(&k), like(&k), like(&w));
         {
@@ -118,7 +118,7 @@ impl LunaCausal {
                         .map(|x| Array3::zeros(x.dim()));
                     let mut back = WeightedGradients { q: of_q, k: of_k, w: of_w, v: of_v };
                     let [out, d_out] = [&out, &d_out].map(|x| cuts.0.of(x.view()));
-                    heads.backward_into(Path::Widest, kept, out, d_out, &mut back)?;
+                    heads.backward_into(numbers.tally, kept, out, d_out, &mut back)?;
                     to_q.assign(&back.q);
                     to_k.assign(&back.k);
                     to_v.assign(&back.v);
@@ -129,13 +129,14 @@ impl LunaCausal {
                 .collect::<Result<Vec<()>>>()?;
         }
         drop((q, k, v, out, d_out));
-        let (d_pack_query, d_pack_key) = self.weights_back((&pack_query, &pack_key), (&w, d_w), rows, p_rows);
+        let (d_pack_query, d_pack_key) =
+            self.weights_back(numbers, (&pack_query, &pack_key), (&w, d_w), rows, p_rows);
         let mut dx = zeros(x.raw_dim());
         self.query.learn_heads(numbers, gradients, x, &d_q, &mut dx);
         self.pack_key.learn_heads(numbers, gradients, x, &d_pack_key, &mut dx);
         self.key_value.backward(numbers, gradients, x, d_k, d_v, &mut dx);
         let d = join(d_pack_query.view());
-        self.pack_query.learn(gradients, p, d.view());
+        self.pack_query.learn(numbers, gradients, p, d.view());
         Ok((dx, self.pack_query.back(numbers, d.view())))
     }
 
@@ -143,12 +144,13 @@ impl LunaCausal {
     /// means nothing.
     fn weights(
         &self,
-        pack_query: &Array3<f32>,
-        pack_key: &Array3<f32>,
+        numbers: Numbers<'_>,
+        (pack_query, pack_key): (&Array3<f32>, &Array3<f32>),
         rows: &Rows,
         p_rows: Option<&Rows>,
     ) -> Array3<f32> {
         let (h, total, width) = pack_key.dim();
+        numbers.count(h * pairs(pack_query, rows, p_rows), width, 1);
         let scale = scale(width);
         let l = p_rows.map_or(pack_query.dim().1, Rows::longest);
         let mut w = zeros((h, total, l));
@@ -177,12 +179,14 @@ impl LunaCausal {
     /// Gradients of the packing queries and keys under that of the weights.
     fn weights_back(
         &self,
+        numbers: Numbers<'_>,
         (pack_query, pack_key): (&Array3<f32>, &Array3<f32>),
         (w, mut d_w): (&Array3<f32>, Array3<f32>),
         rows: &Rows,
         p_rows: Option<&Rows>,
     ) -> (Array3<f32>, Array3<f32>) {
-        let width = pack_key.dim().2;
+        let (h, _, width) = pack_key.dim();
+        numbers.count(h * pairs(pack_query, rows, p_rows), width, 2);
         let weight = self.weight;
         let d = d_w.as_slice_mut().expect("in standard layout").par_chunks_mut(CHUNK);
         let w = w.as_slice().expect("in standard layout").par_chunks(CHUNK);
@@ -214,6 +218,14 @@ impl LunaCausal {
             }
         }
         (d_query, d_key)
+    }
+}
+
+/// How many pairs of a row and a row of its P there are.
+fn pairs(pack_query: &Array3<f32>, rows: &Rows, p_rows: Option<&Rows>) -> usize {
+    match p_rows {
+        None => rows.total() * pack_query.dim().1,
+        Some(p_rows) => rows.each().zip(p_rows.each()).map(|(of, of_p)| of.len() * of_p.len()).sum(),
     }
 }
 

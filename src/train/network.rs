@@ -6,7 +6,7 @@ use super::dropout::Dropout;
 use super::layer::{Around, Stream};
 use super::linear::Linear;
 use super::loss::{self, Sums};
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
 use super::trunk::Trunk;
 use crate::model::encoder::{EncoderConfig, Head, Mechanism};
@@ -85,6 +85,7 @@ impl Network {
 
     /// The sums over a batch, with `numbers` as its weights.
     pub fn evaluate(&self, numbers: &[f32], batch: &Batch) -> Result<Sums> {
+        let numbers = Numbers::from(numbers);
         self.check(batch)?;
         let p_rows = self.trunk.p_rows(&batch.rows);
         let around = Around { rows: &batch.rows, p_rows: &p_rows, dropout: Dropout::OFF };
@@ -101,6 +102,7 @@ impl Network {
         batch: &Batch,
         rates: Rates,
     ) -> Result<Sums> {
+        let numbers = Numbers::from(numbers);
         self.check(batch)?;
         let p_rows = self.trunk.p_rows(&batch.rows);
         let around = Around { rows: &batch.rows, p_rows: &p_rows, dropout: rates.dropout };
@@ -134,7 +136,7 @@ impl Network {
 
     fn head(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         learn: loss::Learn<'_>,
         x: &Array2<f32>,
         batch: &Batch,

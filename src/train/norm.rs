@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::columns::ROWS;
-use super::parameters::{Layout, Vector};
+use super::parameters::{Layout, Numbers, Vector};
 use crate::Result;
 use crate::linalg::arrays::zeros;
 
@@ -35,7 +35,7 @@ impl LayerNorm {
     }
 
     /// Rows (n, d), normalised.
-    pub(super) fn forward(&self, numbers: &[f32], x: Array2<f32>) -> (Array2<f32>, Kept) {
+    pub(super) fn forward(&self, numbers: Numbers<'_>, x: Array2<f32>) -> (Array2<f32>, Kept) {
         let mut unit = if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() };
         let (n, width) = unit.dim();
         let mut y = zeros((n, width));
@@ -53,7 +53,7 @@ impl LayerNorm {
     }
 
     /// What [`forward`](Self::forward) gave, once more.
-    pub(super) fn again(&self, numbers: &[f32], kept: &Kept) -> Array2<f32> {
+    pub(super) fn again(&self, numbers: Numbers<'_>, kept: &Kept) -> Array2<f32> {
         let mut y = &kept.unit * &self.gain.of(numbers);
         y += &self.shift.of(numbers);
         y
@@ -62,7 +62,7 @@ impl LayerNorm {
     /// The gradient of the input under that of the output; adds those of gain and shift.
     pub(super) fn backward(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         kept: &Kept,
         dy: ArrayView2<'_, f32>,

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, IxDyn};
 
+use crate::cost::Tally;
 use crate::{Error, Result};
 
 /// One tensor of a network.
@@ -124,6 +125,32 @@ impl Layout {
     }
 }
 
+/// The numbers of a network, and where the multiply-adds of passes with them are counted, if they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers<'a> {
+    all: &'a [f32],
+    pub(super) tally: Option<&'a Tally>,
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) fn counted(all: &'a [f32], tally: Option<&'a Tally>) -> Self {
+        Self { all, tally }
+    }
+
+    /// Counts a product of shapes (n, d) and (d, m).
+    pub(super) fn count(self, n: usize, d: usize, m: usize) {
+        if let Some(tally) = self.tally {
+            tally.product(n, d, m);
+        }
+    }
+}
+
+impl<'a> From<&'a [f32]> for Numbers<'a> {
+    fn from(all: &'a [f32]) -> Self {
+        Self::counted(all, None)
+    }
+}
+
 /// Where a matrix lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix {
@@ -134,8 +161,8 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// Its numbers.
-    pub(super) fn of(self, numbers: &[f32]) -> ArrayView2<'_, f32> {
-        let slice = &numbers[self.at..self.at + self.rows * self.columns];
+    pub(super) fn of(self, numbers: Numbers<'_>) -> ArrayView2<'_, f32> {
+        let slice = &numbers.all[self.at..self.at + self.rows * self.columns];
         ArrayView2::from_shape((self.rows, self.columns), slice).expect("as long as its shape says")
     }
 
@@ -155,13 +182,13 @@ pub(super) struct Vector {
 
 impl Vector {
     /// Its numbers.
-    pub(super) fn of(self, numbers: &[f32]) -> ArrayView1<'_, f32> {
-        ArrayView1::from(&numbers[self.at..self.at + self.length])
+    pub(super) fn of(self, numbers: Numbers<'_>) -> ArrayView1<'_, f32> {
+        ArrayView1::from(&numbers.all[self.at..self.at + self.length])
     }
 
     /// The same as a slice.
-    pub(super) fn slice(self, numbers: &[f32]) -> &[f32] {
-        &numbers[self.at..self.at + self.length]
+    pub(super) fn slice(self, numbers: Numbers<'_>) -> &[f32] {
+        &numbers.all[self.at..self.at + self.length]
     }
 
     /// Its numbers, to add to.

@@ -4,7 +4,7 @@ use ndarray::{Array2, CowArray, Ix2};
 
 use super::dropout::Dropout;
 use super::norm::{self, LayerNorm};
-use super::parameters::Layout;
+use super::parameters::{Layout, Numbers};
 use crate::Result;
 use crate::linalg::arrays::{add, copied};
 
@@ -29,7 +29,7 @@ impl Residual {
     /// What the block reads.
     pub(super) fn open<'a>(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         x: &'a Array2<f32>,
     ) -> (CowArray<'a, f32, Ix2>, Option<Kept>) {
         if !self.pre_norm {
@@ -42,7 +42,7 @@ impl Residual {
     /// What goes on, of x and what the block made of it.
     pub(super) fn close(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         x: &Array2<f32>,
         mut y: Array2<f32>,
         opened: Option<Kept>,
@@ -60,7 +60,7 @@ impl Residual {
     /// Under the gradient of what went on: that of x past the block, and that of what the block made.
     pub(super) fn reopen(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         kept: &Kept,
         d_out: Array2<f32>,
@@ -76,7 +76,7 @@ impl Residual {
     /// Adds the gradient of what the block read, as that of x.
     pub(super) fn finish(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         kept: &Kept,
         dx: &mut Array2<f32>,
@@ -92,7 +92,7 @@ impl Residual {
     /// What the block read, once more: x itself, or its norm.
     pub(super) fn input<'a>(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         x: &'a Array2<f32>,
         kept: &Kept,
     ) -> CowArray<'a, f32, Ix2> {

@@ -10,7 +10,7 @@ use super::layer::{Around, Stream};
 use super::loss::{self, Sums};
 use super::network::Rates;
 use super::norm::{self, LayerNorm};
-use super::parameters::{Layout, Matrix};
+use super::parameters::{Layout, Matrix, Numbers};
 use super::rows::Rows;
 use super::trunk::{Risen, Trunk, normed, normed_back};
 use crate::model::translator::TranslatorConfig;
@@ -99,6 +99,7 @@ impl Translator {
 
     /// The sums over a batch, with `numbers` as its weights.
     pub fn evaluate(&self, numbers: &[f32], pairs: &Pairs) -> Result<Sums> {
+        let numbers = Numbers::from(numbers);
         self.check(pairs)?;
         let (x, _) = self.pass(numbers, pairs, Dropout::OFF, false)?;
         let table = self.encoder.tokens;
@@ -114,6 +115,7 @@ impl Translator {
         pairs: &Pairs,
         rates: Rates,
     ) -> Result<Sums> {
+        let numbers = Numbers::from(numbers);
         self.check(pairs)?;
         let (x, passed) = self.pass(numbers, pairs, rates.dropout, true)?;
         let (table, smoothing) = (self.encoder.tokens, rates.smoothing as f32);
@@ -129,7 +131,7 @@ impl Translator {
     /// From both sides' tokens to behind the last layer of the decoder.
     fn pass(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         pairs: &Pairs,
         dropout: Dropout,
         keep: bool,
@@ -160,7 +162,7 @@ impl Translator {
     /// Adds the gradients of everything, under that of what [`pass`](Self::pass) gave.
     fn back(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         pairs: &Pairs,
         passed: Passed,

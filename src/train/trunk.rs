@@ -8,7 +8,7 @@ use super::dropout::Dropout;
 use super::embedding;
 use super::layer::{Around, Kept, Layer, Stream};
 use super::norm::{self, LayerNorm};
-use super::parameters::{Layout, Matrix};
+use super::parameters::{Layout, Matrix, Numbers};
 use super::rows::Rows;
 use crate::Result;
 use crate::model::encoder::{EncoderConfig, Mechanism};
@@ -82,7 +82,7 @@ impl Trunk {
     }
 
     /// The P that layer `at` reads first, for every sequence.
-    fn first_p(&self, numbers: &[f32], at: usize, p_rows: &Rows, dropout: Dropout) -> PAndNorm {
+    fn first_p(&self, numbers: Numbers<'_>, at: usize, p_rows: &Rows, dropout: Dropout) -> PAndNorm {
         let Some(p) = self.p.get(at) else { return (None, None) };
         let mut p = p.of(numbers).to_owned();
         let mut kept = None;
@@ -98,7 +98,7 @@ impl Trunk {
     /// From tokens to behind the last layer and its norms.
     pub(super) fn rise(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         ids: &[u32],
         around: Around<'_>,
         keep: bool,
@@ -132,7 +132,7 @@ impl Trunk {
     /// Adds the gradients of everything, under those of what [`rise`](Self::rise) gave.
     pub(super) fn back(
         &self,
-        numbers: &[f32],
+        numbers: Numbers<'_>,
         gradients: &mut [f32],
         ids: &[u32],
         mut d: Stream,
@@ -191,7 +191,7 @@ type PAndNorm = (Option<Array2<f32>>, Option<norm::Kept>);
 /// Through a norm, where there is one.
 pub(super) fn normed(
     norm: Option<&LayerNorm>,
-    numbers: &[f32],
+    numbers: Numbers<'_>,
     x: Array2<f32>,
 ) -> (Array2<f32>, Option<norm::Kept>) {
     match norm {
@@ -207,7 +207,7 @@ pub(super) fn normed(
 pub(super) fn normed_back(
     norm: Option<&LayerNorm>,
     kept: Option<&norm::Kept>,
-    numbers: &[f32],
+    numbers: Numbers<'_>,
     gradients: &mut [f32],
     dy: Array2<f32>,
 ) -> Array2<f32> {

@@ -24,7 +24,7 @@ use crate::attention::fused::share::{among, cut, lines};
 use crate::cost::{Cost, Shape};
 use crate::linalg::lanes::Path;
 
-/// Operations of one head with `f` features, but for those of making them; segments are taken to be one.
+/// Operations of one head with `f` features, but for those of making them.
 pub(super) fn cost(shape: &Shape, f: usize) -> [Cost; 2] {
     let Shape { n, m, d_v, causal, .. } = *shape;
     let (seen, w) = (if causal { n.min(m) } else { m }, d_v + 1);
@@ -50,6 +50,9 @@ pub(super) trait Features: Sync {
 
     /// What is added to each denominator.
     fn eps(&self) -> f32;
+
+    /// Multiply-adds of making the features of one row, and of going back.
+    fn macs(&self) -> [usize; 2];
 }
 
 /// Numbers of a cache line.
@@ -83,6 +86,8 @@ fn count(causal: bool, heads: usize, n: usize, m: usize) -> usize {
 pub(super) struct ByFeatures<'a, F> {
     pass: &'a Pass<'a>,
     features: &'a F,
+    /// Features, and how many there are in whole cache lines.
+    narrow: usize,
     f: usize,
     /// Width of values with a column of ones behind them, in whole cache lines.
     w: usize,
@@ -107,10 +112,10 @@ struct Own<'a> {
 }
 
 impl<'a, F: Features> ByFeatures<'a, F> {
-    pub(super) fn new(pass: &'a Pass<'a>, features: &'a F, f: usize) -> Self {
+    pub(super) fn new(pass: &'a Pass<'a>, features: &'a F, narrow: usize) -> Self {
         let causal = pass.mask == Mask::Causal;
         let count = count(causal, pass.h, pass.n, pass.m);
-        Self { pass, features, f, w: pass.d_v + LINE, count, causal }
+        Self { pass, features, narrow, f: lines(narrow), w: pass.d_v + LINE, count, causal }
     }
 
     /// Queries and keys of a segment. Under the causal mask they are at the same places, and keys behind the last query
@@ -165,6 +170,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
         let (f, w) = (self.f, self.w);
         let k = &self.pass.k(head)[keys.start * d_h..keys.end * d_h];
         self.features.make(path, head, true, k, &mut own.y[..keys.len() * f]);
+        self.pass.count(keys.len(), [0, 0, self.features.macs()[0]]);
         let v = self.pass.v(head)[keys.start * d_v..keys.end * d_v].chunks_exact(d_v);
         for (row, v) in own.values.chunks_exact_mut(w).zip(v) {
             row[..d_v].copy_from_slice(v);
@@ -177,6 +183,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
         let Pass { d_h, path, .. } = *self.pass;
         let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
         self.features.make(path, head, false, q, &mut x[..queries.len() * self.f]);
+        self.pass.count(queries.len(), [0, 0, self.features.macs()[0]]);
     }
 
     /// Rows of `[c G, -c D]`.
@@ -208,6 +215,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             for chunk in chunks(&keys) {
                 self.of_keys(task / count, &chunk, &mut own);
                 outer(path, (chunk.len(), f, w), (own.y, f), (own.values, w), (&mut *part, w));
+                self.count(chunk.len(), 1, 0);
             }
         });
         self.begin(parts, false);
@@ -223,6 +231,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 let rows = queries.len();
                 self.of_queries(head, &queries, own.x);
                 product(path, (rows, f, w), (own.x, f), (own.state, w), (own.found, w), Set);
+                self.count(rows, 1, 0);
                 if self.causal {
                     let keys = self.keys_of(&queries);
                     self.of_keys(head, &keys, &mut own);
@@ -230,6 +239,8 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                     let (met, values) = ((&*own.met, CHUNK), (&*own.values, w));
                     product(path, (rows, keys.len(), w), met, values, (own.found, w), Add);
                     outer(path, (keys.len(), f, w), (own.y, f), values, (own.state, w));
+                    self.count_met(rows * keys.len(), 1, [1, 0]);
+                    self.count(keys.len(), 1, 0);
                 }
                 let at = queries.start - self.segment(task % count).0.start;
                 let of_out = out[at * d_v..].chunks_exact_mut(d_v).zip(&mut logs[at..]);
@@ -241,6 +252,16 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 }
             }
         });
+    }
+
+    /// Counts products of rows of features with values and a column of ones, so many times, and with values alone.
+    fn count(&self, rows: usize, with_ones: usize, without: usize) {
+        self.pass.count(rows * self.narrow, [0, with_ones + without, with_ones]);
+    }
+
+    /// Counts products of pairs along features, along values and a column of ones, and along values alone.
+    fn count_met(&self, pairs: usize, features: usize, [with_ones, without]: [usize; 2]) {
+        self.pass.count(pairs, [0, with_ones + without, with_ones + features * self.narrow]);
     }
 
     /// Keys at the places of a chunk of queries.
@@ -323,16 +344,20 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             self.slopes(back, head, &queries, own.slopes);
             product(path, (rows, w, f), (own.slopes, w), (own.state_turned, f), (own.d_x, f), Set);
             outer(path, (rows, f, w), (own.x, f), (own.slopes, w), (&mut *part, w));
+            self.count(rows, 2, 0);
             if self.causal {
                 let keys = self.keys_of(&queries);
                 self.of_keys(head, &keys, own);
                 self.meet_slopes(rows, keys.len(), own);
                 product(path, (rows, keys.len(), f), (own.d_met, CHUNK), (own.y, f), (own.d_x, f), Add);
                 outer(path, (keys.len(), w, f), (own.values, w), (own.y, f), (own.state_turned, f));
+                self.count_met(rows * keys.len(), 1, [1, 0]);
+                self.count(keys.len(), 1, 0);
             }
             let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
             let dq = &mut dq[(queries.start - segment.start) * d_h..][..rows * d_h];
             self.features.back(path, q, &own.x[..rows * f], &mut own.d_x[..rows * f], dq);
+            self.pass.count(rows, [0, 0, self.features.macs()[1]]);
         }
     }
 
@@ -359,6 +384,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             let dv = &mut dv[at * d_v..][..rows * d_v];
             product(path, (rows, w, f), (own.values, w), (own.state_turned, f), (own.d_x, f), Set);
             product(path, (rows, f, d_v), (own.y, f), (own.state, w), (&mut *dv, d_v), Set);
+            self.count(rows, 1, 1);
             if self.causal {
                 self.of_queries(head, &place, own.x);
                 self.slopes(back, head, &place, own.slopes);
@@ -369,10 +395,13 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 outer(path, (place.len(), rows, d_v), (own.met, CHUNK), slopes, (dv, d_v));
                 outer(path, (place.len(), f, w), (own.x, f), slopes, (own.state, w));
                 outer(path, (place.len(), w, f), slopes, (own.x, f), (own.state_turned, f));
+                self.count_met(place.len() * rows, 2, [1, 1]);
+                self.count(place.len(), 2, 0);
             }
             let k = &self.pass.k(head)[keys.start * d_h..keys.end * d_h];
             let dk = &mut dk[at * d_h..][..rows * d_h];
             self.features.back(path, k, &own.y[..rows * f], &mut own.d_x[..rows * f], dk);
+            self.pass.count(rows, [0, 0, self.features.macs()[1]]);
         }
     }
 }

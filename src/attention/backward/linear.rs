@@ -17,10 +17,11 @@ pub(super) const BACKWARD: Backward = Backward {
     masks: &[Mask::Full, Mask::Causal],
     fits,
     forward: |pass, _, kept, out, space| {
-        ByFeatures::new(pass, &Elu { narrow: pass.narrow }, pass.d_h).forward(kept, out, space);
+        ByFeatures::new(pass, &Elu { narrow: pass.narrow[0] }, pass.narrow[0]).forward(kept, out, space);
     },
     backward: |pass, _, kept, upstream, raw, space| {
-        ByFeatures::new(pass, &Elu { narrow: pass.narrow }, pass.d_h).backward(kept, upstream, raw, space);
+        ByFeatures::new(pass, &Elu { narrow: pass.narrow[0] }, pass.narrow[0])
+            .backward(kept, upstream, raw, space);
     },
     space: |size: &Size| by_features::space(size, size.shape.d_h),
     kept: |size: &Size| by_features::kept(size, size.shape.d_h),
@@ -59,6 +60,10 @@ impl Features for Elu {
 
     fn eps(&self) -> f32 {
         EPS
+    }
+
+    fn macs(&self) -> [usize; 2] {
+        [0, 0]
     }
 }
 

@@ -79,6 +79,7 @@ fn forward(pass: &Pass<'_>, given: &Given<'_>, kept: &mut Kept, out: &mut [f32],
     among(parts.chunks_exact_mut(piece).enumerate(), &mut no_space, 1, |(task, part), _| {
         let (head, keys) = (task / segments, segments::keys(task % segments, segments, m));
         let (of_keys, of_values) = part.split_at_mut(l * d_h);
+        pass.count(l * keys.len(), [1, 1, 0]);
         for (out, x, (e, lde), d) in [(of_keys, pass.k(head), e, d_h), (of_values, pass.v(head), f, d_v)] {
             for first in keys.clone().step_by(TILE) {
                 let depth = TILE.min(keys.end - first);
@@ -124,14 +125,16 @@ fn backward(
     let piece = l * (d_h + d_v) * segments::count(h, n);
     let segments = segments::count(h, m);
     let mut no_space = vec![0.0; threads.min(h * segments)];
-    for (to, (e, lde), length, d, at) in [(raw.k, e, lengths.1, d_h, 0), (raw.v, f, lengths.1, d_v, l * d_h)]
-    {
+    let of_keys = (raw.k, e, lengths.1, d_h, 0, [1, 0, 0]);
+    let of_values = (raw.v, f, lengths.1, d_v, l * d_h, [0, 1, 0]);
+    for (to, (e, lde), length, d, at, widths) in [of_keys, of_values] {
         let tasks = heads(to, length, d, m).flat_map(|head| cut_segments(head, segments, d)).enumerate();
         among(tasks, &mut no_space, 1, |(task, to), _| {
             let (head, keys) = (task / segments, segments::keys(task % segments, segments, m));
             to.fill(0.0);
             let d_pack: Rows<'_> = (&found[head * piece + at..][..l * d], d);
             outer(path, (l, keys.len(), d), (&e[keys.start..], lde), d_pack, (to, d));
+            pass.count(l * keys.len(), widths);
         });
     }
 
@@ -144,7 +147,9 @@ fn backward(
     }
     let (each, tiles) = (TILE * wide, m.div_ceil(TILE));
     let spaces = &mut space[..threads.min(tiles) * each];
-    for (to, x, turned, d) in [(raw.e, &pass.k, &*of_k, d_h), (raw.f, &pass.v, &*of_v, d_v)] {
+    let of_keys = (raw.e, &pass.k, &*of_k, d_h, [1, 0, 0]);
+    let of_values = (raw.f, &pass.v, &*of_v, d_v, [0, 1, 0]);
+    for (to, x, turned, d, widths) in [of_keys, of_values] {
         // Rows of E lie across the tiles: every tile gets the piece of each row that is its own.
         let columns = to.len() / l;
         let mut rows: Vec<_> = to.chunks_exact_mut(columns).map(|row| row[..m].chunks_mut(TILE)).collect();
@@ -156,6 +161,7 @@ fn backward(
                 let x: Rows<'_> = (&x.head(head, m)[first * d..], d);
                 let turned: Rows<'_> = (&turned[head * d * wide..][..d * wide], wide);
                 product(path, (here, d, wide), x, turned, (&mut *sums, wide), Add);
+                pass.count(here * l, widths);
             }
             for (row, piece) in pieces.into_iter().enumerate() {
                 for (x, sum) in piece.iter_mut().zip(sums[row..].iter().step_by(wide)) {

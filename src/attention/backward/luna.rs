@@ -129,7 +129,7 @@ fn forward(pass: &Pass<'_>, kept: &mut Kept, out: &mut [f32], mut space: &mut [f
             pack_keys: true,
             open: keys.clone(),
             keys,
-            tally: None,
+            tally: pass.tally([2, 1]),
         });
         let (sums, ends) = part.split_at_mut(width * (d_h + d_v));
         sums.copy_from_slice(block.sums);
@@ -210,6 +210,7 @@ fn backward(pass: &Pass<'_>, kept: &Kept, upstream: &Upstream<'_>, raw: Raw<'_>,
             *mean = dot(&d_pack[row * d_h..][..d_h], &pack[row * d_h..][..d_h])
                 + dot(&d_pack[l * d_h + row * d_v..][..d_v], &pack[l * d_h + row * d_v..][..d_v]);
         }
+        pass.count(l, [1, 1, 0]);
         let (d_keys, d_values) = d_pack.split_at(l * d_h);
         for (x, d) in [(rows_of_p(pass, head, l), d_h), (d_keys, d_h), (d_values, d_v)] {
             transpose((x, d), (cut(&mut space, d * wide), wide), (l, d), |_| 1.0);
@@ -269,7 +270,8 @@ impl Packing<'_> {
         (dk, dv, dp): (&mut [f32], &mut [f32], &mut [f32]),
         mut space: &mut [f32],
     ) {
-        let Self { pass: &Pass { d_h, d_v, scale, path, .. }, p, d_pack, l, .. } = *self;
+        let Self { pass, p, d_pack, l, .. } = *self;
+        let Pass { d_h, d_v, scale, path, .. } = *pass;
         let (rows, wide) = (k.len() / d_h, lines(l));
         let (weights, slopes) = (cut(&mut space, ROWS * wide), cut(&mut space, ROWS * wide));
         let (logs, rest) = self.turned.split_at(wide);
@@ -289,5 +291,6 @@ impl Packing<'_> {
         product(path, (rows, l, d_h), (weights, wide), (d_keys, d_h), (dk, d_h), Add);
         product(path, (rows, l, d_v), (weights, wide), (d_values, d_v), (dv, d_v), Set);
         outer(path, (rows, l, d_h), (slopes, wide), (k, d_h), (dp, d_h));
+        pass.count(rows * l, [5, 2, 0]);
     }
 }

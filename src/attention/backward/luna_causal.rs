@@ -12,12 +12,12 @@ use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
 use super::luna::p_fits;
 use super::pass::{Pass, Raw, Stack, Target, cut_segments, gather, heads};
 use super::tiles::{Add, Set, outer, product};
-use super::weighted::{self, Into, Weighted};
-use super::{Backward, Kept, Size, Upstream};
+use super::weighted::{self, Weighted};
+use super::{Backward, By, Kept, Size, Upstream};
 use crate::attention::Mask;
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::share::{Space, among, cut, lines};
-use crate::attention::fused::{self, Given, Heads, Path, refuse, segments};
+use crate::attention::fused::{self, Given, Heads, refuse, segments};
 use crate::attention::luna_causal::Weight;
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
@@ -39,10 +39,11 @@ fn fits(heads: &Heads<'_>, given: &Given<'_>) -> Result<()> {
 }
 
 fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
-    let seen = shape.n.min(shape.m);
-    let weights = Cost::product(seen, shape.d_h, l) + Cost::exps(seen * l);
+    // Every key gets its weights, those behind the last query too.
+    let m = shape.m;
+    let weights = Cost::product(m, shape.d_h, l) + Cost::exps(m * l);
     let [forward, backward] = weighted::cost(shape, l);
-    [forward + weights, backward + weights + Cost::exps(seen * l) + Cost::product(seen, 2 * shape.d_h, l)]
+    [forward + weights, backward + weights + Cost::exps(m * l) + Cost::product(m, 2 * shape.d_h, l)]
 }
 
 fn space(size: &Size) -> [usize; 2] {
@@ -74,6 +75,7 @@ fn weights(pass: &Pass<'_>, weight: Weight, turned: &mut [f32], w: &mut [f32]) {
         let k = &pass.k(head)[i * TILE * d_h..][..rows * d_h];
         let turned = &turned[head * d_h * wide..][..d_h * wide];
         product(path, (rows, d_h, wide), (k, d_h), (turned, wide), (&mut *w, wide), Set);
+        pass.count(rows * l, [1, 0, 0]);
         for row in w.chunks_exact_mut(wide) {
             weight.apply_all(path, row);
             row[l..].fill(0.0);
@@ -106,7 +108,7 @@ fn backward(
     let turned = cut(&mut space, h * d_h * wide);
     let of_p = cut(&mut space, h * segments * l * d_h);
     weights(pass, weight, turned, w);
-    let into = Into { q: raw.q, k: &mut *raw.k, w: &mut *dw, v: raw.v };
+    let into = weighted::Into { q: raw.q, k: &mut *raw.k, w: &mut *dw, v: raw.v };
     Weighted::new(pass, w, m, l).backward(kept, upstream, into, space);
 
     let cut_up = |x, d| heads(x, m, d, m).flat_map(move |x| cut_segments(x, segments, d));
@@ -126,6 +128,7 @@ fn backward(
             let k = &pass.k(head)[(keys.start + first) * d_h..][..rows * d_h];
             product(path, (rows, l, d_h), (dz, wide), (p, d_h), (dk, d_h), Add);
             outer(path, (rows, l, d_h), (dz, wide), (k, d_h), (&mut *dp, d_h));
+            pass.count(rows * l, [2, 0, 0]);
         }
     });
     let length = raw.p.len() / h;
@@ -180,11 +183,15 @@ impl WeightedHeads<'_> {
     }
 
     /// The output (h, n, `d_v`), and what [`backward_into`](Self::backward_into) needs of it.
-    pub fn forward_keeping(&self, path: Path, mut out: ArrayViewMut3<'_, f32>) -> Result<Kept> {
+    pub fn forward_keeping<'b>(
+        &self,
+        by: impl Into<By<'b>>,
+        mut out: ArrayViewMut3<'_, f32>,
+    ) -> Result<Kept> {
         let l = self.fits(out.shape())?;
         let mut kept = Kept { of: Some(self.signature()), ..Kept::default() };
         out.fill(0.0);
-        let Some(pass) = Pass::new(path, &self.heads, &Given::Nothing) else { return Ok(kept) };
+        let Some(pass) = Pass::new(by.into(), &self.heads, &Given::Nothing) else { return Ok(kept) };
         let mut space = Space::new(weighted::space(&Size { l, ..pass.size() })[0]);
         let w = Stack::of(self.w.view());
         let mut target = Target::new(out);
@@ -195,9 +202,9 @@ impl WeightedHeads<'_> {
 
     /// Gradients under the upstream gradient `d_out` (h, n, `d_v`) of what `forward_keeping` made: `out`, and what it
     /// kept. Rows of padding are zeros.
-    pub fn backward_into(
+    pub fn backward_into<'b>(
         &self,
-        path: Path,
+        by: impl Into<By<'b>>,
         kept: &Kept,
         out: ArrayView3<'_, f32>,
         d_out: ArrayView3<'_, f32>,
@@ -216,7 +223,7 @@ impl WeightedHeads<'_> {
             });
         }
         let (n, m) = heads.real;
-        let pass = Pass::new(path, heads, &Given::Nothing);
+        let pass = Pass::new(by.into(), heads, &Given::Nothing);
         let (n, m) = if pass.is_some() { (n, m) } else { (0, 0) };
         for (x, real) in [(&mut *q, n), (&mut *k, m), (&mut *w, m), (&mut *v, m)] {
             x.slice_mut(s![.., real.., ..]).fill(0.0);
@@ -226,7 +233,7 @@ impl WeightedHeads<'_> {
         let upstream = Upstream { out: Stack::of(out), d_out: Stack::of(d_out) };
         let weights = Stack::of(self.w.view());
         let [mut q, mut k, mut w, mut v] = [q, k, w, v].map(|x| Target::new(x.view_mut()));
-        let into = Into { q: q.numbers(), k: k.numbers(), w: w.numbers(), v: v.numbers() };
+        let into = weighted::Into { q: q.numbers(), k: k.numbers(), w: w.numbers(), v: v.numbers() };
         Weighted::new(&pass, weights.all(), self.w.dim().1, l).backward(kept, &upstream, into, space.all());
         [q, k, w, v].into_iter().for_each(Target::finish);
         Ok(())

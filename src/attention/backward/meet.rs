@@ -145,6 +145,7 @@ pub(super) fn forward(
         product(path, (rows, d_h, wide), (q, d_h), (turned, wide), (weights, wide), Set);
         path.run(Softmax { rows: weights, width: wide, count: l, factor, logs });
         product(path, (rows, l, d_v), (weights, wide), (values, d_v), (out, d_v), Set);
+        pass.count(rows * l, [1, 1, 0]);
     });
 }
 
@@ -197,6 +198,7 @@ pub(super) fn backward(back: &Back<'_>, dq: &mut [f32], found: &mut [f32], space
             };
             let dq = &mut dq[(first - segment.start) * d_h..][..rows.len() * d_h];
             frame.backward(&keys, &queries, Into { dq, dk, dv }, space, |_, _| (), Set);
+            pass.count(rows.len() * l, [3, 2, 0]);
         }
     });
     among(found.chunks_exact_mut(piece * count), &mut [0.0; 1], 1, |pieces, _| gather(pieces, piece));

@@ -39,7 +39,7 @@ use self::pass::{Pass, Raw, Stack, Target};
 use super::Mask;
 use super::fused::share::{Space, lines, taken};
 use super::fused::{self, Given, Heads, Path};
-use crate::cost::{Cost, Shape};
+use crate::cost::{Cost, Shape, Tally};
 use crate::error::{Error, Result};
 use crate::linalg::arrays::zeros;
 
@@ -77,6 +77,28 @@ pub struct Backward {
     kept: fn(&Size) -> usize,
     /// Operations of one head, forward and backward.
     cost: fn(&Shape, usize) -> [Cost; 2],
+}
+
+/// By which instructions a pass goes, and where its multiply-adds are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    /// The instructions.
+    pub path: Path,
+    /// Gets the multiply-adds of the result that each tile computed: as many as [`Backward::cost`] says, a head, unless a
+    /// tile is left out or done twice.
+    pub tally: Option<&'a Tally>,
+}
+
+impl From<Path> for By<'_> {
+    fn from(path: Path) -> Self {
+        Self { path, tally: None }
+    }
+}
+
+impl<'a> From<Option<&'a Tally>> for By<'a> {
+    fn from(tally: Option<&'a Tally>) -> Self {
+        Self { path: Path::Widest, tally }
+    }
 }
 
 /// What a forward pass leaves for the backward pass of the same inputs.
@@ -193,9 +215,9 @@ impl Backward {
     /// The output (h, n, `d_v`), and what the backward pass needs of it; on the threads of the current pool.
     ///
     /// Arrays that are not in standard layout, or whose rows are not whole cache lines, are copied into it first.
-    pub fn forward_keeping(
+    pub fn forward_keeping<'b>(
         &self,
-        path: Path,
+        by: impl Into<By<'b>>,
         heads: &Heads<'_>,
         given: &Given<'_>,
         mut out: ArrayViewMut3<'_, f32>,
@@ -204,7 +226,7 @@ impl Backward {
         self.check(heads, given)?;
         let mut kept = Kept { of: Some((self.name, signature(heads, given))), ..Kept::default() };
         out.fill(0.0);
-        let Some(pass) = Pass::new(path, heads, given) else { return Ok(kept) };
+        let Some(pass) = Pass::new(by.into(), heads, given) else { return Ok(kept) };
         let mut space = Space::new((self.space)(&pass.size())[0]);
         let mut target = Target::new(out);
         (self.forward)(&pass, given, &mut kept, target.numbers(), space.all());
@@ -216,9 +238,9 @@ impl Backward {
     /// and made: `out`, and what it kept. They replace what `gradients` held.
     #[allow(clippy::too_many_arguments)] // what went in, what came out, what comes back, and where it goes
     #[allow(clippy::missing_panics_doc)] // an array in standard layout has a slice
-    pub fn backward_into(
+    pub fn backward_into<'b>(
         &self,
-        path: Path,
+        by: impl Into<By<'b>>,
         heads: &Heads<'_>,
         given: &Given<'_>,
         kept: &Kept,
@@ -245,7 +267,7 @@ impl Backward {
             });
         }
         gradients.begin(heads.real);
-        let Some(pass) = Pass::new(path, heads, given) else {
+        let Some(pass) = Pass::new(by.into(), heads, given) else {
             gradients.begin((0, 0));
             return Ok(());
         };

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use ndarray::{ArrayView3, ArrayViewMut3, s};
 
 use super::tiles::RowDots;
-use super::{Size, Upstream};
+use super::{By, Size, Upstream};
 use crate::attention::Mask;
 use crate::attention::fused::share::lines;
 use crate::attention::fused::{Given, Heads, Path, STANDARD, segments};
-use crate::cost::Shape;
+use crate::cost::{Shape, Tally};
 
 /// Heads of rows that are whole cache lines: as they are, or copied with zeros behind each row.
 pub(super) struct Stack<'a> {
@@ -101,8 +101,8 @@ pub(super) struct Pass<'a> {
     pub(super) lengths: (usize, usize),
     pub(super) n: usize,
     pub(super) m: usize,
-    /// Width of queries and keys before zeros were put behind them.
-    pub(super) narrow: usize,
+    /// Widths of queries and keys and of values before zeros were put behind them.
+    pub(super) narrow: [usize; 2],
     /// Widths in whole cache lines.
     pub(super) d_h: usize,
     pub(super) d_v: usize,
@@ -110,11 +110,13 @@ pub(super) struct Pass<'a> {
     pub(super) scale: f32,
     pub(super) mask: Mask,
     pub(super) path: Path,
+    /// Where multiply-adds are counted, if they are.
+    tally: Option<&'a Tally>,
 }
 
 impl<'a> Pass<'a> {
     /// Nothing where there is nothing to do.
-    pub(super) fn new(path: Path, heads: &'a Heads<'_>, given: &'a Given<'_>) -> Option<Self> {
+    pub(super) fn new(by: By<'a>, heads: &'a Heads<'_>, given: &'a Given<'_>) -> Option<Self> {
         let ((h, n, d_h), (_, m, d_v)) = (heads.q.dim(), heads.v.dim());
         if h == 0 || heads.real.0 == 0 || heads.real.1 == 0 {
             return None;
@@ -132,13 +134,14 @@ impl<'a> Pass<'a> {
             lengths: (n, m),
             n: heads.real.0,
             m: heads.real.1,
-            narrow: d_h,
+            narrow: [d_h, d_v],
             d_h: lines(d_h),
             d_v: lines(d_v),
             l: given.l(),
             scale: heads.scale,
             mask: heads.mask,
-            path,
+            path: by.path,
+            tally: by.tally,
         })
     }
 
@@ -146,6 +149,26 @@ impl<'a> Pass<'a> {
         let shape =
             Shape { n: self.n, m: self.m, d_h: self.d_h, d_v: self.d_v, causal: self.mask == Mask::Causal };
         Size { shape, heads: self.h, l: self.l, threads: rayon::current_num_threads() }
+    }
+
+    /// Counts a multiply-add for each number of `times` rows (or pairs of rows): `of_h` times as wide as queries, `of_v`
+    /// times as values and `more`, without the zeros behind them.
+    pub(super) fn count(&self, times: usize, [of_h, of_v, more]: [usize; 3]) {
+        if let Some(tally) = self.tally {
+            tally.add(times * (of_h * self.narrow[0] + of_v * self.narrow[1] + more));
+        }
+    }
+
+    /// As [`count`](Self::count), of pairs that are only sought where they are counted.
+    pub(super) fn count_pairs(&self, [of_h, of_v]: [usize; 2], pairs: impl FnOnce() -> usize) {
+        if self.tally.is_some() {
+            self.count(pairs(), [of_h, of_v, 0]);
+        }
+    }
+
+    /// The tally, and what it counts for each pair that is as wide as [`count`](Self::count) says.
+    pub(super) fn tally(&self, [of_h, of_v]: [usize; 2]) -> Option<(&'a Tally, usize)> {
+        self.tally.map(|tally| (tally, of_h * self.narrow[0] + of_v * self.narrow[1]))
     }
 
     pub(super) fn q(&self, head: usize) -> &[f32] {
@@ -192,6 +215,7 @@ pub(super) fn means(pass: &Pass<'_>, upstream: &Upstream<'_>, means: &mut [f32])
     for (head, means) in means.chunks_exact_mut(n).enumerate() {
         let (a, b) = (upstream.d_out.head(head, n), upstream.out.head(head, n));
         path.run(RowDots { a, b, width: d_v, out: means });
+        pass.count(n, [0, 1, 0]);
     }
 }
 

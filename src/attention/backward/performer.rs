@@ -80,6 +80,7 @@ fn forward(pass: &Pass<'_>, given: &Given<'_>, kept: &mut Kept, out: &mut [f32],
                 (&mut *found, wide),
                 Set,
             );
+            pass.count(keys.len() * l, [1, 0, 0]);
             let rows = found.chunks_exact(wide).map(|row| path.run(Largest(row, l)));
             *top = rows.fold(*top, f32::max);
         }
@@ -88,7 +89,7 @@ fn forward(pass: &Pass<'_>, given: &Given<'_>, kept: &mut Kept, out: &mut [f32],
     kept.pack_logs =
         tops.chunks_exact(segments).map(|tops| tops.iter().copied().fold(f32::MIN, f32::max)).collect();
     positive.tops.clone_from(&kept.pack_logs);
-    ByFeatures::new(pass, &positive, wide).forward(kept, out, space);
+    ByFeatures::new(pass, &positive, l).forward(kept, out, space);
 }
 
 fn backward(
@@ -101,7 +102,7 @@ fn backward(
 ) {
     let mut positive = Positive::new(pass, given, &mut space);
     positive.tops.clone_from(&kept.pack_logs);
-    ByFeatures::new(pass, &positive, lines(pass.l)).backward(kept, upstream, raw, space);
+    ByFeatures::new(pass, &positive, pass.l).backward(kept, upstream, raw, space);
 }
 
 struct Positive<'a> {
@@ -110,7 +111,9 @@ struct Positive<'a> {
     /// `W^T` with the root of the scale and `log2 e` in it, (`d_h`, l in whole cache lines).
     turned: &'a [f32],
     l: usize,
+    /// Width of rows with the zeros behind them, and without.
     d_h: usize,
+    narrow: usize,
     scale: f32,
     eps: f32,
     /// The largest exponent of the keys of each head.
@@ -130,7 +133,7 @@ impl<'a> Positive<'a> {
             }
         }
         transpose((rows, d_h), (turned, lines(l)), (l, d_h), |_| scale.sqrt() * LOG2_E);
-        Self { rows, turned, l, d_h, scale, eps, tops: Vec::new() }
+        Self { rows, turned, l, d_h, narrow: pass.narrow[0], scale, eps, tops: Vec::new() }
     }
 }
 
@@ -161,6 +164,11 @@ impl Features for Positive<'_> {
 
     fn eps(&self) -> f32 {
         0.0
+    }
+
+    fn macs(&self) -> [usize; 2] {
+        // The square of the row beside its products.
+        [self.narrow * (self.l + 1), self.narrow * self.l]
     }
 }
 

@@ -116,7 +116,7 @@ fn forward(
             pack_keys: false,
             keys: of_first.start..of_last.end,
             open: of_last.start..of_first.end,
-            tally: None,
+            tally: pass.tally([1, 1]),
         });
         for (log, (max, total)) in logs.iter_mut().zip(block.max.iter().zip(&*block.total)) {
             // Of a query that sees no key every weight is to be 0.
@@ -225,6 +225,13 @@ impl Task<'_> {
                 }
             };
             frame.backward(&laid, &of_rows, into, space, hide, Add);
+            self.pass.count_pairs([3, 2], || {
+                let open = rows.map(|i| {
+                    let sees = (self.sees)(i);
+                    sees.end.min(keys.end).saturating_sub(sees.start.max(keys.start))
+                });
+                open.sum()
+            });
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn kept(size: &Size) -> usize {
     heads * (segments::count(heads, n) * lines(l) * (d_h + d_v) + n)
 }
 
-/// Operations of one head, forward and backward; segments are taken to be one.
+/// Operations of one head, forward and backward.
 pub(super) fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
     let Shape { n, m, d_h, d_v, .. } = *shape;
     let seen = n.min(m);
@@ -151,6 +151,7 @@ impl<'a> Weighted<'a> {
         let (rows, wide) = (w.len() / self.wide, self.wide);
         outer(path, (rows, d_h, wide), (k, d_h), (w, wide), (keys, wide));
         outer(path, (rows, self.l, d_v), (w, wide), (v, d_v), (values, d_v));
+        self.pass.count(rows * self.l, [1, 1, 0]);
     }
 
     /// `x y^T` of a chunk, zeros where a query does not see a key; `turned` is `y^T`.
@@ -169,6 +170,8 @@ impl<'a> Weighted<'a> {
         self.meet((q, d_h, d_h), own.k_turned, own.met);
         product(path, (rows, d_h, wide), (q, d_h), (own.keys, wide), (own.shares, wide), Set);
         product(path, (rows, keys, wide), (own.met, CHUNK), (w, wide), (own.shares, wide), Add);
+        self.pass.count(rows * keys, [1, 0, self.l]);
+        self.pass.count(rows * self.l, [1, 0, 0]);
         for (row, query) in own.shares.chunks_exact_mut(wide).zip(queries.clone()) {
             let factor = scale * std::f32::consts::LOG2_E * self.mean(query);
             for x in row {
@@ -217,6 +220,8 @@ impl<'a> Weighted<'a> {
                 let out = &mut out[at * d_v..][..rows * d_v];
                 product(path, (rows, l, d_v), (shares, wide), (own.values, d_v), (&mut *out, d_v), Set);
                 product(path, (rows, keys, d_v), (own.shares_met, CHUNK), (v, d_v), (&mut *out, d_v), Add);
+                self.pass.count(rows * keys, [0, 1, l]);
+                self.pass.count(rows * l, [0, 1, 0]);
                 for (row, query) in out.chunks_exact_mut(d_v).zip(queries) {
                     let mean = self.mean(query);
                     for x in row {
@@ -334,6 +339,10 @@ impl<'a> Weighted<'a> {
             outer(path, (keys, d_h, wide), (k, d_h), (w, wide), (own.keys, wide));
             outer(path, (keys, l, d_h), (w, wide), (k, d_h), (own.keys_turned, d_h));
             outer(path, (keys, d_v, wide), (v, d_v), (w, wide), (own.values_turned, wide));
+            // But for the logits, which count themselves.
+            self.pass.count(rows * l, [2, 2, 0]);
+            self.pass.count(rows * keys, [1, 1, 2 * l]);
+            self.pass.count(keys * l, [2, 1, 0]);
         }
     }
 
@@ -391,6 +400,9 @@ impl<'a> Weighted<'a> {
             outer(path, (met, l, d_h), (g, wide), (q, d_h), (own.keys_turned, d_h));
             outer(path, (met, d_v, wide), (d_out, d_v), (a, wide), (own.values_turned, wide));
             outer(path, (met, l, d_v), (a, wide), (d_out, d_v), (own.values, d_v));
+            self.pass.count(met * l, [2, 2, 0]);
+            self.pass.count(rows * l, [2, 2, 0]);
+            self.pass.count(met * rows, [2, 2, 4 * l]);
         }
     }
 }

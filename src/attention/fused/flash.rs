@@ -149,8 +149,8 @@ pub(in crate::attention) struct Attend<'a, 'b> {
     pub(in crate::attention) keys: Range<usize>,
     /// Which keys every query of the block sees.
     pub(in crate::attention) open: Range<usize>,
-    /// Where multiply-adds are counted, if they are.
-    pub(in crate::attention) tally: Option<&'a Tally>,
+    /// Where multiply-adds are counted, if they are, and how many a pair of a query and a key takes.
+    pub(in crate::attention) tally: Option<(&'a Tally, usize)>,
 }
 
 impl WithSimd for Attend<'_, '_> {
@@ -190,9 +190,9 @@ impl Attend<'_, '_> {
             if partly {
                 hide::<S>(simd, tile.clone(), block);
             }
-            if let Some(tally) = tally {
+            if let Some((tally, each)) = tally {
                 let pairs = if partly { block.pairs(&tile) } else { block.rows * len };
-                tally.product(pairs, d_h + d_v + if pack_keys { d_h } else { 0 }, 1);
+                tally.product(pairs, each, 1);
             }
             weights::<S>(simd, len, block);
             values::<S, COLUMNS, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);

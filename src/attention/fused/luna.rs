@@ -77,7 +77,7 @@ fn run(heads: &Flat<'_>, given: &Given<'_>, out: &mut [f32]) -> Result<()> {
             pack_keys: !tied,
             open: keys.clone(),
             keys,
-            tally: heads.tally,
+            tally: heads.tally.map(|tally| (tally, d_h + d_v + if tied { 0 } else { d_h })),
         });
         let (sums, ends) = part.split_at_mut(width * (d_h + d_v));
         sums.copy_from_slice(block.sums);

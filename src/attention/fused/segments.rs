@@ -13,7 +13,12 @@ pub(in crate::attention) fn count(heads: usize, m: usize) -> usize {
     PIECES.div_ceil(heads.max(1)).min(m.div_ceil(SHORT)).max(1)
 }
 
+/// Keys that are never cut: of every kernel's chunks only the last one of a length is a part of one.
+const CHUNK: usize = 64;
+
 /// The keys of segment `i` of `count`.
 pub(in crate::attention) fn keys(i: usize, count: usize, m: usize) -> Range<usize> {
-    i * m / count..(i + 1) * m / count
+    let chunks = m.div_ceil(CHUNK);
+    let end = |i: usize| (i * chunks / count * CHUNK).min(m);
+    end(i)..end(i + 1)
 }

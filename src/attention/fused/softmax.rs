@@ -57,7 +57,7 @@ pub(super) fn windows(
             pack_keys: false,
             keys: of_first.start..of_last.end,
             open: of_last.start..of_first.end,
-            tally: heads.tally,
+            tally: heads.tally.map(|tally| (tally, d_h + d_v)),
         });
         block.finish(out, d_v);
     });

@@ -151,7 +151,7 @@ impl Subject for Core<'_> {
         let mut train = self.train.take();
         let (heads, given) = (self.heads(), self.given());
         let ran = match (&mut train, self.form, tally) {
-            (Some(train), ..) => train.run(&heads, &given, out.view_mut(), self.inputs.q.view()),
+            (Some(train), _, tally) => train.run(&heads, &given, out.view_mut(), self.inputs.q.view(), tally),
             (None, None, tally) => materialised::forward_into(&heads, out.view_mut(), tally),
             (None, Some(form), None) => form.forward_into(&heads, &given, out.view_mut()),
             (None, Some(form), Some(tally)) => form.counted(&heads, &given, out.view_mut(), tally),

@@ -3,7 +3,7 @@
 use super::fit;
 use super::measure::{Measured, State, Sweep};
 use super::settings::Settings;
-use super::{Pass, cell::Form, errors::Errors};
+use super::{cell::Form, errors::Errors};
 use crate::report::{Cell as Value, Column, Digits, Table};
 use crate::stats::{self, Interval};
 
@@ -42,7 +42,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "flops_counted",
         "",
-        "2 multiply-adds that the tiles of the timed code counted as they ran (forward passes)",
+        "2 multiply-adds that the tiles of the timed code counted as they ran",
         Digits::Significant(4),
     ),
     (
@@ -181,7 +181,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             whole(facts.cost.exps).into(),
             whole(facts.cost.divs).into(),
             whole(facts.bytes).into(),
-            probe.and_then(|probe| whole(2 * probe.macs)).filter(|_| settings.pass == Pass::Forward).into(),
+            probe.and_then(|probe| whole(2 * probe.macs)).into(),
             time.map(|time| time.mid).into(),
             time.and_then(|time| time.ends).map(|ends| ends.0).into(),
             time.and_then(|time| time.ends).map(|ends| ends.1).into(),

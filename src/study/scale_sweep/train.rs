@@ -5,9 +5,9 @@ use ndarray::{Array, ArrayView, ArrayView3, ArrayViewMut3, Dimension};
 use super::cell::{Cell, Form};
 use super::subject::Facts;
 use crate::attention::backward::{self, Backward, Gradients};
-use crate::attention::fused::{Given, Heads, Path};
+use crate::attention::fused::{Given, Heads};
 use crate::attention::materialised;
-use crate::cost::{Cost, Shape};
+use crate::cost::{Cost, Shape, Tally};
 use crate::error::Result;
 use crate::rng::{Rng, normal, stream};
 
@@ -41,13 +41,14 @@ impl Training {
         given: &Given<'_>,
         mut out: ArrayViewMut3<'_, f32>,
         d_out: ArrayView3<'_, f32>,
+        tally: Option<&Tally>,
     ) -> Result<()> {
         match self.form {
-            None => materialised::train_into(heads, out, d_out, &mut self.gradients)?,
+            None => materialised::train_into(heads, out, d_out, &mut self.gradients, tally)?,
             Some(form) => {
-                let kept = form.forward_keeping(Path::Widest, heads, given, out.view_mut())?;
+                let kept = form.forward_keeping(tally, heads, given, out.view_mut())?;
                 let gradients = &mut self.gradients;
-                form.backward_into(Path::Widest, heads, given, &kept, out.view(), d_out, gradients)?;
+                form.backward_into(tally, heads, given, &kept, out.view(), d_out, gradients)?;
             }
         }
         Ok(())
@@ -68,11 +69,11 @@ impl Training {
             return Ok(0.0);
         }
         let mut out = Array::zeros((heads.q.dim().0, heads.q.dim().1, heads.v.dim().2));
-        self.run(heads, given, out.view_mut(), d_out)?;
+        self.run(heads, given, out.view_mut(), d_out, None)?;
         let gradients = self.gradients.clone();
         let mut rng = stream(seed, "scale-sweep slopes");
         let mut seen = |heads: &Heads<'_>, given: &Given<'_>| -> Result<f64> {
-            self.run(heads, given, out.view_mut(), d_out)?;
+            self.run(heads, given, out.view_mut(), d_out, None)?;
             Ok(dot(out.view(), d_out))
         };
         let mut far: f64 = 0.0;

@@ -78,13 +78,14 @@ impl Learning {
 }
 
 impl Subject for Learning {
-    fn run(&mut self, _: Option<&Tally>) -> Result<()> {
+    fn run(&mut self, tally: Option<&Tally>) -> Result<()> {
         let Some(x) = self.x.take() else {
             return Err(Error::value("pass of layers", "a second one", "none after one that failed"));
         };
         self.gradients.fill(0.0);
         let d_out = x.clone();
-        let (y, _) = self.layers.pass(&self.numbers, &mut self.gradients, x, &self.rows, d_out.view())?;
+        let (y, _) =
+            self.layers.pass(&self.numbers, &mut self.gradients, x, &self.rows, d_out.view(), tally)?;
         self.x = Some(y);
         Ok(())
     }

@@ -4,9 +4,9 @@
 mod obvious;
 
 use luna::attention::Mask;
-use luna::attention::backward::{ALL, Gradients, Kept, WeightedGradients, WeightedHeads, find};
+use luna::attention::backward::{ALL, By, Gradients, Kept, WeightedGradients, WeightedHeads, find};
 use luna::attention::fused::{self, Given, Heads, Path};
-use luna::cost::Shape;
+use luna::cost::{Shape, Tally};
 use luna::rng::{normal, stream};
 use ndarray::{Array2, Array3, Axis, s};
 use obvious::{Inputs, Kind};
@@ -56,17 +56,18 @@ impl Sample {
     }
 
     /// Output and gradients by the fused passes.
-    fn run(&self, kind: Kind, path: Path, mask: Mask) -> (Array3<f32>, Gradients) {
+    fn run<'b>(&self, kind: Kind, by: impl Into<By<'b>>, mask: Mask) -> (Array3<f32>, Gradients) {
+        let by = by.into();
         let (heads, given) = (self.heads(mask), self.given(kind));
         let backward = find(kind.name()).unwrap();
         let mut out = Array3::from_elem(self.d_out.dim(), f32::NAN);
-        let kept = backward.forward_keeping(path, &heads, &given, out.view_mut()).unwrap();
+        let kept = backward.forward_keeping(by, &heads, &given, out.view_mut()).unwrap();
         let mut gradients = Gradients::zeros(&heads, &given);
         for x in [&mut gradients.q, &mut gradients.k, &mut gradients.v] {
             x.fill(f32::NAN);
         }
         backward
-            .backward_into(path, &heads, &given, &kept, out.view(), self.d_out.view(), &mut gradients)
+            .backward_into(by, &heads, &given, &kept, out.view(), self.d_out.view(), &mut gradients)
             .unwrap();
         (out, gradients)
     }
@@ -178,6 +179,29 @@ fn every_path_agrees_with_f64() {
                 let off = sample.off(kind, path, mask);
                 assert!(off <= 1e-5, "{kind:?} {path:?} {mask:?} {shape:?} l {l}: {off}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_pass_counts_what_its_closed_form_says() {
+    for (heads, shape, real, l) in [
+        (1, [33, 64, 16, 16], (33, 64), 9),
+        (2, [70, 90, 20, 5], (61, 83), 100),
+        (3, [300, 530, 17, 48], (300, 530), 24),
+        // One head in several segments, whose last chunks are parts of one.
+        (1, [1100, 700, 24, 16], (1090, 700), 33),
+        (1, [700, 1100, 16, 24], (700, 1100), 16),
+    ] {
+        let sample = Sample { real, ..Sample::new(heads, shape, l) };
+        for (kind, mask) in cases() {
+            let tally = Tally::default();
+            sample.run(kind, Some(&tally), mask);
+            let ((n, m), [_, _, d_h, d_v]) = (real, shape);
+            let shape = Shape { n, m, d_h, d_v, causal: mask == Mask::Causal };
+            let [forward, backward] = find(kind.name()).unwrap().cost(&shape, l);
+            let expected = heads as u64 * (forward + backward).macs;
+            assert_eq!(tally.macs(), expected, "{kind:?} {mask:?} {shape:?} l {l}");
         }
     }
 }

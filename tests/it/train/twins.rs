@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // the helpers are test code too
 
 use luna::attention::luna_causal::Weight;
+use luna::cost::Tally;
 use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
 use luna::model::luna::Named;
 use luna::train::{Batch, Dropout, Layers, Network, Rates, Rows};
@@ -156,7 +157,7 @@ fn layers_alone_have_gradients_too() {
         let (x, d_out, direction) = (of(1), of(2), of(3));
         let mut gradients = vec![0.0; numbers.len()];
         let mut pass =
-            |x: Array2<f32>| layers.pass(&numbers, &mut gradients, x, &rows, d_out.view()).unwrap();
+            |x: Array2<f32>| layers.pass(&numbers, &mut gradients, x, &rows, d_out.view(), None).unwrap();
         let (_, dx) = pass(x.clone());
         let mut objective = |by: f32| {
             let (y, _) = pass(&x + &(&direction * by));
@@ -166,9 +167,45 @@ fn layers_alone_have_gradients_too() {
         let slope = (4.0 * difference(1e-2) - difference(2e-2)) / 3.0;
         let along: f64 = dx.iter().zip(&direction).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
         assert!((slope - along).abs() < 1e-2 * along.abs().max(1.0), "{config:?}: {slope} and {along}");
-        assert!(layers.pass(&numbers, &mut gradients, Array2::zeros((3, 24)), &rows, d_out.view()).is_err());
+        assert!(
+            layers.pass(&numbers, &mut gradients, Array2::zeros((3, 24)), &rows, d_out.view(), None).is_err()
+        );
     }
     assert!(Layers::new(&EncoderConfig { p_chain: false, ..of(causal, true) }).is_err());
+}
+
+/// Every product of layers counts itself: projections and feed-forward networks three times, attention as its own passes.
+#[test]
+fn layers_count_what_the_closed_form_says() {
+    let all = [
+        (Mechanism::Softmax, false),
+        (Mechanism::Softmax, true),
+        (Mechanism::Materialised, false),
+        (Mechanism::Materialised, true),
+        (Mechanism::Luna { l: 7, tied: true }, false),
+        (Mechanism::Luna { l: 99, tied: false }, false),
+        (Mechanism::LunaCausal { l: 7, weight: Weight::Softplus, tied: true }, true),
+        (Mechanism::LunaCausal { l: 20, weight: Weight::Elu, tied: false }, true),
+        (Mechanism::Linformer { l: 6, max: 90 }, false),
+        (Mechanism::Linear, false),
+        (Mechanism::Linear, true),
+        (Mechanism::Performer { l: 10 }, false),
+        (Mechanism::Local { l: 8 }, false),
+        (Mechanism::Local { l: 8 }, true),
+    ];
+    for (mechanism, causal) in all {
+        let config = EncoderConfig { causal, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) };
+        let layers = Layers::new(&config).unwrap();
+        let numbers = layers.draw(5);
+        let (b, n) = (2, 83);
+        let rows = Rows::of(vec![n; b]);
+        let x = Array2::from_shape_fn((b * n, 24), |(row, column)| ((row + column) % 5) as f32 - 2.0);
+        let (tally, d_out) = (Tally::default(), x.clone());
+        let mut gradients = vec![0.0; numbers.len()];
+        layers.pass(&numbers, &mut gradients, x, &rows, d_out.view(), Some(&tally)).unwrap();
+        let expected = (config.layer_train_cost(b, n).unwrap() * config.layers).macs;
+        assert_eq!(tally.macs(), expected, "{mechanism:?} causal {causal}");
+    }
 }
 
 /// The yardstick is the same function, with matrices.
@@ -184,7 +221,7 @@ fn layers_with_matrices_learn_what_layers_without_learn() {
             let x = Array2::from_shape_fn((rows.total(), 24), number);
             let mut gradients = vec![0.0; numbers.len()];
             let d_out = &x * 0.1;
-            let (y, dx) = layers.pass(&numbers, &mut gradients, x, &rows, d_out.view()).unwrap();
+            let (y, dx) = layers.pass(&numbers, &mut gradients, x, &rows, d_out.view(), None).unwrap();
             [y.into_raw_vec_and_offset().0, dx.into_raw_vec_and_offset().0, gradients].concat()
         });
         assert!(found[0].iter().any(|number| number.abs() > 0.1));
