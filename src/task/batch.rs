@@ -1,6 +1,4 @@
-//! Batches: which examples stand in which, decided by the seed alone, and their tokens side by side.
-
-use ndarray::Array2;
+//! Batches: which examples stand in which, decided by the seed alone.
 
 use crate::rng::{below, stream};
 use crate::{Error, Result};
@@ -10,35 +8,6 @@ pub const PAD: u32 = 0;
 
 /// The target of a place that does not count: no vocabulary has a token of this number.
 pub const IGNORED: u32 = u32::MAX;
-
-/// Labelled sequences side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Tokens, shape (b, n): a sequence a row, [`PAD`] behind its end.
-    pub tokens: Array2<u32>,
-    /// How many tokens of each row are the sequence's own, at most n.
-    pub lengths: Vec<usize>,
-    /// The class of each row.
-    pub labels: Vec<usize>,
-}
-
-impl Batch {
-    /// A batch of sequences, each with its class; each is cut to its first `n` tokens, or filled up to n with [`PAD`].
-    pub fn padded<S>(sequences: impl IntoIterator<Item = (S, usize)>, n: usize) -> Self
-    where
-        S: IntoIterator<Item = u32>,
-    {
-        let sequences: Vec<(S, usize)> = sequences.into_iter().collect();
-        let mut tokens = Array2::from_elem((sequences.len(), n), PAD);
-        let (mut lengths, mut labels) = (Vec::new(), Vec::new());
-        for (mut row, (sequence, label)) in tokens.rows_mut().into_iter().zip(sequences) {
-            let places = row.iter_mut().zip(sequence);
-            lengths.push(places.map(|(place, token)| *place = token).count());
-            labels.push(label);
-        }
-        Self { tokens, lengths, labels }
-    }
-}
 
 /// The endless row of shuffled epochs, cut into batches of one size.
 ///
@@ -97,17 +66,7 @@ pub(super) fn shuffle<T>(items: &mut [T], seed: u64, label: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
     use proptest::prelude::*;
-
-    #[test]
-    fn sequences_are_cut_and_filled() {
-        let batch = Batch::padded([(vec![5, 6], 1), (vec![1, 2, 3, 4], 0), (vec![7, 8, 9], 2)], 3);
-        assert_eq!(batch.tokens, array![[5, 6, 0], [1, 2, 3], [7, 8, 9]]);
-        assert_eq!((batch.lengths, batch.labels), (vec![2, 3, 3], vec![1, 0, 2]));
-        assert_eq!(Batch::padded([(vec![], 0)], 2).lengths, [0]);
-        assert_eq!(Batch::padded(Vec::<(Vec<u32>, usize)>::new(), 4).tokens.dim(), (0, 4));
-    }
 
     #[test]
     fn the_order_is_pinned() {
@@ -147,20 +106,6 @@ mod tests {
                 let mut sorted = epoch.to_vec();
                 sorted.sort_unstable();
                 prop_assert_eq!(sorted, (0..examples).collect::<Vec<_>>());
-            }
-        }
-
-        #[test]
-        fn rows_are_the_beginnings_of_their_sequences(
-            sequences in prop::collection::vec(prop::collection::vec(1_u32..300, 0..9), 0..6),
-            n in 0_usize..12,
-        ) {
-            let batch = Batch::padded(sequences.iter().cloned().zip(0..), n);
-            let rows = batch.tokens.rows().into_iter().zip(&batch.lengths);
-            for ((row, length), sequence) in rows.zip(&sequences) {
-                prop_assert_eq!(*length, n.min(sequence.len()));
-                prop_assert_eq!(&row.to_vec()[..*length], &sequence[..*length]);
-                prop_assert!(row.iter().skip(*length).all(|token| *token == PAD));
             }
         }
     }

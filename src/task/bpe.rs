@@ -13,7 +13,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::batch::PAD;
 use super::short;
-use crate::file::save_text;
+use super::tokenizer::TextTokenizer;
 use crate::{Error, Result};
 
 /// The token in front of a text that is to be written.
@@ -39,7 +39,7 @@ const LAYOUT: &str = "a tokenizer.json of byte pairs whose first tokens are <pad
 /// Texts to tokens and back.
 #[derive(Clone)]
 pub struct Vocabulary {
-    tokenizer: Tokenizer,
+    text: TextTokenizer,
 }
 
 impl Vocabulary {
@@ -66,7 +66,7 @@ impl Vocabulary {
             .build();
         tokenizer.train(&mut TrainerWrapper::from(trainer), texts).map_err(fails)?;
         tokenizer.set_encode_special_tokens(true);
-        Ok(Self { tokenizer })
+        Ok(Self { text: TextTokenizer { tokenizer } })
     }
 
     /// Opens a vocabulary that was saved, or one made elsewhere that has the same special tokens and loses nothing.
@@ -91,7 +91,7 @@ impl Vocabulary {
         if let Some(c) = missing.min() {
             return Err(malformed(format!("no token for the byte written '{c}'")));
         }
-        let vocabulary = Self { tokenizer };
+        let vocabulary = Self { text: TextTokenizer { tokenizer } };
         let back = vocabulary.encode(PROBE).and_then(|ids| vocabulary.decode(&ids))?;
         if back != PROBE {
             return Err(malformed(format!("{PROBE:?} comes back as {back:?}")));
@@ -101,24 +101,22 @@ impl Vocabulary {
 
     /// Writes the vocabulary as a `tokenizer.json`, which is whole or not there at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        save_text(path, &self.json()?)
+        self.text.save(path)
     }
 
     /// What [`save`](Self::save) writes.
     pub fn json(&self) -> Result<String> {
-        let json = self.tokenizer.to_string(false);
-        let json = json.map_err(|error| Error::value("vocabulary", error, "one that can be written"))?;
-        Ok(json + "\n")
+        self.text.json()
     }
 
     /// How many tokens there are: every token is below.
     pub fn size(&self) -> usize {
-        self.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+        self.text.size()
     }
 
     /// The tokens of a text, without special ones; none of an empty text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode_fast(text, false);
+        let encoding = self.text.tokenizer.encode_fast(text, false);
         let encoding =
             encoding.map_err(|error| Error::value("text to encode", short(&text), error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
@@ -128,11 +126,7 @@ impl Vocabulary {
     ///
     /// Tokens that a model puts together need not be UTF-8: what is not becomes U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
-        if let Some(token) = tokens.iter().find(|token| self.tokenizer.id_to_token(**token).is_none()) {
-            return Err(Error::value("token to decode", token, "one of the vocabulary"));
-        }
-        let text = self.tokenizer.decode(tokens, true);
-        text.map_err(|error| Error::value("tokens to decode", tokens.len(), error.to_string()))
+        self.text.decode(tokens)
     }
 }
 
@@ -167,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_same_texts_give_the_same_vocabulary() {
-        let json = |vocabulary: Vocabulary| vocabulary.tokenizer.to_string(false).unwrap();
+        let json = |vocabulary: Vocabulary| vocabulary.json().unwrap();
         assert_eq!(json(vocabulary()), json(vocabulary()));
     }
 

@@ -16,7 +16,7 @@ const PIECE: usize = 1 << 16;
 /// Texts to tokens and back, without the special tokens that frame a text for a classifier.
 #[derive(Clone)]
 pub struct TextTokenizer {
-    tokenizer: Tokenizer,
+    pub(super) tokenizer: Tokenizer,
 }
 
 /// The tokens of a text.
@@ -76,7 +76,7 @@ impl TextTokenizer {
     /// The text of tokens; special ones are passed over, and what is not UTF-8 becomes U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
         if let Some(token) = tokens.iter().find(|token| self.tokenizer.id_to_token(**token).is_none()) {
-            return Err(Error::value("token to decode", token, "one of the tokenizer"));
+            return Err(Error::value("token to decode", token, "one of the vocabulary"));
         }
         let text = self.tokenizer.decode(tokens, true);
         text.map_err(|error| Error::value("tokens to decode", tokens.len(), error.to_string()))

@@ -5,10 +5,8 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
-
-use super::batch::{IGNORED, PAD, shuffle};
-use super::bpe::{BEGIN, END, Vocabulary};
+use super::batch::shuffle;
+use super::bpe::{END, Vocabulary};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "one sentence a line, in UTF-8";
@@ -29,21 +27,6 @@ pub struct Pair {
     pub source: Vec<u32>,
     /// The tokens of the target, without special ones.
     pub target: Vec<u32>,
-}
-
-/// Pairs side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// What the encoder reads, shape (b, n): a source a row, [`PAD`] behind its end.
-    pub sources: Array2<u32>,
-    /// How many tokens of each source are its own, [`END`] included.
-    pub source_lengths: Vec<usize>,
-    /// What the decoder reads, shape (b, m): [`BEGIN`] and the target, [`PAD`] behind its end.
-    pub inputs: Array2<u32>,
-    /// What it should say at each place, shape (b, m): the target and [`END`], [`IGNORED`] behind it.
-    pub targets: Array2<u32>,
-    /// How many places of each row of `inputs` and `targets` count.
-    pub target_lengths: Vec<usize>,
 }
 
 /// Which pairs stand in which batch: pairs of about the same length, decided by the seed and the step alone.
@@ -127,40 +110,6 @@ impl Pair {
     }
 }
 
-impl Batch {
-    /// A batch of pairs, as wide as the longest of them.
-    pub fn of<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> Self {
-        let pairs: Vec<&Pair> = pairs.into_iter().collect();
-        let source_lengths: Vec<usize> = pairs.iter().map(|pair| pair.source.len()).collect();
-        let target_lengths: Vec<usize> = pairs.iter().map(|pair| pair.target.len() + 1).collect();
-        let [n, m] =
-            [&source_lengths, &target_lengths].map(|lengths| lengths.iter().max().copied().unwrap_or(0));
-        let array = |width, fill, token: &dyn Fn(&Pair, usize) -> Option<u32>| {
-            Array2::from_shape_fn((pairs.len(), width), |(row, place)| {
-                token(pairs[row], place).unwrap_or(fill)
-            })
-        };
-        Self {
-            sources: array(n, PAD, &|pair, place| pair.source.get(place).copied()),
-            inputs: array(m, PAD, &|pair, place| match place.checked_sub(1) {
-                None => Some(BEGIN),
-                Some(before) => pair.target.get(before).copied(),
-            }),
-            targets: array(m, IGNORED, &|pair, place| {
-                let end = (place == pair.target.len()).then_some(END);
-                pair.target.get(place).copied().or(end)
-            }),
-            source_lengths,
-            target_lengths,
-        }
-    }
-
-    /// How many tokens are to be said.
-    pub fn counted(&self) -> usize {
-        self.target_lengths.iter().sum()
-    }
-}
-
 impl Buckets {
     /// Batches of these pairs whose wider side has at most `tokens` places, padding included.
     pub fn new(pairs: &[Pair], tokens: usize, seed: u64) -> Result<Self> {
@@ -225,7 +174,6 @@ impl Buckets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
     use proptest::prelude::*;
 
     fn parsed(source: &[u8], target: &[u8]) -> Result<Parallel> {
@@ -282,17 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_by_hand() {
-        let batch = Batch::of(&pairs(&[(1, 3), (2, 0)]));
-        assert_eq!(batch.sources, array![[10, END, PAD], [10, 11, END]]);
-        assert_eq!(batch.inputs, array![[BEGIN, 20, 21, 22], [BEGIN, PAD, PAD, PAD]]);
-        assert_eq!(batch.targets, array![[20, 21, 22, END], [END, IGNORED, IGNORED, IGNORED]]);
-        assert_eq!((&batch.source_lengths[..], &batch.target_lengths[..]), (&[2, 3][..], &[4, 1][..]));
-        assert_eq!(batch.counted(), 5);
-        assert_eq!(Batch::of([]).sources.dim(), (0, 0));
-    }
-
-    #[test]
     fn tokens_of_both_languages() {
         let parallel = parsed(b"a man\na man", b"ein mann\nein mann").unwrap();
         let vocabulary = Vocabulary::train(parallel.texts(), 300).unwrap();
@@ -342,12 +279,8 @@ mod tests {
                 all.sort_unstable();
                 prop_assert_eq!(all, (0..pairs.len()).collect::<Vec<_>>());
                 for batch in batches {
-                    let batch = Batch::of(batch.iter().map(|pair| &pairs[*pair]));
-                    prop_assert!(!batch.sources.is_empty());
-                    prop_assert!(batch.sources.len().max(batch.targets.len()) <= tokens);
-                    let read = batch.inputs.iter().filter(|token| **token != PAD).count();
-                    let said = batch.targets.iter().filter(|token| **token != IGNORED).count();
-                    prop_assert_eq!((read, said), (batch.counted(), batch.counted()));
+                    let widest = batch.iter().map(|pair| pairs[*pair].width()).max().unwrap_or(0);
+                    prop_assert!(widest > 0 && batch.len() * widest <= tokens);
                 }
             }
             prop_assert_eq!(buckets.epoch(epoch), Buckets::new(&pairs, tokens, seed).unwrap().epoch(epoch));
