@@ -33,7 +33,7 @@ pub struct OutputArgs {
     /// Folder for result.json, result.csv, figures and arrays
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Draw the main figure in the terminal, below the table
+    /// Draw the figures in the terminal, below the table (of heat maps the last one)
     #[arg(long)]
     pub plot: bool,
     /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank` (all: every one)
@@ -109,19 +109,19 @@ fn print(report: &mut Report, output: &OutputArgs, style: Style, out: &mut dyn W
         report.views.clear();
     }
     output.format.write(report, style, out)?;
-    if output.plot
-        && let Some(figure) = report.figures.first()
-    {
-        writeln!(out, "\n{}", plot(figure, style))?;
+    if output.plot {
+        for plot in report.figures.iter().flat_map(plots) {
+            writeln!(out, "\n{}", report::to_terminal(plot, style, PLOT_HEIGHT))?;
+        }
     }
     Ok(())
 }
 
-/// The last heat map of a figure, or its first curves.
-fn plot(figure: &Figure, style: Style) -> String {
-    let Kind::Panels(panels) = &figure.kind else { return report::to_terminal(figure, style, PLOT_HEIGHT) };
+/// What is drawn of a figure: the last of its heat maps, or all of its curves.
+fn plots(figure: &Figure) -> Vec<&Figure> {
+    let Kind::Panels(panels) = &figure.kind else { return vec![figure] };
     let heat = panels.iter().rev().find(|panel| matches!(panel.kind, Kind::Heat(_)));
-    heat.or(panels.first()).map_or_else(String::new, |panel| report::to_terminal(panel, style, PLOT_HEIGHT))
+    heat.map_or_else(|| panels.iter().collect(), |heat| vec![heat])
 }
 
 /// Columns of the terminal; without one, what fits a page.
