@@ -90,8 +90,8 @@ impl DecoderLayer {
             }
         } else {
             Attend::Softmax {
-                own: Box::new(Attention::of(layout, &own, encoder, Mask::Causal)?),
-                cross: Box::new(Attention::of(layout, &cross, encoder, Mask::Full)?),
+                own: Box::new(Attention::of(layout, &own, &config.exact(), Mask::Causal)?),
+                cross: Box::new(Attention::of(layout, &cross, &config.exact(), Mask::Full)?),
             }
         };
         Ok(Self {

@@ -65,12 +65,15 @@ impl Translator {
         for (name, shape) in config.tensors() {
             layout.push(name, shape, true);
         }
+        for (name, shape) in config.features() {
+            layout.push(name, shape, false);
+        }
         let norm =
             |name: &str, wanted: bool| wanted.then(|| LayerNorm::find(&layout, name, super::EPS)).transpose();
         let encoder = &config.encoder;
         let positions = (encoder.positions > 0).then(|| layout.matrix("decoder.embed_positions.weight"));
         Ok(Self {
-            encoder: Trunk::find(&layout, "encoder.", encoder, true)?,
+            encoder: Trunk::find(&layout, "encoder.", encoder, config.is_luna())?,
             positions: positions.transpose()?,
             norm: norm("decoder.layernorm_embedding", encoder.embedding_norm)?,
             layers: (0..config.decoder_layers)

@@ -13,14 +13,51 @@ use crate::{Error, Result};
 /// The `model_type` of these files.
 pub(crate) const MODEL_TYPE: &str = TRANSLATOR;
 
+/// How the layers of a decoder read the target and the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecoderKind {
+    /// Causal softmax attention, then softmax attention over the source, which any encoder may have read.
+    Softmax,
+    /// Causal Luna attention, then Luna attention over the source, by the P of a Luna encoder.
+    Luna,
+}
+
+impl DecoderKind {
+    const ALL: [Self; 2] = [Self::Softmax, Self::Luna];
+
+    /// The name by which it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::Luna => "luna",
+        }
+    }
+
+    /// The one of that name.
+    pub fn find(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| Error::value("attention of a decoder", name, Self::ALL.map(Self::name).join(", ")))
+    }
+
+    /// Luna's behind a Luna encoder whose P is carried upward, softmax behind any other.
+    fn behind(encoder: &EncoderConfig) -> Self {
+        let luna = matches!(encoder.mechanism, Mechanism::Luna { .. }) && encoder.p_chain;
+        if luna { Self::Luna } else { Self::Softmax }
+    }
+}
+
 /// Sizes of an encoder-decoder.
 ///
 /// One table of tokens serves source, target and output; encoder and decoder have a table of positions each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TranslatorConfig {
-    /// The encoder: with a vocabulary, without a mask and a head; its attention is `softmax` or `luna` (P in a chain).
+    /// The encoder: with a vocabulary, without a mask and a head.
     /// The decoder has its width, heads, feed-forward width, activation, places of norms and positions.
     pub encoder: EncoderConfig,
+    /// How the decoder attends. `luna` needs a `luna` encoder with P in a chain.
+    pub decoder: DecoderKind,
     /// Layers of the decoder.
     pub decoder_layers: usize,
     /// What weighs the rows of P in the causal attention of Luna's decoder; softmax has none and does not ask.
@@ -28,23 +65,34 @@ pub struct TranslatorConfig {
 }
 
 impl TranslatorConfig {
-    /// An encoder-decoder with as many layers on either side.
+    /// An encoder-decoder with as many layers on either side: Luna's decoder where the encoder has a P for it.
     pub fn new(encoder: EncoderConfig) -> Self {
-        Self { encoder, decoder_layers: encoder.layers, weight: Weight::default() }
+        let decoder = DecoderKind::behind(&encoder);
+        Self { encoder, decoder, decoder_layers: encoder.layers, weight: Weight::default() }
     }
 
-    /// Whether its layers are Luna's.
+    /// Whether the layers of its decoder are Luna's.
     pub fn is_luna(&self) -> bool {
-        matches!(self.encoder.mechanism, Mechanism::Luna { .. })
+        self.decoder == DecoderKind::Luna
+    }
+
+    /// What the layers of a softmax decoder are: the encoder's, with exact attention.
+    pub(crate) fn exact(&self) -> EncoderConfig {
+        EncoderConfig { mechanism: Mechanism::Softmax, p_chain: true, ..self.encoder }
     }
 
     /// Refuses what no encoder-decoder can be.
     pub(crate) fn check(&self) -> Result<()> {
         self.encoder.check()?;
         let EncoderConfig { mechanism, vocab, causal, head, p_chain, .. } = self.encoder;
-        if !matches!(mechanism, Mechanism::Softmax | Mechanism::Luna { .. }) {
+        if matches!(mechanism, Mechanism::LunaCausal { .. } | Mechanism::Materialised) {
             let what = "attention of an encoder-decoder";
-            return Err(Error::value(what, mechanism.name(), "softmax, luna"));
+            let accepted = "softmax, luna, linformer, linear, performer, local";
+            return Err(Error::value(what, mechanism.name(), accepted));
+        }
+        if self.is_luna() && !matches!(mechanism, Mechanism::Luna { .. }) {
+            let what = format!("attention of a decoder behind an encoder with '{}'", mechanism.name());
+            return Err(Error::value(what, "luna", "softmax; luna reads the P of a luna encoder"));
         }
         if vocab.is_none() {
             return Err(Error::value("vocabulary of an encoder-decoder", "none", "1 token or more"));
@@ -67,6 +115,7 @@ impl TranslatorConfig {
     /// the decoder's under `decoder.`, by the names of fairseq and of Luna's authors.
     pub fn tensors(&self) -> Vec<Tensor> {
         let EncoderConfig { d, ffn, positions, embedding_norm, pre_norm, mechanism, .. } = self.encoder;
+        let cross = if self.is_luna() { mechanism } else { Mechanism::Softmax };
         let mut all: Vec<Tensor> = self
             .encoder
             .tensors()
@@ -79,7 +128,7 @@ impl TranslatorConfig {
         if embedding_norm {
             norm(&mut all, "decoder.layernorm_embedding", d);
         }
-        let own = match mechanism {
+        let own = match cross {
             Mechanism::Luna { l, tied } => Mechanism::LunaCausal { l, tied, weight: self.weight },
             other => other,
         };
@@ -89,7 +138,7 @@ impl TranslatorConfig {
                 linear(&mut all, &format!("{layer}self_attn.{projection}"), d, d);
             }
             norm(&mut all, &format!("{layer}self_attn_layer_norm"), d);
-            for projection in mechanism.projections() {
+            for projection in cross.projections() {
                 linear(&mut all, &format!("{layer}encoder_attn.{projection}"), d, d);
             }
             norm(&mut all, &format!("{layer}encoder_attn_layer_norm"), d);
@@ -109,16 +158,23 @@ impl TranslatorConfig {
         all
     }
 
+    /// What is drawn and not learned, and belongs in a file with the rest: the features of a Performer encoder.
+    pub fn features(&self) -> Vec<Tensor> {
+        let prefixed = |(name, shape): Tensor| (format!("encoder.{name}"), shape);
+        self.encoder.features().into_iter().map(prefixed).collect()
+    }
+
     /// How many numbers it learns.
     pub fn parameters(&self) -> usize {
         self.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
     /// The configuration as the keys of `config.json`, which [`parse`](Self::parse) reads: those of the encoder, and
-    /// `decoder_layers` and `weight`; other keys may stand beside them.
+    /// `decoder`, `decoder_layers` and `weight`; other keys may stand beside them.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = self.encoder.to_json();
         map.insert("model_type".into(), MODEL_TYPE.into());
+        map.insert("decoder".into(), self.decoder.name().into());
         map.insert("decoder_layers".into(), self.decoder_layers.into());
         map.insert("weight".into(), self.weight.name().into());
         map
@@ -146,8 +202,11 @@ impl TranslatorConfig {
         }
         let weight = keys.name("weight", Weight::default().name())?;
         let weight = Weight::ALL.into_iter().find(|known| known.name() == weight);
+        let encoder = EncoderConfig::read_sizes(&keys)?;
+        let decoder = keys.name("decoder", DecoderKind::behind(&encoder).name())?;
         let config = Self {
-            encoder: EncoderConfig::read_sizes(&keys)?,
+            encoder,
+            decoder: DecoderKind::find(decoder).map_err(|_| keys.wrong("decoder", "softmax or luna"))?,
             decoder_layers: keys.layers("decoder_layers")?,
             weight: weight.ok_or_else(|| keys.wrong("weight", "softplus or elu"))?,
         };

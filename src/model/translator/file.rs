@@ -22,7 +22,7 @@ impl Translator {
         let path = dir.join(WEIGHTS);
         let named = Named::open(&path)?;
         let translator = Self::load(&named, &config)?;
-        foreign(&named, &config.tensors(), MODEL_TYPE, path)?;
+        foreign(&named, &[config.tensors(), config.features()].concat(), MODEL_TYPE, path)?;
         Ok(translator)
     }
 }

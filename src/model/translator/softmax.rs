@@ -148,7 +148,7 @@ impl Layer {
 impl Decoder {
     /// Reads `layers.0` to `layers.COUNT-1`, and `layer_norm` if norms stand before blocks.
     pub(super) fn load(named: &Named, config: &TranslatorConfig) -> Result<Self> {
-        let of_layer = EncoderConfig { causal: true, ..config.encoder };
+        let of_layer = EncoderConfig { causal: true, ..config.exact() };
         let all = named.within("layers");
         let layer = |at: usize| Layer::load(&all.within(&at.to_string()), &of_layer);
         let last = || LayerNorm::load(named, "layer_norm", of_layer.d, of_layer.luna_layer().eps);

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::encoder::EncoderConfig;
-use crate::model::translator::TranslatorConfig;
+use crate::model::translator::{DecoderKind, TranslatorConfig};
 use crate::train::loss::{IGNORED, Sums};
 use crate::train::{Batch, Layout, Network, Pairs, Rates, Translator};
 
@@ -21,10 +21,17 @@ pub(in crate::study) enum Examples {
 }
 
 impl Learner {
-    /// The network for a task whose examples are pairs, or not.
-    pub(super) fn new(config: &EncoderConfig, pairs: bool) -> Result<Self> {
+    /// The network for a task whose examples are pairs, or not; `decoder` is what was asked for its decoder.
+    pub(super) fn new(config: &EncoderConfig, pairs: bool, decoder: Option<&str>) -> Result<Self> {
         if pairs {
-            return Translator::new(&TranslatorConfig::new(*config)).map(Self::Two);
+            let mut config = TranslatorConfig::new(*config);
+            if let Some(name) = decoder {
+                config.decoder = DecoderKind::find(name)?;
+            }
+            return Translator::new(&config).map(Self::Two);
+        }
+        if let Some(name) = decoder {
+            return Err(Error::value("--decoder", name, "none, but with --task translation"));
         }
         Network::new(config).map(Self::One)
     }

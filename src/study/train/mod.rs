@@ -82,6 +82,9 @@ pub struct Config {
     /// Whether Luna's P is carried from layer to layer: on, or off (each layer learns its own)
     #[arg(long, value_name = "ON|OFF", help_heading = "Network and training")]
     pub p_chain: Option<String>,
+    /// How the decoder of translation attends: luna (behind a luna encoder) or softmax (behind any) [default: luna where it can]
+    #[arg(long, value_name = "NAME", help_heading = "Network and training")]
+    pub decoder: Option<String>,
     /// Steps of the optimiser
     #[arg(long, value_name = "N", help_heading = "Network and training")]
     pub steps: Option<usize>,
@@ -153,7 +156,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     for spec in &specs {
         let mechanism = crate::model::encoder::Mechanism::build(spec)?;
         let config = recipe.network(mechanism, &needs.needs())?;
-        let network = Learner::new(&config, needs.pairs())?;
+        let network = Learner::new(&config, needs.pairs(), recipe.decoder.as_deref())?;
         let needed = recipe.least_bytes(network.layout().len());
         let instead = "a smaller --batch (with --accumulate), --seq-len or --d needs less";
         ram::require(format!("a training with attention '{spec}'"), needed, instead)?;

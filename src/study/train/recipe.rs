@@ -26,6 +26,8 @@ pub(super) struct Recipe {
     pub(super) activation: &'static str,
     pub(super) pre_norm: bool,
     pub(super) p_chain: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decoder: Option<String>,
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) accumulate: usize,
@@ -166,6 +168,7 @@ impl Recipe {
             activation: "gelu",
             pre_norm: false,
             p_chain: true,
+            decoder: None,
             steps: 1600,
             batch: 16,
             accumulate: 1,
@@ -225,6 +228,7 @@ impl Recipe {
             *to = typed.unwrap_or(*to);
         }
         self.pre_norm |= config.pre_norm;
+        self.decoder.clone_from(&config.decoder);
         if let Some(schedule) = &config.schedule {
             self.schedule.clone_from(schedule);
         }

@@ -323,6 +323,9 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
                 .into(),
         );
     }
+    if let Some(decoder) = &recipe.decoder {
+        notes.push(format!("the decoder reads by {decoder}; the attention in the table is the encoder's"));
+    }
     if data.loses_text() {
         notes.push(
             "no bits a byte: tokens of this tokenizer do not say the text back letter by letter; losses of other tokenizers do not \

@@ -51,7 +51,7 @@ impl Run<'_> {
     pub(super) fn train(&self, watch: &dyn Watch) -> Result<Ran> {
         let mechanism = Mechanism::build(self.spec)?;
         let config = self.recipe.network(mechanism, &self.data.needs())?;
-        let network = Learner::new(&config, self.data.pairs())?;
+        let network = Learner::new(&config, self.data.pairs(), self.recipe.decoder.as_deref())?;
         let layout = network.layout();
         let mut adam = Adam::new(
             AdamConfig {

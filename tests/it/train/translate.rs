@@ -50,7 +50,7 @@ fn a_language_of_digits_is_learned_and_translated() {
     let folder = folder.path();
     corpus(folder, "train", (0..125).filter(|i| i % 9 != 4));
     let (from, to) = corpus(folder, "test", (0..125).filter(|i| i % 9 == 4));
-    for attention in ["softmax", "luna:l=4"] {
+    for attention in ["softmax", "luna:l=4", "linear"] {
         let trained = train(folder, attention, &["--steps", "300"]);
         assert!(trained.status.success(), "{}", text(&trained.stderr));
         assert!(text(&trained.stdout).contains("nats"), "{}", text(&trained.stdout));
@@ -106,8 +106,19 @@ fn a_language_of_digits_is_learned_and_translated() {
     let (data, task) = (folder.join("train"), "translation:from=a,to=b,vocab=4000000000");
     refused(&["train", "--task", task, "--data", data.to_str().unwrap()], "", "to 1048576");
     // Files that do not fit, and lengths that no pair has.
-    let short = train(folder, "linear", &["--steps", "2"]);
-    assert!(text(&short.stderr).contains("softmax, luna"), "{}", text(&short.stderr));
+    for (attention, more, part) in [
+        ("luna-causal:l=4", &[][..], "not causal"),
+        ("linear", &["--decoder", "luna"], "reads the P of a luna encoder"),
+        ("luna:l=2", &["--decoder", "luna", "--p-chain", "off"], "one P"),
+        ("luna:l=2", &["--decoder", "linear"], "softmax, luna"),
+    ] {
+        let refused = train(folder, attention, &[&["--steps", "2"], more].concat());
+        assert!(text(&refused.stderr).contains(part), "{}", text(&refused.stderr));
+    }
+    // The step behind which a Luna encoder hands its rows, and no P, to a softmax decoder.
+    let mixed = train(folder, "luna:l=2", &["--steps", "2", "--decoder", "softmax"]);
+    assert!(text(&mixed.stdout).contains("decoder reads by softmax"), "{}", text(&mixed.stderr));
+    refused(&["train", "--task", "recall", "--decoder", "softmax"], "", "--task translation");
     let short = train(folder, "luna:l=1", &["--steps", "2", "--seq-len", "1"]);
     assert!(text(&short.stderr).contains("--seq-len"), "{}", text(&short.stderr));
     fs::write(folder.join("train.b"), "eins\n").unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use luna::attention::luna_causal::Weight;
 use luna::model::encoder::{EncoderConfig, Mechanism};
 use luna::model::luna::Named;
-use luna::model::translator::{Translator as InUse, TranslatorConfig};
+use luna::model::translator::{DecoderKind, Translator as InUse, TranslatorConfig};
 use luna::train::{Dropout, Pairs, Rates, Rows, Translator};
 
 /// Sources and targets of these lengths; l is longer than one source and shorter than the others.
@@ -32,6 +32,17 @@ fn configs() -> Vec<TranslatorConfig> {
             decoder_layers: 3,
             ..TranslatorConfig::new(EncoderConfig { positions: 0, ..encoder(tied) })
         },
+        // A softmax decoder behind other encoders.
+        TranslatorConfig { decoder: DecoderKind::Softmax, ..TranslatorConfig::new(encoder(tied)) },
+        TranslatorConfig {
+            decoder: DecoderKind::Softmax,
+            ..TranslatorConfig::new(EncoderConfig { pre_norm: true, ..encoder(untied) })
+        },
+        TranslatorConfig::new(EncoderConfig { p_chain: false, ..encoder(tied) }),
+        TranslatorConfig::new(encoder(Mechanism::Linformer { l: 5, max: 16 })),
+        TranslatorConfig::new(encoder(Mechanism::Linear)),
+        TranslatorConfig::new(encoder(Mechanism::Performer { l: 12 })),
+        TranslatorConfig::new(encoder(Mechanism::Local { l: 6 })),
     ]
 }
 
@@ -90,7 +101,9 @@ fn what_is_kept_of_a_configuration_and_what_is_refused() {
         let text = serde_json::to_string(&map).unwrap();
         TranslatorConfig::parse(Path::new("c"), &text).unwrap_err().to_string()
     };
-    assert!(message("attention", "linear".into()).contains("softmax, luna"));
+    assert!(message("attention", "materialised".into()).contains("softmax, luna, linformer"));
+    assert!(message("attention", "linear".into()).contains("luna reads the P of a luna encoder"));
+    assert!(message("decoder", "linear".into()).contains("softmax or luna"));
     assert!(message("weight", "relu".into()).contains("softplus or elu"));
     assert!(message("decoder_layers", 0.into()).contains("decoder_layers"));
     assert!(message("model_type", "luna".into()).contains("luna-translator"));
@@ -118,11 +131,14 @@ fn what_is_kept_of_a_configuration_and_what_is_refused() {
 fn gradients_are_the_slopes_of_the_objective() {
     for config in configs() {
         let network = Translator::new(&config).unwrap();
-        assert_eq!(network.layout().len(), config.parameters());
+        assert_eq!(network.layout().learned(), config.parameters());
         let mut numbers = network.draw(4);
         let noise = |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7) % 2001) as f32 / 1000.0 - 1.0;
         numbers.iter_mut().enumerate().for_each(|(i, x)| *x += 0.1 * noise(i + 5));
-        let direction: Vec<f32> = (0..numbers.len()).map(noise).collect();
+        let mut direction: Vec<f32> = (0..numbers.len()).map(noise).collect();
+        for entry in network.layout().entries().iter().filter(|entry| !entry.learned) {
+            direction[entry.at.clone()].fill(0.0);
+        }
         let pairs = pairs(&LENGTHS);
         for dropout in [Dropout::OFF, Dropout::new(0.2, 1, 2, 0)] {
             let rates = Rates { dropout, smoothing: 0.1 };

@@ -11,7 +11,7 @@ use std::path::Path;
 use luna::attention::luna_causal::Weight;
 use luna::model::encoder::{EncoderConfig, Mechanism};
 use luna::model::luna::Named;
-use luna::model::translator::{Translator, TranslatorConfig};
+use luna::model::translator::{DecoderKind, Translator, TranslatorConfig};
 use luna::rng::{normal, stream};
 use ndarray::{ArrayD, IxDyn};
 
@@ -26,6 +26,7 @@ fn configs() -> Vec<TranslatorConfig> {
         for (positions, embedding_norm) in [(40, true), (0, false)] {
             for (mechanism, weight) in [
                 (Mechanism::Softmax, Weight::Softplus),
+                (Mechanism::Linear, Weight::Softplus),
                 (Mechanism::Luna { l: 5, tied: true }, Weight::Softplus),
                 (Mechanism::Luna { l: 5, tied: true }, Weight::Elu),
                 (Mechanism::Luna { l: 4, tied: false }, Weight::Softplus),
@@ -38,7 +39,11 @@ fn configs() -> Vec<TranslatorConfig> {
                     pre_norm,
                     ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
                 };
-                all.push(TranslatorConfig { encoder, decoder_layers: 3, weight });
+                let config = TranslatorConfig { decoder_layers: 3, weight, ..TranslatorConfig::new(encoder) };
+                all.push(config);
+                if config.is_luna() && weight == Weight::Elu {
+                    all.push(TranslatorConfig { decoder: DecoderKind::Softmax, ..config });
+                }
             }
         }
     }
