@@ -11,34 +11,21 @@
 //! cut into segments, whose sums are taken first; inside a segment running sums go forwards for `dx`, backwards for `dy`
 //! and `dv`, a chunk at a time, and what is inside a chunk meets under a triangular mask.
 
+mod size;
+
 use std::ops::Range;
 
-use super::chunk::{self, CHUNK, chunks, running, take, triangle};
+use self::size::{LINE, count, each};
+pub(super) use self::size::{cost, kept, space};
+use super::chunk::{CHUNK, chunks, running, take, triangle};
 use super::pass::{self, Pass, Raw, cut_segments, gather, heads};
 use super::tiles::{Add, Set, outer, product};
-use super::{Kept, Size, Upstream};
+use super::{Kept, Upstream};
 use crate::attention::Mask;
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::segments;
 use crate::attention::fused::share::{among, cut, lines};
-use crate::cost::{Cost, Shape};
 use crate::linalg::lanes::Path;
-
-/// Operations of one head with `f` features, but for those of making them.
-pub(super) fn cost(shape: &Shape, f: usize) -> [Cost; 2] {
-    let Shape { n, m, d_v, causal, .. } = *shape;
-    let (seen, w) = (if causal { n.min(m) } else { m }, d_v + 1);
-    let forward = Cost::product(seen + n, f, w) + Cost::divs(n);
-    let backward = Cost::product(n, d_v, 1) + Cost::product(2 * n + seen, f, w) + Cost::product(seen, f, d_v);
-    if !causal {
-        return [forward, backward];
-    }
-    // What is inside a chunk meets, and the running sums are taken beside those of the segments.
-    let inside = chunk::inside(n, m);
-    let sums = Cost::product(seen, f, w);
-    let back = Cost::product(2 * n, f, w) + Cost::product(inside, 3 * f + 2 * w + d_v, 1);
-    [forward + sums + Cost::product(inside, f + w, 1), backward + sums + back]
-}
 
 /// From rows to features and back.
 pub(super) trait Features: Sync {
@@ -53,33 +40,6 @@ pub(super) trait Features: Sync {
 
     /// Multiply-adds of making the features of one row, and of going back.
     fn macs(&self) -> [usize; 2];
-}
-
-/// Numbers of a cache line.
-const LINE: usize = lines(1);
-
-/// Numbers of one worker with `f` features.
-fn each(f: usize, w: usize) -> usize {
-    CHUNK * (4 * f + 3 * w + 2 * CHUNK) + (f + w) * CHUNK + 2 * f * w
-}
-
-/// Numbers of the work space, forward and backward, for `f` features in whole cache lines.
-pub(super) fn space(size: &Size, f: usize) -> [usize; 2] {
-    let Size { shape: Shape { n, m, d_v, .. }, heads, threads, .. } = *size;
-    let (w, parts) = (d_v + LINE, heads * count(size.shape.causal, heads, n, m));
-    let own = threads.min(parts) * each(f, w);
-    [parts * f * w + own, lines(heads * n) + parts * f * w + own]
-}
-
-/// Numbers that the forward pass leaves: the state that each segment begins with, and what divides each query.
-pub(super) fn kept(size: &Size, f: usize) -> usize {
-    let Size { shape: Shape { n, m, d_v, causal, .. }, heads, .. } = *size;
-    heads * (count(causal, heads, n, m) * f * (d_v + LINE) + n)
-}
-
-/// How many segments a head is cut into.
-fn count(causal: bool, heads: usize, n: usize, m: usize) -> usize {
-    segments::count(heads, if causal { n } else { n.max(m) })
 }
 
 /// Attention by features over many heads.

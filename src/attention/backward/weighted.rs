@@ -15,48 +15,19 @@
 //! Tokens are cut into segments, whose sums are taken first; inside a segment the sums run on a chunk at a time, and what
 //! is inside a chunk meets under a triangular mask. `g` and `a` (n, l) stay from one sweep to the other.
 
+mod size;
+
 use std::ops::Range;
 
-use super::chunk::{self, CHUNK, chunks, running, take, triangle};
+use self::size::each;
+pub(super) use self::size::{cost, kept, space};
+use super::chunk::{CHUNK, chunks, running, take, triangle};
 use super::pass::{self, Pass, cut_segments, heads};
 use super::tiles::{Add, Set, Shares, Softmax, outer, product};
-use super::{Kept, Size, Upstream};
+use super::{Kept, Upstream};
 use crate::attention::fused::flash::transpose;
 use crate::attention::fused::segments;
 use crate::attention::fused::share::{among, cut, lines};
-use crate::cost::{Cost, Shape};
-
-/// Numbers of a worker, with l in whole cache lines.
-fn each(d_h: usize, d_v: usize, wide: usize) -> usize {
-    CHUNK * (5 * CHUNK + 2 * wide + d_h + d_v) + wide * CHUNK + 2 * wide * (d_h + d_v)
-}
-
-/// Numbers of the work space, forward and backward.
-pub(super) fn space(size: &Size) -> [usize; 2] {
-    let Size { shape: Shape { n, d_h, d_v, .. }, heads, l, threads } = *size;
-    let (wide, parts) = (lines(l), heads * segments::count(heads, n));
-    let (sums, own) = (parts * wide * (d_h + d_v), threads.min(parts) * each(d_h, d_v, wide));
-    [sums + own, lines(heads * n) + 2 * heads * n * wide + sums + own]
-}
-
-/// Numbers that the forward pass leaves: the sums that each segment begins with, and the logarithm of each query.
-pub(super) fn kept(size: &Size) -> usize {
-    let Size { shape: Shape { n, d_h, d_v, .. }, heads, l, .. } = *size;
-    heads * (segments::count(heads, n) * lines(l) * (d_h + d_v) + n)
-}
-
-/// Operations of one head, forward and backward.
-pub(super) fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
-    let Shape { n, m, d_h, d_v, .. } = *shape;
-    let seen = n.min(m);
-    let inside = chunk::inside(n, m);
-    let (sums, read) = (Cost::product(seen, l, d_h + d_v), Cost::product(n, l, d_h + d_v));
-    let forward = sums * 2 + read + Cost::product(inside, d_h + d_v + 2 * l, 1) + Cost::softmax(n, n * l);
-    let first =
-        sums + read * 2 + Cost::product(n + seen, l, d_h) + Cost::product(inside, 2 * d_h + d_v + 3 * l, 1);
-    let second = sums * 2 + read * 2 + Cost::product(inside, 2 * d_h + 2 * d_v + 4 * l, 1);
-    [forward, Cost::product(n, d_v, 1) + Cost::exps(n * l) + first + second]
-}
 
 /// Causal Luna over many heads, with the weights of their keys.
 pub(super) struct Weighted<'a> {
