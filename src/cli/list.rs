@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Failure, Format};
 use crate::linalg::engine;
+use crate::model::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
@@ -126,6 +127,11 @@ pub fn registries() -> Vec<Registry> {
             kind: "schedule",
             about: "how the rate of learning changes, for --schedule of train",
             entries: schedule::ALL.iter().map(|kind| Entry::new(kind.name, kind.about)).collect(),
+        },
+        Registry {
+            kind: "decoder",
+            about: "how the decoder of a translator attends, for --decoder of train",
+            entries: DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about())).collect(),
         },
         Registry {
             kind: "model-family",

@@ -33,7 +33,7 @@ pub struct OutputArgs {
     /// Folder for result.json, result.csv, figures and arrays
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Draw the figures in the terminal, below the table (of heat maps the last one)
+    /// Draw the figures in the terminal, below the table (of a figure with heat maps the last of them)
     #[arg(long)]
     pub plot: bool,
     /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank` (all: every one)

@@ -281,5 +281,8 @@ fn report(config: &Config, trained: &Trained, sums: &Sums, judged: Judged) -> Re
     report.stamp.push("study", "evaluate");
     report.stamp.push("run", config.run.display().to_string());
     report.notes.push(judged.note);
+    if let Some(decoder) = trained.learner.decoder() {
+        report.notes.push(format!("attention is the encoder's; its decoder's is {decoder}"));
+    }
     report
 }

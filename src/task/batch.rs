@@ -3,7 +3,7 @@
 use crate::rng::{below, stream};
 use crate::{Error, Result};
 
-/// The token that fills a row behind the end of its sequence.
+/// The token that stands for no text.
 pub const PAD: u32 = 0;
 
 /// The target of a place that does not count: no vocabulary has a token of this number.

@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::parameters::{Entry, Layout};
 use crate::attention::performer_features;
-use crate::model::encoder::{EncoderConfig, Mechanism};
+use crate::model::encoder::EncoderConfig;
 use crate::rng::{normal, stream};
 
 /// Every tensor of a network, a Performer's features behind the learned ones.
@@ -13,11 +13,8 @@ pub(super) fn layout(config: &EncoderConfig) -> Layout {
     for (name, shape) in config.tensors() {
         layout.push(name, shape, true);
     }
-    if let Mechanism::Performer { l } = config.mechanism {
-        for layer in 0..config.layers {
-            let name = format!("layers.{layer}.self_attn.features");
-            layout.push(name, vec![l, config.head_width()], false);
-        }
+    for (name, shape) in config.features() {
+        layout.push(name, shape, false);
     }
     layout
 }

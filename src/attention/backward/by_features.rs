@@ -175,7 +175,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             for chunk in chunks(&keys) {
                 self.of_keys(task / count, &chunk, &mut own);
                 outer(path, (chunk.len(), f, w), (own.y, f), (own.values, w), (&mut *part, w));
-                self.count(chunk.len(), 1, 0);
+                self.tally_rows(chunk.len(), 1, 0);
             }
         });
         self.begin(parts, false);
@@ -191,7 +191,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 let rows = queries.len();
                 self.of_queries(head, &queries, own.x);
                 product(path, (rows, f, w), (own.x, f), (own.state, w), (own.found, w), Set);
-                self.count(rows, 1, 0);
+                self.tally_rows(rows, 1, 0);
                 if self.causal {
                     let keys = self.keys_of(&queries);
                     self.of_keys(head, &keys, &mut own);
@@ -199,8 +199,8 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                     let (met, values) = ((&*own.met, CHUNK), (&*own.values, w));
                     product(path, (rows, keys.len(), w), met, values, (own.found, w), Add);
                     outer(path, (keys.len(), f, w), (own.y, f), values, (own.state, w));
-                    self.count_met(rows * keys.len(), 1, [1, 0]);
-                    self.count(keys.len(), 1, 0);
+                    self.tally_met(rows * keys.len(), 1, [1, 0]);
+                    self.tally_rows(keys.len(), 1, 0);
                 }
                 let at = queries.start - self.segment(task % count).0.start;
                 let of_out = out[at * d_v..].chunks_exact_mut(d_v).zip(&mut logs[at..]);
@@ -215,12 +215,12 @@ impl<'a, F: Features> ByFeatures<'a, F> {
     }
 
     /// Counts products of rows of features with values and a column of ones, so many times, and with values alone.
-    fn count(&self, rows: usize, with_ones: usize, without: usize) {
+    fn tally_rows(&self, rows: usize, with_ones: usize, without: usize) {
         self.pass.count(rows * self.narrow, [0, with_ones + without, with_ones]);
     }
 
     /// Counts products of pairs along features, along values and a column of ones, and along values alone.
-    fn count_met(&self, pairs: usize, features: usize, [with_ones, without]: [usize; 2]) {
+    fn tally_met(&self, pairs: usize, features: usize, [with_ones, without]: [usize; 2]) {
         self.pass.count(pairs, [0, with_ones + without, with_ones + features * self.narrow]);
     }
 
@@ -304,15 +304,15 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             self.slopes(back, head, &queries, own.slopes);
             product(path, (rows, w, f), (own.slopes, w), (own.state_turned, f), (own.d_x, f), Set);
             outer(path, (rows, f, w), (own.x, f), (own.slopes, w), (&mut *part, w));
-            self.count(rows, 2, 0);
+            self.tally_rows(rows, 2, 0);
             if self.causal {
                 let keys = self.keys_of(&queries);
                 self.of_keys(head, &keys, own);
                 self.meet_slopes(rows, keys.len(), own);
                 product(path, (rows, keys.len(), f), (own.d_met, CHUNK), (own.y, f), (own.d_x, f), Add);
                 outer(path, (keys.len(), w, f), (own.values, w), (own.y, f), (own.state_turned, f));
-                self.count_met(rows * keys.len(), 1, [1, 0]);
-                self.count(keys.len(), 1, 0);
+                self.tally_met(rows * keys.len(), 1, [1, 0]);
+                self.tally_rows(keys.len(), 1, 0);
             }
             let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
             let dq = &mut dq[(queries.start - segment.start) * d_h..][..rows * d_h];
@@ -344,7 +344,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             let dv = &mut dv[at * d_v..][..rows * d_v];
             product(path, (rows, w, f), (own.values, w), (own.state_turned, f), (own.d_x, f), Set);
             product(path, (rows, f, d_v), (own.y, f), (own.state, w), (&mut *dv, d_v), Set);
-            self.count(rows, 1, 1);
+            self.tally_rows(rows, 1, 1);
             if self.causal {
                 self.of_queries(head, &place, own.x);
                 self.slopes(back, head, &place, own.slopes);
@@ -355,8 +355,8 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 outer(path, (place.len(), rows, d_v), (own.met, CHUNK), slopes, (dv, d_v));
                 outer(path, (place.len(), f, w), (own.x, f), slopes, (own.state, w));
                 outer(path, (place.len(), w, f), slopes, (own.x, f), (own.state_turned, f));
-                self.count_met(place.len() * rows, 2, [1, 1]);
-                self.count(place.len(), 2, 0);
+                self.tally_met(place.len() * rows, 2, [1, 1]);
+                self.tally_rows(place.len(), 2, 0);
             }
             let k = &self.pass.k(head)[keys.start * d_h..keys.end * d_h];
             let dk = &mut dk[at * d_h..][..rows * d_h];

@@ -2,8 +2,13 @@
 
 use std::ops::Range;
 
+use crate::attention::fused::segments;
+
 /// Rows of a chunk.
 pub(super) const CHUNK: usize = 64;
+
+// What is met inside of chunks has a closed form because no segment begins within one.
+const _: () = assert!(segments::CHUNK.is_multiple_of(CHUNK));
 
 /// A range, a chunk at a time.
 pub(super) fn chunks(range: &Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {

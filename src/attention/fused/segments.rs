@@ -13,10 +13,10 @@ pub(in crate::attention) fn count(heads: usize, m: usize) -> usize {
     PIECES.div_ceil(heads.max(1)).min(m.div_ceil(SHORT)).max(1)
 }
 
-/// Keys that are never cut: of every kernel's chunks only the last one of a length is a part of one.
-const CHUNK: usize = 64;
+/// Segments begin at multiples of this, so that the chunks of running sums are the same wherever a head is cut.
+pub(in crate::attention) const CHUNK: usize = 64;
 
-/// The keys of segment `i` of `count`.
+/// The keys of segment `i` of `count`: none, perhaps, where `count` was taken of a longer side.
 pub(in crate::attention) fn keys(i: usize, count: usize, m: usize) -> Range<usize> {
     let chunks = m.div_ceil(CHUNK);
     let end = |i: usize| (i * chunks / count * CHUNK).min(m);

@@ -8,6 +8,7 @@ use crate::attention::luna_causal::Weight;
 use crate::model::encoder::{self, EncoderConfig, Head, Mechanism, TRANSLATOR, linear, norm};
 use crate::model::keys::Keys;
 use crate::model::luna::Tensor;
+use crate::name;
 use crate::{Error, Result};
 
 /// The `model_type` of these files.
@@ -23,7 +24,8 @@ pub enum DecoderKind {
 }
 
 impl DecoderKind {
-    const ALL: [Self; 2] = [Self::Softmax, Self::Luna];
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Softmax, Self::Luna];
 
     /// The name by which it is asked for.
     pub fn name(self) -> &'static str {
@@ -33,12 +35,21 @@ impl DecoderKind {
         }
     }
 
+    /// What it is, in one line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Softmax => {
+                "causal softmax attention, and softmax attention over the source: behind any encoder"
+            }
+            Self::Luna => {
+                "causal Luna attention, and Luna attention over the source by the encoder's P: behind luna with --p-chain on"
+            }
+        }
+    }
+
     /// The one of that name.
     pub fn find(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| Error::value("attention of a decoder", name, Self::ALL.map(Self::name).join(", ")))
+        name::find("decoder", name, &Self::ALL, |kind| kind.name()).copied()
     }
 
     /// Luna's behind a Luna encoder whose P is carried upward, softmax behind any other.

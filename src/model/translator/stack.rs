@@ -31,7 +31,7 @@ pub(super) struct Encoded {
 }
 
 impl Translator {
-    /// Reads the tensors that [`TranslatorConfig::tensors`] lists.
+    /// Reads the tensors that [`TranslatorConfig::tensors`] and [`TranslatorConfig::features`] list.
     pub fn load(named: &Named, config: &TranslatorConfig) -> Result<Self> {
         config.check()?;
         let of = config.encoder;

@@ -102,9 +102,9 @@ const LUNA_TABLE_4: Preset = Preset {
     ],
     reading: &[
         "published: training steps on the authors' hardware (Luna) or 4 x 4 TPU v3 at batch 32 (the others, Tay et al. 2021); \
-         ours: one sequence on this machine. The hardware differs: only the shape of the columns can be compared",
-        "published speed and memory are of training, activations that backward needs included: --pass train is beside them, \
-         forward passes (without it) are another question",
+         ours: this machine at the batch above. The hardware differs: only the shape of the columns can be compared",
+        "published speed and memory are of training, activations that backward needs included: compare them with --pass train; \
+         memory of a forward pass, the default, is what it allocates beyond inputs and outputs",
         "published: Luna's ratios are against its authors' own Transformer, the others' against that of Tay et al.; their \
          local attention is by blocks of 50 and not a sliding window, their performer has 256 features of another kind \
          (generalized, relu); reformer, sinkhorn, synthesizer and bigbird of the same table have no fused forms here",

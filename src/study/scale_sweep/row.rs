@@ -181,7 +181,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             whole(facts.cost.exps).into(),
             whole(facts.cost.divs).into(),
             whole(facts.bytes).into(),
-            probe.and_then(|probe| whole(2 * probe.macs)).into(),
+            // Rows of older journals counted nothing.
+            probe.filter(|probe| probe.macs > 0).and_then(|probe| whole(2 * probe.macs)).into(),
             time.map(|time| time.mid).into(),
             time.and_then(|time| time.ends).map(|ends| ends.0).into(),
             time.and_then(|time| time.ends).map(|ends| ends.1).into(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::encoder::EncoderConfig;
 use crate::model::translator::{DecoderKind, TranslatorConfig};
 use crate::train::loss::{IGNORED, Sums};
@@ -30,9 +30,6 @@ impl Learner {
             }
             return Translator::new(&config).map(Self::Two);
         }
-        if let Some(name) = decoder {
-            return Err(Error::value("--decoder", name, "none, but with --task translation"));
-        }
         Network::new(config).map(Self::One)
     }
 
@@ -47,6 +44,14 @@ impl Learner {
         match self {
             Self::One(network) => network.draw(seed),
             Self::Two(translator) => translator.draw(seed),
+        }
+    }
+
+    /// How its decoder attends, if it has one.
+    pub(in crate::study) fn decoder(&self) -> Option<&'static str> {
+        match self {
+            Self::One(_) => None,
+            Self::Two(translator) => Some(translator.config().decoder.name()),
         }
     }
 

@@ -82,7 +82,7 @@ pub struct Config {
     /// Whether Luna's P is carried from layer to layer: on, or off (each layer learns its own)
     #[arg(long, value_name = "ON|OFF", help_heading = "Network and training")]
     pub p_chain: Option<String>,
-    /// How the decoder of translation attends: luna (behind a luna encoder) or softmax (behind any) [default: luna where it can]
+    /// How the decoder of translation attends: luna (behind a luna encoder) or softmax (behind any) [default: luna behind luna with --p-chain on, else softmax]
     #[arg(long, value_name = "NAME", help_heading = "Network and training")]
     pub decoder: Option<String>,
     /// Steps of the optimiser
@@ -156,8 +156,8 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     for spec in &specs {
         let mechanism = crate::model::encoder::Mechanism::build(spec)?;
         let config = recipe.network(mechanism, &needs.needs())?;
-        let network = Learner::new(&config, needs.pairs(), recipe.decoder.as_deref())?;
-        let needed = recipe.least_bytes(network.layout().len());
+        let network = Learner::new(&config, needs.pairs(), recipe.decoder)?;
+        let needed = recipe.least_bytes(network.layout().len(), needs.pairs());
         let instead = "a smaller --batch (with --accumulate), --seq-len or --d needs less";
         ram::require(format!("a training with attention '{spec}'"), needed, instead)?;
     }

@@ -8,6 +8,7 @@ use super::data::TaskKind;
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::model::encoder::{EncoderConfig, Mechanism};
+use crate::model::translator::DecoderKind;
 use crate::name;
 use crate::train::schedule::Schedule;
 
@@ -27,7 +28,7 @@ pub(super) struct Recipe {
     pub(super) pre_norm: bool,
     pub(super) p_chain: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) decoder: Option<String>,
+    pub(super) decoder: Option<&'static str>,
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) accumulate: usize,
@@ -228,7 +229,7 @@ impl Recipe {
             *to = typed.unwrap_or(*to);
         }
         self.pre_norm |= config.pre_norm;
-        self.decoder.clone_from(&config.decoder);
+        self.decoder = config.decoder.as_deref().map(DecoderKind::find).transpose()?.map(DecoderKind::name);
         if let Some(schedule) = &config.schedule {
             self.schedule.clone_from(schedule);
         }
@@ -246,6 +247,9 @@ impl Recipe {
     }
 
     fn check(&self, task: &TaskKind) -> Result<()> {
+        if let Some(decoder) = self.decoder.filter(|_| task.name != "translation") {
+            return Err(Error::value("--decoder", decoder, "none, but with --task translation"));
+        }
         let from_one = [
             ("--seq-len", self.n),
             ("--d", self.d),
@@ -295,9 +299,10 @@ impl Recipe {
 
     /// Bytes that a training holds at least: weights, gradients and Adam's two means, and what the layers keep of a
     /// batch of the longest sequences for the backward pass.
-    pub(super) fn least_bytes(&self, parameters: usize) -> u64 {
+    pub(super) fn least_bytes(&self, parameters: usize, pairs: bool) -> u64 {
         let rows = (self.batch as u64).saturating_mul(self.n as u64);
-        let of_a_row = (self.layers as u64).saturating_mul((8 * self.d + self.ffn) as u64);
+        let stacks = if pairs { 2 } else { 1 };
+        let of_a_row = (stacks * self.layers as u64).saturating_mul((8 * self.d + self.ffn) as u64);
         let numbers = rows.saturating_mul(of_a_row).saturating_add(4 * parameters as u64);
         numbers.saturating_mul(size_of::<f32>() as u64)
     }

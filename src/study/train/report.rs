@@ -323,8 +323,11 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
                 .into(),
         );
     }
-    if let Some(decoder) = &recipe.decoder {
-        notes.push(format!("the decoder reads by {decoder}; the attention in the table is the encoder's"));
+    let mut pairs: Vec<String> =
+        runs.iter().filter_map(|run| Some(format!("{} behind {}", run.decoder?, run.spec))).collect();
+    pairs.dedup();
+    if !pairs.is_empty() {
+        notes.push(format!("attention is the encoder's; decoders: {}", pairs.join(", ")));
     }
     if data.loses_text() {
         notes.push(

@@ -32,6 +32,7 @@ pub(super) struct Ran {
     pub(super) spec: Spec,
     pub(super) seed: u64,
     pub(super) mechanism: Mechanism,
+    pub(super) decoder: Option<&'static str>,
     pub(super) parameters: usize,
     pub(super) steps: usize,
     pub(super) complete: bool,
@@ -51,7 +52,7 @@ impl Run<'_> {
     pub(super) fn train(&self, watch: &dyn Watch) -> Result<Ran> {
         let mechanism = Mechanism::build(self.spec)?;
         let config = self.recipe.network(mechanism, &self.data.needs())?;
-        let network = Learner::new(&config, self.data.pairs(), self.recipe.decoder.as_deref())?;
+        let network = Learner::new(&config, self.data.pairs(), self.recipe.decoder)?;
         let layout = network.layout();
         let mut adam = Adam::new(
             AdamConfig {
@@ -125,6 +126,7 @@ impl Run<'_> {
             spec: self.spec.clone(),
             seed: self.seed,
             mechanism: config.mechanism,
+            decoder: network.decoder(),
             parameters: layout.learned(),
             steps: adam.steps(),
             complete,
