@@ -110,6 +110,18 @@ fn every_shell_gets_its_completions() {
 }
 
 #[test]
+fn a_plot_has_every_panel_of_curves() {
+    let sweep = ["scale-sweep", "--seq-len", "32,64", "--l", "8", "--attention", "luna", "--rounds", "3"];
+    let plotted = run(&[&sweep[..], &["--plot", "--quiet"]].concat());
+    assert!(plotted.status.success());
+    let text = String::from_utf8_lossy(&plotted.stdout).into_owned();
+    for panel in ["time of one pass", "memory beyond inputs and outputs", "against fused exact attention"] {
+        assert!(text.lines().any(|line| line.trim() == panel), "{panel}: {text}");
+    }
+    assert!(!String::from_utf8_lossy(&run(&sweep).stdout).contains("time of one pass"));
+}
+
+#[test]
 fn a_plot_never_follows_what_a_program_reads() {
     let (code, line) = refusal(&["svd-spectrum", "--plot", "--format", "json"]);
     assert_eq!(code, 1);
