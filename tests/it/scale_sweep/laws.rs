@@ -44,12 +44,23 @@ fn allocations_are_the_closed_forms_on_every_run() {
     for flags in [&["--pass", "forward"][..], &whole, &causal, &encoder, &causal_encoder] {
         let exact = *flags != causal_encoder;
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
-        let sweep = || rows(&swept(&with(&flags)).rows);
+        let sweep = || by_program(&with(&flags));
         alike(&sweep(), &sweep(), exact);
     }
 }
 
 type Row = std::collections::BTreeMap<String, String>;
+
+/// The rows of a sweep that has a process to itself: beside other tests, what their threads leave behind when they end is
+/// freed by whoever comes by (the collector of crossbeam is one for all), and would be taken off the work that is counted.
+fn by_program(flags: &[&str]) -> Vec<Row> {
+    let program =
+        [&["scale-sweep", "--threads", "2", "--format", "csv", "--columns", "all", "--quiet"], flags]
+            .concat();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_luna")).args(program).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    csv::Reader::from_reader(&output.stdout[..]).deserialize().map(|row| row.unwrap()).collect()
+}
 
 fn alike(first: &[Row], second: &[Row], exact: bool) {
     for (one, two) in first.iter().zip(second) {
@@ -63,17 +74,15 @@ fn alike(first: &[Row], second: &[Row], exact: bool) {
         let least = if exact || one["mechanism"] != "luna-causal" { formula } else { 0.7 * formula };
         assert!(found >= least - room, "{what}: {found} beside {formula}");
         if one["form"] == "fused" && one["unit"] == "core" {
-            // The pool's own lists of tasks grow, by some KiB, where a thread is late.
-            let again: f64 = two["extra_memory_bytes"].parse().unwrap();
-            assert!((found - again).abs() <= 16384.0, "{what}: {found} and {again}");
+            assert_eq!(one["extra_memory_bytes"], two["extra_memory_bytes"], "{what}");
         }
     }
 }
 
 #[test]
 fn fused_softmax_takes_the_same_memory_at_every_length() {
-    let report = swept(&["--attention", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
-    let fused: Vec<String> = rows(&report.rows)
+    let rows = by_program(&["--attention", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
+    let fused: Vec<String> = rows
         .into_iter()
         .filter(|row| row["form"] == "fused")
         .map(|row| row["extra_memory_bytes"].clone())
