@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::attention::luna_causal::Weight;
@@ -15,7 +16,8 @@ use crate::{Error, Result};
 pub(crate) const MODEL_TYPE: &str = TRANSLATOR;
 
 /// How the layers of a decoder read the target and the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DecoderKind {
     /// Causal softmax attention, then softmax attention over the source, which any encoder may have read.
     Softmax,

@@ -22,12 +22,10 @@ pub(in crate::study) enum Examples {
 
 impl Learner {
     /// The network for a task whose examples are pairs, or not; `decoder` is what was asked for its decoder.
-    pub(super) fn new(config: &EncoderConfig, pairs: bool, decoder: Option<&str>) -> Result<Self> {
+    pub(super) fn new(config: &EncoderConfig, pairs: bool, decoder: Option<DecoderKind>) -> Result<Self> {
         if pairs {
             let mut config = TranslatorConfig::new(*config);
-            if let Some(name) = decoder {
-                config.decoder = DecoderKind::find(name)?;
-            }
+            config.decoder = decoder.unwrap_or(config.decoder);
             return Translator::new(&config).map(Self::Two);
         }
         Network::new(config).map(Self::One)

@@ -28,7 +28,7 @@ pub(super) struct Recipe {
     pub(super) pre_norm: bool,
     pub(super) p_chain: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) decoder: Option<&'static str>,
+    pub(super) decoder: Option<DecoderKind>,
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) accumulate: usize,
@@ -229,7 +229,7 @@ impl Recipe {
             *to = typed.unwrap_or(*to);
         }
         self.pre_norm |= config.pre_norm;
-        self.decoder = config.decoder.as_deref().map(DecoderKind::find).transpose()?.map(DecoderKind::name);
+        self.decoder = config.decoder.as_deref().map(DecoderKind::find).transpose()?;
         if let Some(schedule) = &config.schedule {
             self.schedule.clone_from(schedule);
         }
@@ -248,7 +248,7 @@ impl Recipe {
 
     fn check(&self, task: &TaskKind) -> Result<()> {
         if let Some(decoder) = self.decoder.filter(|_| task.name != "translation") {
-            return Err(Error::value("--decoder", decoder, "none, but with --task translation"));
+            return Err(Error::value("--decoder", decoder.name(), "none, but with --task translation"));
         }
         let from_one = [
             ("--seq-len", self.n),
