@@ -1,6 +1,6 @@
 //! What the runs came to: rows, the table that people read, figures, notes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Data, Part};
 use super::folder::Line;
@@ -323,11 +323,12 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
                 .into(),
         );
     }
-    let mut pairs: Vec<String> =
+    // Once each, however many seeds there are.
+    let pairs: BTreeSet<String> =
         runs.iter().filter_map(|run| Some(format!("{} behind {}", run.decoder?, run.spec))).collect();
-    pairs.dedup();
     if !pairs.is_empty() {
-        notes.push(format!("attention is the encoder's; decoders: {}", pairs.join(", ")));
+        let pairs = Vec::from_iter(pairs).join(", ");
+        notes.push(format!("attention is the encoder's; decoders: {pairs}"));
     }
     if data.loses_text() {
         notes.push(

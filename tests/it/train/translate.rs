@@ -116,8 +116,9 @@ fn a_language_of_digits_is_learned_and_translated() {
         assert!(text(&refused.stderr).contains(part), "{}", text(&refused.stderr));
     }
     // The step behind which a Luna encoder hands its rows, and no P, to a softmax decoder.
-    let mixed = train(folder, "luna:l=2", &["--steps", "2", "--decoder", "softmax"]);
-    assert!(text(&mixed.stdout).contains("softmax behind luna:l=2"), "{}", text(&mixed.stderr));
+    let seeds = ["--steps", "2", "--decoder", "softmax", "--seeds", "2"];
+    let mixed = train(folder, "luna:l=2", &seeds);
+    assert!(text(&mixed.stdout).contains("decoders: softmax behind luna:l=2\n"), "{}", text(&mixed.stderr));
     refused(&["train", "--task", "recall", "--decoder", "softmax"], "", "--task translation");
     let short = train(folder, "luna:l=1", &["--steps", "2", "--seq-len", "1"]);
     assert!(text(&short.stderr).contains("--seq-len"), "{}", text(&short.stderr));
