@@ -45,7 +45,13 @@ const PLACES: usize = 256;
 
 /// The columns, in their order: name, unit, about, digits.
 const COLUMNS: &[(&str, &str, &str, Digits)] = &[
-    ("attention", "", "the mechanism with its parameters", Digits::Text),
+    (
+        "attention",
+        "",
+        "the mechanism with its parameters; of an encoder-decoder, its encoder's",
+        Digits::Text,
+    ),
+    ("decoder", "", "how the decoder of an encoder-decoder attends", Digits::Text),
     ("parameters", "", "numbers that were learned", Digits::Integer),
     ("data", "", "the file", Digits::Text),
     ("answers", "", "targets: sequences, or tokens", Digits::Integer),
@@ -267,6 +273,7 @@ fn report(config: &Config, trained: &Trained, sums: &Sums, judged: Judged) -> Re
     let file = config.data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     rows.push(vec![
         trained.config().mechanism.spec().into(),
+        trained.learner.decoder().into(),
         trained.learner.layout().learned().into(),
         file.into(),
         sums.count.into(),
@@ -281,8 +288,5 @@ fn report(config: &Config, trained: &Trained, sums: &Sums, judged: Judged) -> Re
     report.stamp.push("study", "evaluate");
     report.stamp.push("run", config.run.display().to_string());
     report.notes.push(judged.note);
-    if let Some(decoder) = trained.learner.decoder() {
-        report.notes.push(format!("attention is the encoder's; its decoder's is {decoder}"));
-    }
     report
 }

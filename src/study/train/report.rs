@@ -1,6 +1,6 @@
 //! What the runs came to: rows, the table that people read, figures, notes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::data::{Data, Part};
 use super::folder::Line;
@@ -12,7 +12,13 @@ use crate::train::loss::Sums;
 
 /// The columns, in their order: name, unit, about, digits.
 const COLUMNS: &[(&str, &str, &str, Digits)] = &[
-    ("attention", "", "the mechanism with its parameters", Digits::Text),
+    (
+        "attention",
+        "",
+        "the mechanism with its parameters; of an encoder-decoder, its encoder's",
+        Digits::Text,
+    ),
+    ("decoder", "", "how the decoder of an encoder-decoder attends", Digits::Text),
     ("l", "rows", "projected length: rows of P or E, random features, width of a window", Digits::Integer),
     ("seed", "", "decides weights, batches and dropout", Digits::Integer),
     ("task", "", "what was learned", Digits::Text),
@@ -116,6 +122,7 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
         let step = seconds(run);
         rows.push(vec![
             run.spec.to_string().into(),
+            run.decoder.into(),
             run.mechanism.l().into(),
             (run.seed as i64).into(),
             data.title.clone().into(),
@@ -168,7 +175,7 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
         ("accuracy", "%", format!("right answers of the {part} part: mean over seeds"))
     };
     let digits = if by_loss { Digits::Fixed(3) } else { Digits::Fixed(1) };
-    let columns = vec![
+    let mut columns = vec![
         Column::new("attention", "", "the mechanism with its parameters", Digits::Text),
         Column::new("parameters", "", "numbers that were learned", Digits::Integer),
         Column::new("seeds", "", "runs", Digits::Integer),
@@ -183,6 +190,10 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
             Digits::Significant(3),
         ),
     ];
+    if data.pairs() {
+        let about = "how the decoder attends; attention is the encoder's";
+        columns.insert(1, Column::new("decoder", "", about, Digits::Text));
+    }
     let sequences = recipe.batch * recipe.accumulate;
     let step = if data.pairs() {
         format!("at most {} tokens a side", sequences * recipe.n)
@@ -222,7 +233,7 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
         let steps: Vec<f64> = runs.iter().filter_map(|run| seconds(run)).collect();
         let memory: Vec<f64> = runs.iter().filter_map(|run| run.memory).map(|bytes| bytes as f64).collect();
         let middle = |values: &[f64]| (!values.is_empty()).then(|| stats::median(values));
-        table.push(vec![
+        let mut row = vec![
             name.into(),
             runs[0].parameters.into(),
             scores.len().into(),
@@ -231,7 +242,11 @@ fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
             ends.map(|ends| ends.high).into(),
             middle(&steps).map(|step| 1e3 * step).into(),
             middle(&memory).map(|bytes| bytes / f64::from(1 << 20)).into(),
-        ]);
+        ];
+        if data.pairs() {
+            row.insert(1, runs[0].decoder.into());
+        }
+        table.push(row);
     }
     table
 }
@@ -253,7 +268,8 @@ fn figure(runs: &[Ran], bits_a_nat: Option<f64>) -> Figure {
     let unit = 1.0 / bits_a_nat.unwrap_or(1.0);
     let mut series = Vec::new();
     for run in runs {
-        let label = format!("{} seed {}", run.spec, run.seed);
+        let behind = run.decoder.map(|decoder| format!(", {decoder} decoder")).unwrap_or_default();
+        let label = format!("{}{behind} seed {}", run.spec, run.seed);
         let steps: Vec<(f64, f64)> = run
             .lines
             .iter()
@@ -322,13 +338,6 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
              compare; luna translate RUN --reference FILE gives BLEU"
                 .into(),
         );
-    }
-    // Once each, however many seeds there are.
-    let pairs: BTreeSet<String> =
-        runs.iter().filter_map(|run| Some(format!("{} behind {}", run.decoder?, run.spec))).collect();
-    if !pairs.is_empty() {
-        let pairs = Vec::from_iter(pairs).join(", ");
-        notes.push(format!("attention is the encoder's; decoders: {pairs}"));
     }
     if data.loses_text() {
         notes.push(

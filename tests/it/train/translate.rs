@@ -116,9 +116,15 @@ fn a_language_of_digits_is_learned_and_translated() {
         assert!(text(&refused.stderr).contains(part), "{}", text(&refused.stderr));
     }
     // The step behind which a Luna encoder hands its rows, and no P, to a softmax decoder.
-    let seeds = ["--steps", "2", "--decoder", "softmax", "--seeds", "2"];
-    let mixed = train(folder, "luna:l=2", &seeds);
-    assert!(text(&mixed.stdout).contains("decoders: softmax behind luna:l=2\n"), "{}", text(&mixed.stderr));
+    let columns = ["--steps", "2", "--seeds", "2", "--format", "csv", "--columns", "attention,decoder,seed"];
+    let mixed = train(folder, "luna:l=2", &[&columns[..], &["--decoder", "softmax"]].concat());
+    assert!(
+        text(&mixed.stdout).ends_with("\nluna:l=2,softmax,0\nluna:l=2,softmax,1\n"),
+        "{}",
+        text(&mixed.stderr)
+    );
+    let own = train(folder, "luna:l=3", &columns);
+    assert!(text(&own.stdout).ends_with("\nluna:l=3,luna,0\nluna:l=3,luna,1\n"), "{}", text(&own.stderr));
     refused(&["train", "--task", "recall", "--decoder", "softmax"], "", "--task translation");
     let short = train(folder, "luna:l=1", &["--steps", "2", "--seq-len", "1"]);
     assert!(text(&short.stderr).contains("--seq-len"), "{}", text(&short.stderr));
