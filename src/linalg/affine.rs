@@ -55,6 +55,13 @@ pub fn affine_heads(
     unsafe { y.assume_init() }
 }
 
+/// How many arrays of how many numbers [`affine_heads`] holds beside its result, n rows of so many columns, on that many
+/// threads.
+pub(crate) fn heads_space(n: usize, out: usize, threads: usize) -> (usize, usize) {
+    let block = row_block(n);
+    (n.div_ceil(block).min(threads), block.min(n) * out)
+}
+
 fn check(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32]>) {
     assert_eq!(x.ncols(), w.nrows(), "shapes of a product");
     assert!(bias.is_none_or(|bias| bias.len() == w.ncols()), "shapes of a product");

@@ -28,11 +28,10 @@ pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: 
     let (wide, narrow) = if a.ncols() > b.ncols() { (a, b) } else { (b, a) };
     let mut to = if a.ncols() > b.ncols() { c.reversed_axes() } else { c.view_mut() };
     let n = wide.nrows();
-    let chunks = wide.ncols().div_ceil(COLUMNS).max(1);
-    let parts = (TASKS / chunks).clamp(1, n.div_ceil(ROWS).max(1));
+    let parts = parts(n, wide.ncols());
     if parts == 1 {
         // What a task finds is added while it is in its cache.
-        let columns = (wide.ncols() / 4).next_multiple_of(96).clamp(96, COLUMNS);
+        let columns = columns(wide.ncols());
         let tasks = to.axis_chunks_iter_mut(Axis(1), columns).into_par_iter();
         tasks.zip(wide.into_axis_chunks_iter(Axis(1), columns)).for_each(|(mut to, wide)| {
             to += &product(narrow.reversed_axes(), wide, Threads::One);
@@ -59,6 +58,25 @@ pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: 
     });
     for sum in sums {
         Zip::from(&mut to).and(&sum).par_for_each(|to, sum| *to += *sum);
+    }
+}
+
+/// Parts that n rows are cut into where the wider operand has so many columns.
+fn parts(n: usize, wide: usize) -> usize {
+    (TASKS / wide.div_ceil(COLUMNS).max(1)).clamp(1, n.div_ceil(ROWS).max(1))
+}
+
+/// Columns of a task where rows are not cut.
+fn columns(wide: usize) -> usize {
+    (wide / 4).next_multiple_of(96).clamp(96, COLUMNS)
+}
+
+/// How many arrays of how many numbers [`add_outer`] holds at once on that many threads, of operands (n, d) and (n, m).
+pub(crate) fn space(n: usize, d: usize, m: usize, threads: usize) -> (usize, usize) {
+    let (wide, narrow) = (d.max(m), d.min(m));
+    match parts(n, wide) {
+        1 => (wide.div_ceil(columns(wide)).min(threads), narrow * columns(wide).min(wide)),
+        parts => (parts, narrow * wide),
     }
 }
 

@@ -25,6 +25,7 @@ mod linear;
 pub mod loss;
 mod luna;
 mod luna_causal;
+mod memory;
 mod network;
 mod norm;
 mod parameters;

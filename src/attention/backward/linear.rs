@@ -15,6 +15,7 @@ use crate::linalg::lanes::{Path, exp2};
 pub(super) const BACKWARD: Backward = Backward {
     name: "linear",
     masks: &[Mask::Full, Mask::Causal],
+    of_p: false,
     fits,
     forward: |pass, _, kept, out, space| {
         ByFeatures::new(pass, &Elu { narrow: pass.narrow[0] }, pass.narrow[0]).forward(kept, out, space);

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 pub(super) const BACKWARD: Backward = Backward {
     name: "linformer",
     masks: &[Mask::Full],
+    of_p: false,
     fits,
     forward,
     backward,

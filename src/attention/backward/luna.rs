@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 pub(super) const BACKWARD: Backward = Backward {
     name: "luna",
     masks: &[Mask::Full],
+    of_p: true,
     fits,
     forward: |pass, _, kept, out, space| forward(pass, kept, out, space),
     backward: |pass, _, kept, upstream, raw, space| backward(pass, kept, upstream, raw, space),

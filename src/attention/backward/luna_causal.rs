@@ -16,7 +16,7 @@ use super::weighted::{self, Weighted};
 use super::{Backward, By, Kept, Size, Upstream};
 use crate::attention::Mask;
 use crate::attention::fused::flash::transpose;
-use crate::attention::fused::share::{Space, among, cut, lines};
+use crate::attention::fused::share::{Space, among, cut, lines, taken};
 use crate::attention::fused::{self, Given, Heads, refuse, segments};
 use crate::attention::luna_causal::Weight;
 use crate::cost::{Cost, Shape};
@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 pub(super) const BACKWARD: Backward = Backward {
     name: "luna-causal",
     masks: &[Mask::Causal],
+    of_p: true,
     fits,
     forward,
     backward,
@@ -161,6 +162,23 @@ pub struct WeightedGradients {
 }
 
 impl WeightedHeads<'_> {
+    /// Numbers of work space that the forward and the backward pass take on so many threads, beyond arrays in standard
+    /// layout (copies of rows that are not whole cache lines are counted), and of what the first leaves for the second.
+    pub(crate) fn numbers(shape: &Shape, heads: usize, l: usize, threads: usize) -> ([usize; 2], usize) {
+        let wide = Shape { d_h: lines(shape.d_h), d_v: lines(shape.d_v), ..*shape };
+        let size = Size { shape: wide, heads, l, threads };
+        let Shape { n, m, d_h, d_v, .. } = wide;
+        let copied = |rows: usize, d: usize, wide: usize| if d == wide { 0 } else { heads * rows * wide };
+        let of = |times: usize| {
+            copied(times * (n + m), shape.d_h, d_h)
+                + times * copied(m, l, lines(l))
+                + copied(m, shape.d_v, d_v)
+        };
+        let copies = [of(1) + copied(n, shape.d_v, d_v), of(2) + copied(2 * n + m, shape.d_v, d_v)];
+        let space = weighted::space(&size).map(taken);
+        ([space[0] + copies[0], space[1] + copies[1]], weighted::kept(&size))
+    }
+
     fn fits(&self, out: &[usize]) -> Result<usize> {
         fused::check(&self.heads, out)?;
         if self.heads.mask == Mask::Full {

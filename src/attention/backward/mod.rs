@@ -67,6 +67,8 @@ pub struct Backward {
     pub name: &'static str,
     /// The masks that it has a form for.
     masks: &'static [Mask],
+    /// Whether it is given a P, heads of l rows.
+    of_p: bool,
     /// Whether the parameters are its own, and of shapes that fit.
     fits: fn(&Heads<'_>, &Given<'_>) -> Result<()>,
     forward: fn(&Pass<'_>, &Given<'_>, &mut Kept, &mut [f32], &mut [f32]),
@@ -296,7 +298,8 @@ impl Backward {
         let space = (self.space)(&Size { shape: wide, heads, l, threads }).map(taken);
         let Shape { n, m, d_h, d_v, .. } = wide;
         // Rows of width d_h and d_v that are copied: inputs and output, and with their gradients.
-        let copies = [(n + m + l, n + m), (2 * (n + m + l), 3 * n + 2 * m)].map(|(of_h, of_v)| {
+        let (of_h, of_v) = (n + m + if self.of_p { l } else { 0 }, n + m);
+        let copies = [1, 2].map(|times| (times * of_h, times * of_v)).map(|(of_h, of_v)| {
             let of_h = if shape.d_h == d_h { 0 } else { of_h * d_h };
             let of_v = if shape.d_v == d_v { 0 } else { of_v * d_v };
             heads * (of_h + of_v)

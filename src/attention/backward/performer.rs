@@ -20,8 +20,17 @@ use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::lanes::{Path, exp2};
 
-pub(super) const BACKWARD: Backward =
-    Backward { name: "performer", masks: &[Mask::Full], fits, forward, backward, space, kept, cost };
+pub(super) const BACKWARD: Backward = Backward {
+    name: "performer",
+    masks: &[Mask::Full],
+    of_p: false,
+    fits,
+    forward,
+    backward,
+    space,
+    kept,
+    cost,
+};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 

@@ -20,6 +20,7 @@ use crate::error::Result;
 pub(super) const BACKWARD: Backward = Backward {
     name: "softmax",
     masks: &[Mask::Full, Mask::Causal],
+    of_p: false,
     fits: |_, given| if let Given::Nothing = given { Ok(()) } else { refuse(BACKWARD.name, given) },
     forward: |pass, _, kept, out, space| forward(pass, kept, out, space, &|i| seen(pass, i)),
     backward: |pass, _, kept, upstream, raw, space| {
@@ -33,6 +34,7 @@ pub(super) const BACKWARD: Backward = Backward {
 pub(super) const LOCAL: Backward = Backward {
     name: "local",
     masks: &[Mask::Full, Mask::Causal],
+    of_p: false,
     fits: local_fits,
     forward: |pass, _, kept, out, space| forward(pass, kept, out, space, &|i| beside(pass, i)),
     backward: |pass, _, kept, upstream, raw, space| {

@@ -78,7 +78,7 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
     }
     if settings.unit != Unit::Core && settings.pass == Pass::Train {
         notes.push(
-            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products for its one; memory is what was allocated, with what the layers keep between the passes"
+            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products for its one; memory holds what the layers keep between the passes, their output and the gradient of their input"
                 .into(),
         );
     }
@@ -133,10 +133,12 @@ fn memory(sweep: &Sweep, settings: &Settings, notes: &mut Vec<String>) {
             "allocations were not counted (another allocator is in place): memory is the closed form".into(),
         );
     }
-    if settings.unit != Unit::Core && sweep.cells.iter().any(|one| one.cell.kind.name == "luna-causal") {
-        notes.push(
-            "memory of luna-causal's layers: the closed form is that of all threads at work on a head each; fewer heads or quick ones take less"
-                .into(),
-        );
+    let causal_luna = sweep.cells.iter().any(|one| one.cell.kind.name == "luna-causal");
+    if settings.unit != Unit::Core && (settings.pass == Pass::Train || causal_luna) {
+        let of = if settings.pass == Pass::Train { "layers both ways" } else { "luna-causal's layers" };
+        notes.push(format!(
+            "memory of {of}: the closed form takes all threads to be at work at once, each with its own space; where they are \
+             not, less is allocated"
+        ));
     }
 }

@@ -129,11 +129,17 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         })? * config.layers;
         // Matrices are written and read once each way, their gradients once.
         let moved = 2 * weights + 4 * vectors + 2 * matrices;
-        // What layers keep between the passes is measured, and no closed form stands beside it: what they keep at the
-        // least is taken for what must fit.
-        let kept = float * b * n * (8 * config.d + config.ffn) * config.layers + matrices / 2;
-        let own_bytes = (2 * weights + 2 * vectors + kept) as u64;
-        return Ok(Facts { cost, bytes: moved as u64, extra_bytes: None, shared_bytes: 0, own_bytes });
+        // The upstream gradient is a copy of the pass's own.
+        let extra =
+            config.train_extra_bytes(b, n, rayon::current_num_threads()) + float * b * n * settings.d();
+        let own_bytes = (2 * weights + 2 * vectors) as u64;
+        return Ok(Facts {
+            cost,
+            bytes: moved as u64,
+            extra_bytes: Some(extra as u64),
+            shared_bytes: 0,
+            own_bytes,
+        });
     }
     Ok(Facts {
         cost: config.cost(b, n),

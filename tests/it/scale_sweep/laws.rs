@@ -36,16 +36,69 @@ fn counts_are_the_closed_forms() {
 
 #[test]
 fn allocations_are_the_closed_forms_on_every_run() {
-    // Backward passes copy rows that are not whole cache lines, which their closed form bounds: here they are.
-    let whole = ["--pass", "train", "--head-dim", "32"];
-    let causal = [&whole[..], &["--causal"]].concat();
+    // Backward passes copy rows that are not whole cache lines, as they are not here.
+    let both = ["--pass", "train"];
+    let causal = ["--pass", "train", "--causal"];
     let encoder = ["--unit", "encoder"];
     let causal_encoder = ["--unit", "encoder", "--causal"];
-    for flags in [&["--pass", "forward"][..], &whole, &causal, &encoder, &causal_encoder] {
+    for flags in [&["--pass", "forward"][..], &both, &causal, &encoder, &causal_encoder] {
         let exact = *flags != causal_encoder;
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
-        let sweep = || by_program(&with(&flags));
+        let sweep = || by_program(2, &with(&flags));
         alike(&sweep(), &sweep(), exact);
+    }
+}
+
+#[test]
+fn layers_both_ways_allocate_what_their_closed_form_says() {
+    let shapes: [&[&str]; 3] = [
+        &["--unit", "layer", "--seq-len", "70,600", "--l", "5,33", "--heads", "3", "--head-dim", "24"],
+        // Nearly no feed-forward network: the worst moment is inside attention.
+        &[
+            "--unit",
+            "layer",
+            "--seq-len",
+            "300",
+            "--l",
+            "8,100",
+            "--heads",
+            "2",
+            "--head-dim",
+            "32",
+            "--ffn",
+            "8",
+        ],
+        &[
+            "--unit",
+            "encoder",
+            "--layers",
+            "3",
+            "--batch",
+            "2",
+            "--seq-len",
+            "130",
+            "--l",
+            "16",
+            "--heads",
+            "4",
+        ],
+    ];
+    for shape in shapes {
+        for causal in [&[][..], &["--causal"]] {
+            let flags = [shape, &["--pass", "train", "--measure", "memory"], causal].concat();
+            let (one, two) = (by_program(1, &flags), by_program(2, &flags));
+            alike(&one, &one, true);
+            for row in two {
+                let number = |name: &str| row[name].parse::<f64>().unwrap();
+                let (found, bound) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
+                assert!(
+                    found <= bound + 8192.0,
+                    "{} n {}: {found} beside {bound}",
+                    row["mechanism"],
+                    row["n"]
+                );
+            }
+        }
     }
 }
 
@@ -53,9 +106,10 @@ type Row = std::collections::BTreeMap<String, String>;
 
 /// The rows of a sweep that has a process to itself: beside other tests, what their threads leave behind when they end is
 /// freed by whoever comes by (the collector of crossbeam is one for all), and would be taken off the work that is counted.
-fn by_program(flags: &[&str]) -> Vec<Row> {
+fn by_program(threads: usize, flags: &[&str]) -> Vec<Row> {
+    let threads = threads.to_string();
     let program =
-        [&["scale-sweep", "--threads", "2", "--format", "csv", "--columns", "all", "--quiet"], flags]
+        [&["scale-sweep", "--threads", &threads, "--format", "csv", "--columns", "all", "--quiet"], flags]
             .concat();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_luna")).args(program).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -81,7 +135,7 @@ fn alike(first: &[Row], second: &[Row], exact: bool) {
 
 #[test]
 fn fused_softmax_takes_the_same_memory_at_every_length() {
-    let rows = by_program(&["--attention", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
+    let rows = by_program(2, &["--attention", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
     let fused: Vec<String> = rows
         .into_iter()
         .filter(|row| row["form"] == "fused")
