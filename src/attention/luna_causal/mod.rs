@@ -42,9 +42,9 @@ pub(super) const KIND: Kind = Kind {
     takes: &[
         Param { name: "l", default: Some("16"), about: "rows of p, used at every length" },
         Param {
-            name: "w",
+            name: "weight",
             default: Some("softplus"),
-            about: "the weight: softplus (log2(1 + 2^x)), elu (elu + 1)",
+            about: "what weighs the rows of p: softplus (log2(1 + 2^x)), elu (elu + 1)",
         },
         Param { name: "p", default: Some("random"), about: "random (standard normal), fitted" },
     ],
@@ -74,12 +74,7 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
     if l > MOST {
         return Err(params.refuse("l", &l, "1 to 2^20"));
     }
-    let w: String = params.get("w")?;
-    let weight = match w.as_str() {
-        "softplus" => Weight::Softplus,
-        "elu" => Weight::Elu,
-        _ => return Err(params.refuse("w", &w, "softplus or elu")),
-    };
+    let weight = Weight::of(params)?;
     let p: String = params.get("p")?;
     let (l, pack) = match p.as_str() {
         "random" => (l, Pack::Random(Box::new(origin.stream("luna-causal p")))),

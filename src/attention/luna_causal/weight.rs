@@ -2,7 +2,9 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::error::Result;
 use crate::linalg::lanes::{Path, elu, exp2, softplus2};
+use crate::name::Params;
 
 /// How the logits of packing become weights, which are never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,13 @@ pub enum Weight {
 impl Weight {
     /// Every weight.
     pub const ALL: [Self; 2] = [Self::Softplus, Self::Elu];
+
+    /// The one that the parameter `weight` names.
+    pub(crate) fn of(params: &Params<'_>) -> Result<Self> {
+        let name: String = params.get("weight")?;
+        let found = Self::ALL.into_iter().find(|weight| weight.name() == name);
+        found.ok_or_else(|| params.refuse("weight", &name, "softplus or elu"))
+    }
 
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {

@@ -109,9 +109,7 @@ pub const ALL: &[MechanismKind] = &[
             },
         ],
         build: |params| {
-            let name: String = params.get("weight")?;
-            let weight = Weight::ALL.into_iter().find(|weight| weight.name() == name);
-            let weight = weight.ok_or_else(|| params.refuse("weight", &name, "softplus or elu"))?;
+            let weight = Weight::of(params)?;
             let (l, tied) = (params.at_least("l", 1)?, params.get("tied")?);
             Ok(Mechanism::LunaCausal { l, tied, weight })
         },

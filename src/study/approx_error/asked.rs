@@ -35,7 +35,7 @@ fn handful(mask: Mask, n: usize) -> String {
                  linear,local"
             )
         }
-        Mask::Causal => "luna-causal:w=softplus,luna-causal:w=elu,performer,linear,local".into(),
+        Mask::Causal => "luna-causal,luna-causal:weight=elu,performer,linear,local".into(),
     }
 }
 

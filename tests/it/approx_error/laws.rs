@@ -164,9 +164,12 @@ fn notes_say_what_has_no_rank_bound_and_whose_rows_do_not_sum_to_1() {
     let full = notes(&["--attention", "softmax,luna,local,linear,bigbird"]);
     assert!(starts(&full, "no rank bound: local, bigbird;"), "{full:?}");
     assert!(!starts(&full, "rows of the matrices"), "{full:?}");
-    let causal = notes(&["--causal", "--attention", "luna-causal:w=elu,performer,svd"]);
-    assert!(starts(&causal, "no rank bound: luna-causal:w=elu, performer;"), "{causal:?}");
-    assert!(starts(&causal, "rows of the matrices of luna-causal:w=elu, svd do not sum to 1"), "{causal:?}");
+    let causal = notes(&["--causal", "--attention", "luna-causal:weight=elu,performer,svd"]);
+    assert!(starts(&causal, "no rank bound: luna-causal:weight=elu, performer;"), "{causal:?}");
+    assert!(
+        starts(&causal, "rows of the matrices of luna-causal:weight=elu, svd do not sum to 1"),
+        "{causal:?}"
+    );
     assert!(!starts(&notes(&["--attention", "luna"]), "no rank bound"));
 }
 

@@ -36,7 +36,7 @@ const CASES: &[Case] = &[
     drawn("luna:p=kmeans"),
     drawn("luna-causal"),
     drawn("luna-causal:l=3"),
-    drawn("luna-causal:w=elu"),
+    drawn("luna-causal:weight=elu"),
     drawn("linformer"),
     drawn("linformer:l=3"),
     fixed("linformer:e=segment"),
