@@ -167,7 +167,7 @@ impl Core {
 }
 
 /// The same numbers, (h b, n, w), as (h, b n, w).
-fn shaped(x: Array3<f32>, dim: (usize, usize, usize)) -> Array3<f32> {
+pub(super) fn shaped(x: Array3<f32>, dim: (usize, usize, usize)) -> Array3<f32> {
     x.into_shape_with_order(dim).expect("in standard layout")
 }
 

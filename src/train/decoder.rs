@@ -187,23 +187,22 @@ impl DecoderLayer {
         } = kept;
         let Over { rows, p_rows, source, dropout } = over;
         let residual = &self.around_feed_forward;
-        let (mut d_behind, dy) = residual.reopen(numbers, gradients, &around_feed_forward, d_out.x, dropout);
-        let input = residual.input(numbers, &behind_cross, &around_feed_forward);
+        let (mut d_behind, dy, opened) =
+            residual.reopen(numbers, gradients, around_feed_forward, d_out.x, dropout);
+        let input = residual.input(numbers, &behind_cross, opened.as_ref());
         let network = &self.feed_forward;
         let d_input = network.backward(numbers, gradients, input.view(), feed_forward, dy.view(), dropout);
         drop(input);
-        residual.finish(numbers, gradients, &around_feed_forward, &mut d_behind, &d_input);
-        let (mut d_behind_own, dy) =
-            self.around_cross.reopen(numbers, gradients, &around_cross, d_behind, dropout);
-        let input = self.around_cross.input(numbers, &behind_own, &around_cross);
+        residual.finish(numbers, gradients, opened.as_ref(), &mut d_behind, &d_input);
+        let (mut d_behind_own, dy, opened) =
+            self.around_cross.reopen(numbers, gradients, around_cross, d_behind, dropout);
+        let input = self.around_cross.input(numbers, &behind_own, opened.as_ref());
         let to_source = Some((source, d_source));
         let (d_input, own, p) = match (&self.attend, attended) {
             (Attend::Luna { cross, of_p: residual, .. }, Attended::Luna { p, own, cross: kept, of_p }) => {
-                let (mut dp, d_packed) = match d_out.p {
-                    Some(d_p) => residual.reopen(numbers, gradients, &of_p, d_p, dropout),
-                    None => (Array2::zeros(p.raw_dim()), Array2::zeros(p.raw_dim())),
-                };
-                let p_input = residual.input(numbers, &p, &of_p);
+                let d_p = d_out.p.unwrap_or_else(|| Array2::zeros(p.raw_dim()));
+                let (mut dp, d_packed, opened) = residual.reopen(numbers, gradients, *of_p, d_p, dropout);
+                let p_input = residual.input(numbers, &p, opened.as_ref());
                 let both = (input.view(), p_input.view());
                 let streams = over.streams();
                 let (d_input, d_p_input) = cross.backward(
@@ -217,7 +216,7 @@ impl DecoderLayer {
                     d_packed,
                 )?;
                 drop(p_input);
-                residual.finish(numbers, gradients, &of_p, &mut dp, &d_p_input);
+                residual.finish(numbers, gradients, opened.as_ref(), &mut dp, &d_p_input);
                 (d_input, Own::Luna(own), Some((p, dp)))
             }
             (Attend::Softmax { cross, .. }, Attended::Softmax { own, cross: kept }) => {
@@ -228,9 +227,10 @@ impl DecoderLayer {
             _ => unreachable!("what was kept is of this layer"),
         };
         drop(input);
-        self.around_cross.finish(numbers, gradients, &around_cross, &mut d_behind_own, &d_input);
-        let (mut dx, dy) = self.around_own.reopen(numbers, gradients, &around_own, d_behind_own, dropout);
-        let input = self.around_own.input(numbers, &x, &around_own);
+        self.around_cross.finish(numbers, gradients, opened.as_ref(), &mut d_behind_own, &d_input);
+        let (mut dx, dy, opened) =
+            self.around_own.reopen(numbers, gradients, around_own, d_behind_own, dropout);
+        let input = self.around_own.input(numbers, &x, opened.as_ref());
         let (d_input, dp) = match (&self.attend, own, p) {
             (Attend::Luna { own, .. }, Own::Luna(kept), Some((p, mut dp))) => {
                 let both = (input.view(), p.view());
@@ -245,7 +245,7 @@ impl DecoderLayer {
             _ => unreachable!("what was kept is of this layer"),
         };
         drop(input);
-        self.around_own.finish(numbers, gradients, &around_own, &mut dx, &d_input);
+        self.around_own.finish(numbers, gradients, opened.as_ref(), &mut dx, &d_input);
         Ok(Stream { x: dx, p: dp })
     }
 }

@@ -162,23 +162,24 @@ impl Layer {
             kept;
         let dropout = around.dropout;
         let residual = &self.around_feed_forward;
-        let (mut d_between, dy) = residual.reopen(numbers, gradients, &around_feed_forward, d_out.x, dropout);
+        let (mut d_between, dy, opened) =
+            residual.reopen(numbers, gradients, around_feed_forward, d_out.x, dropout);
         {
-            let input = residual.input(numbers, &between, &around_feed_forward);
+            let input = residual.input(numbers, &between, opened.as_ref());
             let network = &self.feed_forward;
             let d_input =
                 network.backward(numbers, gradients, input.view(), feed_forward, dy.view(), dropout);
-            residual.finish(numbers, gradients, &around_feed_forward, &mut d_between, &d_input);
+            residual.finish(numbers, gradients, opened.as_ref(), &mut d_between, &d_input);
         }
-        drop((between, dy));
-        let (mut dx, dy) = self.around.reopen(numbers, gradients, &around_kept, d_between, dropout);
-        let input = self.around.input(numbers, &x, &around_kept);
+        drop((between, dy, opened));
+        let (mut dx, dy, opened) = self.around.reopen(numbers, gradients, around_kept, d_between, dropout);
+        let input = self.around.input(numbers, &x, opened.as_ref());
         let (d_input, dp) = match (&self.attend, attended, &p) {
             (Attend::Luna(luna, residual), Attended::Luna(kept), Some(p)) => {
                 let d_p = d_out.p.unwrap_or_else(|| Array2::zeros(p.raw_dim()));
                 let both = (input.view(), p);
                 let parts = (numbers, gradients as &mut [f32]);
-                let of_p = residual.as_ref().zip(of_p.as_ref());
+                let of_p = residual.as_ref().zip(of_p);
                 back_through_luna(luna, of_p, parts, both, kept, (dy.view(), d_p), around)
                     .map(|(d_input, dp)| (d_input, Some(dp)))?
             }
@@ -199,7 +200,7 @@ impl Layer {
             _ => unreachable!("what was kept is of this layer"),
         };
         drop(input);
-        self.around.finish(numbers, gradients, &around_kept, &mut dx, &d_input);
+        self.around.finish(numbers, gradients, opened.as_ref(), &mut dx, &d_input);
         Ok(Stream { x: dx, p: dp })
     }
 }
@@ -207,7 +208,7 @@ impl Layer {
 /// The gradients of x's block input and of p, under those of what x read and of the next layer's p.
 fn back_through_luna(
     luna: &Luna,
-    of_p: Option<(&Residual, &residual::Kept)>,
+    of_p: Option<(&Residual, residual::Kept)>,
     (numbers, gradients): (Numbers<'_>, &mut [f32]),
     (input, p): (ArrayView2<'_, f32>, &Array2<f32>),
     kept: KeptByLuna,
@@ -220,10 +221,10 @@ fn back_through_luna(
         let d_packed = Array2::zeros(p.raw_dim());
         return luna.backward(numbers, gradients, (input, p.view()), streams, None, kept, dy, d_packed);
     };
-    let (mut dp, d_packed) = residual.reopen(numbers, gradients, of_p, d_p, around.dropout);
-    let p_input = residual.input(numbers, p, of_p);
+    let (mut dp, d_packed, opened) = residual.reopen(numbers, gradients, of_p, d_p, around.dropout);
+    let p_input = residual.input(numbers, p, opened.as_ref());
     let both = (input, p_input.view());
     let (d_input, d_p_input) = luna.backward(numbers, gradients, both, streams, None, kept, dy, d_packed)?;
-    residual.finish(numbers, gradients, of_p, &mut dp, &d_p_input);
+    residual.finish(numbers, gradients, opened.as_ref(), &mut dp, &d_p_input);
     Ok((d_input, dp))
 }

@@ -1,9 +1,9 @@
 //! Causal Luna attention with its projections, and its gradients (the authors' `LunarCausalAttention`).
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut3, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use super::core::{Cut, cuts, parts};
+use super::core::{Cut, cuts, parts, shaped};
 use super::linear::Linear;
 use super::luna::KeyValue;
 use super::parameters::{Layout, Numbers};
@@ -102,32 +102,21 @@ impl LunaCausal {
         let d_out = split(self.out.back(numbers, dy).view(), self.heads);
         // Weights again, rather than h n l numbers for every layer.
         let w = self.weights(numbers, (&pack_query, &pack_key), rows, p_rows);
-        let like = |x: &Array3<f32>| zeros(x.raw_dim());
-        let (mut d_q, mut d_k, mut d_v, mut d_w) = (like(&q), like(&k), like(&k), like(&w));
-        {
+        let WeightedGradients { q: d_q, k: d_k, v: d_v, w: d_w } = {
             let cuts = cuts(rows, p_rows.unwrap_or(rows));
             let whole = p_rows.is_none().then_some(p.nrows());
-            let [to_q, to_k, to_v, to_w] =
-                [&mut d_q, &mut d_k, &mut d_v, &mut d_w].map(|x| parts(x, cuts.iter().map(|(cut, _)| cut)));
-            let to = to_q.into_par_iter().zip(to_k).zip(to_v).zip(to_w);
-            let passes = cuts.par_iter().zip(&passes).zip(to);
-            passes
-                .map(|((cuts, kept), (((mut to_q, mut to_k), mut to_v), to_w))| {
-                    let heads = weighted(cuts, whole, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
-                    let [of_q, of_k, of_v, of_w] = [heads.heads.q, heads.heads.k, heads.heads.v, heads.w]
-                        .map(|x| Array3::zeros(x.dim()));
-                    let mut back = WeightedGradients { q: of_q, k: of_k, w: of_w, v: of_v };
-                    let [out, d_out] = [&out, &d_out].map(|x| cuts.0.of(x.view()));
-                    heads.backward_into(numbers.tally, kept, out, d_out, &mut back)?;
-                    to_q.assign(&back.q);
-                    to_k.assign(&back.k);
-                    to_v.assign(&back.v);
-                    let mut to_w: ArrayViewMut3<'_, f32> = to_w;
-                    to_w.slice_mut(s![.., .., ..back.w.dim().2]).assign(&back.w);
-                    Ok(())
-                })
-                .collect::<Result<Vec<()>>>()?;
-        }
+            let of_cut = |(cuts, kept): (&(Cut, Cut), &backward::Kept)| {
+                let heads = weighted(cuts, whole, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
+                let [of_q, of_k, of_v, of_w] =
+                    [heads.heads.q, heads.heads.k, heads.heads.v, heads.w].map(|x| zeros(x.dim()));
+                let mut back = WeightedGradients { q: of_q, k: of_k, w: of_w, v: of_v };
+                let [out, d_out] = [&out, &d_out].map(|x| cuts.0.of(x.view()));
+                heads.backward_into(numbers.tally, kept, out, d_out, &mut back)?;
+                Ok(back)
+            };
+            let found = cuts.par_iter().zip(&passes).map(of_cut).collect::<Result<Vec<_>>>()?;
+            together(found, &cuts, (&q, &w))
+        };
         drop((q, k, v, out, d_out));
         let (d_pack_query, d_pack_key) =
             self.weights_back(numbers, (&pack_query, &pack_key), (&w, d_w), rows, p_rows);
@@ -219,6 +208,35 @@ impl LunaCausal {
         }
         (d_query, d_key)
     }
+}
+
+/// Gradients of all rows from those of the cuts: of queries, keys and values like `q`, of weights like `w`.
+fn together(
+    found: Vec<WeightedGradients>,
+    cuts: &[(Cut, Cut)],
+    (q, w): (&Array3<f32>, &Array3<f32>),
+) -> WeightedGradients {
+    let found = match <[WeightedGradients; 1]>::try_from(found) {
+        // One call saw all of them.
+        Ok([WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w }]) => {
+            let [q, k, v] = [of_q, of_k, of_v].map(|x| shaped(x, q.dim()));
+            return WeightedGradients { q, k, v, w: shaped(of_w, w.dim()) };
+        }
+        Err(found) => found,
+    };
+    let [of_q, of_k, of_v, of_w] = [q, q, q, w].map(|x| zeros(x.raw_dim()));
+    let mut all = WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w };
+    let [to_q, to_k, to_v, to_w] =
+        [&mut all.q, &mut all.k, &mut all.v, &mut all.w].map(|x| parts(x, cuts.iter().map(|(cut, _)| cut)));
+    let to = to_q.into_par_iter().zip(to_k).zip(to_v).zip(to_w);
+    to.zip(found).for_each(|((((mut to_q, mut to_k), mut to_v), mut to_w), back)| {
+        to_q.assign(&back.q);
+        to_k.assign(&back.k);
+        to_v.assign(&back.v);
+        // Behind the rows of P that a sequence has stand zeros.
+        to_w.slice_mut(s![.., .., ..back.w.dim().2]).assign(&back.w);
+    });
+    all
 }
 
 /// How many pairs of a row and a row of its P there are.

@@ -57,20 +57,27 @@ impl Residual {
         (y, Kept(kept))
     }
 
-    /// Under the gradient of what went on: that of x past the block, and that of what the block made.
+    /// Under the gradient of what went on: that of x past the block, and that of what the block made; with what a norm
+    /// before the block still needs.
     pub(super) fn reopen(
         &self,
         numbers: Numbers<'_>,
         gradients: &mut [f32],
-        kept: &Kept,
+        kept: Kept,
         d_out: Array2<f32>,
         dropout: Dropout,
-    ) -> (Array2<f32>, Array2<f32>) {
-        let dx =
-            if self.pre_norm { d_out } else { self.norm.backward(numbers, gradients, &kept.0, d_out.view()) };
+    ) -> (Array2<f32>, Array2<f32>, Option<Kept>) {
+        let (dx, kept) = if self.pre_norm {
+            (d_out, Some(kept))
+        } else {
+            let dx = self.norm.backward(numbers, gradients, &kept.0, d_out.view());
+            // Both are as large as x: let go before the copy is made.
+            drop((d_out, kept));
+            (dx, None)
+        };
         let mut dy = copied(&dx);
         dropout.apply(&mut dy, self.site);
-        (dx, dy)
+        (dx, dy, kept)
     }
 
     /// Adds the gradient of what the block read, as that of x.
@@ -78,14 +85,13 @@ impl Residual {
         &self,
         numbers: Numbers<'_>,
         gradients: &mut [f32],
-        kept: &Kept,
+        kept: Option<&Kept>,
         dx: &mut Array2<f32>,
         d_input: &Array2<f32>,
     ) {
-        if self.pre_norm {
-            add(dx, &self.norm.backward(numbers, gradients, &kept.0, d_input.view()));
-        } else {
-            add(dx, d_input);
+        match kept {
+            Some(kept) => add(dx, &self.norm.backward(numbers, gradients, &kept.0, d_input.view())),
+            None => add(dx, d_input),
         }
     }
 
@@ -94,8 +100,8 @@ impl Residual {
         &self,
         numbers: Numbers<'_>,
         x: &'a Array2<f32>,
-        kept: &Kept,
+        kept: Option<&Kept>,
     ) -> CowArray<'a, f32, Ix2> {
-        if self.pre_norm { self.norm.again(numbers, &kept.0).into() } else { x.view().into() }
+        kept.map_or_else(|| x.view().into(), |kept| self.norm.again(numbers, &kept.0).into())
     }
 }

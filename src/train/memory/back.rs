@@ -23,6 +23,7 @@ impl Plan<'_> {
         self.forget_again(rows);
         // what stood between the blocks, and its gradient behind them
         self.held.free(2, x);
+        self.forget_norm(rows);
         self.reopen(rows);
         self.again(rows);
         match self.config.mechanism {
@@ -32,10 +33,10 @@ impl Plan<'_> {
         }
         self.forget_again(rows);
         self.finish(rows);
-        // gradients of what the block read and made, the layer's x and P, both norms
-        self.held.free(3 + 2, x);
+        self.forget_norm(rows);
+        // gradients of what the block read and made, the layer's x and P
+        self.held.free(3, x);
         self.held.free(1, self.p());
-        self.held.free(2, rows);
     }
 
     /// Under the gradient of a block's output: past the block, and into it.
@@ -45,8 +46,18 @@ impl Plan<'_> {
             self.held.take(1, numbers);
         } else {
             self.norm_back(rows);
+            // what came from above, and what the norm behind the block had kept
+            self.held.free(2, numbers);
+            self.held.free(1, rows);
             self.held.take(1, numbers);
-            self.held.free(1, numbers);
+        }
+    }
+
+    /// What a norm before a block had kept.
+    fn forget_norm(&mut self, rows: usize) {
+        if self.pre_norm() {
+            self.held.free(1, rows * self.config.d);
+            self.held.free(1, rows);
         }
     }
 
@@ -153,9 +164,9 @@ impl Plan<'_> {
         self.held.free(self.pairs() + 2, x);
         self.finish(p_rows);
         self.forget_again(p_rows);
-        // the gradient of P's block, and its norm
-        self.held.free(1 + 1, p);
-        self.held.free(1, p_rows);
+        self.forget_norm(p_rows);
+        // the gradient of what P's block read
+        self.held.free(1, p);
     }
 
     fn luna_causal_back(&mut self, top: bool) {
@@ -163,14 +174,9 @@ impl Plan<'_> {
         let ([_, backward], kept) = self.weighted();
         self.projected_back();
         self.held.take(1, w);
-        // gradients, and those of the one call that they are copied from
-        for _ in 0..2 {
-            self.held.take(3, x);
-            self.held.take(1, w);
-        }
+        self.held.take(3, x);
+        self.held.take(1, w);
         self.held.over(1, backward);
-        self.held.free(3, x);
-        self.held.free(1, w);
         // queries, keys and values, what was read and its gradient
         self.held.free(1 + self.pairs() + 2, x);
         self.held.take(1, p);
