@@ -24,7 +24,7 @@
 //! | linear | 8192 | 19.4 | 6.05 | 3.08 (3.06-3.22) | 177 |
 //!
 //! The same on an EPYC (Zen 4: AVX-512 by halves) whose two threads share a core, with torch's product of 1024 x 1024
-//! matrices at 197 GFLOP/s: exact attention here is as quick as that product, and what is l = 128 at nine tenths of it. Three
+//! matrices at 197 GFLOP/s: exact attention here reaches that product's rate, Luna with l = 128 nine tenths of it. Three
 //! times torch's speed for Luna with l = 16 would be 1.3 and 2.9 ms, which is what its products alone take at that rate (1.4
 //! and 2.7 ms), with no memory to read and no exponential.
 //!

@@ -105,17 +105,23 @@ impl LunaCausal {
         let WeightedGradients { q: d_q, k: d_k, v: d_v, w: d_w } = {
             let cuts = cuts(rows, p_rows.unwrap_or(rows));
             let whole = p_rows.is_none().then_some(p.nrows());
-            let of_cut = |(cuts, kept): (&(Cut, Cut), &backward::Kept)| {
+            let of_cut = |cuts: &(Cut, Cut), kept: &backward::Kept| {
                 let heads = weighted(cuts, whole, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
                 let [of_q, of_k, of_v, of_w] =
                     [heads.heads.q, heads.heads.k, heads.heads.v, heads.w].map(|x| zeros(x.dim()));
                 let mut back = WeightedGradients { q: of_q, k: of_k, w: of_w, v: of_v };
                 let [out, d_out] = [&out, &d_out].map(|x| cuts.0.of(x.view()));
-                heads.backward_into(numbers.tally, kept, out, d_out, &mut back)?;
-                Ok(back)
+                heads.backward_into(numbers.tally, kept, out, d_out, &mut back).map(|()| back)
             };
-            let found = cuts.par_iter().zip(&passes).map(of_cut).collect::<Result<Vec<_>>>()?;
-            together(found, &cuts, (&q, &w))
+            match (&cuts[..], &passes[..]) {
+                // One call sees all rows: what it gives is what is wanted.
+                ([one], [kept]) => {
+                    let WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w } = of_cut(one, kept)?;
+                    let [of_q, of_k, of_v] = [of_q, of_k, of_v].map(|x| shaped(x, q.dim()));
+                    WeightedGradients { q: of_q, k: of_k, v: of_v, w: shaped(of_w, w.dim()) }
+                }
+                _ => side_by_side(&cuts, &passes, (&q, &w), of_cut)?,
+            }
         };
         drop((q, k, v, out, d_out));
         let (d_pack_query, d_pack_key) =
@@ -210,33 +216,29 @@ impl LunaCausal {
     }
 }
 
-/// Gradients of all rows from those of the cuts: of queries, keys and values like `q`, of weights like `w`.
-fn together(
-    found: Vec<WeightedGradients>,
+/// Gradients of all rows, of queries, keys and values like `q` and of weights like `w`, each cut's written as it is found.
+fn side_by_side(
     cuts: &[(Cut, Cut)],
+    passes: &[backward::Kept],
     (q, w): (&Array3<f32>, &Array3<f32>),
-) -> WeightedGradients {
-    let found = match <[WeightedGradients; 1]>::try_from(found) {
-        // One call saw all of them.
-        Ok([WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w }]) => {
-            let [q, k, v] = [of_q, of_k, of_v].map(|x| shaped(x, q.dim()));
-            return WeightedGradients { q, k, v, w: shaped(of_w, w.dim()) };
-        }
-        Err(found) => found,
-    };
+    of_cut: impl Fn(&(Cut, Cut), &backward::Kept) -> Result<WeightedGradients> + Sync,
+) -> Result<WeightedGradients> {
     let [of_q, of_k, of_v, of_w] = [q, q, q, w].map(|x| zeros(x.raw_dim()));
     let mut all = WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w };
     let [to_q, to_k, to_v, to_w] =
         [&mut all.q, &mut all.k, &mut all.v, &mut all.w].map(|x| parts(x, cuts.iter().map(|(cut, _)| cut)));
     let to = to_q.into_par_iter().zip(to_k).zip(to_v).zip(to_w);
-    to.zip(found).for_each(|((((mut to_q, mut to_k), mut to_v), mut to_w), back)| {
+    let found = cuts.par_iter().zip(passes).zip(to);
+    found.try_for_each(|((cuts, kept), (((mut to_q, mut to_k), mut to_v), mut to_w))| {
+        let back = of_cut(cuts, kept)?;
         to_q.assign(&back.q);
         to_k.assign(&back.k);
         to_v.assign(&back.v);
         // Behind the rows of P that a sequence has stand zeros.
         to_w.slice_mut(s![.., .., ..back.w.dim().2]).assign(&back.w);
-    });
-    all
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// How many pairs of a row and a row of its P there are.

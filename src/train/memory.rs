@@ -17,7 +17,7 @@ const F32: usize = size_of::<f32>();
 impl EncoderConfig {
     /// Bytes that [`super::Layers::pass`] has allocated at its worst moment, on b sequences of n tokens each and that many
     /// threads: what is kept between the passes, work space, and the two results. The input x counts as given, and as
-    /// given back where the pass lets it go.
+    /// given back where the pass lets it go. P is carried from layer to layer, as [`super::Layers`] wants it.
     pub fn train_extra_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
         let p_rows = match self.mechanism {
             Mechanism::Luna { l, .. } => b * l.min(n),
@@ -68,7 +68,7 @@ struct Plan<'a> {
     held: Held,
 }
 
-/// Keys of attention: its queries' rows are its keys' rows, or those of P and X.
+/// Which attention: X over X, P over X (Luna packs), or X over the packed P.
 #[derive(Clone, Copy)]
 enum Step {
     Own,

@@ -162,8 +162,8 @@ pub struct WeightedGradients {
 }
 
 impl WeightedHeads<'_> {
-    /// Numbers of work space that the forward and the backward pass take on so many threads, beyond arrays in standard
-    /// layout (copies of rows that are not whole cache lines are counted), and of what the first leaves for the second.
+    /// Numbers of work space of the forward and of the backward pass on so many threads (with the copies of rows that are
+    /// not whole cache lines), and of what the first keeps for the second; arrays are in standard layout.
     pub(crate) fn numbers(shape: &Shape, heads: usize, l: usize, threads: usize) -> ([usize; 2], usize) {
         let wide = Shape { d_h: lines(shape.d_h), d_v: lines(shape.d_v), ..*shape };
         let size = Size { shape: wide, heads, l, threads };

@@ -78,7 +78,7 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
     }
     if settings.unit != Unit::Core && settings.pass == Pass::Train {
         notes.push(
-            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products for its one; memory holds what the layers keep between the passes, their output and the gradient of their input"
+            "layers both ways: gradients of the input and of all weights, no optimiser; every linear map is three products for its one"
                 .into(),
         );
     }
@@ -123,18 +123,22 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
 
 /// What memory is of.
 fn memory(sweep: &Sweep, settings: &Settings, notes: &mut Vec<String>) {
-    notes.push(
+    let what = if settings.unit != Unit::Core && settings.pass == Pass::Train {
+        "memory: the most that is allocated at once, on all threads: what the layers keep between the passes, work space, \
+         both copies of the upstream gradient, the output and the gradient of the input"
+    } else {
         "memory: what the pass allocates beyond its inputs and its output, on all threads (work space of the blocks; \
          the matrices of n x n)"
-            .into(),
-    );
+    };
+    notes.push(what.into());
     if sweep.cells.iter().all(|one| one.probe.as_ref().is_none_or(|probe| probe.extra_bytes.is_none())) {
         notes.push(
             "allocations were not counted (another allocator is in place): memory is the closed form".into(),
         );
     }
     let causal_luna = sweep.cells.iter().any(|one| one.cell.kind.name == "luna-causal");
-    if settings.unit != Unit::Core && (settings.pass == Pass::Train || causal_luna) {
+    let several = rayon::current_num_threads() > 1;
+    if several && settings.unit != Unit::Core && (settings.pass == Pass::Train || causal_luna) {
         let of = if settings.pass == Pass::Train { "layers both ways" } else { "luna-causal's layers" };
         notes.push(format!(
             "memory of {of}: the closed form takes all threads to be at work at once, each with its own space; where they are \

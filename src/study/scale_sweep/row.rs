@@ -69,7 +69,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "extra_memory_bytes",
         "bytes",
-        "the most that was allocated at once beyond inputs and outputs",
+        "the most that was allocated at once beyond inputs and outputs (of layers both ways: what they keep, work space, both copies of the upstream gradient, the output and the gradient of the input)",
         Digits::Significant(4),
     ),
     ("extra_memory_formula_bytes", "bytes", "the same in closed form", Digits::Significant(4)),

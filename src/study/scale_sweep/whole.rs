@@ -129,7 +129,7 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         })? * config.layers;
         // Matrices are written and read once each way, their gradients once.
         let moved = 2 * weights + 4 * vectors + 2 * matrices;
-        // The upstream gradient is a copy of the pass's own.
+        // `run` copies x as the upstream gradient, beside the copy that the pass makes.
         let extra =
             config.train_extra_bytes(b, n, rayon::current_num_threads()) + float * b * n * settings.d();
         let own_bytes = (2 * weights + 2 * vectors) as u64;

@@ -36,7 +36,7 @@ fn counts_are_the_closed_forms() {
 
 #[test]
 fn allocations_are_the_closed_forms_on_every_run() {
-    // Backward passes copy rows that are not whole cache lines, as they are not here.
+    // Backward passes copy rows that are not whole cache lines, as these of 24 numbers: the closed form has the copies.
     let both = ["--pass", "train"];
     let causal = ["--pass", "train", "--causal"];
     let encoder = ["--unit", "encoder"];
@@ -86,13 +86,23 @@ fn layers_both_ways_allocate_what_their_closed_form_says() {
     for shape in shapes {
         for causal in [&[][..], &["--causal"]] {
             let flags = [shape, &["--pass", "train", "--measure", "memory"], causal].concat();
-            let (one, two) = (by_program(1, &flags), by_program(2, &flags));
-            alike(&one, &one, true);
-            for row in two {
+            let rows = [1, 2].map(|threads| by_program(threads, &flags));
+            assert!(rows.iter().all(|rows| rows.len() >= 4), "{flags:?}");
+            for (threads, row) in
+                rows.iter().enumerate().flat_map(|(i, rows)| rows.iter().map(move |row| (i + 1, row)))
+            {
                 let number = |name: &str| row[name].parse::<f64>().unwrap();
                 let (found, bound) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
+                // Of two threads one may be done before the other begins.
+                let least = if threads == 1 { 0.998 * bound } else { 0.7 * bound };
                 assert!(
-                    found <= bound + 8192.0,
+                    found >= least - 8192.0,
+                    "{} n {}: {found} beside {bound}",
+                    row["mechanism"],
+                    row["n"]
+                );
+                assert!(
+                    found <= 1.002 * bound + 8192.0,
                     "{} n {}: {found} beside {bound}",
                     row["mechanism"],
                     row["n"]

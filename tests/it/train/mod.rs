@@ -1,6 +1,7 @@
 //! Networks that learn: against torch's autograd, against their twins, and against themselves.
 
 mod golden;
+mod memory;
 mod program;
 mod study;
 mod translate;
