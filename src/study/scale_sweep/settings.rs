@@ -127,6 +127,15 @@ impl Settings {
                 "lengths that are not astronomical",
             ));
         }
+        if self.unit != Unit::Core {
+            if self.layers > 1_000_000 {
+                return Err(Error::value("--layers", self.layers, "1 to 1000000"));
+            }
+            let rows = self.seq_len.last().map_or(0.0, |n| *n as f64) * self.batch as f64;
+            if rows * self.ffn as f64 * self.layers as f64 > 1e15 {
+                return Err(Error::value("--ffn", self.ffn, "widths that are not astronomical"));
+            }
+        }
         if self.measures(Measure::Error) && self.unit != Unit::Core {
             return Err(Error::value(
                 "--measure",

@@ -28,6 +28,8 @@ fn mistakes_get_one_line() {
     refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
     refused(&["--l", "0"], &["--l: '0'"]);
     refused(&["--heads", "0"], &["--heads: '0'"]);
+    refused(&["--unit", "layer", "--ffn", "4000000000000000000"], &["--ffn", "astronomical"]);
+    refused(&["--unit", "encoder", "--layers", "1000000000000"], &["--layers", "1 to 1000000"]);
     refused(&["--rounds", "2"], &["--rounds: '2'", "3 to 10000"]);
     refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
     refused(
