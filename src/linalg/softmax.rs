@@ -120,31 +120,46 @@ fn softmax_slice(row: &mut [f32]) {
         row.fill(value);
         return;
     }
-    let mut total = 0.0_f64;
-    let (chunks, rest) = row.as_chunks_mut::<LANES>();
-    for group in chunks.chunks_mut(CHUNKS_OF_A_SUM) {
-        let mut sums = [0.0_f32; LANES];
-        for chunk in group {
-            for (sum, x) in sums.iter_mut().zip(chunk) {
-                *x = exp(*x - max);
-                *sum += *x;
-            }
-        }
-        total += sums.into_iter().map(f64::from).sum::<f64>();
-    }
-    for x in rest {
-        *x = exp(*x - max);
-        total += f64::from(*x);
-    }
+    let (total, _) = exp_less(row, max);
     let scale = (1.0 / total) as f32;
     for x in row {
         *x *= scale;
     }
 }
 
+/// Replaces each number by the exponential of what it is above `max`: the sum of the exponentials, and the sum of what
+/// the numbers were above `max`.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as for `exp`
-fn largest(row: &[f32]) -> f32 {
+pub(crate) fn exp_less(row: &mut [f32], max: f32) -> (f64, f64) {
+    let (mut total, mut above) = (0.0_f64, 0.0_f64);
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    for group in chunks.chunks_mut(CHUNKS_OF_A_SUM) {
+        let (mut totals, mut sums) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        for chunk in group {
+            for ((total, sum), x) in totals.iter_mut().zip(&mut sums).zip(chunk) {
+                *x -= max;
+                *sum += *x;
+                *x = exp(*x);
+                *total += *x;
+            }
+        }
+        total += totals.into_iter().map(f64::from).sum::<f64>();
+        above += sums.into_iter().map(f64::from).sum::<f64>();
+    }
+    for x in rest {
+        *x -= max;
+        above += f64::from(*x);
+        *x = exp(*x);
+        total += f64::from(*x);
+    }
+    (total, above)
+}
+
+/// The largest number of a row, in which NaN is never the largest; minus infinity of an empty one.
+#[inline(always)]
+#[allow(clippy::inline_always)] // as for `exp`
+pub(crate) fn largest(row: &[f32]) -> f32 {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for chunk in chunks {
