@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const STUDIES: [&str; 2] = ["svd-spectrum", "approx-error"];
 
@@ -130,4 +131,15 @@ fn what_it_cannot_read_is_refused_with_the_way_out() {
     // A model that was named is not said to be the one of nobody's choice.
     let named = ["svd-spectrum", "--model", "byte-luna", "--seq-len", "512"];
     refused(&named, &["--seq-len 512: 512 tokens; at most 256, the model's positions\n"]);
+}
+
+#[test]
+fn what_is_carried_is_what_its_page_says() {
+    for model in ["byte-transformer", "byte-luna"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(model);
+        let hash = Sha256::digest(fs::read(folder.join("model.safetensors")).unwrap());
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let page = fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(page.contains(&format!("sha256 of `model.safetensors` `{hash}`")), "{model}: {hash}");
+    }
 }
