@@ -128,7 +128,7 @@ fn softmax_slice(row: &mut [f32]) {
 }
 
 /// Replaces each number by the exponential of what it is above `max`: the sum of the exponentials, and the sum of what
-/// the numbers were above `max`.
+/// the numbers were above `max`. An infinite `max` gives NaN.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as for `exp`
 pub(crate) fn exp_less(row: &mut [f32], max: f32) -> (f64, f64) {

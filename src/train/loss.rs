@@ -64,12 +64,13 @@ pub(super) fn cross_entropy(
         .axis_iter_mut(Axis(0))
         .into_par_iter()
         .zip(targets)
-        .map(|(mut row, target)| match row.as_slice_mut() {
-            Some(row) if *target != IGNORED => of_row(row, *target as usize, smoothing, weight),
-            _ => {
+        .map(|(mut row, target)| {
+            if *target == IGNORED {
                 row.fill(0.0);
-                Sums::default()
+                return Sums::default();
             }
+            let row = row.as_slice_mut().expect("rows of logits lie together");
+            of_row(row, *target as usize, smoothing, weight)
         })
         .collect();
     let mut all = Sums::default();
@@ -80,13 +81,13 @@ pub(super) fn cross_entropy(
 }
 
 fn of_row(row: &mut [f32], target: usize, smoothing: f32, weight: f32) -> Sums {
-    pulp::Arch::new().dispatch(Row { row, target, smoothing, weight })
+    pulp::Arch::new().dispatch(Row { logits: row, target, smoothing, weight })
 }
 
-/// One row of logits, its target, and what [`cross_entropy`] is told. A type and not a closure: a closure would run
+/// A row of logits, its target, and what [`cross_entropy`] is told. A type and not a closure: a closure would run
 /// without the machine's vector instructions.
 struct Row<'a> {
-    row: &'a mut [f32],
+    logits: &'a mut [f32],
     target: usize,
     smoothing: f32,
     weight: f32,
@@ -98,15 +99,15 @@ impl pulp::WithSimd for Row<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always)] // that is the point of dispatching
     fn with_simd<S: pulp::Simd>(self, _: S) -> Sums {
-        let Self { row, target, smoothing, weight } = self;
+        let Self { logits: row, target, smoothing, weight } = self;
         let top = largest(row);
         let correct = row[target] == top;
-        let below = f64::from(row[target] - top);
+        let of_target = f64::from(row[target] - top);
         let classes = row.len() as f32;
-        let (total, sum) = exp_less(row, top);
+        let (total, above) = exp_less(row, top);
         let log = total.ln();
-        let nats = log - below;
-        let spread = log - sum / f64::from(classes);
+        let nats = log - of_target;
+        let spread = log - above / f64::from(classes);
         let smooth = f64::from(smoothing);
         let objective = (1.0 - smooth) * nats + smooth * spread;
         let scale = weight / total as f32;
@@ -249,5 +250,20 @@ mod tests {
                 "{classes}"
             );
         }
+    }
+
+    #[test]
+    fn broken_rows_are_seen_in_the_sums_and_ties_are_right() {
+        let of = |row: [f32; 3]| {
+            let mut logits = Array2::from_shape_vec((1, 3), row.to_vec()).unwrap();
+            cross_entropy(logits.view_mut(), &[1], 0.0, 1.0)
+        };
+        for broken in [f32::NAN, f32::INFINITY] {
+            assert!(of([broken, 0.0, 1.0]).objective.is_nan(), "{broken}");
+        }
+        assert!(of([f32::NEG_INFINITY; 3]).objective.is_nan());
+        let tied = of([2.0, 2.0, 0.0]);
+        assert_eq!((tied.correct, tied.count), (1, 1));
+        assert_eq!(of([0.0, f32::NEG_INFINITY, 0.0]).nats, f64::INFINITY);
     }
 }
