@@ -132,8 +132,7 @@ impl Generate {
         if self.prompt.is_empty() {
             return Err(Error::value("--prompt", "''", "a letter or more").into());
         }
-        let embedded = self.run.to_str().and_then(embedded::folder).filter(|_| !self.run.exists());
-        let encoder = Encoder::open(embedded.as_deref().unwrap_or(&self.run))?;
+        let encoder = Encoder::open(&embedded::or_disk(&self.run))?;
         let config = encoder.config();
         let mut alphabet = Alphabet::of(&self.run, config)?;
         let stop = interrupt::watch();

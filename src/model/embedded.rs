@@ -53,6 +53,12 @@ pub fn folder(name: &str) -> Option<PathBuf> {
     ALL.iter().any(|model| model.name == name).then(|| Path::new(ROOT).join(name))
 }
 
+/// The folder that a name or a path on the command line means: what is on the disk comes first.
+pub fn or_disk(named: &Path) -> PathBuf {
+    let embedded = named.to_str().and_then(folder).filter(|_| !named.exists());
+    embedded.unwrap_or_else(|| named.to_path_buf())
+}
+
 /// The model whose folder this is.
 pub fn of(folder: &Path) -> Option<&'static Embedded> {
     let name = folder.strip_prefix(ROOT).ok()?;
@@ -71,7 +77,7 @@ pub(super) fn exists(path: &Path) -> bool {
 }
 
 /// The text of a file, embedded or on the disk.
-pub(super) fn text(path: &Path) -> Result<String> {
+pub(crate) fn text(path: &Path) -> Result<String> {
     match file(path) {
         Some(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         None => std::fs::read_to_string(path).map_err(Error::file(path)),

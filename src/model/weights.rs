@@ -23,6 +23,8 @@ const ACCEPTED: &str = "a whole safetensors file";
 pub struct Header {
     /// Tensors by their names in the file.
     pub tensors: BTreeMap<String, Place>,
+    /// Texts by name, of its metadata.
+    pub facts: BTreeMap<String, String>,
 }
 
 /// One tensor: its type, its shape, and its bytes' place in the file.
@@ -58,10 +60,14 @@ impl Header {
             return Err(bad(format!("a header of {length} bytes in a file of {}", file.len())));
         }
         let (header, data) = rest.split_at(length as usize);
-        let map: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)
+        let mut map: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)
             .map_err(|error| bad(format!("its header is not JSON: {error}")))?;
+        let metadata = map.remove("__metadata__").unwrap_or_default();
+        let texts = metadata.as_object().into_iter().flatten();
+        let facts =
+            texts.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_string()))).collect();
         let mut tensors = BTreeMap::new();
-        for (name, value) in map.into_iter().filter(|(name, _)| name != "__metadata__") {
+        for (name, value) in map {
             let entry = Entry::deserialize(value).map_err(|error| {
                 bad(format!("tensor '{}' is not described: {error}", name.escape_debug()))
             })?;
@@ -78,7 +84,7 @@ impl Header {
                 return Err(bad(format!("tensors '{first}' and '{second}' overlap")));
             }
         }
-        Ok(Self { tensors })
+        Ok(Self { tensors, facts })
     }
 }
 

@@ -11,8 +11,8 @@ use super::train::written::{self, TOKENIZER};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig};
-use crate::model::settled;
 use crate::model::translator::{self, TranslatorConfig};
+use crate::model::{embedded, settled};
 use crate::name::Spec;
 use crate::report::{Column, Digits, Report, Table};
 use crate::stats;
@@ -28,7 +28,7 @@ use crate::train::{Batch, Network, Rows, Translator, checkpoint};
 #[derive(Args, Clone, Debug, Default)]
 #[allow(missing_docs)] // the flags' help says what they are
 pub struct Config {
-    /// Folder of a training
+    /// Folder of a training, or byte-transformer or byte-luna
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// File to judge it on: as the training's own (label TAB text, lists of LRA, any text, or PATH of PATH.en and
@@ -85,9 +85,9 @@ struct Trained {
 impl Trained {
     /// Opens the best network of a run, or the folder that holds one.
     fn open(dir: &Path) -> Result<Self> {
-        let dir = settled(dir);
+        let dir = settled(&embedded::or_disk(dir));
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let text = embedded::text(&path)?;
         let facts: Value = serde_json::from_str(&text).unwrap_or_default();
         let learner = if facts["model_type"] == translator::MODEL_TYPE {
             Learner::Two(Translator::new(&TranslatorConfig::parse(&path, &text)?)?)

@@ -6,6 +6,7 @@ use std::ops::Range;
 use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, IxDyn};
 
 use crate::cost::Tally;
+use crate::model::luna::Named;
 use crate::{Error, Result};
 
 /// One tensor of a network.
@@ -103,23 +104,11 @@ impl Layout {
     }
 
     /// The numbers of tensors by name, of which every one must be there in its shape; others are left alone.
-    pub fn gather(
-        &self,
-        path: &std::path::Path,
-        tensors: &BTreeMap<String, ArrayD<f32>>,
-    ) -> Result<Vec<f32>> {
+    pub fn gather(&self, tensors: &Named) -> Result<Vec<f32>> {
         // Not as many as a layout asks for, which may be of a file: as many as there are.
-        let there = tensors.values().map(ArrayD::len).sum();
-        let mut numbers = Vec::with_capacity(self.len().min(there));
+        let mut numbers = Vec::new();
         for Entry { name, shape, .. } in &self.entries {
-            let (path, name, expected) = (path.to_path_buf(), name.clone(), shape.clone());
-            let Some(tensor) = tensors.get(&name) else {
-                return Err(Error::TensorMissing { path, name, expected });
-            };
-            if tensor.shape() != expected {
-                return Err(Error::TensorShape { path, name, expected, found: tensor.shape().to_vec() });
-            }
-            numbers.extend(tensor.iter());
+            numbers.extend(tensors.numbers(name, shape)?);
         }
         Ok(numbers)
     }

@@ -56,6 +56,14 @@ impl Named {
         }
     }
 
+    /// What a file says beside its tensors, in its metadata.
+    pub fn facts(&self) -> BTreeMap<String, String> {
+        match &*self.source {
+            Source::File { header, .. } => header.facts.clone(),
+            Source::Map(_) => BTreeMap::new(),
+        }
+    }
+
     /// The full names of all tensors, whatever the prefix, in order.
     pub fn names(&self) -> Vec<String> {
         match &*self.source {
@@ -91,7 +99,8 @@ impl Named {
         format!("{}{name}", self.prefix)
     }
 
-    fn numbers(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>> {
+    /// The numbers of a tensor of exactly this shape, row by row.
+    pub fn numbers(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>> {
         let (path, name, expected) = (self.path.clone(), self.full(name), expected.to_vec());
         let found = match &*self.source {
             Source::File { header, .. } => header.tensors.get(&name).map(|place| &place.shape[..]),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use luna::attention::luna_causal::Weight;
 use luna::model::encoder::{EncoderConfig, Head, Mechanism};
+use luna::model::luna::Named;
 use luna::model::translator::{DecoderKind, TranslatorConfig};
 use luna::train::{Batch, Dropout, Layout, Network, Pairs, Rates, Rows, Translator};
 use ndarray::{ArrayD, IxDyn};
@@ -97,7 +98,7 @@ impl Cases {
         assert_eq!(names.len(), of_case, "{name}: the same tensors");
         let weights: BTreeMap<_, _> =
             names.iter().map(|at| (at.clone(), self.tensor(&format!("weight/{at}")))).collect();
-        layout.gather(Path::new("golden"), &weights).unwrap()
+        layout.gather(&Named::new(Path::new("golden"), weights)).unwrap()
     }
 
     /// Holds the loss and every tensor's gradient against torch's, but for `noise` of rounding in sums that cancel; how many

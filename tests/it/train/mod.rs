@@ -1,5 +1,6 @@
 //! Networks that learn: against torch's autograd, against their twins, and against themselves.
 
+mod carried;
 mod golden;
 mod memory;
 mod program;
