@@ -1,8 +1,10 @@
 //! `luna train`: does it still learn?
 //!
-//! One network, or several beside each other on the same batches; one seed, or several. The best network by what is held
-//! out for choosing is judged on what no choice has seen, where the task has that.
+//! One network, or several beside each other on the same batches; one rate, or several; one seed, or several. The best
+//! network by what is held out for choosing, and the best rate of each attention by that too, is judged on what no choice
+//! has seen, where the task has that.
 
+mod compare;
 mod data;
 mod folder;
 pub(in crate::study) mod learner;
@@ -24,7 +26,7 @@ pub use report::columns;
 use self::data::{Data, Files};
 use self::learner::Learner;
 use self::recipe::Recipe;
-use self::run::Run;
+use self::run::{Run, State};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::name::{self, Spec};
@@ -94,9 +96,9 @@ pub struct Config {
     /// Batches whose gradients make one step
     #[arg(long, value_name = "K", help_heading = "Network and training")]
     pub accumulate: Option<usize>,
-    /// Rate of learning behind the warm-up
-    #[arg(long, value_name = "RATE", help_heading = "Network and training")]
-    pub rate: Option<f64>,
+    /// Rate of learning behind the warm-up; of several (0.001,0.002), all are trained and the best by validation is compared
+    #[arg(long, value_name = "RATE,...", value_delimiter = ',', help_heading = "Network and training")]
+    pub rate: Vec<f64>,
     /// How it changes: cosine, inverse-sqrt, linear, constant
     #[arg(long, value_name = "NAME", help_heading = "Network and training")]
     pub schedule: Option<String>,
@@ -137,6 +139,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let task: Spec = config.task.parse()?;
     let kind = Data::kind(&task)?;
     let recipe = Recipe::of(config, kind)?;
+    let recipes = recipe.at_rates(&config.rate)?;
     let causal = kind.of_tokens;
     let default = if causal { "luna-causal" } else { "luna" };
     let asked = config.attention.as_deref().or(config.compare.as_deref()).unwrap_or(default);
@@ -161,8 +164,8 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         let instead = "a smaller --batch (with --accumulate), --seq-len or --d needs less";
         ram::require(format!("a training with attention '{spec}'"), needed, instead)?;
     }
-    let many = specs.len() * seeds.len() > 1;
-    context.watch.begin(recipe.steps * specs.len() * seeds.len(), "steps");
+    let count = specs.len() * recipes.len() * seeds.len();
+    context.watch.begin(recipe.steps * count, "steps");
     let mut runs = Vec::new();
     'all: for seed in &seeds {
         let opened;
@@ -172,33 +175,39 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
             opened = Data::open(&task, &files, &recipe, *seed)?;
             &opened
         };
-        for spec in &specs {
-            let folder = config.folder.as_ref().map(|folder| place(folder, spec, *seed, many));
+        for (spec, recipe) in specs.iter().flat_map(|spec| recipes.iter().map(move |recipe| (spec, recipe))) {
+            let rate = (recipes.len() > 1).then_some(recipe.rate);
+            let place =
+                |folder: &PathBuf| if count == 1 { folder.clone() } else { place(folder, spec, rate, *seed) };
+            let folder = config.folder.as_ref().map(place);
             let run = Run {
                 spec,
                 seed: *seed,
-                recipe: &recipe,
+                rate,
+                recipe,
                 data,
                 folder: folder.as_deref(),
                 resume: config.resume,
             };
-            let ran = run.train(context.watch)?;
-            let complete = ran.complete;
+            let ran = match run.train(context.watch) {
+                // That a rate is too high is what the others are there to tell.
+                Err(Error::Diverged { step, .. }) if rate.is_some() => run.diverged(step, context.watch)?,
+                ran => ran?,
+            };
+            let interrupted = ran.state == State::Interrupted;
             runs.push(ran);
-            if !complete || context.watch.stopped() {
+            if interrupted || context.watch.stopped() {
                 break 'all;
             }
         }
     }
-    let complete = runs.len() == specs.len() * seeds.len() && runs.iter().all(|run| run.complete);
-    Ok(Outcome { report: report::report(&runs, &needs, &recipe, config.folder.is_some()), complete })
+    let complete = runs.len() == count && runs.iter().all(|run| run.state != State::Interrupted);
+    Ok(Outcome { report: report::report(&runs, &needs, &recipes, config.folder.is_some()), complete })
 }
 
-/// The folder of one run: the given one, or one below it where there are several.
-fn place(folder: &Path, spec: &Spec, seed: u64, many: bool) -> PathBuf {
-    if !many {
-        return folder.to_path_buf();
-    }
+/// The folder of one run among several; `rate` where they differ in it.
+fn place(folder: &Path, spec: &Spec, rate: Option<f64>, seed: u64) -> PathBuf {
     let plain = spec.to_string().replace([':', ','], "-").replace('=', "");
-    folder.join(format!("{plain}-seed{seed}"))
+    let rate = rate.map_or_else(String::new, |rate| format!("-rate{rate:?}"));
+    folder.join(format!("{plain}{rate}-seed{seed}"))
 }

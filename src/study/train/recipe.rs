@@ -193,6 +193,22 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// The same at each rate that was typed, or at the preset's alone.
+    pub(super) fn at_rates(&self, rates: &[f64]) -> Result<Vec<Self>> {
+        for (at, rate) in rates.iter().enumerate() {
+            if !(rate.is_finite() && *rate > 0.0) {
+                return Err(Error::value("--rate", rate, "a number above 0"));
+            }
+            if rates[..at].contains(rate) {
+                return Err(Error::value("--rate", rate, "each rate once"));
+            }
+        }
+        if rates.is_empty() {
+            return Ok(vec![self.clone()]);
+        }
+        Ok(rates.iter().map(|rate| Self { rate: *rate, ..self.clone() }).collect())
+    }
+
     /// What was typed.
     fn take(&mut self, config: &Config) -> Result<()> {
         let counts = [
@@ -217,7 +233,6 @@ impl Recipe {
             self.eval_every = config.eval_every.unwrap_or_else(|| self.eval_every.min(self.steps.max(1)));
         }
         let shares = [
-            (&mut self.rate, config.rate),
             (&mut self.weight_decay, config.weight_decay),
             (&mut self.clip, config.clip),
             (&mut self.dropout, config.dropout),
@@ -273,14 +288,11 @@ impl Recipe {
         if !self.d.is_multiple_of(self.heads) {
             return Err(Error::value("--heads", self.heads, format!("a divisor of --d {}", self.d)));
         }
-        let finite = |flag: &str, value: f64, positive: bool| {
-            let fine = value.is_finite() && (value > 0.0 || (!positive && value == 0.0));
-            let accepted = if positive { "a number above 0" } else { "0 or more" };
-            if fine { Ok(()) } else { Err(Error::value(flag, value, accepted)) }
-        };
-        finite("--rate", self.rate, true)?;
-        finite("--weight-decay", self.weight_decay, false)?;
-        finite("--clip", self.clip, false)?;
+        for (flag, value) in [("--weight-decay", self.weight_decay), ("--clip", self.clip)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::value(flag, value, "0 or more"));
+            }
+        }
         let shares = [
             ("--dropout", self.dropout),
             ("--label-smoothing", self.label_smoothing),

@@ -1,13 +1,12 @@
 //! What the runs came to: rows, the table that people read, figures, notes.
 
-use std::collections::BTreeMap;
-
+use super::compare::compare;
 use super::data::{Data, Part};
 use super::folder::Line;
 use super::recipe::Recipe;
-use super::run::Ran;
+use super::run::{Ran, State};
 use crate::report::{Column, Curves, Digits, Figure, Kind, Report, Series, Table};
-use crate::stats::{self, Interval};
+use crate::stats;
 use crate::train::loss::Sums;
 
 /// The columns, in their order: name, unit, about, digits.
@@ -21,13 +20,19 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("decoder", "", "how the decoder of an encoder-decoder attends", Digits::Text),
     ("l", "rows", "projected length: rows of P or E, random features, width of a window", Digits::Integer),
     ("seed", "", "decides weights, batches and dropout", Digits::Integer),
+    ("rate", "", "rate of learning behind the warm-up", Digits::Text),
     ("task", "", "what was learned", Digits::Text),
     ("n", "tokens", "longest sequence", Digits::Integer),
     ("d", "", "width of the network", Digits::Integer),
     ("layers", "", "layers", Digits::Integer),
     ("parameters", "", "numbers that were learned", Digits::Integer),
     ("steps", "", "steps of the optimiser that were taken", Digits::Integer),
-    ("state", "", "trained; interrupted: --resume goes on", Digits::Text),
+    (
+        "state",
+        "",
+        "trained; interrupted: --resume goes on; diverged: the loss was no number any more (of several rates)",
+        Digits::Text,
+    ),
     ("train_loss", "nats", "mean of what was minimised over the last tenth of the steps", Digits::Fixed(4)),
     (
         "best_step",
@@ -78,15 +83,15 @@ pub fn columns() -> Vec<Column> {
     COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
 }
 
-fn loss(sums: &Sums) -> f64 {
+pub(super) fn loss(sums: &Sums) -> f64 {
     sums.nats / sums.count as f64
 }
 
-fn accuracy(sums: &Sums) -> f64 {
+pub(super) fn accuracy(sums: &Sums) -> f64 {
     sums.correct as f64 / sums.count as f64
 }
 
-fn seconds(run: &Ran) -> Option<f64> {
+pub(super) fn seconds(run: &Ran) -> Option<f64> {
     let seconds = run.lines.iter().filter_map(|line| match line {
         // The first step warms up, and is measured for memory.
         Line::Step { step, seconds, .. } if *step > 1 => Some(*seconds),
@@ -109,7 +114,8 @@ fn train_loss(run: &Ran) -> Option<f64> {
 }
 
 /// Everything that the runs found.
-pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> Report {
+pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool) -> Report {
+    let recipe = &recipes[0];
     let mut rows = Table::new("Trainings", columns());
     let bits_a_nat = data.bits_a_nat();
     for run in runs {
@@ -125,13 +131,14 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
             run.decoder.into(),
             run.mechanism.l().into(),
             (run.seed as i64).into(),
+            run.rate.into(),
             data.title.clone().into(),
             recipe.n.into(),
             recipe.d.into(),
             recipe.layers.into(),
             run.parameters.into(),
             run.steps.into(),
-            if run.complete { "trained" } else { "interrupted" }.into(),
+            run.state.name().into(),
             train_loss(run).into(),
             run.best.as_ref().map(|(step, _)| *step).into(),
             validation.map(loss).into(),
@@ -148,9 +155,11 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
         ]);
     }
     let mut report = Report { rows, ..Report::default() };
-    report.views.push(("compare".into(), compare(runs, data, recipe)));
-    report.figures.push(figure(runs, bits_a_nat));
+    let compared = compare(runs, data, recipes);
+    report.views = compared.views;
+    report.figures.push(figure(runs, bits_a_nat, recipes.len() > 1));
     report.notes = notes(runs, data, recipe);
+    report.notes.extend(compared.notes);
     if !kept {
         report.notes.push(
             "nothing was kept of these networks: --out DIR keeps them, and lets a run be resumed".into(),
@@ -159,117 +168,22 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipe: &Recipe, kept: bool) -> 
     report.stamp.push("study", "train");
     report.stamp.push("task", data.title.clone());
     report.stamp.push("recipe", serde_json::json!(recipe));
+    if recipes.len() > 1 {
+        let rates: Vec<f64> = recipes.iter().map(|recipe| recipe.rate).collect();
+        report.stamp.push("rates", serde_json::json!(rates));
+    }
     report
 }
 
-/// One line for each attention, over its seeds.
-fn compare(runs: &[Ran], data: &Data, recipe: &Recipe) -> Table {
-    let (bits_a_nat, by_loss) = (data.bits_a_nat(), data.by_loss());
-    let tested = runs.iter().any(|run| run.test.is_some());
-    let part = if tested { "test" } else { "validation" };
-    let (name, unit, about) = if bits_a_nat.is_some() {
-        ("bits_per_byte", "bits", format!("{part} loss in bits a byte: mean over seeds; lower is better"))
-    } else if by_loss {
-        ("loss", "nats", format!("{part} loss, mean -ln p of a token: mean over seeds; lower is better"))
-    } else {
-        ("accuracy", "%", format!("right answers of the {part} part: mean over seeds"))
-    };
-    let digits = if by_loss { Digits::Fixed(3) } else { Digits::Fixed(1) };
-    let mut columns = vec![
-        Column::new("attention", "", "the mechanism with its parameters", Digits::Text),
-        Column::new("parameters", "", "numbers that were learned", Digits::Integer),
-        Column::new("seeds", "", "runs", Digits::Integer),
-        Column::new(name, unit, about, digits),
-        Column::new("low", unit, "lower end of its 95 % interval", digits),
-        Column::new("high", unit, "upper end of it", digits),
-        Column::new("step", "ms", "median over the steps", Digits::Significant(3)),
-        Column::new(
-            "memory",
-            "MiB",
-            "weights, gradients, optimiser and the largest step",
-            Digits::Significant(3),
-        ),
-    ];
-    if data.pairs() {
-        let about = "how the decoder attends; attention is the encoder's";
-        columns.insert(1, Column::new("decoder", "", about, Digits::Text));
-    }
-    let sequences = recipe.batch * recipe.accumulate;
-    let step = if data.pairs() {
-        format!("at most {} tokens a side", sequences * recipe.n)
-    } else {
-        format!("{sequences} sequences")
-    };
-    let title = format!(
-        "{}: n {}, {} layers of width {}, {} steps of {step}",
-        data.title, recipe.n, recipe.layers, recipe.d, recipe.steps,
-    );
-    let mut table = Table::new(title, columns);
-    let mut of: BTreeMap<String, Vec<&Ran>> = BTreeMap::new();
-    let mut order = Vec::new();
-    for run in runs {
-        let name = run.spec.to_string();
-        if !of.contains_key(&name) {
-            order.push(name.clone());
-        }
-        of.entry(name).or_default().push(run);
-    }
-    for name in order {
-        let runs = &of[&name];
-        let judged: Vec<&Sums> = runs
-            .iter()
-            .filter_map(|run| run.test.as_ref().or(run.best.as_ref().map(|(_, sums)| sums)))
-            .collect();
-        let scores: Vec<f64> = judged
-            .iter()
-            .map(|sums| match (bits_a_nat, by_loss) {
-                (Some(bits), _) => bits * loss(sums),
-                (_, true) => loss(sums),
-                _ => 100.0 * accuracy(sums),
-            })
-            .collect();
-        let ends = interval(&scores, &judged, by_loss);
-        let mid = (!scores.is_empty()).then(|| stats::mean(&scores));
-        let steps: Vec<f64> = runs.iter().filter_map(|run| seconds(run)).collect();
-        let memory: Vec<f64> = runs.iter().filter_map(|run| run.memory).map(|bytes| bytes as f64).collect();
-        let middle = |values: &[f64]| (!values.is_empty()).then(|| stats::median(values));
-        let mut row = vec![
-            name.into(),
-            runs[0].parameters.into(),
-            scores.len().into(),
-            mid.into(),
-            ends.map(|ends| ends.low).into(),
-            ends.map(|ends| ends.high).into(),
-            middle(&steps).map(|step| 1e3 * step).into(),
-            middle(&memory).map(|bytes| bytes / f64::from(1 << 20)).into(),
-        ];
-        if data.pairs() {
-            row.insert(1, runs[0].decoder.into());
-        }
-        table.push(row);
-    }
-    table
-}
-
-/// Over seeds where there are some; else, of right answers, over the answers.
-fn interval(scores: &[f64], judged: &[&Sums], by_loss: bool) -> Option<Interval> {
-    match (scores, judged) {
-        ([_], [sums]) if !by_loss => {
-            let ends = stats::wilson(accuracy(sums), sums.count);
-            Some(Interval { mid: 100.0 * ends.mid, low: 100.0 * ends.low, high: 100.0 * ends.high })
-        }
-        _ => stats::student_mean(scores),
-    }
-}
-
 /// Losses over the steps: of training in the mean over stretches, of validation at each look.
-fn figure(runs: &[Ran], bits_a_nat: Option<f64>) -> Figure {
+fn figure(runs: &[Ran], bits_a_nat: Option<f64>, rates: bool) -> Figure {
     const STRETCHES: usize = 60;
     let unit = 1.0 / bits_a_nat.unwrap_or(1.0);
     let mut series = Vec::new();
     for run in runs {
         let behind = run.decoder.map(|decoder| format!(", {decoder} decoder")).unwrap_or_default();
-        let label = format!("{}{behind} seed {}", run.spec, run.seed);
+        let rate = if rates { format!(" rate {:?}", run.rate) } else { String::new() };
+        let label = format!("{}{behind}{rate} seed {}", run.spec, run.seed);
         let steps: Vec<(f64, f64)> = run
             .lines
             .iter()
@@ -355,7 +269,7 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
     if recipe.dropout > 0.0 {
         notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());
     }
-    if runs.iter().any(|run| !run.complete) {
+    if runs.iter().any(|run| run.state == State::Interrupted) {
         notes.push("interrupted: the same command with --resume goes on".into());
     }
     notes.push(

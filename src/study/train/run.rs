@@ -21,21 +21,54 @@ use crate::train::{Adam, AdamConfig, Dropout, Rates, gradient_norm};
 pub(super) struct Run<'a> {
     pub(super) spec: &'a Spec,
     pub(super) seed: u64,
+    /// Its rate, where runs beside it have others.
+    pub(super) rate: Option<f64>,
     pub(super) recipe: &'a Recipe,
     pub(super) data: &'a Data,
     pub(super) folder: Option<&'a Path>,
     pub(super) resume: bool,
 }
 
+/// How good a look was: higher is better.
+pub(super) fn score(sums: &Sums, by_loss: bool) -> f64 {
+    if by_loss {
+        -sums.nats / sums.count as f64
+    } else {
+        // Of equally many right answers, those that were given with more conviction.
+        sums.correct as f64 / sums.count as f64 - 1e-6 * sums.nats / sums.count as f64
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Trained,
+    /// It can be gone on with.
+    Interrupted,
+    /// The loss was no number any more, at this step.
+    Diverged(usize),
+}
+
+impl State {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Trained => "trained",
+            Self::Interrupted => "interrupted",
+            Self::Diverged(_) => "diverged",
+        }
+    }
+}
+
 /// What it came to.
 pub(super) struct Ran {
     pub(super) spec: Spec,
     pub(super) seed: u64,
+    pub(super) rate: f64,
     pub(super) mechanism: Mechanism,
     pub(super) decoder: Option<&'static str>,
     pub(super) parameters: usize,
     pub(super) steps: usize,
-    pub(super) complete: bool,
+    pub(super) state: State,
     pub(super) lines: Vec<Line>,
     /// Bytes that weights, gradients, means and the largest step hold.
     pub(super) memory: Option<u64>,
@@ -88,7 +121,7 @@ impl Run<'_> {
                     validation_loss: sums.nats / sums.count as f64,
                     validation_accuracy: sums.correct as f64 / sums.count as f64,
                 })?;
-                let score = self.score(&sums);
+                let score = score(&sums, self.data.by_loss());
                 if facts.best.is_none_or(|(_, best)| score > best) {
                     facts.best = Some((step + 1, score));
                     folder.keep_best(layout, &numbers, self.told(&network), self.data)?;
@@ -125,16 +158,39 @@ impl Run<'_> {
         Ok(Ran {
             spec: self.spec.clone(),
             seed: self.seed,
+            rate: self.recipe.rate,
             mechanism: config.mechanism,
             decoder: network.decoder(),
             parameters: layout.learned(),
             steps: adam.steps(),
-            complete,
+            state: if complete { State::Trained } else { State::Interrupted },
             lines: folder.lines,
             memory: facts.peak.map(|peak| peak + held as u64),
             rows: if done == 0 { f64::NAN } else { rows as f64 / f64::from(done) },
             best: chosen,
             test,
+        })
+    }
+
+    /// What is left of a run that diverged at this step: nothing to judge.
+    pub(super) fn diverged(&self, step: usize, watch: &dyn Watch) -> Result<Ran> {
+        let config = self.recipe.network(Mechanism::build(self.spec)?, &self.data.needs())?;
+        let network = Learner::new(&config, self.data.pairs(), self.recipe.decoder)?;
+        watch.skip(self.recipe.steps + 1 - step);
+        Ok(Ran {
+            spec: self.spec.clone(),
+            seed: self.seed,
+            rate: self.recipe.rate,
+            mechanism: config.mechanism,
+            decoder: network.decoder(),
+            parameters: network.layout().learned(),
+            steps: step - 1,
+            state: State::Diverged(step),
+            lines: Vec::new(),
+            memory: None,
+            rows: f64::NAN,
+            best: None,
+            test: None,
         })
     }
 
@@ -189,18 +245,9 @@ impl Run<'_> {
         Ok((loss, norm, rate, clock.seconds()))
     }
 
-    /// How good a look was: higher is better.
-    fn score(&self, sums: &Sums) -> f64 {
-        if self.data.by_loss() {
-            -sums.nats / sums.count as f64
-        } else {
-            // Of equally many right answers, those that were given with more conviction.
-            sums.correct as f64 / sums.count as f64 - 1e-6 * sums.nats / sums.count as f64
-        }
-    }
-
     fn title(&self) -> String {
-        format!("{} seed {}", self.spec, self.seed)
+        let rate = self.rate.map_or_else(String::new, |rate| format!(" rate {rate:?}"));
+        format!("{}{rate} seed {}", self.spec, self.seed)
     }
 
     /// Everything that decides the numbers of this run.

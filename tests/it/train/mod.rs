@@ -4,6 +4,7 @@ mod carried;
 mod golden;
 mod memory;
 mod program;
+mod rates;
 mod study;
 mod translate;
 mod translator;
