@@ -132,7 +132,7 @@ impl Generate {
         if self.prompt.is_empty() {
             return Err(Error::value("--prompt", "''", "a letter or more").into());
         }
-        let encoder = Encoder::open(&embedded::or_disk(&self.run))?;
+        let encoder = Encoder::open(&embedded::or_disk(&self.run)?)?;
         let config = encoder.config();
         let mut alphabet = Alphabet::of(&self.run, config)?;
         let stop = interrupt::watch();

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, name};
 
 /// Where their folders stand.
 const ROOT: &str = "<embedded>";
@@ -54,9 +54,18 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 }
 
 /// The folder that a name or a path on the command line means: what is on the disk comes first.
-pub fn or_disk(named: &Path) -> PathBuf {
-    let embedded = named.to_str().and_then(folder).filter(|_| !named.exists());
-    embedded.unwrap_or_else(|| named.to_path_buf())
+pub fn or_disk(named: &Path) -> Result<PathBuf> {
+    if named.exists() {
+        return Ok(named.to_path_buf());
+    }
+    let name = named.to_string_lossy();
+    folder(&name).ok_or_else(|| {
+        let names: Vec<_> = ALL.iter().map(|model| model.name).collect();
+        let meant = name::suggest(&name, names.iter().copied());
+        let meant = meant.map_or_else(String::new, |name| format!("; did you mean '{name}'?"));
+        let accepted = format!("a folder of luna train, or what is embedded ({}){meant}", names.join(", "));
+        Error::malformed(named, "no such folder", accepted)
+    })
 }
 
 /// The model whose folder this is.

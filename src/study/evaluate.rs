@@ -85,7 +85,7 @@ struct Trained {
 impl Trained {
     /// Opens the best network of a run, or the folder that holds one.
     fn open(dir: &Path) -> Result<Self> {
-        let dir = settled(&embedded::or_disk(dir));
+        let dir = settled(&embedded::or_disk(dir)?);
         let path = dir.join("config.json");
         let text = embedded::text(&path)?;
         let facts: Value = serde_json::from_str(&text).unwrap_or_default();

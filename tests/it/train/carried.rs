@@ -31,4 +31,6 @@ fn carried_networks_are_judged_by_name_and_from_a_folder() {
         }
         assert_eq!(bits(folder.path()), found, "{name}");
     }
+    let error = embedded::or_disk(Path::new("byte-lunar")).unwrap_err().to_string();
+    assert!(error.contains("no such folder") && error.contains("did you mean 'byte-luna'?"), "{error}");
 }
