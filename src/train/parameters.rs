@@ -105,7 +105,7 @@ impl Layout {
 
     /// The numbers of tensors by name, of which every one must be there in its shape; others are left alone.
     pub fn gather(&self, tensors: &Named) -> Result<Vec<f32>> {
-        // Not as many as a layout asks for, which may be of a file: as many as there are.
+        // Grows by what is there: the layout may be of a file that asks for more than there is memory.
         let mut numbers = Vec::new();
         for Entry { name, shape, .. } in &self.entries {
             numbers.extend(tensors.numbers(name, shape)?);

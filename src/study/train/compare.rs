@@ -26,7 +26,7 @@ struct Group<'a> {
 struct Measure {
     name: &'static str,
     unit: &'static str,
-    about: &'static str,
+    what: &'static str,
     by_loss: bool,
     /// Of one nat, or of all answers.
     scale: f64,
@@ -37,12 +37,12 @@ impl Measure {
     fn of(data: &Data) -> Self {
         let by_loss = data.by_loss();
         let digits = if by_loss { Digits::Fixed(3) } else { Digits::Fixed(1) };
-        let (name, unit, about, scale) = match (data.bits_a_nat(), by_loss) {
-            (Some(bits), _) => ("bits_per_byte", "bits", "loss in bits a byte: lower is better", bits),
-            (None, true) => ("loss", "nats", "mean -ln p of a token: lower is better", 1.0),
+        let (name, unit, what, scale) = match (data.bits_a_nat(), by_loss) {
+            (Some(bits), _) => ("bits_per_byte", "bits", "loss in bits a byte", bits),
+            (None, true) => ("loss", "nats", "mean -ln p of a token", 1.0),
             (None, false) => ("accuracy", "%", "right answers", 100.0),
         };
-        Self { name, unit, about, by_loss, scale, digits }
+        Self { name, unit, what, by_loss, scale, digits }
     }
 
     fn score(self, sums: &Sums) -> f64 {
@@ -65,7 +65,8 @@ impl Measure {
 
     /// The columns of [`Measure::over`].
     fn columns(self, part: &str) -> [Column; 4] {
-        let about = format!("{} of the {part} part: mean over seeds", self.about);
+        let better = if self.by_loss { "lower" } else { "higher" };
+        let about = format!("{part} part, {}: mean over seeds; {better} is better", self.what);
         [
             Column::new("seeds", "", "runs", Digits::Integer),
             Column::new(self.name, self.unit, about, self.digits),
@@ -125,14 +126,14 @@ fn chosen<'a, 'b>(groups: &'b [Group<'a>], data: &Data) -> Vec<&'b Group<'a>> {
 }
 
 /// One line for each attention, and one for each of its rates where there are several.
-pub(super) fn compare(runs: &[Ran], data: &Data, recipes: &[Recipe]) -> Compared {
+pub(super) fn compare(runs: &[Ran], data: &Data, recipes: &[Recipe], complete: bool) -> Compared {
     let groups = groups(runs);
     let best = chosen(&groups, data);
     let mut views = vec![("compare".to_string(), attentions(&best, data, recipes))];
     let mut notes = Vec::new();
     if recipes.len() > 1 {
         views.push(("rates".into(), rates(&groups, &best, data)));
-        notes.extend(notes_on_rates(&groups, &best, data, recipes));
+        notes.extend(notes_on_rates(&groups, &best, data, complete));
     } else if best.len() > 1 {
         let rate = recipes[0].rate;
         notes.push(format!(
@@ -186,7 +187,7 @@ fn attentions(best: &[&Group<'_>], data: &Data, recipes: &[Recipe]) -> Table {
             row.push(runs[0].decoder.into());
         }
         if recipes.len() > 1 {
-            row.push((!judged.is_empty()).then_some(group.rate).into());
+            row.push((!judged.is_empty()).then(|| shown(group.rate)).into());
         }
         row.push(runs[0].parameters.into());
         row.extend(measure.over(&judged));
@@ -197,6 +198,11 @@ fn attentions(best: &[&Group<'_>], data: &Data, recipes: &[Recipe]) -> Table {
     table
 }
 
+/// A rate as it is written elsewhere, in folders and notes.
+fn shown(rate: f64) -> String {
+    format!("{rate:?}")
+}
+
 /// Every rate of every attention, by what is held out for choosing.
 fn rates(groups: &[Group<'_>], best: &[&Group<'_>], data: &Data) -> Table {
     let measure = Measure::of(data);
@@ -205,38 +211,53 @@ fn rates(groups: &[Group<'_>], best: &[&Group<'_>], data: &Data) -> Table {
         Column::new("rate", "", "rate of learning behind the warm-up", Digits::Text),
     ];
     columns.extend(measure.columns("validation"));
-    columns.push(Column::new("diverged", "", "runs whose loss was no number any more", Digits::Integer));
+    columns.push(Column::new(
+        "diverged",
+        "",
+        "runs whose loss or gradients were no number any more",
+        Digits::Integer,
+    ));
     columns.push(Column::new("chosen", "", "the best of this attention", Digits::Text));
     let mut table = Table::new("Rates, by what is held out for choosing", columns);
-    // Side by side for each attention, as runs of several seeds were not.
-    for chosen in best {
-        for group in groups.iter().filter(|group| group.attention == chosen.attention) {
-            let judged = group.validation();
-            let mut row: Vec<Cell> = vec![group.attention.clone().into(), group.rate.into()];
-            row.extend(measure.over(&judged));
-            row.push(group.diverged().into());
-            let is_best = group.rate == chosen.rate && !judged.is_empty();
-            row.push(is_best.then_some("yes").into());
-            table.push(row);
-        }
+    for group in groups {
+        let judged = group.validation();
+        let mut row: Vec<Cell> = vec![group.attention.clone().into(), shown(group.rate).into()];
+        row.extend(measure.over(&judged));
+        row.push(group.diverged().into());
+        let is_best = best.iter().any(|best| std::ptr::eq(*best, group)) && !judged.is_empty();
+        row.push(is_best.then_some("yes").into());
+        table.push(row);
     }
     table
 }
 
-fn notes_on_rates(groups: &[Group<'_>], best: &[&Group<'_>], data: &Data, recipes: &[Recipe]) -> Vec<String> {
+fn notes_on_rates(groups: &[Group<'_>], best: &[&Group<'_>], data: &Data, complete: bool) -> Vec<String> {
     let tested = best.iter().any(|group| group.runs.iter().any(|run| run.test.is_some()));
     let flatters = if tested {
         "the test part had no say in it"
     } else {
         "the figures compared are the ones that chose, and flatter every attention by a little"
     };
-    let mut notes =
-        vec![format!("each attention is compared at the rate that the validation part chose; {flatters}")];
-    let tried: Vec<f64> = recipes.iter().map(|recipe| recipe.rate).collect();
-    let lowest = tried.iter().copied().fold(f64::INFINITY, f64::min);
-    let highest = tried.iter().copied().fold(0.0, f64::max);
-    for group in best.iter().filter(|group| group.choice(data).0 > 0) {
+    let mut behind = "";
+    if groups.iter().any(|group| group.diverged() > 0) {
+        behind = " (one at which a seed diverged comes behind those at which fewer did)";
+    }
+    let mut notes = vec![format!(
+        "each attention is compared at the rate that the validation part chose{behind}; {flatters}"
+    )];
+    if !complete {
+        // Of a sweep that was stopped a rate may be ahead because it was run first.
+        notes[0] = "not every rate was trained with every seed yet: the rates chosen, and so the comparison, are provisional".into();
+    }
+    let lowest = groups.iter().map(|group| group.rate).fold(f64::INFINITY, f64::min);
+    let highest = groups.iter().map(|group| group.rate).fold(0.0, f64::max);
+    for group in best {
+        if group.choice(data).0 == 0 {
+            notes.push(format!("{} was trained at none of these rates", group.attention));
+            continue;
+        }
         let end = match group.rate {
+            _ if !complete => continue,
             rate if rate == highest => "highest",
             rate if rate == lowest => "lowest",
             _ => continue,

@@ -29,7 +29,7 @@ use self::recipe::Recipe;
 use self::run::{Run, State};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
-use crate::name::{self, Spec};
+use crate::name::{self, List, Spec};
 use crate::profile::ram;
 
 /// What is trained, on what, and how. What is not typed comes from the preset.
@@ -97,8 +97,8 @@ pub struct Config {
     #[arg(long, value_name = "K", help_heading = "Network and training")]
     pub accumulate: Option<usize>,
     /// Rate of learning behind the warm-up; of several (0.001,0.002), all are trained and the best by validation is compared
-    #[arg(long, value_name = "RATE,...", value_delimiter = ',', help_heading = "Network and training")]
-    pub rate: Vec<f64>,
+    #[arg(long, value_name = "RATE,...", help_heading = "Network and training")]
+    pub rate: Option<List<f64>>,
     /// How it changes: cosine, inverse-sqrt, linear, constant
     #[arg(long, value_name = "NAME", help_heading = "Network and training")]
     pub schedule: Option<String>,
@@ -139,7 +139,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let task: Spec = config.task.parse()?;
     let kind = Data::kind(&task)?;
     let recipe = Recipe::of(config, kind)?;
-    let recipes = recipe.at_rates(&config.rate)?;
+    let recipes = recipe.at_rates(config.rate.as_deref().unwrap_or_default())?;
     let causal = kind.of_tokens;
     let default = if causal { "luna-causal" } else { "luna" };
     let asked = config.attention.as_deref().or(config.compare.as_deref()).unwrap_or(default);
@@ -167,6 +167,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let count = specs.len() * recipes.len() * seeds.len();
     context.watch.begin(recipe.steps * count, "steps");
     let mut runs = Vec::new();
+    let mut diverged = None;
     'all: for seed in &seeds {
         let opened;
         let data = if *seed == context.seed {
@@ -191,7 +192,10 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
             };
             let ran = match run.train(context.watch) {
                 // That a rate is too high is what the others are there to tell.
-                Err(Error::Diverged { step, .. }) if rate.is_some() => run.diverged(step, context.watch)?,
+                Err(error @ Error::Diverged { step, .. }) if rate.is_some() => {
+                    diverged = Some(error);
+                    run.diverged(step, context.watch)?
+                }
                 ran => ran?,
             };
             let interrupted = ran.state == State::Interrupted;
@@ -202,7 +206,11 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         }
     }
     let complete = runs.len() == count && runs.iter().all(|run| run.state != State::Interrupted);
-    Ok(Outcome { report: report::report(&runs, &needs, &recipes, config.folder.is_some()), complete })
+    if let Some(error) = diverged.filter(|_| complete && runs.iter().all(|run| run.best.is_none())) {
+        return Err(error);
+    }
+    let kept = config.folder.is_some();
+    Ok(Outcome { report: report::report(&runs, &needs, &recipes, kept, complete), complete })
 }
 
 /// The folder of one run among several; `rate` where they differ in it.

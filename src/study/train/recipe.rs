@@ -195,13 +195,8 @@ impl Recipe {
 
     /// The same at each rate that was typed, or at the preset's alone.
     pub(super) fn at_rates(&self, rates: &[f64]) -> Result<Vec<Self>> {
-        for (at, rate) in rates.iter().enumerate() {
-            if !(rate.is_finite() && *rate > 0.0) {
-                return Err(Error::value("--rate", rate, "a number above 0"));
-            }
-            if rates[..at].contains(rate) {
-                return Err(Error::value("--rate", rate, "each rate once"));
-            }
+        if let Some(rate) = rates.iter().find(|rate| **rate <= 0.0) {
+            return Err(Error::value("--rate", rate, "numbers above 0"));
         }
         if rates.is_empty() {
             return Ok(vec![self.clone()]);

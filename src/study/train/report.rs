@@ -4,7 +4,7 @@ use super::compare::compare;
 use super::data::{Data, Part};
 use super::folder::Line;
 use super::recipe::Recipe;
-use super::run::{Ran, State};
+use super::run::Ran;
 use crate::report::{Column, Curves, Digits, Figure, Kind, Report, Series, Table};
 use crate::stats;
 use crate::train::loss::Sums;
@@ -30,7 +30,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "state",
         "",
-        "trained; interrupted: --resume goes on; diverged: the loss was no number any more (of several rates)",
+        "trained; interrupted: --resume goes on; diverged: loss or gradients were no number any more (of several rates)",
         Digits::Text,
     ),
     ("train_loss", "nats", "mean of what was minimised over the last tenth of the steps", Digits::Fixed(4)),
@@ -114,7 +114,7 @@ fn train_loss(run: &Ran) -> Option<f64> {
 }
 
 /// Everything that the runs found.
-pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool) -> Report {
+pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool, complete: bool) -> Report {
     let recipe = &recipes[0];
     let mut rows = Table::new("Trainings", columns());
     let bits_a_nat = data.bits_a_nat();
@@ -155,11 +155,14 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool) 
         ]);
     }
     let mut report = Report { rows, ..Report::default() };
-    let compared = compare(runs, data, recipes);
+    let compared = compare(runs, data, recipes, complete);
     report.views = compared.views;
     report.figures.push(figure(runs, bits_a_nat, recipes.len() > 1));
     report.notes = notes(runs, data, recipe);
     report.notes.extend(compared.notes);
+    if !complete {
+        report.notes.push("interrupted: the same command with --resume goes on".into());
+    }
     if !kept {
         report.notes.push(
             "nothing was kept of these networks: --out DIR keeps them, and lets a run be resumed".into(),
@@ -167,11 +170,11 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool) 
     }
     report.stamp.push("study", "train");
     report.stamp.push("task", data.title.clone());
-    report.stamp.push("recipe", serde_json::json!(recipe));
+    let mut told = serde_json::json!(recipe);
     if recipes.len() > 1 {
-        let rates: Vec<f64> = recipes.iter().map(|recipe| recipe.rate).collect();
-        report.stamp.push("rates", serde_json::json!(rates));
+        told["rate"] = recipes.iter().map(|recipe| recipe.rate).collect();
     }
+    report.stamp.push("recipe", told);
     report
 }
 
@@ -180,7 +183,7 @@ fn figure(runs: &[Ran], bits_a_nat: Option<f64>, rates: bool) -> Figure {
     const STRETCHES: usize = 60;
     let unit = 1.0 / bits_a_nat.unwrap_or(1.0);
     let mut series = Vec::new();
-    for run in runs {
+    for run in runs.iter().filter(|run| !run.lines.is_empty()) {
         let behind = run.decoder.map(|decoder| format!(", {decoder} decoder")).unwrap_or_default();
         let rate = if rates { format!(" rate {:?}", run.rate) } else { String::new() };
         let label = format!("{}{behind}{rate} seed {}", run.spec, run.seed);
@@ -268,9 +271,6 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
     }
     if recipe.dropout > 0.0 {
         notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());
-    }
-    if runs.iter().any(|run| run.state == State::Interrupted) {
-        notes.push("interrupted: the same command with --resume goes on".into());
     }
     notes.push(
         "step times are of this machine beside whatever else ran on it; only runs of one command compare"

@@ -45,7 +45,7 @@ pub(super) enum State {
     Trained,
     /// It can be gone on with.
     Interrupted,
-    /// The loss was no number any more, at this step.
+    /// The loss, or the norm of the gradients, was no number any more at this step.
     Diverged(usize),
 }
 
@@ -116,6 +116,8 @@ impl Run<'_> {
             let stopped = watch.stopped();
             if last || (step + 1).is_multiple_of(self.recipe.eval_every) {
                 let sums = network.evaluate(&numbers, &self.data.held_out(Part::Validation, false)?)?;
+                // Weights that the last update broke must not take the place of good ones.
+                self.finite("the validation loss", sums.nats / sums.count as f64, step + 1, facts)?;
                 folder.log(Line::Look {
                     step: step + 1,
                     validation_loss: sums.nats / sums.count as f64,
@@ -172,11 +174,23 @@ impl Run<'_> {
         })
     }
 
+    /// Refuses a number that is none, and says what is left of the run.
+    fn finite(&self, what: &'static str, value: f64, step: usize, facts: Facts) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let kept = match (self.folder, facts.best) {
+            (Some(folder), Some(_)) => format!("the last good checkpoint is in '{}'", folder.display()),
+            _ => "no checkpoint was kept before".to_string(),
+        };
+        Err(Error::Diverged { what, value, step, kept })
+    }
+
     /// What is left of a run that diverged at this step: nothing to judge.
     pub(super) fn diverged(&self, step: usize, watch: &dyn Watch) -> Result<Ran> {
         let config = self.recipe.network(Mechanism::build(self.spec)?, &self.data.needs())?;
         let network = Learner::new(&config, self.data.pairs(), self.recipe.decoder)?;
-        watch.skip(self.recipe.steps + 1 - step);
+        watch.skip(self.recipe.steps.saturating_sub(step - 1));
         Ok(Ran {
             spec: self.spec.clone(),
             seed: self.seed,
@@ -228,17 +242,8 @@ impl Run<'_> {
             *rows += batch.rows();
         }
         let (loss, norm) = (sums.objective / count as f64, gradient_norm(gradients));
-        for (what, value) in [("the loss", loss), ("the norm of the gradients", norm)] {
-            if !value.is_finite() {
-                let kept = match (self.folder, facts.best) {
-                    (Some(folder), Some(_)) => {
-                        format!("the last good checkpoint is in '{}'", folder.display())
-                    }
-                    _ => "no checkpoint was kept before".to_string(),
-                };
-                return Err(Error::Diverged { what, value, step: step + 1, kept });
-            }
-        }
+        self.finite("the loss", loss, step + 1, *facts)?;
+        self.finite("the norm of the gradients", norm, step + 1, *facts)?;
         let scale = if recipe.clip > 0.0 { (recipe.clip / norm.max(1e-12)).min(1.0) } else { 1.0 };
         let rate = recipe.rate * recipe.schedule()?.factor(step, recipe.steps, recipe.warm_up);
         adam.step(numbers, gradients, scale as f32, rate);

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use luna::linalg::engine::Engine;
+use luna::name::List;
 use luna::report::Report;
 use luna::study::train::{Config, run};
 use luna::study::{Context, Outcome, Unwatched, Watch};
@@ -61,7 +62,7 @@ fn recall_is_learned_by_exact_attention() {
         seq_len: Some(8),
         steps: Some(400),
         batch: Some(32),
-        rate: vec![3e-3],
+        rate: List::new([3e-3]),
         attention: Some("softmax".into()),
         ..recall()
     };
@@ -132,7 +133,7 @@ fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
         }
     }
     // A training that was told otherwise is another one.
-    let other = Config { rate: vec![0.5], ..config(&parts, true) };
+    let other = Config { rate: List::new([0.5]), ..config(&parts, true) };
     assert!(refused(&other).contains("told otherwise"), "{}", refused(&other));
     assert!(
         with_seed(&config(&parts, true), 2, &Unwatched).unwrap_err().to_string().contains("told otherwise")
@@ -144,7 +145,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_what_was_good() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
         attention: Some("softmax".into()),
-        rate: vec![1e30],
+        rate: List::new([1e30]),
         clip: Some(0.0),
         warm_up: Some(0),
         eval_every: Some(1),
@@ -202,7 +203,7 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
         heads: Some(2),
         steps: Some(120),
         batch: Some(16),
-        rate: vec![3e-3],
+        rate: List::new([3e-3]),
         folder: Some(folder.path().join("run")),
         ..Config::default()
     };
