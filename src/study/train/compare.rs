@@ -4,6 +4,7 @@ use super::data::Data;
 use super::recipe::Recipe;
 use super::report::{accuracy, loss, seconds};
 use super::run::{Ran, State, score};
+use crate::error::Error;
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats::{self, Interval};
 use crate::train::loss::Sums;
@@ -269,8 +270,10 @@ fn notes_on_rates(groups: &[Group<'_>], best: &[&Group<'_>], data: &Data, comple
         ));
     }
     for group in groups.iter().filter(|group| group.diverged() > 0) {
-        let steps = group.runs.iter().filter_map(|run| match run.state {
-            State::Diverged(step) => Some(format!("seed {} at step {step}", run.seed)),
+        let steps = group.runs.iter().filter_map(|run| match &run.state {
+            State::Diverged(Error::Diverged { step, .. }) => {
+                Some(format!("seed {} at step {step}", run.seed))
+            }
             _ => None,
         });
         let steps: Vec<_> = steps.collect();

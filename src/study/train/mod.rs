@@ -167,7 +167,6 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let count = specs.len() * recipes.len() * seeds.len();
     context.watch.begin(recipe.steps * count, "steps");
     let mut runs = Vec::new();
-    let mut diverged = None;
     'all: for seed in &seeds {
         let opened;
         let data = if *seed == context.seed {
@@ -190,24 +189,20 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
                 folder: folder.as_deref(),
                 resume: config.resume,
             };
-            let ran = match run.train(context.watch) {
-                // That a rate is too high is what the others are there to tell.
-                Err(error @ Error::Diverged { step, .. }) if rate.is_some() => {
-                    diverged = Some(error);
-                    run.diverged(step, context.watch)?
-                }
-                ran => ran?,
-            };
-            let interrupted = ran.state == State::Interrupted;
+            let ran = run.train(context.watch)?;
+            let interrupted = matches!(ran.state, State::Interrupted);
             runs.push(ran);
             if interrupted || context.watch.stopped() {
                 break 'all;
             }
         }
     }
-    let complete = runs.len() == count && runs.iter().all(|run| run.state != State::Interrupted);
-    if let Some(error) = diverged.filter(|_| complete && runs.iter().all(|run| run.best.is_none())) {
-        return Err(error);
+    let complete = runs.len() == count && !runs.iter().any(|run| matches!(run.state, State::Interrupted));
+    if complete && runs.iter().all(|run| matches!(run.state, State::Diverged(_))) {
+        let last = runs.pop().map(|run| run.state);
+        if let Some(State::Diverged(error)) = last {
+            return Err(error);
+        }
     }
     let kept = config.folder.is_some();
     Ok(Outcome { report: report::report(&runs, &needs, &recipes, kept, complete), complete })

@@ -40,17 +40,17 @@ pub(super) fn score(sums: &Sums, by_loss: bool) -> f64 {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum State {
     Trained,
     /// It can be gone on with.
     Interrupted,
-    /// The loss, or the norm of the gradients, was no number any more at this step.
-    Diverged(usize),
+    /// As the error says; one among several rates does not end the others.
+    Diverged(Error),
 }
 
 impl State {
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Trained => "trained",
             Self::Interrupted => "interrupted",
@@ -80,6 +80,21 @@ pub(super) struct Ran {
     pub(super) test: Option<Sums>,
 }
 
+/// Where a run stands.
+struct Standing<'a> {
+    network: &'a Learner,
+    numbers: Vec<f32>,
+    gradients: Vec<f32>,
+    adam: Adam,
+    folder: Folder,
+    facts: Facts,
+    /// The best network, where there is no folder to keep it.
+    best: Option<Vec<f32>>,
+    /// Rows that this process learned from, in so many steps.
+    rows: usize,
+    done: u32,
+}
+
 impl Run<'_> {
     /// Trains; a run that was stopped keeps where it stands and says so.
     pub(super) fn train(&self, watch: &dyn Watch) -> Result<Ran> {
@@ -97,66 +112,36 @@ impl Run<'_> {
             layout,
         );
         let hash = self.fingerprint(mechanism)?;
-        let (mut folder, stood) = Folder::open(self.folder, &hash, self.resume, layout, &mut adam)?;
-        let (mut numbers, mut facts) = match stood {
+        let (folder, stood) = Folder::open(self.folder, &hash, self.resume, layout, &mut adam)?;
+        let (numbers, facts) = match stood {
             Some(stood) => stood,
             None => (network.draw(self.seed), Facts::default()),
         };
-        let mut best = None;
-        let mut gradients = vec![0.0; numbers.len()];
-        let (mut rows, mut done) = (0, 0);
-        watch.skip(adam.steps());
-        while adam.steps() < self.recipe.steps {
-            let step = adam.steps();
-            let (loss, norm, rate, seconds) =
-                self.step(&network, &mut numbers, &mut gradients, &mut adam, &mut facts, &mut rows)?;
-            done += 1;
-            folder.log(Line::Step { step: step + 1, loss, rate, gradient_norm: norm, seconds })?;
-            let last = step + 1 == self.recipe.steps;
-            let stopped = watch.stopped();
-            if last || (step + 1).is_multiple_of(self.recipe.eval_every) {
-                let sums = network.evaluate(&numbers, &self.data.held_out(Part::Validation, false)?)?;
-                // Weights that the last update broke must not take the place of good ones.
-                self.finite("the validation loss", sums.nats / sums.count as f64, step + 1, facts)?;
-                folder.log(Line::Look {
-                    step: step + 1,
-                    validation_loss: sums.nats / sums.count as f64,
-                    validation_accuracy: sums.correct as f64 / sums.count as f64,
-                })?;
-                let score = score(&sums, self.data.by_loss());
-                if facts.best.is_none_or(|(_, best)| score > best) {
-                    facts.best = Some((step + 1, score));
-                    folder.keep_best(layout, &numbers, self.told(&network), self.data)?;
-                    if self.folder.is_none() {
-                        best = Some(numbers.clone());
-                    }
-                }
-                folder.keep(layout, &numbers, &adam, &hash, facts)?;
-            } else if stopped {
-                folder.keep(layout, &numbers, &adam, &hash, facts)?;
+        let gradients = vec![0.0; numbers.len()];
+        let network = &network;
+        let mut at =
+            Standing { network, numbers, gradients, adam, folder, facts, best: None, rows: 0, done: 0 };
+        watch.skip(at.adam.steps());
+        let state = match self.learn(&mut at, &hash, watch) {
+            Ok(()) if at.adam.steps() >= self.recipe.steps => State::Trained,
+            Ok(()) => State::Interrupted,
+            // That a rate is too high is what the others are there to tell.
+            Err(error @ Error::Diverged { step, .. }) if self.rate.is_some() => {
+                watch.skip((self.recipe.steps + 1).saturating_sub(step));
+                State::Diverged(error)
             }
-            let speed = rows as f64 / f64::from(done) / seconds.max(1e-9);
-            watch.step(1, &format!("{} loss {loss:.4}, {speed:.0} tokens/s", self.title()));
-            if stopped && !last {
-                break;
+            Err(error) => return Err(error),
+        };
+        let (mut best, mut test) = (None, None);
+        if let (State::Trained, Some((step, _))) = (&state, at.facts.best)
+            && let Some(numbers) = at.folder.best(layout)?.or(at.best)
+        {
+            best = Some((step, network.evaluate(&numbers, &self.data.held_out(Part::Validation, true)?)?));
+            if self.data.has_test() {
+                test = Some(network.evaluate(&numbers, &self.data.held_out(Part::Test, true)?)?);
             }
         }
-        let complete = adam.steps() >= self.recipe.steps;
-        let best = folder.best(layout)?.or(best);
-        let chosen = match (&best, facts.best) {
-            (Some(numbers), Some((step, _))) if complete => {
-                let all = self.data.held_out(Part::Validation, true)?;
-                Some((step, network.evaluate(numbers, &all)?))
-            }
-            _ => None,
-        };
-        let test = match &best {
-            Some(numbers) if complete && self.data.has_test() => {
-                Some(network.evaluate(numbers, &self.data.held_out(Part::Test, true)?)?)
-            }
-            _ => None,
-        };
-        let held = 4 * std::mem::size_of::<f32>() * numbers.len();
+        let held = 4 * std::mem::size_of::<f32>() * at.numbers.len();
         Ok(Ran {
             spec: self.spec.clone(),
             seed: self.seed,
@@ -164,14 +149,59 @@ impl Run<'_> {
             mechanism: config.mechanism,
             decoder: network.decoder(),
             parameters: layout.learned(),
-            steps: adam.steps(),
-            state: if complete { State::Trained } else { State::Interrupted },
-            lines: folder.lines,
-            memory: facts.peak.map(|peak| peak + held as u64),
-            rows: if done == 0 { f64::NAN } else { rows as f64 / f64::from(done) },
-            best: chosen,
+            steps: at.adam.steps(),
+            state,
+            lines: at.folder.lines,
+            memory: at.facts.peak.map(|peak| peak + held as u64),
+            rows: if at.done == 0 { f64::NAN } else { at.rows as f64 / f64::from(at.done) },
+            best,
             test,
         })
+    }
+
+    /// Steps to the end, or until it is stopped, with a look at what is held out now and then.
+    fn learn(&self, at: &mut Standing<'_>, hash: &str, watch: &dyn Watch) -> Result<()> {
+        let layout = at.network.layout();
+        while at.adam.steps() < self.recipe.steps {
+            let (loss, norm, rate, seconds) = self.step(at)?;
+            let step = at.adam.steps();
+            at.done += 1;
+            at.folder.log(Line::Step { step, loss, rate, gradient_norm: norm, seconds })?;
+            let stopped = watch.stopped();
+            let looks = step == self.recipe.steps || step.is_multiple_of(self.recipe.eval_every);
+            if looks {
+                self.look(at)?;
+            }
+            if looks || stopped {
+                at.folder.keep(layout, &at.numbers, &at.adam, hash, at.facts)?;
+            }
+            let speed = at.rows as f64 / f64::from(at.done) / seconds.max(1e-9);
+            watch.step(1, &format!("{} loss {loss:.4}, {speed:.0} tokens/s", self.title()));
+            if stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what is held out for choosing, and keeps the network if it is the best so far.
+    fn look(&self, at: &mut Standing<'_>) -> Result<()> {
+        let step = at.adam.steps();
+        let sums = at.network.evaluate(&at.numbers, &self.data.held_out(Part::Validation, false)?)?;
+        let validation_loss = sums.nats / sums.count as f64;
+        // Weights that the last update broke must not take the place of good ones.
+        self.finite("the validation loss", validation_loss, step, at.facts)?;
+        let validation_accuracy = sums.correct as f64 / sums.count as f64;
+        at.folder.log(Line::Look { step, validation_loss, validation_accuracy })?;
+        let score = score(&sums, self.data.by_loss());
+        if at.facts.best.is_none_or(|(_, best)| score > best) {
+            at.facts.best = Some((step, score));
+            at.folder.keep_best(at.network.layout(), &at.numbers, self.told(at.network), self.data)?;
+            if self.folder.is_none() {
+                at.best = Some(at.numbers.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a number that is none, and says what is left of the run.
@@ -186,67 +216,37 @@ impl Run<'_> {
         Err(Error::Diverged { what, value, step, kept })
     }
 
-    /// What is left of a run that diverged at this step: nothing to judge.
-    pub(super) fn diverged(&self, step: usize, watch: &dyn Watch) -> Result<Ran> {
-        let config = self.recipe.network(Mechanism::build(self.spec)?, &self.data.needs())?;
-        let network = Learner::new(&config, self.data.pairs(), self.recipe.decoder)?;
-        watch.skip(self.recipe.steps.saturating_sub(step - 1));
-        Ok(Ran {
-            spec: self.spec.clone(),
-            seed: self.seed,
-            rate: self.recipe.rate,
-            mechanism: config.mechanism,
-            decoder: network.decoder(),
-            parameters: network.layout().learned(),
-            steps: step - 1,
-            state: State::Diverged(step),
-            lines: Vec::new(),
-            memory: None,
-            rows: f64::NAN,
-            best: None,
-            test: None,
-        })
-    }
-
     /// One step of the optimiser: the loss, the gradients' norm, the rate, and the seconds it took.
-    fn step(
-        &self,
-        network: &Learner,
-        numbers: &mut [f32],
-        gradients: &mut [f32],
-        adam: &mut Adam,
-        facts: &mut Facts,
-        rows: &mut usize,
-    ) -> Result<(f64, f64, f64, f64)> {
-        let (recipe, step) = (self.recipe, adam.steps());
+    fn step(&self, at: &mut Standing<'_>) -> Result<(f64, f64, f64, f64)> {
+        let (recipe, step) = (self.recipe, at.adam.steps());
         let clock = Stopwatch::start();
         let batches: Vec<Examples> = (0..recipe.accumulate)
             .map(|micro| self.data.batch(step, micro, recipe.accumulate))
             .collect::<Result<_>>()?;
         let count = batches.iter().map(Examples::counted).sum::<usize>().max(1);
-        gradients.fill(0.0);
+        at.gradients.fill(0.0);
         let mut sums = Sums::default();
         for (micro, batch) in batches.iter().enumerate() {
             let dropout = Dropout::new(recipe.dropout, self.seed, step, micro);
             let rates = Rates { dropout, smoothing: recipe.label_smoothing };
             let weight = 1.0 / count as f32;
-            let mut learn = || network.learn(numbers, gradients, weight, batch, rates);
-            if facts.peak.is_none() {
+            let mut learn = || at.network.learn(&at.numbers, &mut at.gradients, weight, batch, rates);
+            if at.facts.peak.is_none() {
                 gemm::warm_up();
                 let (found, peak) = memory::peak_of(learn);
-                facts.peak = peak;
+                at.facts.peak = peak;
                 sums += found?;
             } else {
                 sums += learn()?;
             }
-            *rows += batch.rows();
+            at.rows += batch.rows();
         }
-        let (loss, norm) = (sums.objective / count as f64, gradient_norm(gradients));
-        self.finite("the loss", loss, step + 1, *facts)?;
-        self.finite("the norm of the gradients", norm, step + 1, *facts)?;
+        let (loss, norm) = (sums.objective / count as f64, gradient_norm(&at.gradients));
+        self.finite("the loss", loss, step + 1, at.facts)?;
+        self.finite("the norm of the gradients", norm, step + 1, at.facts)?;
         let scale = if recipe.clip > 0.0 { (recipe.clip / norm.max(1e-12)).min(1.0) } else { 1.0 };
         let rate = recipe.rate * recipe.schedule()?.factor(step, recipe.steps, recipe.warm_up);
-        adam.step(numbers, gradients, scale as f32, rate);
+        at.adam.step(&mut at.numbers, &at.gradients, scale as f32, rate);
         Ok((loss, norm, rate, clock.seconds()))
     }
 
