@@ -103,6 +103,17 @@ pub fn student_mean(values: &[f64]) -> Option<Interval> {
     Some(Interval { mid, low: mid - half, high: mid + half })
 }
 
+/// Student's prediction interval: where one more value of the same distribution lies, with the mean as its estimate; none
+/// below two values.
+///
+/// Half-width `t s sqrt(1 + 1 / n)`; it does not shrink to nothing with n, as the interval of the mean does.
+pub fn student_prediction(values: &[f64]) -> Option<Interval> {
+    let freedom = values.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
+    let half = student_quantile(freedom)? * sd(values) * (1.0 + 1.0 / values.len() as f64).sqrt();
+    let mid = mean(values);
+    Some(Interval { mid, low: mid - half, high: mid + half })
+}
+
 /// A share of `count` trials with Wilson's score interval (Wilson 1927); NaN of nothing.
 pub fn wilson(share: f64, count: usize) -> Interval {
     /// The 97.5 % quantile of the normal distribution.
@@ -169,7 +180,7 @@ pub fn rms_difference(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The 97.5 % quantile of Student's distribution; none for 0 degrees of freedom.
-fn student_quantile(freedom: usize) -> Option<f64> {
+pub fn student_quantile(freedom: usize) -> Option<f64> {
     StudentsT::new(0.0, 1.0, freedom as f64).ok().map(|student| student.inverse_cdf(0.975))
 }
 

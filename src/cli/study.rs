@@ -202,6 +202,12 @@ impl Watch for Terminal {
         });
     }
 
+    fn say(&self, message: &str) {
+        if self.show != Show::Nothing {
+            let _ = writeln!(std::io::stderr(), "luna: {message}");
+        }
+    }
+
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

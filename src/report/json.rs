@@ -17,15 +17,21 @@ pub(super) fn write(report: &Report, _: Style, out: &mut dyn Write) -> io::Resul
 
 /// The whole report but for its figures and arrays.
 fn value(report: &Report) -> Value {
-    let views = report.views.iter().map(|(name, view)| {
-        let mut object = table(view);
-        object.insert("notes".into(), view.notes.clone().into());
-        (name.clone(), Value::Object(object))
-    });
+    let named = |tables: &[(String, Table)]| -> Map<String, Value> {
+        let with_notes = |(name, view): &(String, Table)| {
+            let mut object = table(view);
+            object.insert("notes".into(), view.notes.clone().into());
+            (name.clone(), Value::Object(object))
+        };
+        tables.iter().map(with_notes).collect()
+    };
     let mut object = Map::new();
     object.insert("stamp".into(), report.stamp.to_json());
     object.extend(table(&report.rows));
-    object.insert("views".into(), Value::Object(views.collect()));
+    object.insert("views".into(), Value::Object(named(&report.views)));
+    if !report.tables.is_empty() {
+        object.insert("tables".into(), Value::Object(named(&report.tables)));
+    }
     object.insert("notes".into(), report.rows.notes.iter().chain(&report.notes).cloned().collect());
     Value::Object(object)
 }

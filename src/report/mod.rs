@@ -50,7 +50,7 @@ pub struct Report {
     pub rows: Table,
     /// What people read (a summary and others), by name; the first is the main one.
     pub views: Vec<(String, Table)>,
-    /// Tables that are too long for people, by name: a run folder holds them as CSV.
+    /// Tables that are too long for people, by name: in JSON, and as CSV in a run folder.
     pub tables: Vec<(String, Table)>,
     /// Figures to draw.
     pub figures: Vec<Figure>,

@@ -22,6 +22,9 @@ pub trait Watch: Sync {
     /// Some steps were done before this run, and take none of its time.
     fn skip(&self, _steps: usize) {}
 
+    /// Something that is worth knowing before the work is done.
+    fn say(&self, _message: &str) {}
+
     /// Whether somebody asked to stop: the study then ends with what it has.
     fn stopped(&self) -> bool {
         false

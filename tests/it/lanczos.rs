@@ -32,7 +32,7 @@ fn leading(spec: &str, n: usize, flags: &[&str]) -> Report {
 
 /// The table of values, one row each.
 fn values(report: &Report) -> &Table {
-    &report.views.iter().find(|(name, _)| name == "values").unwrap().1
+    &report.tables.iter().find(|(name, _)| name == "values").unwrap().1
 }
 
 /// The values that are marked as converged, which must be the leading ones.
@@ -168,4 +168,32 @@ fn a_looser_tolerance_accepts_no_wrong_value() {
         number(&report.rows, 0, "rounds")
     });
     assert!(rounds.is_sorted(), "a tighter tolerance takes no fewer rounds: {rounds:?}");
+}
+
+/// People get a line a head; every value stands in the tables for machines and in an array.
+#[test]
+fn a_head_is_a_line_of_the_summary() {
+    let report = svd_spectrum(
+        &[
+            "--method",
+            "lanczos",
+            "--synthetic",
+            "gaussian,iid",
+            "--seq-len",
+            "300",
+            "--windows",
+            "1",
+            "--top",
+            "128",
+        ],
+        SEED,
+    );
+    let summary = &report.views[0].1;
+    assert_eq!((report.views.len(), summary.rows.len()), (1, 2));
+    assert!(values(&report).rows.len() >= 2 * 100);
+    let (name, array) = &report.arrays[0];
+    assert_eq!(name, "leading_singular_values");
+    let sigma = values(&report).index("sigma").unwrap();
+    assert_eq!(array[[0, 0]], values(&report).rows[0][sigma].number().unwrap());
+    assert_eq!(array.shape()[0], 2);
 }

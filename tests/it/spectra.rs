@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on fails, and one that passes says by how much
 
 mod engines;
+mod error_rates;
 mod families;
 mod independence;
+mod interrupted;
 mod laws;
 mod published;
 

@@ -5,7 +5,7 @@ use clap::Parser;
 use luna::linalg::engine::Engine;
 use luna::report::{Cell, Report, Table};
 use luna::study::svd_spectrum::{self, Config};
-use luna::study::{Context, Unwatched};
+use luna::study::{Context, Outcome, Unwatched, Watch};
 
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
@@ -16,11 +16,15 @@ struct Asked {
 
 /// What `luna svd-spectrum` finds with these flags and this seed.
 pub(crate) fn svd_spectrum(flags: &[&str], seed: u64) -> Report {
-    let asked = Asked::try_parse_from([&["svd-spectrum"], flags].concat()).unwrap();
-    let context = Context { seed, engine: Engine::Faer, watch: &Unwatched };
-    let outcome = svd_spectrum::run(&asked.config, context).unwrap();
+    let outcome = watched(flags, seed, &Unwatched);
     assert!(outcome.complete);
     outcome.report
+}
+
+/// The same, followed by `watch`.
+pub(crate) fn watched(flags: &[&str], seed: u64, watch: &dyn Watch) -> Outcome {
+    let asked = Asked::try_parse_from([&["svd-spectrum"], flags].concat()).unwrap();
+    svd_spectrum::run(&asked.config, Context { seed, engine: Engine::Faer, watch }).unwrap()
 }
 
 /// The cell of a row, counted from 0, under a column.

@@ -73,8 +73,15 @@ pub(super) fn run(
         check_memory(*n)?;
     }
     let figures = Figure::all(&config.at);
-    let job = Job { figures: &figures, nulls, draws: config.null_draws, context };
-    let each = 1 + nulls.len() * config.null_draws;
+    let draws = config.draws();
+    let job = Job { figures: &figures, nulls, draws, context };
+    let each = 1 + nulls.len() * draws;
+    if !nulls.is_empty() && draws == 1 && source.windows() == 1 {
+        context.watch.say(
+            "one window and one draw of each null model leave no interval, so every verdict will be undecided; \
+             --windows or --null-draws above 1 decide",
+        );
+    }
     let total = source.lengths().len() * source.windows() * source.heads() * each;
     context.watch.begin(total, "spectra");
     let mut measured = Vec::new();
@@ -108,9 +115,16 @@ impl Job<'_> {
     /// Measures the heads that wait, in parallel: one thread a head.
     fn measure(&self, waiting: &mut Vec<Head>, measured: &mut Vec<Measured>) -> Result<()> {
         let heads = std::mem::take(waiting);
-        let done: Result<Vec<Measured>> = heads.par_iter().map(|head| self.head(head)).collect();
-        measured.extend(done?);
-        Ok(())
+        let done: Vec<Result<Measured>> = heads.par_iter().map(|head| self.head(head)).collect();
+        // A stop loses the heads in work, and none that is done.
+        let mut failed = Ok(());
+        for one in done {
+            match one {
+                Ok(one) => measured.push(one),
+                Err(error) => failed = Err(error),
+            }
+        }
+        failed
     }
 
     fn head(&self, head: &Head) -> Result<Measured> {
@@ -204,7 +218,7 @@ fn report(
 ) -> Report {
     let heads = summary::Heads::of(measured);
     let rows = match config.aggregate {
-        Aggregate::Yes => summary::aggregated(&heads, source, figures, nulls, context.seed),
+        Aggregate::Yes => summary::aggregated(&heads, source, figures, nulls),
         Aggregate::Auto | Aggregate::No => rows(source, figures, nulls, measured),
     };
     let mut report = Report { rows, ..Report::default() };
@@ -218,8 +232,7 @@ fn report(
             report.views.push(("growth".into(), table));
         }
     }
-    report.notes = summary::notes(config, &heads, source, figures, nulls, context.engine);
-    report.notes.extend(growth_notes);
+    report.notes = summary::notes(config, &heads, source, figures, nulls, context.engine, growth_notes);
     report.figures = curves::figures(config, &heads, source, nulls);
     for n in source.lengths() {
         let of = |side: fn(&Spectra) -> &Vec<f64>| {
@@ -251,6 +264,7 @@ pub(super) fn row_columns(figures: &[Figure], nulls: &[Asked]) -> Vec<Column> {
 /// One row a head and window.
 fn rows(source: &dyn Source, figures: &[Figure], nulls: &[Asked], measured: &[Measured]) -> Table {
     let all = row_columns(figures, nulls);
+    let names: Vec<&str> = nulls.iter().map(|null| null.model.name).collect();
     let mut table = Table::new(format!("Singular values of attention: {}", source.name()), all);
     let effective_rank = effective_rank_index(figures);
     for one in measured {
@@ -265,10 +279,10 @@ fn rows(source: &dyn Source, figures: &[Figure], nulls: &[Asked], measured: &[Me
             let both = figures.iter().chain(figures.iter().filter(|figure| !figure.is_of_rows()));
             row.extend(values.cells(figures).zip(both).map(|(value, figure)| columns::cell(value, figure)));
         }
-        let own = one.values.plain[effective_rank].unwrap_or(f64::NAN);
+        let own = one.values.plain[effective_rank];
         let differences: Vec<_> =
-            one.nulls.iter().map(|null| difference(&[(own, null.effective_ranks.clone())])).collect();
-        row.extend(verdict::cells(&differences));
+            one.nulls.iter().map(|null| difference(&[(own, &null.effective_ranks)])).collect();
+        row.extend(verdict::cells(&differences, &names));
         table.push(row);
     }
     table

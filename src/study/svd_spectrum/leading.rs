@@ -1,5 +1,7 @@
 //! The leading singular values of heads whose matrices are too large to keep.
 
+use ndarray::Array2;
+
 use super::Config;
 use super::columns::{self, Figure, cell};
 use crate::attention::softmax::Unmaterialised;
@@ -27,8 +29,7 @@ struct Found {
 }
 
 pub(super) fn run(config: &Config, source: &dyn Source, context: Context<'_>) -> Result<Outcome> {
-    let options =
-        Options { tolerance: config.tolerance, rounds: config.rounds, ..Options::for_top(config.top) };
+    let options = config.leading();
     for n in source.lengths() {
         check_memory(*n, options)?;
     }
@@ -55,7 +56,14 @@ pub(super) fn run(config: &Config, source: &dyn Source, context: Context<'_>) ->
             }
         }
     }
-    Ok(Outcome { report: report(config, source, &all), complete })
+    let mut report = report(config, options, source, &all);
+    if !complete {
+        report.notes.insert(
+            0,
+            format!("interrupted: {} of {} heads and windows are here", all.len(), total / ROUNDS),
+        );
+    }
+    Ok(Outcome { report, complete })
 }
 
 fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Found> {
@@ -92,7 +100,7 @@ fn check_memory(n: usize, options: Options) -> Result<()> {
     ram::require(what, needed, "fewer --top values or --threads need less")
 }
 
-fn report(config: &Config, source: &dyn Source, all: &[Found]) -> Report {
+fn report(config: &Config, options: Options, source: &dyn Source, all: &[Found]) -> Report {
     let figures = Figure::all(&config.at);
     // Only what leading values and the sum of all squares can tell; the rest would be columns of nothing.
     let known: Vec<&Figure> = figures
@@ -141,9 +149,9 @@ fn report(config: &Config, source: &dyn Source, all: &[Found]) -> Report {
         ];
         let Leading { values: sigmas, energy, rounds } = &found.leading;
         let converged = found.leading.converged().len();
-        missing += config.top.min(found.shape.0).min(found.shape.1) - converged;
+        missing += options.top.min(found.shape.0).min(found.shape.1) - converged;
         let mut row = keys.clone();
-        row.extend([config.top.into(), converged.into(), (*rounds).into()]);
+        row.extend([options.top.into(), converged.into(), (*rounds).into()]);
         row.extend(known.iter().map(|figure| cell(value(figure, &found.leading, found.shape), figure)));
         rows.push(row);
         let mut sum = 0.0;
@@ -157,6 +165,7 @@ fn report(config: &Config, source: &dyn Source, all: &[Found]) -> Report {
         }
     }
     let mut notes = vec![
+        "values: every value with its bound stands in --format json, and with --out in values.csv and .npy".to_string(),
         "sigma is right to within its bound (f32 arithmetic included, by estimate); ||A||_F^2 is from every entry, so \
          cum_energy is exact; figures that need the whole spectrum are left out"
             .to_string(),
@@ -165,12 +174,21 @@ fn report(config: &Config, source: &dyn Source, all: &[Found]) -> Report {
         notes.push(format!(
             "{missing} values did not converge in --rounds {} and count in no figure; take more --rounds or a larger \
              --tolerance",
-            config.rounds
+            options.rounds
         ));
     }
-    let views =
-        vec![("summary".into(), for_people(&rows, source)), ("values".into(), for_people(&values, source))];
-    Report { rows, views, notes, ..Report::default() }
+    let views = vec![("summary".into(), for_people(&rows, source))];
+    let tables = vec![("values".into(), values)];
+    let sigma: Vec<Vec<f64>> =
+        all.iter().map(|found| found.leading.values.iter().map(|one| one.sigma).collect()).collect();
+    let arrays = vec![("leading_singular_values".into(), padded(&sigma).into_dyn())];
+    Report { rows, views, tables, arrays, notes, ..Report::default() }
+}
+
+/// One row a head, filled up with NaN where fewer values were found.
+fn padded(rows: &[Vec<f64>]) -> Array2<f64> {
+    let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+    Array2::from_shape_fn((rows.len(), width), |(i, j)| rows[i].get(j).copied().unwrap_or(f64::NAN))
 }
 
 /// Leaves out the columns that this input makes the same in every row.
@@ -179,7 +197,7 @@ fn for_people(table: &Table, source: &dyn Source) -> Table {
         "input" => source.is_layered(),
         "layer" | "head" => !source.is_layered(),
         "window" => source.windows() == 1,
-        "n" => source.lengths().len() == 1 && table.columns.iter().any(|column| column.name == "index"),
+        "n" => source.lengths().len() == 1,
         _ => false,
     };
     let kept: Vec<&str> =

@@ -20,8 +20,9 @@ use clap::{Args, ValueEnum};
 use super::input::{DumpArgs, InputArgs, Source, Unnamed};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
+use crate::linalg::krylov::Options;
 use crate::name::List;
-use crate::report::{Column, Report};
+use crate::report::Column;
 
 /// How singular values are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -60,24 +61,25 @@ pub struct Config {
     /// The index K of the table, the heat map and the figure [default: the largest of --at up to n / 4]
     #[arg(long, value_name = "K")]
     pub show_at: Option<usize>,
-    /// Null models to stand beside each head, or none (see `luna list`)
-    #[arg(long, value_name = "SPECS", default_value = "gaussian,shuffled")]
-    pub null: String,
-    /// Draws of each null model a head and window
-    #[arg(long, value_name = "D", default_value_t = 3)]
-    pub null_draws: usize,
+    /// Null models to stand beside each head, or none (see `luna list`) [default: gaussian,shuffled; none for --method
+    /// lanczos]
+    #[arg(long, value_name = "SPECS")]
+    pub null: Option<String>,
+    /// Draws of each null model a head and window [default: 3; 10 for --attention, which has one window]
+    #[arg(long, value_name = "D")]
+    pub null_draws: Option<usize>,
     /// How singular values are found
     #[arg(long, value_enum, default_value_t)]
     pub method: Method,
-    /// How many leading values --method lanczos finds
-    #[arg(long, value_name = "K", default_value_t = 128)]
-    pub top: usize,
-    /// Rounds over the matrix after which --method lanczos gives up
-    #[arg(long, value_name = "R", default_value_t = 80)]
-    pub rounds: usize,
-    /// A value of --method lanczos has converged when its bound is below this share of it
-    #[arg(long, value_name = "SHARE", default_value_t = 1e-3)]
-    pub tolerance: f64,
+    /// How many leading values --method lanczos finds [default: 128]
+    #[arg(long, value_name = "K")]
+    pub top: Option<usize>,
+    /// Rounds over the matrix after which --method lanczos gives up [default: 80]
+    #[arg(long, value_name = "R")]
+    pub rounds: Option<usize>,
+    /// A value of --method lanczos has converged when its bound is below this share of it [default: 0.001]
+    #[arg(long, value_name = "SHARE")]
+    pub tolerance: Option<f64>,
     /// What the rows of the result are; alone it means yes
     #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub aggregate: Aggregate,
@@ -100,15 +102,71 @@ impl Config {
         if let Some(k) = self.show_at.filter(|k| !self.at.contains(k)) {
             return Err(Error::value("--show-at", k, format!("one of --at {}", self.at)));
         }
-        if !(1..=1_000_000).contains(&self.null_draws) {
-            return Err(Error::value("--null-draws", self.null_draws, "1 or more, at most 1000000"));
+        if let Some(draws) = self.null_draws.filter(|draws| !(1..=1_000_000).contains(draws)) {
+            return Err(Error::value("--null-draws", draws, "1 or more, at most 1000000"));
         }
-        one_or_more("--top", self.top)?;
-        one_or_more("--rounds", self.rounds)?;
-        if !(self.tolerance.is_finite() && self.tolerance > 0.0) {
-            return Err(Error::value("--tolerance", self.tolerance, "a finite number above 0"));
+        for (flag, value) in [("--top", self.top), ("--rounds", self.rounds)] {
+            one_or_more(flag, value.unwrap_or(1))?;
+        }
+        if let Some(tolerance) =
+            self.tolerance.filter(|tolerance| !(tolerance.is_finite() && *tolerance > 0.0))
+        {
+            return Err(Error::value("--tolerance", tolerance, "a finite number above 0"));
+        }
+        self.check_method()
+    }
+
+    /// Refuses what the method that was asked for would ignore.
+    fn check_method(&self) -> Result<()> {
+        let exact = [
+            ("--null", self.null.clone().filter(|null| null.trim() != "none")),
+            ("--null-draws", self.null_draws.map(|draws| draws.to_string())),
+            ("--show-at", self.show_at.map(|k| k.to_string())),
+            ("--aggregate", (self.aggregate != Aggregate::Auto).then(|| name_of(&self.aggregate))),
+        ];
+        let lanczos = [
+            ("--top", self.top.map(|top| top.to_string())),
+            ("--rounds", self.rounds.map(|rounds| rounds.to_string())),
+            ("--tolerance", self.tolerance.map(|tolerance| tolerance.to_string())),
+        ];
+        let (ignored, other): (&[_], _) = match self.method {
+            Method::Exact => (&lanczos, Method::Lanczos),
+            Method::Lanczos => (&exact, Method::Exact),
+        };
+        for (flag, value) in ignored {
+            if let Some(value) = value {
+                let accepted = format!("only beside --method {}", name_of(&other));
+                return Err(Error::value(*flag, value, accepted));
+            }
+        }
+        if let (Some(draws), "none") = (self.null_draws, self.null().trim()) {
+            return Err(Error::value(
+                "--null-draws",
+                draws,
+                "only beside null models, and --null none was asked for",
+            ));
         }
         Ok(())
+    }
+
+    /// How the leading values are found.
+    fn leading(&self) -> Options {
+        Options {
+            tolerance: self.tolerance.unwrap_or(1e-3),
+            rounds: self.rounds.unwrap_or(80),
+            ..Options::for_top(self.top.unwrap_or(128))
+        }
+    }
+
+    /// The null models that were asked for.
+    fn null(&self) -> &str {
+        self.null.as_deref().unwrap_or("gaussian,shuffled")
+    }
+
+    /// Draws of each null model: the one window of a dump leaves them alone to say what varies. They do not follow
+    /// --windows, so that a row does not depend on the rows beside it.
+    fn draws(&self) -> usize {
+        self.null_draws.unwrap_or(if self.dump.attention.is_some() { 10 } else { 3 })
     }
 
     /// The index K that people are shown for matrices of n rows.
@@ -121,7 +179,7 @@ impl Config {
 
 /// The columns of the result, where the configuration decides them: leading values decide their own.
 pub fn columns(config: &Config) -> Result<Option<Vec<Column>>> {
-    let (figures, nulls) = (columns::Figure::all(&config.at), null::find(&config.null)?);
+    let (figures, nulls) = (columns::Figure::all(&config.at), null::find(config.null())?);
     Ok(match (config.method, config.aggregate) {
         (Method::Lanczos, _) => None,
         (Method::Exact, Aggregate::Yes) => Some(summary::aggregated_columns(&figures, &nulls)),
@@ -133,7 +191,7 @@ pub fn columns(config: &Config) -> Result<Option<Vec<Column>>> {
 pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     config.check()?;
     // Mistakes in names cost nothing if they are found before a model is opened.
-    let nulls = null::find(&config.null)?;
+    let nulls = null::find(config.null())?;
     let source = match config.dump.open(&config.input)? {
         Some(dumped) => dumped,
         None => config.input.open(context.seed, Unnamed::Model)?,
@@ -142,17 +200,17 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         Method::Exact => exact::run(config, source.as_ref(), &nulls, context)?,
         Method::Lanczos => leading::run(config, source.as_ref(), context)?,
     };
-    stamp(&mut outcome.report, config, source.as_ref());
-    if !outcome.complete {
-        outcome
-            .report
-            .notes
-            .insert(0, "interrupted: not everything that was asked for is in this result".into());
-    }
+    stamp(&mut outcome, config, source.as_ref());
     Ok(outcome)
 }
 
-fn stamp(report: &mut Report, config: &Config, source: &dyn Source) {
+/// What a choice is called on the command line.
+fn name_of(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+}
+
+fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
+    let Outcome { report, complete } = outcome;
     let stamp = &mut report.stamp;
     stamp.push("study", "svd-spectrum");
     stamp.push("input", source.name());
@@ -161,17 +219,19 @@ fn stamp(report: &mut Report, config: &Config, source: &dyn Source) {
     }
     stamp.push("seq_len", source.lengths().to_vec());
     stamp.push("windows", source.windows());
-    let method = config.method.to_possible_value();
-    stamp.push("method", method.map_or_else(String::new, |method| method.get_name().to_string()));
+    stamp.push("method", name_of(&config.method));
     match config.method {
         Method::Exact => {
-            stamp.push("null", config.null.clone());
-            stamp.push("null_draws", config.null_draws);
+            stamp.push("null", config.null());
+            stamp.push("null_draws", config.draws());
         }
         Method::Lanczos => {
-            stamp.push("top", config.top);
-            stamp.push("tolerance", config.tolerance);
+            let options = config.leading();
+            stamp.push("top", options.top);
+            stamp.push("rounds", options.rounds);
+            stamp.push("tolerance", options.tolerance);
         }
     }
+    stamp.push("interrupted", !*complete);
     report.notes.extend(source.notes());
 }

@@ -4,12 +4,11 @@ use super::Config;
 use super::columns::{self, Figure, Values};
 use super::exact::{Measured, effective_rank_index};
 use super::null::Asked;
-use super::verdict::{self, Verdict, difference};
+use super::verdict::{self, Difference, Verdict, decide, difference};
 use crate::attention::Mask;
 use crate::linalg::engine::Engine;
 use crate::report::{Cell, Column, Digits, Table};
-use crate::rng::stream;
-use crate::stats::{self, Interval};
+use crate::stats;
 use crate::study::input::Source;
 
 /// The share of zeros among visible probabilities above which a head's temperature says little about it.
@@ -31,23 +30,24 @@ pub(super) fn windows_of(head: &[&Measured], value: impl Fn(&Measured) -> Option
 }
 
 /// A head's differences from each null model, over its windows.
-fn differences(head: &[&Measured], figures: &[Figure], nulls: usize) -> Vec<Option<Interval>> {
+fn differences(head: &[&Measured], figures: &[Figure], nulls: usize) -> Vec<Option<Difference>> {
     let index = effective_rank_index(figures);
     (0..nulls)
         .map(|null| {
-            let windows = head.iter().map(|one| {
-                let own = one.values.plain[index].unwrap_or(f64::NAN);
-                (own, one.nulls[null].effective_ranks.clone())
-            });
+            let windows =
+                head.iter().map(|one| (one.values.plain[index], one.nulls[null].effective_ranks.as_slice()));
             difference(&windows.collect::<Vec<_>>())
         })
         .collect()
 }
 
-/// The null model that is hardest to be below, with the difference from it: the one whose upper end is highest.
-fn hardest(differences: &[Option<Interval>]) -> Option<(usize, Interval)> {
-    let known = differences.iter().enumerate().filter_map(|(null, difference)| Some((null, (*difference)?)));
-    known.max_by(|(_, a), (_, b)| a.high.total_cmp(&b.high))
+/// How many heads have how many windows, where an interrupted run left them with different numbers.
+fn uneven(heads: &Heads<'_>) -> Option<Vec<(usize, usize)>> {
+    let mut counts: Vec<usize> = heads.0.iter().map(Vec::len).collect();
+    counts.sort_unstable();
+    let groups: Vec<(usize, usize)> =
+        counts.chunk_by(|a, b| a == b).map(|group| (group[0], group.len())).collect();
+    (groups.len() > 1).then_some(groups)
 }
 
 /// Names the columns that say which head a row is; `all` adds those that the input makes empty.
@@ -103,17 +103,22 @@ pub(super) fn table(
     ] {
         all.push(Column::new(name, "", about, digits));
     }
+    let mark_windows = uneven(heads).is_some();
+    if mark_windows {
+        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
+    }
+    let names: Vec<&str> = nulls.iter().map(|null| null.model.name).collect();
     if !nulls.is_empty() {
+        let [null, verdict] = verdict::verdict_columns("null");
+        all.push(null);
         for (name, about) in [
-            ("null_erank", "effective_rank of the null model that the head is least below"),
+            ("null_erank", "effective_rank of this null model, mean over draws and windows"),
             ("diff_low", "lower 95 % end of erank less null_erank"),
             ("diff_high", "upper 95 % end of it"),
         ] {
             all.push(Column::new(name, "", about, Digits::Fixed(1)));
         }
-        let about = "lower: 95 % intervals of the differences from all null models lie below 0; not lower: one lies \
-                     above; undecided: otherwise";
-        all.push(Column::new("lower_than_null", "", about, Digits::Text));
+        all.push(verdict);
     }
     let mut table =
         Table::new(format!("Spectra of attention: {}, n = {}", source.name(), lengths(source)), all);
@@ -124,14 +129,17 @@ pub(super) fn table(
         let mut row = head_cells(first, &keys);
         row.extend([l1, energy, rank].map(|index| mean(&|one| one.values.plain[index]).into()));
         row.push(mean(&|one| one.values.centred[rank]).into());
+        if mark_windows {
+            row.push(head.len().into());
+        }
         if !nulls.is_empty() {
-            let differences = differences(head, figures, nulls.len());
-            let hardest = hardest(&differences);
-            let null = hardest.and_then(|(null, _)| mean(&|one| one.nulls[null].values.plain[rank]));
-            row.push(null.into());
-            row.push(hardest.map(|(_, interval)| interval.low).into());
-            row.push(hardest.map(|(_, interval)| interval.high).into());
-            row.push(verdict::verdict(&differences).name().into());
+            let decision = decide(&differences(head, figures, nulls.len()));
+            let null = decision.and_then(|decision| mean(&|one| one.nulls[decision.null].values.plain[rank]));
+            let interval = decision.and_then(|decision| decision.difference.interval);
+            let [name, verdict] = verdict::verdict_cells(decision, &names);
+            row.extend([name, null.into()]);
+            row.extend([interval.map(|ends| ends.low).into(), interval.map(|ends| ends.high).into()]);
+            row.push(verdict);
         }
         table.push(row);
     }
@@ -202,7 +210,7 @@ pub(super) fn aggregated_columns(figures: &[Figure], nulls: &[Asked]) -> Vec<Col
             let name = format!("{}_{end}", column.name);
             Column::new(name, column.unit.clone(), format!("{about} of {}", column.name), column.digits)
         };
-        let ends = [end("low", "2.5 % bootstrap end"), end("high", "97.5 % bootstrap end")];
+        let ends = [end("low", "lower 95 % end (Student)"), end("high", "upper 95 % end")];
         all.push(column);
         all.extend(ends);
     }
@@ -211,23 +219,22 @@ pub(super) fn aggregated_columns(figures: &[Figure], nulls: &[Asked]) -> Vec<Col
     all
 }
 
-/// One row a head: means over windows with 95 % bootstrap intervals.
+/// One row a head: means over windows with Student's 95 % intervals (a bootstrap of a few windows is too narrow).
 pub(super) fn aggregated(
     heads: &Heads<'_>,
     source: &dyn Source,
     figures: &[Figure],
     nulls: &[Asked],
-    seed: u64,
 ) -> Table {
     let keys = head_columns(source, true);
     let all = aggregated_columns(figures, nulls);
+    let names: Vec<&str> = nulls.iter().map(|null| null.model.name).collect();
     let mut table =
         Table::new(format!("Singular values of attention, means over windows: {}", source.name()), all);
     for head in &heads.0 {
         let Some(first) = head.first() else { continue };
         let mut row = head_cells(first, &keys);
         row.push(head.len().into());
-        let mut rng = stream(seed, &format!("bootstrap {} n {}", first.label, first.n));
         let cells = |values: fn(&Measured, usize) -> &Values, side: usize| -> Vec<Vec<Option<f64>>> {
             head.iter().map(|one| values(one, side).cells(figures).collect()).collect()
         };
@@ -236,13 +243,13 @@ pub(super) fn aggregated(
         for windows in sides {
             for i in 0..windows.first().map_or(0, Vec::len) {
                 let values: Option<Vec<f64>> = windows.iter().map(|window| window[i]).collect();
-                let interval = values.as_ref().and_then(|values| stats::bootstrap_mean(values, &mut rng));
+                let interval = values.as_ref().and_then(|values| stats::student_mean(values));
                 row.push(values.map(|values| stats::mean(&values)).into());
                 row.push(interval.map(|interval| interval.low).into());
                 row.push(interval.map(|interval| interval.high).into());
             }
         }
-        row.extend(verdict::cells(&differences(head, figures, nulls.len())));
+        row.extend(verdict::cells(&differences(head, figures, nulls.len()), &names));
         table.push(row);
     }
     table
@@ -256,44 +263,22 @@ pub(super) fn notes(
     figures: &[Figure],
     nulls: &[Asked],
     engine: Engine,
+    growth: Vec<String>,
 ) -> Vec<String> {
-    let mut notes = vec![
-        "two definitions of energy: cum_l1 is the share of the sum of singular values (Linformer's figure 1), \
-         cum_energy the share of the sum of their squares; rank90 counts the leading values that reach 90 %"
-            .to_string(),
-        "centred: of the matrix less its mean row, which alone gives a row-stochastic matrix a large first value"
-            .to_string(),
-    ];
-    let windows = source.windows();
+    let mut notes: Vec<String> = interrupted(heads, source).into_iter().collect();
     if !nulls.is_empty() {
-        let count = |wanted| {
-            heads
-                .0
-                .iter()
-                .filter(|head| verdict::verdict(&differences(head, figures, nulls.len())) == wanted)
-                .count()
-        };
-        let over = if windows > 1 {
-            format!("Student's 95 % interval over {windows} windows")
-        } else {
-            format!(
-                "Student's 95 % interval over {} draws of the null, about this one window",
-                config.null_draws
-            )
-        };
-        notes.push(format!(
-            "effective rank lower than the null models': {} lower, {} not lower, {} undecided of {} ({over})",
-            count(Verdict::Lower),
-            count(Verdict::NotLower),
-            count(Verdict::Undecided),
-            heads.0.len(),
-        ));
-        if windows == 1 && config.null_draws == 1 {
-            notes.push(
-                "one window and one draw leave no interval: take --windows or --null-draws above 1".into(),
-            );
-        }
+        notes.extend(verdicts(config, heads, source, figures, nulls));
     }
+    notes.extend(growth);
+    notes.push(
+        "two definitions of energy: cum_l1 is the share of the sum of singular values (Linformer's figure 1), cum_energy \
+         the share of the sum of their squares; rank90 counts the leading values that reach 90 %"
+            .into(),
+    );
+    notes.push(
+        "centred: of the matrix less its mean row, which alone gives a row-stochastic matrix a large first value"
+            .into(),
+    );
     let full = heads.0.iter().filter(|head| head.iter().any(|one| one.zeros > ZEROS)).count();
     if !nulls.is_empty() && full > 0 {
         notes.push(format!(
@@ -312,15 +297,93 @@ pub(super) fn notes(
              steps anew: being lower than these says more than that form, and being lower than a softmax model does not"
         ));
     }
-    if (2..8).contains(&windows) {
-        notes.push(format!("{windows} windows: bootstrap intervals of so few are too narrow"));
-    }
     if engine == Engine::Faer && source.is_layered() {
         notes.push(
             "values below 1e-8 sigma_max of matrices made in f32 are rounding (they come from the f64 Gram matrix)"
                 .into(),
         );
     }
+    notes
+}
+
+/// What of an interrupted run is there; none of one that is complete.
+fn interrupted(heads: &Heads<'_>, source: &dyn Source) -> Option<String> {
+    let asked = source.lengths().len() * source.windows() * source.heads();
+    let measured: usize = heads.0.iter().map(Vec::len).sum();
+    if measured == asked {
+        return None;
+    }
+    let windows = match uneven(heads) {
+        Some(groups) => groups
+            .iter()
+            .map(|(windows, heads)| format!("{heads} with {windows}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        None => format!("each with {}", heads.0.first().map_or(0, Vec::len)),
+    };
+    Some(format!(
+        "interrupted: {} of {} heads are here, {windows} of {} windows; all figures and intervals are over these",
+        heads.0.len(),
+        source.lengths().len() * source.heads(),
+        source.windows(),
+    ))
+}
+
+/// How many heads of each length are lower or higher than their null models, and how many would be by chance alone.
+fn verdicts(
+    config: &Config,
+    heads: &Heads<'_>,
+    source: &dyn Source,
+    figures: &[Figure],
+    nulls: &[Asked],
+) -> Vec<String> {
+    let mut counts = Vec::new();
+    let mut largest = 0;
+    for of_length in heads.0.chunk_by(|a, b| a.first().map(|one| one.n) == b.first().map(|one| one.n)) {
+        let Some(n) = of_length.first().and_then(|head| head.first()).map(|one| one.n) else { continue };
+        let found: Vec<Verdict> = of_length
+            .iter()
+            .map(|head| {
+                let decision = decide(&differences(head, figures, nulls.len()));
+                decision.map_or(Verdict::Undecided, |decision| decision.verdict)
+            })
+            .collect();
+        let count = |wanted| found.iter().filter(|verdict| **verdict == wanted).count();
+        let at = if source.lengths().len() > 1 { format!(" at n = {n}") } else { String::new() };
+        counts.push(format!(
+            "{} lower, {} higher, {} undecided of {} heads{at}",
+            count(Verdict::Lower),
+            count(Verdict::Higher),
+            count(Verdict::Undecided),
+            found.len(),
+        ));
+        largest = largest.max(found.len());
+    }
+    let mut notes = vec![format!(
+        "effective rank against the null models: {}; were all of them draws of their null model, {:.1}{} would be lower or \
+         higher by chance",
+        counts.join("; "),
+        verdict::LEVEL * largest as f64,
+        if counts.len() > 1 { " at each length" } else { "" },
+    )];
+    let fewest = heads.0.iter().map(Vec::len).min().unwrap_or(0);
+    let most = heads.0.iter().map(Vec::len).max().unwrap_or(0);
+    let draws = config.draws();
+    notes.push(match (fewest, most, draws) {
+        (_, 1, 1) => {
+            "one window and one draw leave no interval: --windows or --null-draws above 1 decide".into()
+        }
+        (_, 1, draws) => {
+            format!("verdicts: Student's 95 % prediction interval of one more draw of the null, from {draws} draws")
+        }
+        (fewest, most, _) if fewest == most => {
+            format!("verdicts: Student's 95 % interval of the mean difference over {most} windows")
+        }
+        (fewest, most, _) => format!(
+            "verdicts: Student's 95 % interval of the mean difference over {fewest} to {most} windows (of one window: \
+             of one more of {draws} draws)"
+        ),
+    });
     notes
 }
 

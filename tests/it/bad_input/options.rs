@@ -31,6 +31,23 @@ fn values_that_are_none() {
     misused(&["--bogus"], &["'--bogus'"]);
 }
 
+/// What the method would ignore is said, and not ignored without a word.
+#[test]
+fn options_of_the_other_method() {
+    let lanczos = |flag: &str, value: &str| {
+        let accepted = [&format!("{flag}: '{value}'"), "only beside --method exact"];
+        refused(with(&["--method", "lanczos", &format!("{flag}={value}")]), &accepted);
+    };
+    lanczos("--null", "gaussian");
+    lanczos("--null-draws", "5");
+    lanczos("--show-at", "4");
+    lanczos("--aggregate", "yes");
+    refused(with(&["--top", "4"]), &["--top: '4'", "only beside --method lanczos"]);
+    refused(with(&["--rounds", "4"]), &["--rounds: '4'", "only beside --method lanczos"]);
+    refused(with(&["--tolerance", "0.1"]), &["--tolerance: '0.1'", "only beside --method lanczos"]);
+    refused(with(&["--null", "none", "--null-draws", "4"]), &["--null-draws: '4'", "--null none"]);
+}
+
 #[test]
 fn synthetic_heads_that_nobody_draws() {
     let refused = |spec: &str, parts: &[&str]| refused(with(&["--synthetic", spec]), parts);
