@@ -11,6 +11,18 @@ pub fn save_text(path: &Path, text: &str) -> Result<()> {
     put(path, |out| out.write_all(text.as_bytes()))
 }
 
+/// How a Git LFS pointer begins.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// Refuses a Git LFS pointer: the few lines of text that a clone without Git LFS has in the place of a large file.
+pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
+    if !bytes.starts_with(POINTER) {
+        return Ok(());
+    }
+    let accepted = "the file itself: run `git lfs pull` in the clone, or fetch the model with `hf download`";
+    Err(Error::malformed(path, "a Git LFS pointer, not the file that it stands for", accepted))
+}
+
 /// Fills a file under a temporary name and gives it its own when it is whole and on the disk.
 pub(crate) fn put(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let Some(name) = path.file_name() else {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::activation::Activation;
 use super::encoder::TRANSLATOR;
 use super::family::Family;
+use super::json;
 use super::rope::Rope;
 use crate::{Error, Result};
 
@@ -67,6 +68,8 @@ pub struct Config {
     pub sliding_window: Option<usize>,
     /// The id of the byte 0, where ids are bytes and follow each other; `None` where a tokenizer makes them.
     pub first_byte: Option<u32>,
+    /// What a reader of figures should know: keys that luna does not know and did not use, code that it does not run.
+    pub notes: Vec<String>,
 }
 
 /// How positions enter a model.
@@ -102,12 +105,8 @@ pub enum Norm {
 impl Config {
     /// The configuration in the text of the `config.json` at `path` (named in errors, not read).
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let value: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| Error::malformed(path, format!("not JSON: {error}"), "a JSON object"))?;
-        let map = value.as_object().ok_or_else(|| {
-            Error::malformed(path, "not a JSON object", "a model's configuration, as {\"model_type\": ...}")
-        })?;
-        let keys = Keys::new(path, map);
+        let map = json::object(path, text, "a model's configuration, as {\"model_type\": ...}")?;
+        let keys = Keys::new(path, &map);
         let found = keys.needed_name("model_type", || {
             let names: Vec<_> = super::family::ALL.iter().map(|family| family.name).collect();
             format!("one of {}", names.join(", "))
@@ -117,7 +116,11 @@ impl Config {
             return Err(keys.wrong("model_type", accepted));
         }
         let family = Family::find(found)?;
-        let config = (family.config)(family, &keys)?;
+        let keys = keys.of(family);
+        let mut notes = family.judge(&keys)?;
+        let mut config = (family.config)(family, &keys)?;
+        notes.append(&mut config.notes);
+        config.notes = notes;
         if !(config.eps.is_finite() && config.eps >= 0.0) {
             return Err(Error::malformed(
                 path,

@@ -17,10 +17,12 @@ pub(super) fn logits(config: &Config, store: &Store, hidden: &Array2<f32>) -> Re
         return Err(Error::Shape { what, found, expected: format!("(n, d) with d = {}", config.d) });
     }
     let masked = store.has(Role::HeadDense, 0);
-    let out = if config.tied { Role::Token } else { Role::HeadOut };
-    if !(store.has(out, 0) && (masked || config.causal)) {
+    // A weight that is tied and differs is in the store, one that does not differ is not.
+    let own = store.has(Role::HeadOut, 0);
+    if !(own || config.tied) || masked != config.family.has_masked_head() {
         return Ok(None);
     }
+    let out = if own { Role::HeadOut } else { Role::Token };
     let mut transformed = None;
     if masked {
         let mut x = Linear::load(store, (Role::HeadDense, Role::HeadDenseBias), 0, false)?.apply(hidden);

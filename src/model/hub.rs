@@ -29,17 +29,20 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// From the process's environment: `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`.
+    /// From the process's environment: `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`,
+    /// `HF_HUB_OFFLINE`, `HF_ENDPOINT`.
+    ///
+    /// Paths are expanded as `huggingface_hub` does it: `~` in front, then `$NAME` and `${NAME}`.
     pub fn from_env() -> Self {
         Self::from_variables(|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
     /// From any lookup of environment variables.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
-        let path = |name: &str| get(name).map(PathBuf::from);
+        let path = |name: &str| get(name).map(|value| PathBuf::from(expanded(&value, &get)));
         let caches = || path("XDG_CACHE_HOME").or_else(|| Some(home(&get)?.join(".cache")));
         let hugging_face = || path("HF_HOME").or_else(|| Some(caches()?.join("huggingface")));
-        let cache = path("HF_HUB_CACHE").or_else(|| Some(hugging_face()?.join("hub")));
+        let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| Some(hugging_face()?.join("hub")));
         let on = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
         Self {
             cache: cache.unwrap_or_else(|| PathBuf::from(".cache/huggingface/hub")),
@@ -146,6 +149,36 @@ impl Hub {
 pub fn resolve(id_or_dir: &str, revision: Option<&str>, offline: bool) -> Result<Resolved> {
     let hub = Hub::from_env();
     Hub { offline: offline || hub.offline, ..hub }.resolve(id_or_dir, revision)
+}
+
+/// A path with `~` in front and variables (`$NAME`, `${NAME}`) replaced by what they stand for; variables that are not
+/// set stay as they are.
+fn expanded(path: &str, get: impl Fn(&str) -> Option<String>) -> String {
+    let behind = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let home = behind.and_then(|rest| Some(format!("{}{rest}", home(&get)?.display())));
+    let path = home.unwrap_or_else(|| path.to_string());
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path.as_str();
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (name, length) = variable(&rest[1..]);
+        match get(name).filter(|_| !name.is_empty()) {
+            Some(value) => out.push_str(&value),
+            None => out.push_str(&rest[..=length]),
+        }
+        rest = &rest[1 + length..];
+    }
+    out + rest
+}
+
+/// The name of a variable at the start of a text, and how long it is there; an empty one if there is none.
+fn variable(text: &str) -> (&str, usize) {
+    if let Some((name, _)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
+        return (name, name.len() + 2);
+    }
+    let length = text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    (&text[..length], length)
 }
 
 fn home(get: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {

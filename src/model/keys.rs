@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::family::{Effect, Family};
 use crate::{Error, Result};
 
 /// Sizes above this are taken for mistakes (a width or a vocabulary of 16 million).
@@ -16,11 +17,33 @@ pub(in crate::model) struct Keys<'a> {
     map: &'a Map<String, Value>,
     /// Where the object stands in the file ("`rope_parameters`."), empty at the top.
     within: String,
+    /// Whose keys they are: what is read of them stands on that family's list.
+    family: Option<&'static Family>,
 }
 
 impl<'a> Keys<'a> {
     pub(in crate::model) fn new(path: &'a Path, map: &'a Map<String, Value>) -> Self {
-        Self { path, map, within: String::new() }
+        Self { path, map, within: String::new(), family: None }
+    }
+
+    /// The same, as those of a family: reading one that its list does not name is a mistake of the program.
+    pub(in crate::model) fn of(self, family: &'static Family) -> Self {
+        Self { family: Some(family), ..self }
+    }
+
+    /// The names that hold anything but null, in the order of the file.
+    pub(in crate::model) fn given(&self) -> impl Iterator<Item = &'a str> {
+        self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
+    }
+
+    /// Whether a key stands in the file, if only with null.
+    pub(in crate::model) fn stands(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// The name under which one key stands in the file: another one of it, if that is there.
+    pub(in crate::model) fn either(&self, key: &'a str, other: &'a str) -> &'a str {
+        if self.has(other) { other } else { key }
     }
 
     /// The file that they stand in.
@@ -29,6 +52,10 @@ impl<'a> Keys<'a> {
     }
 
     fn get(&self, key: &str) -> Option<&'a Value> {
+        debug_assert!(
+            self.family.is_none_or(|family| family.effect(key).is_some_and(|effect| effect != Effect::Inert)),
+            "'{key}' is read, and the family's list does not say so"
+        );
         self.map.get(key).filter(|value| !value.is_null())
     }
 
@@ -40,12 +67,17 @@ impl<'a> Keys<'a> {
     pub(in crate::model) fn section(&self, key: &str) -> Result<Option<Keys<'a>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let map = value.as_object().ok_or_else(|| self.wrong(key, "an object"))?;
-        Ok(Some(Self { path: self.path, map, within: format!("{}{key}.", self.within) }))
+        Ok(Some(Self { path: self.path, map, within: format!("{}{key}.", self.within), family: None }))
     }
 
     /// A needed size, from 1.
     pub(in crate::model) fn size(&self, key: &str) -> Result<usize> {
         self.whole(key, 1, LARGEST_SIZE, None)
+    }
+
+    /// A size, from 1, or the default.
+    pub(in crate::model) fn size_or(&self, key: &str, default: usize) -> Result<usize> {
+        self.whole(key, 1, LARGEST_SIZE, Some(default))
     }
 
     /// The needed number of layers.
@@ -71,6 +103,11 @@ impl<'a> Keys<'a> {
     pub(in crate::model) fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_f64().ok_or_else(|| self.wrong(key, "a number"))
+    }
+
+    /// A number above 0, or the default.
+    pub(in crate::model) fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
+        if self.has(key) { self.positive(key) } else { Ok(default) }
     }
 
     /// A needed number above 0.
@@ -109,7 +146,10 @@ impl<'a> Keys<'a> {
     pub(in crate::model) fn only(&self, key: &str, accepted: &[&str]) -> Result<()> {
         let Some(value) = self.get(key) else { return Ok(()) };
         let text = value.as_str().map_or_else(|| value.to_string(), String::from);
-        if accepted.contains(&text.as_str()) { Ok(()) } else { Err(self.wrong(key, accepted.join(", "))) }
+        if accepted.contains(&text.as_str()) {
+            return Ok(());
+        }
+        Err(self.wrong(key, if accepted.is_empty() { "null".into() } else { accepted.join(", ") }))
     }
 
     /// The width of one head, d / heads.

@@ -1,28 +1,27 @@
 //! A model's folder: the weights' files, and our tensors found in them by the family's table of names.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayBase, CowArray, CowRepr, Dimension, Ix1, Ix2};
-use serde_json::Value;
 
 use super::config::Config;
-use super::embedded;
-use super::family::{Need, Role, Tensor};
+use super::family::{Family, Need, Role, Tensor};
 use super::mapped::Mapped;
+use super::shards::WeightFiles;
+pub use super::shards::shards;
 use super::weights::{Float, Header, Place};
 use crate::{Error, Result};
 
 pub(super) const FOLDER: &str = "a model folder: config.json, model.safetensors (or model.safetensors.index.json \
                                  and its shards), and tokenizer.json";
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 
 /// The tensors of a model, where they lie in its mapped files.
 pub(super) struct Store {
     path: PathBuf,
     files: Vec<Mapped>,
     slots: HashMap<(Role, usize), Slot>,
+    notes: Vec<String>,
 }
 
 struct Slot {
@@ -42,10 +41,10 @@ struct Found {
 impl Store {
     /// Maps the weights in a folder, and finds every tensor that the configuration asks for.
     pub(super) fn open(dir: &Path, config: &Config) -> Result<Self> {
-        let (path, names) = weight_files(dir)?;
+        let weights = WeightFiles::find(dir)?;
         let mut files = Vec::new();
         let mut found = BTreeMap::new();
-        for (file, path) in names.iter().enumerate() {
+        for (file, path) in weights.files.iter().enumerate() {
             let mapped = Mapped::open(path)?;
             for (name, place) in Header::parse(path, &mapped)?.tensors {
                 let canonical = config.family.canonical(&name);
@@ -57,7 +56,14 @@ impl Store {
             }
             files.push(mapped);
         }
-        let mut store = Self { path, files, slots: HashMap::new() };
+        weights.agree(|name| {
+            let tensor = found.get(&config.family.canonical(name));
+            tensor.filter(|tensor| tensor.name == name).map(|tensor| tensor.file)
+        })?;
+        if config.tied {
+            under_one_name(config.family, &mut found);
+        }
+        let mut store = Self { path: weights.path, files, slots: HashMap::new(), notes: Vec::new() };
         for tensor in config.family.tensors.iter().copied().flatten() {
             let layers = if tensor.name.contains("{}") { config.layers } else { 1 };
             for layer in 0..layers {
@@ -69,6 +75,7 @@ impl Store {
         };
         let names: Vec<String> = found.iter().filter_map(unknown).collect();
         if names.is_empty() {
+            store.untie(config);
             return Ok(store);
         }
         Err(Error::TensorUnused { path: store.path, family: config.family.name, names: few(names) })
@@ -93,7 +100,8 @@ impl Store {
         let expected: Vec<usize> = tensor.shape.iter().map(|dim| dim.length(config)).collect();
         let Some(found) = found.get_mut(&name) else {
             let path = self.path.clone();
-            return if needed { Err(Error::TensorMissing { path, name, expected }) } else { Ok(()) };
+            let missing = needed && !self.has(tensor.role, layer);
+            return if missing { Err(Error::TensorMissing { path, name, expected }) } else { Ok(()) };
         };
         found.used = true;
         let Found { file, place, name, .. } = found;
@@ -101,11 +109,50 @@ impl Store {
             let (path, found) = (self.path.clone(), place.shape.clone());
             return Err(Error::TensorShape { path, name: name.clone(), expected, found });
         }
-        let float = Float::find(&place.dtype).ok_or_else(|| {
-            Error::malformed(&self.path, format!("tensor '{name}' is {}", place.dtype), "F32, F16 or BF16")
-        })?;
-        self.slots.entry((tensor.role, layer)).or_insert(Slot { file: *file, float, place: place.clone() });
+        let float = Float::of(&self.path, name, &place.dtype)?;
+        let slot = Slot { file: *file, float, place: place.clone() };
+        match self.slots.get(&(tensor.role, layer)) {
+            None => drop(self.slots.insert((tensor.role, layer), slot)),
+            Some(first) if !self.equal(first, &slot) => {
+                let name = name.escape_debug();
+                self.notes.push(format!("'{name}' differs from the tensor that it is tied to, and is not used"));
+            }
+            Some(_) => {}
+        }
         Ok(())
+    }
+
+    /// Where a head is tied to the token table and the file holds both: the head's own weight counts if it differs (as
+    /// transformers has it), and is not needed if it does not.
+    fn untie(&mut self, config: &Config) {
+        let (token, head) = ((Role::Token, 0), (Role::HeadOut, 0));
+        let (true, Some(table), Some(own)) = (config.tied, self.slots.get(&token), self.slots.get(&head))
+        else {
+            return;
+        };
+        if self.equal(table, own) {
+            self.slots.remove(&head);
+            return;
+        }
+        let name = |role| config.family.tensor_name(role).unwrap_or_default();
+        let (token, head) = (name(Role::Token), name(Role::HeadOut));
+        self.notes.push(format!(
+            "tie_word_embeddings is true, and the weights hold a '{head}' that differs from '{token}': logits are those of \
+             '{head}', as in transformers"
+        ));
+    }
+
+    fn equal(&self, a: &Slot, b: &Slot) -> bool {
+        let bytes = |slot: &Slot| &self.files[slot.file][slot.place.bytes.clone()];
+        if a.float == b.float {
+            return bytes(a) == bytes(b);
+        }
+        a.float.numbers(bytes(a)) == b.float.numbers(bytes(b))
+    }
+
+    /// What a reader of figures should know of the weights.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     pub(super) fn has(&self, role: Role, layer: usize) -> bool {
@@ -169,44 +216,15 @@ impl Store {
     }
 }
 
-/// The weights' file (or their index) in a folder, and the files that hold them.
-fn weight_files(dir: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
-    let (single, index) = (dir.join(SINGLE), dir.join(INDEX));
-    if embedded::exists(&single) {
-        return Ok((single.clone(), vec![single]));
+/// Of weights that are tied, a file may hold the head's alone: safetensors writes what is shared once, under one of its
+/// names. They are the token table then.
+fn under_one_name(family: &Family, found: &mut BTreeMap<String, Found>) {
+    if let (Some(token), Some(head)) = (family.tensor_name(Role::Token), family.tensor_name(Role::HeadOut))
+        && !found.contains_key(token)
+        && let Some(tensor) = found.remove(head)
+    {
+        found.insert(token.to_string(), tensor);
     }
-    if index.is_file() {
-        let text = std::fs::read_to_string(&index).map_err(Error::file(&index))?;
-        let files = shards(&index, &text)?;
-        return Ok((index, files.iter().map(|file| dir.join(file)).collect()));
-    }
-    let pickled =
-        std::fs::read_dir(dir).map_err(Error::file(dir))?.filter_map(std::result::Result::ok).any(|entry| {
-            let name = entry.file_name();
-            name.to_string_lossy().starts_with("pytorch_model") && name.to_string_lossy().ends_with(".bin")
-        });
-    let what = if pickled {
-        "weights only as pytorch_model.bin, which can run code when read"
-    } else {
-        "no model.safetensors"
-    };
-    let accepted = if pickled { "the same weights as model.safetensors" } else { FOLDER };
-    Err(Error::malformed(dir, what, accepted))
-}
-
-/// The files that an index (`model.safetensors.index.json`, of this text) names: plain names, each once.
-pub fn shards(path: &Path, text: &str) -> Result<BTreeSet<String>> {
-    let accepted = "{\"weight_map\": {tensor: file}} with files of the same folder";
-    let bad = |what: String| Error::malformed(path, what, accepted);
-    let index: Value = serde_json::from_str(text).map_err(|error| bad(format!("not JSON: {error}")))?;
-    let map = index.get("weight_map").and_then(Value::as_object);
-    let map = map.filter(|map| !map.is_empty()).ok_or_else(|| bad("no weight_map".into()))?;
-    let file = |(tensor, file): (&String, &Value)| {
-        let plain = |name: &&str| !name.is_empty() && Path::new(name).file_name() == Some(name.as_ref());
-        let name = file.as_str().filter(plain);
-        name.map(String::from).ok_or_else(|| bad(format!("tensor '{}' is in {file}", tensor.escape_debug())))
-    };
-    map.iter().map(file).collect()
 }
 
 /// The first few names, and how many more there are: an error is one line.

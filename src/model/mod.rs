@@ -23,6 +23,7 @@ mod forward;
 mod head;
 mod heads;
 pub mod hub;
+mod json;
 mod kernel;
 mod keys;
 mod linear;
@@ -35,6 +36,8 @@ mod observe;
 mod rope;
 mod rows;
 pub mod save;
+mod scaling;
+mod shards;
 mod substitute;
 pub mod translator;
 pub mod weights;
@@ -45,10 +48,11 @@ use ndarray::Array2;
 
 pub use activation::Activation;
 pub use config::Config;
-pub use family::{ALL, Family};
+pub use family::{ALL, Effect, Family};
 pub use network::{Network, Reader};
 pub use observe::{HeadTap, Observer, Unobserved};
-pub use rope::{Rope, Scaling};
+pub use rope::Rope;
+pub use scaling::Scaling;
 pub use substitute::Substitute;
 
 use crate::{Error, Result};
@@ -106,6 +110,12 @@ impl Model {
     /// What kind of model it is.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What a reader of its figures should know: keys that luna does not know, weights that the configuration does not
+    /// expect.
+    pub fn notes(&self) -> Vec<String> {
+        self.config.notes.iter().chain(self.store.notes()).cloned().collect()
     }
 
     /// The folder that it was opened from.

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::encoder::{Encoder, EncoderConfig, MODEL_TYPE, Mechanism, first_byte};
+use super::family::Family;
 use super::keys::Keys;
-use super::{Model, Observer, embedded, settled};
+use super::{Model, Observer, embedded, json, settled};
 use crate::Result;
 
 /// A trained network whose heads can be watched.
 pub enum Network {
     /// A model whose attention is softmax.
     Softmax(Box<Model>),
-    /// An encoder whose attention is `luna` or `luna-causal`.
-    Luna(Box<Encoder>, Reader),
+    /// An encoder whose attention is `luna` or `luna-causal`, what a text needs to know of it, and notes.
+    Luna(Box<Encoder>, Reader, Vec<String>),
 }
 
 /// What a text needs to know of a network that reads it.
@@ -51,11 +52,12 @@ impl Network {
             }
         }
         let first_byte = first_byte(&keys)?;
+        let notes = Family::find(MODEL_TYPE)?.judge(&keys)?;
         let encoder = Encoder::open(&settled)?;
         let vocab =
             config.vocab.ok_or_else(|| keys.wrong("vocab", "a vocabulary: a text is read as tokens"))?;
         let positions = if config.positions == 0 { usize::MAX } else { config.positions };
-        Ok(Self::Luna(Box::new(encoder), Reader { dir: settled, vocab, positions, first_byte }))
+        Ok(Self::Luna(Box::new(encoder), Reader { dir: settled, vocab, positions, first_byte }, notes))
     }
 
     fn softmax(dir: &Path) -> Result<Self> {
@@ -74,7 +76,7 @@ impl Network {
     pub fn luna(&self) -> Option<Mechanism> {
         match self {
             Self::Softmax(_) => None,
-            Self::Luna(encoder, _) => Some(encoder.config().mechanism),
+            Self::Luna(encoder, ..) => Some(encoder.config().mechanism),
         }
     }
 
@@ -82,7 +84,7 @@ impl Network {
     pub fn shape(&self) -> (usize, usize) {
         match self {
             Self::Softmax(model) => (model.config().layers, model.config().heads),
-            Self::Luna(encoder, _) => (encoder.config().layers, encoder.config().heads),
+            Self::Luna(encoder, ..) => (encoder.config().layers, encoder.config().heads),
         }
     }
 
@@ -90,7 +92,15 @@ impl Network {
     pub fn is_causal(&self) -> bool {
         match self {
             Self::Softmax(model) => model.config().causal,
-            Self::Luna(encoder, _) => encoder.config().causal,
+            Self::Luna(encoder, ..) => encoder.config().causal,
+        }
+    }
+
+    /// What a reader of its figures should know, as [`Model::notes`] has it.
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Softmax(model) => model.notes(),
+            Self::Luna(_, _, notes) => notes.clone(),
         }
     }
 
@@ -106,7 +116,7 @@ impl Network {
                     first_byte: config.first_byte,
                 }
             }
-            Self::Luna(_, reader) => reader.clone(),
+            Self::Luna(_, reader, _) => reader.clone(),
         }
     }
 
@@ -116,7 +126,7 @@ impl Network {
     pub fn watch(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<()> {
         match self {
             Self::Softmax(model) => model.forward(ids, observer).map(|_| ()),
-            Self::Luna(encoder, _) => encoder.watch(ids, observer),
+            Self::Luna(encoder, ..) => encoder.watch(ids, observer),
         }
     }
 }
@@ -124,6 +134,6 @@ impl Network {
 /// The keys of a configuration that training wrote; none of any other file, about which opening a model has more to say.
 fn luna_keys(path: &Path) -> Option<Map<String, Value>> {
     let text = embedded::text(path).ok()?;
-    let Ok(Value::Object(map)) = serde_json::from_str(&text) else { return None };
+    let map = json::object(path, &text, "a model's configuration").ok()?;
     (map.get("model_type").and_then(Value::as_str) == Some(MODEL_TYPE)).then_some(map)
 }

@@ -4,7 +4,9 @@ use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::config::Keys;
-use crate::{Error, Result, name};
+use super::family::unused;
+use super::scaling::Scaling;
+use crate::Result;
 
 /// How a model turns its queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,65 +17,71 @@ pub struct Rope {
     pub scaling: Scaling,
 }
 
-/// How rotary frequencies are stretched.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scaling {
-    /// Not at all (`default`).
-    None,
-    /// All divided by a factor (`linear`).
-    Linear {
-        /// The factor.
-        factor: f64,
-    },
-    /// Slow ones divided by a factor, fast ones kept, a ramp in between (`llama3`).
-    Llama3 {
-        /// The factor.
-        factor: f64,
-        /// Turns over the old length below which a frequency is slow.
-        low: f64,
-        /// Turns over the old length above which a frequency is fast.
-        high: f64,
-        /// The length first trained on, in tokens.
-        old_positions: f64,
-    },
-}
+/// The base where a file says nothing.
+const THETA: f64 = 10_000.0;
 
-const TYPES: [&str; 3] = ["default", "linear", "llama3"];
+/// Keys of a section of rotary settings that are understood, whatever its type.
+#[rustfmt::skip]
+const KEYS: &[&str] = &[
+    "rope_type", "type", "rope_theta", "partial_rotary_factor", "factor", "low_freq_factor", "high_freq_factor",
+    "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim",
+    "truncate",
+];
 
 impl Rope {
-    /// From `rope_parameters` (transformers 5), or from `rope_theta` and `rope_scaling` at the top.
-    pub(super) fn read(keys: &Keys<'_>) -> Result<Self> {
-        keys.only("partial_rotary_factor", &["1", "1.0"])?;
-        let parameters = keys.section("rope_parameters")?;
-        let section = match parameters {
-            Some(section) => Some(section),
-            None => keys.section("rope_scaling")?,
+    /// From `rope_scaling`, or from `rope_parameters` (transformers 5), or from `rope_theta` alone, with notes on what
+    /// was not used. `positions` is the longest input.
+    pub(super) fn read(keys: &Keys<'_>, positions: usize) -> Result<(Self, Vec<String>)> {
+        let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
+        let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
+        let parameters = named("rope_parameters")?;
+        let mut notes = Vec::new();
+        // As transformers has it: the older key wins whole, its theta included, if anything is in it.
+        let section = match named("rope_scaling")?.filter(filled) {
+            Some(scaling) => {
+                notes.extend(parameters.filter(filled).map(|_| {
+                    "config.json has rope_scaling and rope_parameters: rope_scaling counts, as in transformers".into()
+                }));
+                Some(scaling)
+            }
+            None => parameters,
         };
-        let theta = match &section {
-            Some(section) if section.has("rope_theta") => section.positive("rope_theta")?,
-            _ if keys.has("rope_theta") => keys.positive("rope_theta")?,
-            _ => 10_000.0,
+        let Some((name, section)) = section else {
+            let theta = keys.positive_or("rope_theta", THETA)?;
+            return Ok((Self { theta, scaling: Scaling::None }, notes));
         };
-        let scaling = section.map_or(Ok(Scaling::None), |section| Scaling::read(&section))?;
-        Ok(Self { theta, scaling })
+        section.only("partial_rotary_factor", &["1", "1.0"])?;
+        let theta = match section.has("rope_theta") {
+            true => section.positive("rope_theta")?,
+            false => keys.positive_or("rope_theta", THETA)?,
+        };
+        let mut unknown = Vec::new();
+        for key in section.given().filter(|key| !KEYS.contains(key)) {
+            // Settings of each kind of layer: no family here has them.
+            if section.section(key).is_ok() {
+                return Err(section.wrong(key, "one set of rotary settings for all layers"));
+            }
+            unknown.push(format!("{name}.{key}"));
+        }
+        notes.extend(unused(&unknown.iter().map(String::as_str).collect::<Vec<_>>()));
+        Ok((Self { theta, scaling: Scaling::read(&section, positions)? }, notes))
     }
 
     /// Angle by which each of the `d_h` / 2 pairs turns a position, in radians.
     pub fn frequencies(&self, d_h: usize) -> Vec<f64> {
-        let plain = |i: usize| self.theta.powf(-((2 * i) as f64) / d_h as f64);
-        (0..d_h / 2).map(|i| self.scaling.stretch(plain(i))).collect()
+        (0..d_h / 2).map(|i| self.scaling.frequency(i, self.theta, d_h)).collect()
     }
 
     /// Turns each row (a position, from 0) of heads of width `d_h` that stand side by side, shape (n, heads `d_h`).
     ///
     /// Number i of a head is paired with number i + `d_h` / 2, as in Hugging Face's files.
     pub(super) fn turn(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
-        let frequencies = self.frequencies(d_h);
+        let (frequencies, size) = (self.frequencies(d_h), self.scaling.size());
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
         rows.for_each(|(position, mut row)| {
             let turn = |frequency: &f64| {
                 let (sin, cos) = (frequency * position as f64).sin_cos();
-                (sin as f32, cos as f32)
+                ((size * sin) as f32, (size * cos) as f32)
             };
             let turns: Vec<(f32, f32)> = frequencies.iter().map(turn).collect();
             for mut head in row.exact_chunks_mut(d_h) {
@@ -84,46 +92,6 @@ impl Rope {
                 }
             }
         });
-    }
-}
-
-impl Scaling {
-    fn read(section: &Keys<'_>) -> Result<Self> {
-        // Files before transformers 4.43 say `type`.
-        let kind = section.name("rope_type", section.name("type", "default")?)?;
-        match kind {
-            "default" => Ok(Self::None),
-            "linear" => Ok(Self::Linear { factor: section.positive("factor")? }),
-            "llama3" => {
-                let (low, high) =
-                    (section.positive("low_freq_factor")?, section.positive("high_freq_factor")?);
-                if low >= high {
-                    return Err(
-                        section.wrong("low_freq_factor", format!("less than high_freq_factor = {high}"))
-                    );
-                }
-                let old_positions = section.positive("original_max_position_embeddings")?;
-                Ok(Self::Llama3 { factor: section.positive("factor")?, low, high, old_positions })
-            }
-            other => Err(Error::UnknownName {
-                kind: "rope type",
-                name: other.to_string(),
-                suggestion: name::suggest(other, TYPES),
-                known: TYPES.map(String::from).to_vec(),
-            }),
-        }
-    }
-
-    fn stretch(self, frequency: f64) -> f64 {
-        match self {
-            Self::None => frequency,
-            Self::Linear { factor } => frequency / factor,
-            Self::Llama3 { factor, low, high, old_positions } => {
-                let turns = old_positions * frequency / std::f64::consts::TAU;
-                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
-                frequency * (kept + (1.0 - kept) / factor)
-            }
-        }
     }
 }
 
@@ -141,15 +109,5 @@ mod tests {
         let dot = |i: usize, j: usize| x.row(i).dot(&x.row(j));
         assert!((dot(0, 3) - dot(8, 11)).abs() < 1e-5);
         assert!((dot(0, 3) - dot(0, 4)).abs() > 1e-3);
-    }
-
-    /// Values from the published definition, worked by hand: old length 8192, factor 8, low 1, high 4.
-    #[test]
-    fn llama3_keeps_fast_pairs_and_slows_slow_ones() {
-        let scaling = Scaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, old_positions: 8192.0 };
-        assert_eq!(scaling.stretch(1.0), 1.0);
-        assert_eq!(scaling.stretch(1e-4), 1e-4 / 8.0);
-        let middle = std::f64::consts::TAU * 2.5 / 8192.0; // 2.5 turns: half way up the ramp
-        assert!((scaling.stretch(middle) / middle - (0.5 + 0.5 / 8.0)).abs() < 1e-12);
     }
 }

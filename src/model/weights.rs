@@ -4,18 +4,19 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use serde::Deserialize;
+use safetensors::{SafeTensorError, SafeTensors, tensor::TensorInfo};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::file::refuse_pointer;
 use crate::{Error, Result};
 
 const LENGTH: usize = 8;
-/// The format's own limit.
-const LONGEST_HEADER: u64 = 100_000_000;
 const ACCEPTED: &str = "a whole safetensors file";
 
 /// What a file of weights says that it holds.
@@ -38,90 +39,136 @@ pub struct Place {
     pub bytes: Range<usize>,
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: (usize, usize),
-}
-
 impl Header {
     /// Reads and checks the header of a safetensors file, given whole; `path` is named in errors and not read.
     ///
-    /// Once this succeeds, every tensor lies within the file, has the bytes that its type and shape need, and shares
-    /// none of them with another.
+    /// The format's own library decides what is well formed: every tensor lies within the file and has the bytes that
+    /// its type and shape need, and each byte behind the header belongs to one tensor. Beyond it, no name stands twice.
     pub fn parse(path: &Path, file: &[u8]) -> Result<Self> {
+        refuse_pointer(path, file)?;
         let bad = |what: String| Error::malformed(path, what, ACCEPTED);
-        let Some((length, rest)) = file.split_first_chunk::<LENGTH>() else {
-            return Err(bad(format!("only {} bytes", file.len())));
+        let (length, metadata) =
+            SafeTensors::read_metadata(file).map_err(|error| bad(fault(file, &error)))?;
+        let start = LENGTH + length;
+        let place = |(name, info): (String, &TensorInfo)| {
+            let (from, to) = info.data_offsets;
+            let (dtype, shape) = (info.dtype.to_string(), info.shape.clone());
+            (name, Place { dtype, shape, bytes: start + from..start + to })
         };
-        let length = u64::from_le_bytes(*length);
-        if length > LONGEST_HEADER || length > rest.len() as u64 {
-            return Err(bad(format!("a header of {length} bytes in a file of {}", file.len())));
+        let tensors: BTreeMap<_, _> = metadata.tensors().into_iter().map(place).collect();
+        // The library keeps one of two tensors of a name, if the other takes no bytes of its own.
+        if let Some(name) = described(file).and_then(|entries| entries.twice().map(String::from)) {
+            return Err(bad(format!("tensor '{}' stands twice in its header", name.escape_debug())));
         }
-        let (header, data) = rest.split_at(length as usize);
-        let mut map: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)
-            .map_err(|error| bad(format!("its header is not JSON: {error}")))?;
-        let metadata = map.remove("__metadata__").unwrap_or_default();
-        let texts = metadata.as_object().into_iter().flatten();
-        let facts =
-            texts.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_string()))).collect();
-        let mut tensors = BTreeMap::new();
-        for (name, value) in map {
-            let entry = Entry::deserialize(value).map_err(|error| {
-                bad(format!("tensor '{}' is not described: {error}", name.escape_debug()))
-            })?;
-            let place = entry
-                .place(LENGTH + header.len(), data.len())
-                .map_err(|what| bad(format!("tensor '{}' {what}", name.escape_debug())))?;
-            tensors.insert(name, place);
+        let facts = metadata.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone()));
+        Ok(Self { tensors, facts: facts.collect() })
+    }
+}
+
+/// What is wrong with a file that the format's library refuses: which tensor, and where, as far as its header tells.
+fn fault(file: &[u8], error: &SafeTensorError) -> String {
+    let Some((length, rest)) = file.split_first_chunk::<LENGTH>() else {
+        return format!("only {} bytes", file.len());
+    };
+    let length = u64::from_le_bytes(*length);
+    match error {
+        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => {
+            format!("a header of {length} bytes in a file of {}", file.len())
         }
-        let mut by_place: Vec<_> = tensors.iter().filter(|(_, place)| !place.bytes.is_empty()).collect();
-        by_place.sort_by_key(|(_, place)| place.bytes.start);
-        for pair in by_place.windows(2) {
-            if pair[1].1.bytes.start < pair[0].1.bytes.end {
-                let (first, second) = (pair[0].0.escape_debug(), pair[1].0.escape_debug());
-                return Err(bad(format!("tensors '{first}' and '{second}' overlap")));
+        SafeTensorError::InvalidHeader(error) => format!("its header is not JSON: {error}"),
+        SafeTensorError::InvalidHeaderDeserialization(error) if error.is_data() => {
+            format!("its header does not describe tensors: {}", error.to_string().escape_debug())
+        }
+        SafeTensorError::InvalidHeaderDeserialization(error) => format!("its header is not JSON: {error}"),
+        other => {
+            let available = rest.len().saturating_sub(usize::try_from(length).unwrap_or(usize::MAX));
+            let found = described(file).and_then(|entries| entries.fault(available));
+            found.unwrap_or_else(|| other.to_string())
+        }
+    }
+}
+
+/// What a header describes, one entry after the other.
+struct Entries(Vec<(String, TensorInfo)>);
+
+/// The entries of a file's header, if they can be read.
+fn described(file: &[u8]) -> Option<Entries> {
+    let (length, rest) = file.split_first_chunk::<LENGTH>()?;
+    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    serde_json::from_slice(header).ok()
+}
+
+impl Entries {
+    /// A name that stands more than once.
+    fn twice(&self) -> Option<&str> {
+        let mut names: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+
+    /// The first fault of the tensors among themselves, and with so many bytes behind the header.
+    fn fault(mut self, available: usize) -> Option<String> {
+        if let Some(name) = self.twice() {
+            return Some(format!("tensor '{}' stands twice in its header", name.escape_debug()));
+        }
+        self.0.sort_by_key(|(_, info)| info.data_offsets);
+        let mut before: Option<(String, usize)> = None;
+        for (name, TensorInfo { dtype, shape, data_offsets: (from, to) }) in self.0 {
+            let name = name.escape_debug().to_string();
+            if from > to || to > available {
+                let cut = if from > to { "" } else { " (is the file cut short?)" };
+                return Some(format!("tensor '{name}' lies at bytes {from} to {to} of {available}{cut}"));
+            }
+            let bits = shape.iter().try_fold(dtype.bitsize(), |bits, length| bits.checked_mul(*length));
+            if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != to - from) {
+                return Some(format!("tensor '{name}' has {} bytes for shape {shape:?} of {dtype}", to - from));
+            }
+            let (last, end) = before.unwrap_or_default();
+            if from < end {
+                return Some(format!("tensors '{last}' and '{name}' overlap"));
+            }
+            if from > end {
+                return Some(format!("bytes {end} to {from} belong to no tensor"));
+            }
+            before = Some((name, to));
+        }
+        let end = before.map_or(0, |(_, end)| end);
+        (end < available).then(|| format!("{} bytes behind its last tensor", available - end))
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(List)
+    }
+}
+
+struct List;
+
+impl<'de> Visitor<'de> for List {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tensors by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                entries.push((name, map.next_value()?));
             }
         }
-        Ok(Self { tensors, facts })
+        Ok(Entries(entries))
     }
-}
-
-impl Entry {
-    /// The tensor's place, if it lies within `available` bytes behind `start` and has the size of its shape.
-    fn place(self, start: usize, available: usize) -> Result<Place, String> {
-        let (from, to) = self.data_offsets;
-        if from > to || to > available {
-            return Err(format!("lies at bytes {from} to {to} of {available} (is the file cut short?)"));
-        }
-        let width = bits(&self.dtype).ok_or_else(|| {
-            format!("has type '{}', which the format does not know", self.dtype.escape_debug())
-        })?;
-        let needed = self.shape.iter().try_fold(width, |bits, length| bits.checked_mul(*length));
-        if needed.is_none_or(|bits| bits.div_ceil(8) != to - from) {
-            return Err(format!("has {} bytes for shape {:?} of {}", to - from, self.shape, self.dtype));
-        }
-        Ok(Place { dtype: self.dtype, shape: self.shape, bytes: start + from..start + to })
-    }
-}
-
-/// Bits of one number of each type that the format knows.
-fn bits(dtype: &str) -> Option<usize> {
-    Some(match dtype {
-        "F4" => 4,
-        "F6_E2M3" | "F6_E3M2" => 6,
-        "BOOL" | "U8" | "I8" | "F8_E4M3" | "F8_E5M2" | "F8_E8M0" | "F8_E4M3FNUZ" | "F8_E5M2FNUZ" => 8,
-        "U16" | "I16" | "F16" | "BF16" => 16,
-        "U32" | "I32" | "F32" => 32,
-        "U64" | "I64" | "F64" | "C64" => 64,
-        _ => return None,
-    })
 }
 
 /// The types of weights that a model may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Float {
+    F64,
     F32,
     F16,
     Bf16,
@@ -129,23 +176,38 @@ pub(super) enum Float {
 
 impl Float {
     pub(super) fn find(dtype: &str) -> Option<Self> {
-        [("F32", Self::F32), ("F16", Self::F16), ("BF16", Self::Bf16)]
+        [("F64", Self::F64), ("F32", Self::F32), ("F16", Self::F16), ("BF16", Self::Bf16)]
             .into_iter()
             .find_map(|(name, float)| (name == dtype).then_some(float))
     }
 
-    /// Bytes of one number.
-    pub(super) fn width(self) -> usize {
-        if self == Self::F32 { 4 } else { 2 }
+    /// As [`find`](Self::find); the error names the tensor and its file.
+    pub(super) fn of(path: &Path, name: &str, dtype: &str) -> Result<Self> {
+        Self::find(dtype).ok_or_else(|| {
+            let what = format!("tensor '{}' is {dtype}", name.escape_debug());
+            Error::malformed(path, what, "F64, F32, F16 or BF16")
+        })
     }
 
-    /// Little-endian bytes as f32: in place if they are f32 and aligned, as a copy otherwise.
+    /// Bytes of one number.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// Little-endian bytes as f32: in place if they are f32 and aligned, as a copy otherwise (f64 are rounded).
     pub(super) fn numbers(self, bytes: &[u8]) -> Cow<'_, [f32]> {
         if self == Self::F32 {
             return match bytemuck::try_cast_slice(bytes) {
                 Ok(numbers) if cfg!(target_endian = "little") => Cow::Borrowed(numbers),
                 _ => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
             };
+        }
+        if self == Self::F64 {
+            return bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight) as f32).collect();
         }
         let halves: Vec<u16> = bytes.as_chunks().0.iter().map(|two| u16::from_le_bytes(*two)).collect();
         let mut numbers = vec![0.0; halves.len()];
@@ -168,6 +230,8 @@ mod tests {
         let shifted = [&[0], &bytes[..]].concat();
         assert_eq!(Float::F32.numbers(&bytes), &f32s[..]);
         assert_eq!(Float::F32.numbers(&shifted[1..]), &f32s[..]);
+        let f64s: Vec<u8> = f32s.iter().flat_map(|x| f64::from(*x).to_le_bytes()).collect();
+        assert_eq!(Float::F64.numbers(&f64s), &f32s[..]);
         let f16s: Vec<u8> = f32s.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
         assert_eq!(Float::F16.numbers(&f16s), &[1.5, -2.0, 0.099_975_586][..]);
         let bf16s: Vec<u8> = f32s.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect();

@@ -128,6 +128,7 @@ fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
         return Err(Error::malformed(path, "no such file", accepted));
     }
     let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    crate::file::refuse_pointer(path, &bytes)?;
     let mut tokenizer =
         Tokenizer::from_bytes(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_truncation(None).map_err(|error| Error::malformed(path, error, accepted))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{Encoder, EncoderConfig, Head, Mechanism};
+use crate::model::json;
 use crate::model::keys::Keys;
 use crate::model::luna::{Named, Tensor};
 use crate::model::{Activation, WEIGHTS, embedded, settled};
@@ -50,12 +51,8 @@ impl EncoderConfig {
     /// Sizes and `attention` must be there; `activation` is gelu and `p_chain` true where they are not, the other keys
     /// as [`EncoderConfig::new`] has them. Keys that are none of these are not read. Refuses what no encoder can be.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| Error::malformed(path, format!("not JSON: {error}"), "a JSON object"))?;
-        let map = value.as_object().ok_or_else(|| {
-            Error::malformed(path, "not a JSON object", "a configuration, as {\"model_type\": \"luna\", ...}")
-        })?;
-        Self::read(&Keys::new(path, map))
+        let map = json::object(path, text, "a configuration, as {\"model_type\": \"luna\", ...}")?;
+        Self::read(&Keys::new(path, &map))
     }
 
     /// From keys that are JSON already.

@@ -1,7 +1,8 @@
 //! BERT and `RoBERTa`: the same encoder; `RoBERTa` counts positions from behind the padding token's, and heads differ.
 
 use super::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
-use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use super::known::Neutral;
+use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
@@ -13,6 +14,7 @@ pub(super) static BERT: Family = Family {
     tensors: &[ENCODER, BERT_HEAD],
     ignored: &["pooler.*", "cls.seq_relationship.*", "linear.*"],
     input_first: false,
+    known: Known { read: &READ, inert: INERT, neutral: NEUTRAL, hub: true },
     config,
 };
 
@@ -23,8 +25,29 @@ pub(super) static ROBERTA: Family = Family {
     tensors: &[ENCODER, ROBERTA_HEAD],
     ignored: &["pooler.*"],
     input_first: false,
+    // Where positions begin: in BERT the padding token's id has no effect.
+    known: Known { read: &READ_ROBERTA, inert: INERT, neutral: NEUTRAL, hub: true },
     config,
 };
+
+#[rustfmt::skip]
+const READ: [&str; 13] = [
+    "model_type", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size",
+    "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "hidden_act", "is_decoder", "is_causal",
+    "tie_word_embeddings",
+];
+#[rustfmt::skip]
+const READ_ROBERTA: [&str; 14] = [
+    "model_type", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size",
+    "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "hidden_act", "is_decoder", "is_causal",
+    "tie_word_embeddings", "pad_token_id",
+];
+#[rustfmt::skip]
+const INERT: &[&str] = &[
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_fc_size", "pooler_num_attention_heads",
+    "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
+];
+const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["absolute"]), ("directionality", &["bidi"])];
 
 const ENCODER: &[Tensor] = &[
     tensor(Role::Token, "embeddings.word_embeddings.weight", &[Vocab, D]),
@@ -58,8 +81,9 @@ const BERT_HEAD: &[Tensor] = &[
     tensor(Role::HeadGain, "cls.predictions.transform.LayerNorm.weight", &[D]).need(WITH_HEAD),
     tensor(Role::HeadShift, "cls.predictions.transform.LayerNorm.bias", &[D]).need(WITH_HEAD),
     tensor(Role::HeadOut, "cls.predictions.decoder.weight", &[Vocab, D]).need(Need::Optional),
-    tensor(Role::HeadOutBias, "cls.predictions.bias", &[Vocab]).need(WITH_HEAD),
+    // Tied to each other: if both are there, the projection's own counts.
     tensor(Role::HeadOutBias, "cls.predictions.decoder.bias", &[Vocab]).need(Need::Optional),
+    tensor(Role::HeadOutBias, "cls.predictions.bias", &[Vocab]).need(WITH_HEAD),
 ];
 
 const ROBERTA_HEAD: &[Tensor] = &[
@@ -68,13 +92,11 @@ const ROBERTA_HEAD: &[Tensor] = &[
     tensor(Role::HeadGain, "lm_head.layer_norm.weight", &[D]).need(WITH_HEAD),
     tensor(Role::HeadShift, "lm_head.layer_norm.bias", &[D]).need(WITH_HEAD),
     tensor(Role::HeadOut, "lm_head.decoder.weight", &[Vocab, D]).need(Need::Optional),
-    tensor(Role::HeadOutBias, "lm_head.bias", &[Vocab]).need(WITH_HEAD),
     tensor(Role::HeadOutBias, "lm_head.decoder.bias", &[Vocab]).need(Need::Optional),
+    tensor(Role::HeadOutBias, "lm_head.bias", &[Vocab]).need(WITH_HEAD),
 ];
 
 fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
-    keys.only("position_embedding_type", &["absolute"])?;
-    keys.only("add_cross_attention", &["false"])?;
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
     let activation = Activation::find(keys.name("hidden_act", "gelu")?)?;
     let roberta = family == &ROBERTA;
@@ -96,7 +118,8 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         positions,
         vocab: keys.size("vocab_size")?,
         segments: keys.count("type_vocab_size", 2)?.max(1),
-        causal: keys.flag("is_decoder", false)?,
+        // The mask of a decoder is bidirectional where `is_causal` is false.
+        causal: keys.flag("is_decoder", false)? && keys.flag("is_causal", true)?,
         position: Position::Learned { padding },
         arrangement: Arrangement::NormAfter,
         norm: Norm::Layer,
@@ -112,5 +135,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         ffn_bias: true,
         sliding_window: None,
         first_byte: None,
+        notes: Vec::new(),
     })
 }

@@ -1,7 +1,7 @@
 //! `DistilBERT`: BERT's encoder with half the layers, no segments, and names of its own.
 
 use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
-use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
@@ -13,8 +13,21 @@ pub(super) static DISTILBERT: Family = Family {
     tensors: &[TENSORS],
     ignored: &["pre_classifier.*"],
     input_first: false,
+    known: Known { read: READ, inert: INERT, neutral: &[("position_embedding_type", &["absolute"])], hub: true },
     config,
 };
+
+#[rustfmt::skip]
+const READ: &[&str] = &[
+    "model_type", "dim", "hidden_size", "n_heads", "num_attention_heads", "n_layers", "num_hidden_layers", "hidden_dim",
+    "activation", "max_position_embeddings", "vocab_size", "tie_word_embeddings",
+];
+/// Positions are in the file, drawn as a sine or not; the attention is bidirectional whatever `is_causal` says.
+#[rustfmt::skip]
+const INERT: &[&str] = &[
+    "dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds", "tie_weights_",
+    "is_causal",
+];
 
 const WITH_HEAD: Need = Need::With(Role::HeadDense);
 
@@ -48,11 +61,11 @@ const TENSORS: &[Tensor] = &[
 ];
 
 fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
-    let (d, heads) = (keys.size("dim")?, keys.size("n_heads")?);
+    let (d, heads) = (keys.size(keys.either("dim", "hidden_size"))?, keys.size(keys.either("n_heads", "num_attention_heads"))?);
     let activation = Activation::find(keys.name("activation", "gelu")?)?;
     Ok(Config {
         family,
-        layers: keys.layers("n_layers")?,
+        layers: keys.layers(keys.either("n_layers", "num_hidden_layers"))?,
         heads,
         kv_heads: heads,
         d_h: keys.head_width(d, heads)?,
@@ -76,5 +89,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         ffn_bias: true,
         sliding_window: None,
         first_byte: None,
+        notes: Vec::new(),
     })
 }

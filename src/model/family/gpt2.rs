@@ -1,7 +1,7 @@
 //! GPT-2: a decoder whose weights are stored (in, out), with queries, keys and values in one.
 
 use super::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
-use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
@@ -13,8 +13,23 @@ pub(super) static GPT2: Family = Family {
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],
     input_first: true,
+    known: Known { read: READ, inert: INERT, neutral: &[("position_embedding_type", &["absolute"])], hub: true },
     config,
 };
+
+#[rustfmt::skip]
+const READ: &[&str] = &[
+    "model_type", "n_embd", "hidden_size", "n_head", "num_attention_heads", "n_layer", "num_hidden_layers", "n_inner",
+    "n_positions", "max_position_embeddings", "activation_function", "vocab_size", "layer_norm_epsilon", "is_causal",
+    "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_embeddings",
+];
+/// `reorder_and_upcast_attn` changes the order of half-precision arithmetic only: it is f32 throughout here.
+#[rustfmt::skip]
+const INERT: &[&str] = &[
+    "n_ctx", "reorder_and_upcast_attn", "attn_pdrop", "embd_pdrop", "resid_pdrop", "hidden_dropout",
+    "summary_activation", "summary_first_dropout", "summary_last_dropout", "summary_proj_to_labels", "summary_type",
+    "summary_use_proj",
+];
 
 const TENSORS: &[Tensor] = &[
     tensor(Role::Token, "wte.weight", &[Vocab, D]),
@@ -38,23 +53,20 @@ const TENSORS: &[Tensor] = &[
 ];
 
 fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
-    keys.only("add_cross_attention", &["false"])?;
-    let (d, heads) = (keys.size("n_embd")?, keys.size("n_head")?);
+    let (d, heads) = (keys.size(keys.either("n_embd", "hidden_size"))?, keys.size(keys.either("n_head", "num_attention_heads"))?);
     let activation = Activation::find(keys.name("activation_function", "gelu_new")?)?;
-    // `reorder_and_upcast_attn` changes the order of half-precision arithmetic only: ours is f32 throughout.
-    keys.flag("reorder_and_upcast_attn", false)?;
     Ok(Config {
         family,
-        layers: keys.layers("n_layer")?,
+        layers: keys.layers(keys.either("n_layer", "num_hidden_layers"))?,
         heads,
         kv_heads: heads,
         d_h: keys.head_width(d, heads)?,
         d,
         ffn: if keys.has("n_inner") { keys.size("n_inner")? } else { 4 * d },
-        positions: keys.size("n_positions")?,
+        positions: keys.size(keys.either("n_positions", "max_position_embeddings"))?,
         vocab: keys.size("vocab_size")?,
         segments: 0,
-        causal: true,
+        causal: keys.flag("is_causal", true)?,
         position: Position::Learned { padding: None },
         arrangement: Arrangement::NormBefore,
         norm: Norm::Layer,
@@ -69,5 +81,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         ffn_bias: true,
         sliding_window: None,
         first_byte: None,
+        notes: Vec::new(),
     })
 }

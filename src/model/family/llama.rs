@@ -1,7 +1,8 @@
 //! Llama, Mistral and Qwen2: decoders with rotary positions, `RMSNorm`, gated feed-forward networks and grouped heads.
 
 use super::Dim::{D, Ffn, K, Q, Vocab};
-use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use super::known::Neutral;
+use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
@@ -14,9 +15,12 @@ pub(super) static LLAMA: Family = Family {
     tensors: &[DECODER, ALL_BIASES],
     ignored: &[],
     input_first: false,
+    known: Known { read: &READ_LLAMA, inert: INERT, neutral: NEUTRAL, hub: true },
     config: |family, keys| {
         let attention_bias = keys.flag("attention_bias", false)?;
-        Ok(Config { attention_bias, ffn_bias: keys.flag("mlp_bias", false)?, ..config(family, keys)? })
+        let config = config(family, keys, None)?;
+        layer_types(keys, config.layers, &[FULL])?;
+        Ok(Config { attention_bias, ffn_bias: keys.flag("mlp_bias", false)?, ..config })
     },
 };
 
@@ -27,10 +31,11 @@ pub(super) static MISTRAL: Family = Family {
     tensors: &[DECODER],
     ignored: &[],
     input_first: false,
+    known: Known { read: &READ_MISTRAL, inert: INERT, neutral: NEUTRAL, hub: true },
     config: |family, keys| {
-        let sliding_window =
-            if keys.has("sliding_window") { Some(keys.size("sliding_window")?) } else { None };
-        Ok(Config { sliding_window, ..config(family, keys)? })
+        let config = config(family, keys, Some(8))?;
+        layer_types(keys, config.layers, &[FULL])?;
+        Ok(Config { sliding_window: window(keys)?, ..config })
     },
 };
 
@@ -41,20 +46,74 @@ pub(super) static QWEN2: Family = Family {
     tensors: &[DECODER, QKV_BIASES],
     ignored: &[],
     input_first: false,
+    known: Known { read: &READ_QWEN2, inert: INERT_QWEN2, neutral: NEUTRAL_QWEN2, hub: true },
     config: |family, keys| {
-        let config = config(family, keys)?;
-        let slides = match keys.names("layer_types")? {
-            Some(types) => types.contains(&"sliding_attention"),
+        let config = config(family, keys, Some(32))?;
+        let listed = layer_types(keys, config.layers, &[FULL, SLIDING])?;
+        let slides = match &listed {
+            Some(types) => types.contains(&SLIDING),
             None => {
                 keys.flag("use_sliding_window", false)?
                     && keys.count("max_window_layers", 28)? < config.layers
             }
         };
-        let windowed = slides && keys.has("sliding_window");
-        let sliding_window = if windowed { Some(keys.size("sliding_window")?) } else { None };
+        let sliding_window = if slides { window(keys)? } else { None };
+        if slides && listed.is_some() && sliding_window.is_none() {
+            return Err(keys.wrong("sliding_window", "a number of tokens: layer_types has sliding_attention"));
+        }
         Ok(Config { attention_bias: true, sliding_window, ..config })
     },
 };
+
+const FULL: &str = "full_attention";
+const SLIDING: &str = "sliding_attention";
+
+#[rustfmt::skip]
+const READ: [&str; 17] = [
+    "model_type", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "num_hidden_layers",
+    "intermediate_size", "vocab_size", "max_position_embeddings", "rms_norm_eps", "hidden_act", "is_causal",
+    "layer_types", "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings",
+];
+const READ_LLAMA: [&str; 19] = and(&["attention_bias", "mlp_bias"]);
+const READ_MISTRAL: [&str; 18] = and(&["sliding_window"]);
+const READ_QWEN2: [&str; 20] = and(&["sliding_window", "use_sliding_window", "max_window_layers"]);
+/// `pretraining_tp` cut products into slices, which changes the order of sums only.
+const INERT: &[&str] = &["attention_dropout", "pretraining_tp"];
+/// The biases of Qwen2 are there whatever its file says.
+const INERT_QWEN2: &[&str] = &["attention_dropout", "attention_bias"];
+const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["rope", "rotary"])];
+const NEUTRAL_QWEN2: &[Neutral] = &[NEUTRAL[0], ("qkv_bias", &["true"])];
+
+/// What all three read, and a family's own.
+const fn and<const N: usize>(own: &[&'static str]) -> [&'static str; N] {
+    let mut keys = [""; N];
+    let mut at = 0;
+    while at < N {
+        keys[at] = if at < READ.len() { READ[at] } else { own[at - READ.len()] };
+        at += 1;
+    }
+    keys
+}
+
+/// The kinds of the layers, if the file names them: one a layer, of the accepted ones.
+fn layer_types<'a>(keys: &Keys<'a>, layers: usize, accepted: &[&str]) -> Result<Option<Vec<&'a str>>> {
+    let types = keys.names("layer_types")?;
+    // transformers 5 renamed this one.
+    let known = |kind: &&str| accepted.contains(kind) || *kind == "attention";
+    if types.as_ref().is_some_and(|types| types.len() != layers || !types.iter().all(known)) {
+        return Err(keys.wrong("layer_types", format!("{layers} layers, each {}", accepted.join(" or "))));
+    }
+    Ok(types)
+}
+
+/// How many tokens back is seen: 4096 where the file does not say, any number where it says null.
+fn window(keys: &Keys<'_>) -> Result<Option<usize>> {
+    match (keys.has("sliding_window"), keys.stands("sliding_window")) {
+        (true, _) => keys.size("sliding_window").map(Some),
+        (false, true) => Ok(None),
+        (false, false) => Ok(Some(4096)),
+    }
+}
 
 const DECODER: &[Tensor] = &[
     tensor(Role::Token, "embed_tokens.weight", &[Vocab, D]),
@@ -90,9 +149,11 @@ const ALL_BIASES: &[Tensor] = &[
     tensor(Role::DownBias, "layers.{}.mlp.down_proj.bias", &[D]).need(IF_FFN),
 ];
 
-fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+/// `default_kv`: key and value heads where the file does not say; as many as query heads where it says null.
+fn config(family: &'static Family, keys: &Keys<'_>, default_kv: Option<usize>) -> Result<Config> {
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
-    let kv_heads = if keys.has("num_key_value_heads") { keys.size("num_key_value_heads")? } else { heads };
+    let default_kv = default_kv.filter(|_| !keys.stands("num_key_value_heads")).unwrap_or(heads);
+    let kv_heads = keys.size_or("num_key_value_heads", default_kv)?;
     if !heads.is_multiple_of(kv_heads) {
         return Err(keys.wrong("num_key_value_heads", format!("a divisor of num_attention_heads = {heads}")));
     }
@@ -101,6 +162,8 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         let key = if keys.has("head_dim") { "head_dim" } else { "hidden_size" };
         return Err(keys.wrong(key, "heads of even width (rotary positions turn pairs of numbers)"));
     }
+    let positions = keys.size("max_position_embeddings")?;
+    let (rope, notes) = Rope::read(keys, positions)?;
     let activation = Activation::find(keys.name("hidden_act", "silu")?)?;
     Ok(Config {
         family,
@@ -110,11 +173,11 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         d_h,
         d,
         ffn: keys.size("intermediate_size")?,
-        positions: keys.size("max_position_embeddings")?,
+        positions,
         vocab: keys.size("vocab_size")?,
         segments: 0,
-        causal: true,
-        position: Position::Rotary(Rope::read(keys)?),
+        causal: keys.flag("is_causal", true)?,
+        position: Position::Rotary(rope),
         arrangement: Arrangement::NormBefore,
         norm: Norm::Rms,
         eps: keys.number("rms_norm_eps", 1e-6)?,
@@ -128,5 +191,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         ffn_bias: false,
         sliding_window: None,
         first_byte: None,
+        notes,
     })
 }

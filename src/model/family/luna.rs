@@ -2,7 +2,7 @@
 //! have them.
 
 use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
-use super::{Config, Family, Keys, Need, Role, Tensor, tensor};
+use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::config::{Arrangement, Norm, Position};
 use crate::model::encoder::{EPS, EncoderConfig, Head, Mechanism, first_byte};
@@ -14,8 +14,17 @@ pub(super) static LUNA: Family = Family {
     tensors: &[TENSORS],
     ignored: &[],
     input_first: false,
+    known: Known { read: READ, inert: INERT, neutral: &[], hub: false },
     config,
 };
+
+#[rustfmt::skip]
+const READ: &[&str] = &[
+    "model_type", "attention", "hidden_size", "heads", "ffn", "layers", "activation", "pre_norm", "vocab", "positions",
+    "embedding_norm", "causal", "p_chain", "head", "classes", "tokens",
+];
+/// How it was trained, which `luna train` writes beside.
+const INERT: &[&str] = &["task", "seed", "recipe", "class_names", "languages"];
 
 const IF_BEFORE: Need = Need::When(|config| config.arrangement == Arrangement::NormBefore);
 
@@ -78,5 +87,6 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         ffn_bias: true,
         sliding_window: None,
         first_byte: first_byte(keys)?,
+        notes: Vec::new(),
     })
 }

@@ -3,10 +3,13 @@
 mod bert;
 mod distilbert;
 mod gpt2;
+mod known;
 mod llama;
 mod luna;
 
 use super::config::{Config, Keys};
+pub use known::Effect;
+pub(super) use known::{Known, unused};
 use crate::{Error, Result, name};
 
 /// A family of models that share tensor names and arithmetic.
@@ -24,6 +27,8 @@ pub struct Family {
     pub(super) ignored: &'static [&'static str],
     /// Whether weights are stored (in, out) rather than (out, in).
     pub(super) input_first: bool,
+    /// What each key of `config.json` does.
+    pub(super) known: Known,
     /// Reads the family's keys of `config.json`.
     pub(super) config: fn(&'static Family, &Keys<'_>) -> Result<Config>,
 }
@@ -63,6 +68,17 @@ impl Family {
         let name = name.strip_prefix(self.prefix).unwrap_or(name);
         let modern = |old, new| name.strip_suffix(old).map(|stem| format!("{stem}{new}"));
         modern(".gamma", ".weight").or_else(|| modern(".beta", ".bias")).unwrap_or_else(|| name.to_string())
+    }
+
+    /// The family's name of a tensor: the first, if it has several.
+    pub(super) fn tensor_name(&self, role: Role) -> Option<&'static str> {
+        let mut tensors = self.tensors.iter().copied().flatten();
+        tensors.find(|tensor| tensor.role == role).map(|tensor| tensor.name)
+    }
+
+    /// Whether its tables have a head over the vocabulary with layers of its own (a masked-token head).
+    pub(super) fn has_masked_head(&self) -> bool {
+        self.tensors.iter().copied().flatten().any(|tensor| tensor.role == Role::HeadDense)
     }
 
     /// Whether a tensor (by its canonical name) may be in the file without being used.

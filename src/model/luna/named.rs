@@ -117,9 +117,7 @@ impl Named {
         match &*self.source {
             Source::File { bytes, header } => {
                 let place = &header.tensors[&name];
-                let float = Float::find(&place.dtype).ok_or_else(|| {
-                    Error::malformed(&path, format!("tensor '{name}' is {}", place.dtype), "F32, F16 or BF16")
-                })?;
+                let float = Float::of(&path, &name, &place.dtype)?;
                 Ok(float.numbers(&bytes[place.bytes.clone()]).into_owned())
             }
             Source::Map(tensors) => Ok(tensors[&name].iter().copied().collect()),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::attention::luna_causal::Weight;
 use crate::model::encoder::{self, EncoderConfig, Head, Mechanism, TRANSLATOR, linear, norm};
+use crate::model::json;
 use crate::model::keys::Keys;
 use crate::model::luna::Tensor;
 use crate::name;
@@ -195,13 +196,9 @@ impl TranslatorConfig {
 
     /// The configuration in the text of the `config.json` at `path` (named in errors, not read).
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| Error::malformed(path, format!("not JSON: {error}"), "a JSON object"))?;
-        let map = value.as_object().ok_or_else(|| {
-            let layout = "a configuration, as {\"model_type\": \"luna-translator\", ...}";
-            Error::malformed(path, "not a JSON object", layout)
-        })?;
-        let keys = Keys::new(path, map);
+        let layout = "a configuration, as {\"model_type\": \"luna-translator\", ...}";
+        let map = json::object(path, text, layout)?;
+        let keys = Keys::new(path, &map);
         let kind = keys.needed_name("model_type", || MODEL_TYPE.to_string())?;
         if kind != MODEL_TYPE {
             let (found, command) = match (kind, keys.name("head", "").unwrap_or("")) {

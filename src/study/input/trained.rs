@@ -61,6 +61,7 @@ impl Trained {
         let mut opened = Self { name, network, layers, heads, lengths, windows, facts, notes: Vec::new() };
         opened.notes.extend(carried.map(|model| input_note(args, model, opened.windows())));
         opened.notes.extend(opened.network.luna().map(note));
+        opened.notes.extend(opened.network.notes());
         Ok(opened)
     }
 

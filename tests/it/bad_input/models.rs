@@ -199,7 +199,34 @@ fn broken_weights() {
     // The right name, of whole numbers: the first tensor that the model looks for, or one among the others.
     let (header, numbers) = whole[8..].split_at(u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize);
     let header = String::from_utf8(header.to_vec()).unwrap().replace("\"F32\"", "\"I32\"");
-    refused(&[&whole[..8], header.as_bytes(), numbers].concat(), &["is I32; expected F32, F16 or BF16"]);
+    refused(&[&whole[..8], header.as_bytes(), numbers].concat(), &["is I32; expected F64, F32, F16 or BF16"]);
+}
+
+/// A clone without Git LFS, whichever of its files stayed a pointer.
+#[test]
+fn git_lfs_pointers() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 440449768\n";
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let folder = Folder::new();
+        folder.write(name, pointer);
+        let parts = [&format!("{name}': a Git LFS pointer"), "`git lfs pull`"];
+        folder.refused_with(&["--text", text(&folder.file("text"))], &parts);
+    }
+}
+
+/// Keys of `config.json` that nobody knows are named in the notes of the result.
+#[test]
+fn keys_that_were_not_used_are_noted() {
+    let folder = Folder::new();
+    let mut config: Value = serde_json::from_slice(&fs::read(folder.file("config.json")).unwrap()).unwrap();
+    config["a_new_kind_of_attention"] = json!(true);
+    folder.write("config.json", format!("\u{feff}{config}").replace("0.02", "Infinity"));
+    let (dir, ids) = (folder.0.path(), folder.file("ids"));
+    let args = ["--model", text(dir), "--tokens", text(&ids), "--windows", "1", "--format", "json"];
+    let output = with(&args).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("luna does not know and did not use: a_new_kind_of_attention"), "{notes}");
 }
 
 #[test]

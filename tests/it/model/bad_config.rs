@@ -100,8 +100,8 @@ fn values_that_make_no_model() {
 fn rotary_settings() {
     refused(
         "llama-gqa",
-        json!({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn", "factor": 2.0}}),
-        &["unknown rope type 'yarn'", "default, linear, llama3"],
+        json!({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarm", "factor": 2.0}}),
+        &["unknown rope type 'yarm' (did you mean 'yarn'?)", "default, linear, dynamic, yarn, llama3"],
     );
     refused(
         "llama-gqa",
@@ -110,6 +110,26 @@ fn rotary_settings() {
     );
     let theta = json!({"rope_parameters": {"rope_theta": 0}});
     refused("llama-gqa", theta, &["key 'rope_parameters.rope_theta' holds 0; expected a number above 0"]);
+    let part = json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}});
+    refused("llama-gqa", part, &["key 'rope_parameters.partial_rotary_factor' holds 0.5; expected 1"]);
+    let layers = json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}});
+    refused("llama-gqa", layers, &["'rope_parameters.full_attention' holds", "one set of rotary settings"]);
+}
+
+/// What Python writes and JSON does not have is named as what it is, and passes where it has no effect.
+#[test]
+fn numbers_that_only_python_writes() {
+    let dir = with_config("bert", &json!({}));
+    let path = dir.path().join("config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"initializer_range\":0.02", "\"initializer_range\":Infinity")).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().contains("Infinity") && Model::open(dir.path()).is_ok());
+    fs::write(&path, text.replace("1e-12", "NaN")).unwrap();
+    assert!(refusal(dir.path()).contains("key 'layer_norm_eps' holds \"NaN\"; expected a number"));
+    fs::write(&path, text.replace("\"hidden_size\":32", "\"hidden_size\":32,\"hidden_size\":64")).unwrap();
+    assert!(refusal(dir.path()).contains("'hidden_size' stands twice at line 1"), "{}", refusal(dir.path()));
+    fs::write(&path, format!("\u{feff}{text}")).unwrap();
+    assert!(Model::open(dir.path()).is_ok());
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_tensor_twice() {
 #[test]
 fn a_type_that_holds_no_weights() {
     let retype = |raws: &mut Raws| raws.get_mut(QUERY).unwrap().dtype = Dtype::I32;
-    refused(retype, &[&format!("tensor '{QUERY}' is I32; expected F32, F16 or BF16")]);
+    refused(retype, &[&format!("tensor '{QUERY}' is I32; expected F64, F32, F16 or BF16")]);
 }
 
 /// The message for the bytes of a file.
@@ -94,9 +94,12 @@ fn broken_headers() {
     assert!(broken(b"1234567").contains("only 7 bytes"));
     assert!(broken(&[255; 20]).contains("a header of 18446744073709551615 bytes in a file of 20"));
     assert!(broken(&file("{\"a\":", 0)).contains("its header is not JSON"));
-    assert!(broken(&file("{\"a\":3}", 0)).contains("tensor 'a' is not described"));
+    assert!(broken(&file("{\"a\":\"\u{ff}", 0)).contains("its header is not JSON"));
+    assert!(broken(&file("{\"a\":3}", 0)).contains("its header does not describe tensors: invalid type: integer"));
     let unknown = format!("{{\"a\":{}}}", entry("Q4", "[2]", 0, 8));
-    assert!(broken(&file(&unknown, 8)).contains("tensor 'a' has type 'Q4'"));
+    assert!(broken(&file(&unknown, 8)).contains("does not describe tensors: unknown variant `Q4`"));
+    let numbers = format!("{{\"__metadata__\":{{\"a\":1}},\"b\":{}}}", entry("F32", "[2]", 0, 8));
+    assert!(broken(&file(&numbers, 8)).contains("does not describe tensors"));
 }
 
 #[test]
@@ -111,6 +114,57 @@ fn broken_places() {
     assert!(broken(&file(&huge, 8)).contains("has 8 bytes for shape"));
     let two = format!("{{\"a\":{},\"b\":{}}}", entry("F32", "[2]", 0, 8), entry("F32", "[2]", 4, 12));
     assert!(broken(&file(&two, 12)).contains("tensors 'a' and 'b' overlap"));
+    let apart = format!("{{\"a\":{},\"b\":{}}}", entry("F32", "[2]", 0, 8), entry("F32", "[2]", 12, 20));
+    assert!(broken(&file(&apart, 20)).contains("bytes 8 to 12 belong to no tensor"));
+    assert!(broken(&file(&one("[2]", 4, 12), 12)).contains("bytes 0 to 4 belong to no tensor"));
+    assert!(broken(&file(&one("[2]", 0, 8), 11)).contains("3 bytes behind its last tensor"));
+    assert!(broken(&file("{}", 1)).contains("1 bytes behind its last tensor"));
+}
+
+/// Whatever the second one says of its place: with data of its own, without any, or with that of the first.
+#[test]
+fn a_name_twice_in_the_header() {
+    for (from, to, shape, bytes) in [(8, 16, "[2]", 16), (0, 8, "[2]", 8), (8, 8, "[0]", 8), (0, 0, "[0]", 8)] {
+        let (first, second) = (entry("F32", "[2]", 0, 8), entry("F32", shape, from, to));
+        let text = format!("{{\"a\":{first},\"a\":{second}}}");
+        assert!(broken(&file(&text, bytes)).contains("tensor 'a' stands twice in its header"));
+    }
+}
+
+/// What a clone without Git LFS has in the place of a large file.
+#[test]
+fn git_lfs_pointers() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 440449768\n";
+    for name in ["model.safetensors", "config.json"] {
+        let dir = with_tensors("bert", |raws| raws);
+        fs::write(dir.path().join(name), pointer).unwrap();
+        let message = refusal(dir.path());
+        assert!(message.starts_with(&format!("'{name}': a Git LFS pointer")), "{message}");
+        assert!(message.contains("git lfs pull"), "{message}");
+    }
+    let message = shards(Path::new("i"), pointer).unwrap_err().to_string();
+    assert!(message.starts_with("'i': a Git LFS pointer"), "{message}");
+}
+
+/// An index that says that a tensor is in another shard than the one that holds it.
+#[test]
+fn an_index_that_belongs_to_other_shards() {
+    let dir = with_tensors("bert", |raws| raws);
+    let one = dir.path().join("one.safetensors");
+    fs::rename(dir.path().join("model.safetensors"), &one).unwrap();
+    let mut other = Raws::new();
+    other.insert("embeddings.position_ids".into(), super::raws("bert")[QUERY].clone());
+    super::write_raws(&dir.path().join("two.safetensors"), &other);
+    let index = |map: &str| {
+        fs::write(dir.path().join("model.safetensors.index.json"), format!("{{\"weight_map\": {{{map}}}}}")).unwrap();
+    };
+    index(&format!("\"{QUERY}\": \"two.safetensors\", \"pooler.dense.bias\": \"one.safetensors\""));
+    let message = refusal(dir.path());
+    assert!(message.contains(&format!("tensor '{QUERY}' is not in 'two.safetensors', where it says")), "{message}");
+    index("\"absent.weight\": \"one.safetensors\"");
+    assert!(refusal(dir.path()).contains("'absent.weight' is not in 'one.safetensors'"));
+    index(&format!("\"{QUERY}\": \"one.safetensors\", \"embeddings.position_ids\": \"two.safetensors\""));
+    assert!(luna::model::Model::open(dir.path()).is_ok());
 }
 
 #[test]

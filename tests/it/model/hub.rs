@@ -84,6 +84,23 @@ fn the_environment_says_where_the_cache_is() {
     assert_eq!(hub(&[home, ("XDG_CACHE_HOME", "/x")]).cache, PathBuf::from("/x/huggingface/hub"));
     assert_eq!(hub(&[home, ("HF_HOME", "/f")]).cache, PathBuf::from("/f/hub"));
     assert_eq!(hub(&[home, ("HF_HOME", "/f"), ("HF_HUB_CACHE", "/c")]).cache, PathBuf::from("/c"));
+    assert_eq!(hub(&[home, ("HF_HOME", "/f"), ("HUGGINGFACE_HUB_CACHE", "/o")]).cache, PathBuf::from("/o"));
+    // As huggingface_hub expands them, with its own rules for what stays as it is.
+    for (variable, value, cache) in [
+        ("HF_HOME", "~/hf", "/h/hf/hub"),
+        ("HF_HOME", "$HOME/hf", "/h/hf/hub"),
+        ("HF_HOME", "${HOME}/hf", "/h/hf/hub"),
+        ("HF_HOME", "~", "/h/hub"),
+        ("HF_HUB_CACHE", "~/c", "/h/c"),
+        ("HF_HUB_CACHE", "/d/$HOME$X", "/d//h$X"),
+        ("HF_HUB_CACHE", "/a/~/$/${/$1", "/a/~/$/${/$1"),
+        ("HF_HUB_CACHE", "~other/c", "~other/c"),
+        ("HUGGINGFACE_HUB_CACHE", "~/old", "/h/old"),
+        ("XDG_CACHE_HOME", "$HOME/x", "/h/x/huggingface/hub"),
+        ("XDG_CACHE_HOME", "~/x", "/h/x/huggingface/hub"),
+    ] {
+        assert_eq!(hub(&[home, (variable, value)]).cache, PathBuf::from(cache), "{variable}={value}");
+    }
     assert!(!hub(&[home]).offline && !hub(&[("HF_HUB_OFFLINE", "0")]).offline);
     assert!(hub(&[("HF_HUB_OFFLINE", "1")]).offline && hub(&[("HF_HUB_OFFLINE", "true")]).offline);
 }

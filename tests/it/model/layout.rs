@@ -109,6 +109,21 @@ fn in_half_precision() {
     }
 }
 
+/// Weights in float64, as numpy writes them, are rounded to the f32 that they were made from.
+#[test]
+fn in_double_precision() {
+    for name in ["bert-mlm", "gpt2", "llama-gqa"] {
+        same(name, |raws| {
+            let wide = |raw: &Raw| {
+                let numbers = super::chunks(&raw.bytes).map(|four| f64::from(f32::from_le_bytes(four)));
+                let bytes = numbers.flat_map(f64::to_le_bytes).collect();
+                Raw { dtype: Dtype::F64, shape: raw.shape.clone(), bytes }
+            };
+            raws.iter().map(|(name, raw)| (name.clone(), wide(raw))).collect()
+        });
+    }
+}
+
 /// f16 moves these weights (drawn large) by 5e-4 of their size, so the figures stay near the f32 ones.
 #[test]
 fn half_precision_is_near_full_precision() {

@@ -6,9 +6,11 @@ mod bad_weights;
 pub(crate) mod encoder;
 mod golden;
 mod hub;
+mod keys;
 mod layout;
 mod luna_modules;
 mod substitute;
+mod tied;
 mod translator;
 
 use std::collections::BTreeMap;

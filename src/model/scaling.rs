@@ -1,0 +1,153 @@
+//! How rotary frequencies are stretched for inputs longer than those first trained on.
+
+use super::config::Keys;
+use crate::{Error, Result, name};
+
+/// How rotary frequencies are stretched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scaling {
+    /// Not at all (`default`; and `dynamic`, which stretches inputs beyond the positions only: they are refused).
+    None,
+    /// All divided by a factor (`linear`).
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Slow ones divided by a factor, fast ones kept, a ramp over the frequencies in between (`llama3`).
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Turns over the old length below which a frequency is slow.
+        low: f64,
+        /// Turns over the old length above which a frequency is fast.
+        high: f64,
+        /// The length first trained on, in tokens.
+        old_positions: f64,
+    },
+    /// The same with a ramp over the pairs in between, and queries and keys made larger (`yarn`, Peng 2023).
+    Yarn {
+        /// The factor.
+        factor: f64,
+        /// Turns over the old length above which a frequency is fast.
+        fast: f64,
+        /// Turns over the old length below which a frequency is slow.
+        slow: f64,
+        /// Whether the ramp begins and ends with whole pairs.
+        whole: bool,
+        /// The length first trained on, in tokens.
+        old_positions: f64,
+        /// What queries and keys are multiplied by.
+        size: f64,
+    },
+}
+
+const TYPES: [&str; 5] = ["default", "linear", "dynamic", "yarn", "llama3"];
+
+impl Scaling {
+    /// From a section of rotary settings; `positions` is the longest input.
+    pub(super) fn read(section: &Keys<'_>, positions: usize) -> Result<Self> {
+        let old_positions = || section.positive_or("original_max_position_embeddings", positions as f64);
+        // Files before transformers 4.43 say `type`.
+        match section.name("rope_type", section.name("type", "default")?)? {
+            "default" => Ok(Self::None),
+            "linear" => Ok(Self::Linear { factor: section.positive("factor")? }),
+            "dynamic" => section.positive("factor").map(|_| Self::None),
+            "yarn" => {
+                let old_positions = old_positions()?;
+                let factor = section.positive_or("factor", positions as f64 / old_positions)?;
+                let slow = above_0(section, "beta_slow", 1.0)?;
+                let fast = above_0(section, "beta_fast", 32.0)?;
+                let (one, all) = (section.number("mscale", 0.0)?, section.number("mscale_all_dim", 0.0)?);
+                let size = |scale: f64| 1.0 + 0.1 * scale * factor.max(1.0).ln();
+                let usual = if one == 0.0 || all == 0.0 { size(1.0) } else { size(one) / size(all) };
+                let size = section.positive_or("attention_factor", usual)?;
+                let whole = section.flag("truncate", true)?;
+                Ok(Self::Yarn { factor, fast, slow, whole, old_positions, size })
+            }
+            "llama3" => {
+                let (low, high) =
+                    (section.positive("low_freq_factor")?, section.positive("high_freq_factor")?);
+                if low >= high {
+                    return Err(
+                        section.wrong("low_freq_factor", format!("less than high_freq_factor = {high}"))
+                    );
+                }
+                let (factor, old_positions) = (section.positive("factor")?, old_positions()?);
+                Ok(Self::Llama3 { factor, low, high, old_positions })
+            }
+            other => Err(Error::UnknownName {
+                kind: "rope type",
+                name: other.to_string(),
+                suggestion: name::suggest(other, TYPES),
+                known: TYPES.map(String::from).to_vec(),
+            }),
+        }
+    }
+
+    /// Angle by which pair i of `d_h` / 2 turns a position, in radians; theta is the base.
+    pub(super) fn frequency(self, i: usize, theta: f64, d_h: usize) -> f64 {
+        let frequency = theta.powf(-((2 * i) as f64) / d_h as f64);
+        // How much of the frequency is kept, from 0 to 1; the rest is divided by the factor.
+        let (kept, factor) = match self {
+            Self::None => return frequency,
+            Self::Linear { factor } => (0.0, factor),
+            Self::Llama3 { factor, low, high, old_positions } => {
+                let turns = old_positions * frequency / std::f64::consts::TAU;
+                (((turns - low) / (high - low)).clamp(0.0, 1.0), factor)
+            }
+            Self::Yarn { factor, fast, slow, whole, old_positions, .. } => {
+                // The pair, as a real number, that makes so many turns over the old length.
+                let pair = |turns: f64| {
+                    d_h as f64 * (old_positions / (turns * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
+                };
+                let (from, to) = (pair(fast), pair(slow));
+                let (from, to) = if whole { (from.floor(), to.ceil()) } else { (from, to) };
+                let (from, to) = (from.max(0.0), to.min(d_h as f64 - 1.0));
+                let width = if from == to { 1e-3 } else { to - from };
+                (1.0 - ((i as f64 - from) / width).clamp(0.0, 1.0), factor)
+            }
+        };
+        frequency * (kept + (1.0 - kept) / factor)
+    }
+
+    /// What queries and keys are multiplied by when they are turned.
+    pub(super) fn size(self) -> f64 {
+        if let Self::Yarn { size, .. } = self { size } else { 1.0 }
+    }
+}
+
+/// A number above 0, or the default where there is none or 0.
+fn above_0(section: &Keys<'_>, key: &str, default: f64) -> Result<f64> {
+    if section.number(key, 0.0)? == 0.0 { Ok(default) } else { section.positive(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values from the published definition, worked by hand: old length 8192, factor 8, low 1, high 4.
+    #[test]
+    fn llama3_keeps_fast_pairs_and_slows_slow_ones() {
+        let scaling = Scaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, old_positions: 8192.0 };
+        // Pair 1 of 2 turns by 1 / sqrt(theta).
+        let stretched = |frequency: f64| scaling.frequency(1, frequency.powi(-2), 4);
+        assert_eq!(stretched(1.0), 1.0);
+        assert!((stretched(1e-4) / (1e-4 / 8.0) - 1.0).abs() < 1e-12);
+        let middle = std::f64::consts::TAU * 2.5 / 8192.0; // 2.5 turns: half way up the ramp
+        assert!((stretched(middle) / middle - (0.5 + 0.5 / 8.0)).abs() < 1e-9);
+    }
+
+    /// The paper's example: Llama of 4096 tokens, theta 10,000 and heads of 128 stretched 16 times. Pairs up to 20
+    /// make 32 turns or more, pairs from 46 on less than one; 1 + 0.1 ln 16 is the root of its temperature.
+    #[test]
+    fn yarn_keeps_fast_pairs_and_slows_slow_ones() {
+        let size = 1.0 + 0.1 * 16.0_f64.ln();
+        let yarn = Scaling::Yarn {
+            factor: 16.0, fast: 32.0, slow: 1.0, whole: true, old_positions: 4096.0, size,
+        };
+        let kept = |i: usize| yarn.frequency(i, 1e4, 128) * 1e4_f64.powf(2.0 * i as f64 / 128.0);
+        assert!((kept(20) - 1.0).abs() < 1e-12 && (kept(46) - 1.0 / 16.0).abs() < 1e-12);
+        assert!((kept(33) - (0.5 + 0.5 / 16.0)).abs() < 1e-12);
+        assert_eq!(yarn.size(), size);
+    }
+}

@@ -1,0 +1,256 @@
+"""What transformers makes of every key of config.json that a family of luna knows: writes expected.json beside this file.
+
+    pip install torch transformers==5.24.0
+    python tests/golden/hf_keys/make.py
+
+Each case sets keys of a copy of a folder of ../hf_tiny to other values and runs the copy in float64 (eager attention) on
+the ids of its expected.safetensors. It is "same" if nothing moves by more than 1e-5 of the largest, "refused" if
+transformers raises an error or has to draw a weight that the file lacks, and otherwise the probe of what came out: see
+`probe`. `null` as a value removes the key; a case with "null": true writes it as null.
+"""
+
+import copy
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+warnings.filterwarnings("ignore")
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+transformers.logging.set_verbosity(logging.CRITICAL)
+logging.disable(logging.CRITICAL)
+
+HERE = Path(__file__).parent
+TINY = HERE.parent / "hf_tiny"
+
+# Keys of any model: another value for each.
+COMMON = {
+    "_name_or_path": "a/b", "name_or_path": "a/b", "_commit_hash": "abc", "architectures": ["Other"],
+    "transformers_version": "4.0.0", "transformers.js_config": {"dtype": "q4"},
+    "auto_map": {"AutoConfig": "configuration_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"},
+    "custom_pipelines": {"a": {"impl": "b"}}, "unsloth_version": "2024.9", "unsloth_fixed": True,
+    "torch_dtype": "float16", "dtype": "float16", "use_bfloat16": True, "torchscript": True, "tf_legacy_loss": True,
+    "tokenizer_class": "Other", "gradient_checkpointing": True, "use_cache": False, "output_attentions": True,
+    "output_hidden_states": True, "output_past": True, "return_dict": False, "use_return_dict": None,
+    "tie_last_hidden_states": False, "chunk_size_feed_forward": 4, "attn_implementation": "sdpa",
+    "_attn_implementation": "sdpa", "_attn_implementation_autoset": True, "_attn_implementation_internal": "sdpa",
+    "is_encoder_decoder": True, "is_decoder": True, "initializer_range": 0.5, "initializer_factor": 3.0,
+    "bos_token_id": 7, "eos_token_id": 8, "pad_token_id": 5, "sep_token_id": 9, "unk_token_id": 9, "mask_token_id": 9,
+    "cls_token_id": 9, "decoder_start_token_id": 9, "id2label": {"0": "a", "1": "b", "2": "c"},
+    "label2id": {"a": 0, "b": 1, "c": 2}, "num_labels": 3, "_num_labels": 3,
+    "problem_type": "single_label_classification", "finetuning_task": "sst2",
+    "task_specific_params": {"a": {"max_length": 2}}, "prefix": "a", "language": "en", "license": "mit",
+    "classifier_dropout": 0.5, "generation_config": {"top_k": 2}, "assistant_confidence_threshold": 0.1,
+    "assistant_lookbehind": 3, "bad_words_ids": [[3]], "begin_suppress_tokens": [3], "diversity_penalty": 0.5,
+    "do_sample": True, "early_stopping": True, "encoder_no_repeat_ngram_size": 2, "encoder_repetition_penalty": 2.0,
+    "epsilon_cutoff": 0.1, "eta_cutoff": 0.1, "exponential_decay_length_penalty": [3, 1.5], "forced_bos_token_id": 3,
+    "forced_eos_token_id": 3, "length_penalty": 2.0, "max_length": 4, "max_new_tokens": 4, "min_length": 2,
+    "no_repeat_ngram_size": 2, "num_assistant_tokens": 3, "num_assistant_tokens_schedule": "constant",
+    "num_beam_groups": 2, "num_beams": 4, "num_return_sequences": 2, "output_scores": True,
+    "remove_invalid_values": True, "repetition_penalty": 2.0, "return_dict_in_generate": True, "suppress_tokens": [3],
+    "target_lookbehind": 3, "temperature": 0.5, "top_k": 2, "top_p": 0.5, "typical_p": 0.5,
+    "quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}, "compression_config": {"a": 1},
+    "per_layer_config": {"0": {"num_attention_heads": 2}}, "pruned_heads": {"0": [1]}, "attn_logit_softcapping": 50.0,
+    "final_logit_softcapping": 30.0, "logits_soft_cap": 30.0, "attention_logit_cap": 30.0,
+    "query_pre_attn_scalar": 256, "attention_multiplier": 0.5, "embedding_multiplier": 12.0,
+    "residual_multiplier": 0.5, "logits_scaling": 8.0, "logit_scale": 0.5, "scale_emb": 12, "scale_depth": 1.4,
+    "dim_model_base": 256, "use_qk_norm": True, "qk_norm": True, "qk_layernorm": True, "qk_layer_norm": True,
+    "clip_qkv": 8.0, "qkv_bias": True, "alibi": True, "use_alibi": True, "sliding_window": 4,
+    "use_sliding_window": True, "sliding_window_pattern": 2, "layer_types": ["sliding_attention", "full_attention"],
+    "attention_window": 4, "attention_chunk_size": 4, "attention_types": [[["global", "local"], 1]], "window_size": 4,
+    "no_rope_layers": [1, 0], "no_rope_layer_interval": 4, "use_bidirectional_attention": True,
+    "original_max_position_embeddings": 32, "partial_rotary_factor": 0.5, "rotary_pct": 0.25, "rotary_dim": 4,
+    "rope_interleave": True, "use_parallel_residual": True, "parallel_attn": True, "multi_query": True,
+    "num_experts": 4, "num_local_experts": 4, "kv_lora_rank": 4, "q_lora_rank": 4, "cross_attention_hidden_size": 16,
+    "add_cross_attention": True, "scale_attn_weights": False, "scale_attn_by_inverse_layer_idx": True,
+    "attention_bias": True, "mlp_bias": True, "rope_theta": 100.0,
+    "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+    "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 100.0},
+}
+
+BERT = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32}, {"vocab_size": 98},
+    {"max_position_embeddings": 65}, {"type_vocab_size": 3}, {"layer_norm_eps": 0.1}, {"hidden_act": "relu"},
+    {"hidden_act": "gelu_new"}, {"hidden_act": "silu"}, {"is_decoder": True}, {"is_causal": False}, {"is_causal": True},
+    {"is_causal": False, "is_decoder": True}, {"tie_word_embeddings": False}, {"hidden_dropout_prob": 0.5},
+    {"attention_probs_dropout_prob": 0.5}, {"pooler_fc_size": 8}, {"pooler_num_attention_heads": 8},
+    {"pooler_num_fc_layers": 8}, {"pooler_size_per_head": 8}, {"pooler_type": "other"}, {"directionality": "uni"},
+    {"position_embedding_type": "relative_key"}, {"add_cross_attention": True, "is_decoder": True},
+]
+LLAMA = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_key_value_heads": 1}, {"num_key_value_heads": 4}, {"num_key_value_heads": None}, {"head_dim": 16},
+    {"num_key_value_heads": None, "null": True}, {"head_dim": None, "null": True},
+    {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32}, {"vocab_size": 98},
+    {"max_position_embeddings": 128}, {"rms_norm_eps": 0.1}, {"hidden_act": "relu"}, {"hidden_act": "gelu"},
+    {"is_causal": False}, {"is_causal": True}, {"layer_types": ["full_attention", "full_attention"]},
+    {"layer_types": ["full_attention"]}, {"layer_types": ["attention", "full_attention"]},
+    {"layer_types": ["chunked_attention", "full_attention"]}, {"attention_dropout": 0.5},
+    {"position_embedding_type": "absolute"}, {"sliding_window": 64}, {"sliding_window": 4, "is_causal": False},
+    {"sliding_window": None}, {"sliding_window": None, "null": True},
+    # The angles.
+    {"rope_theta": 500.0}, {"rope_theta": 500.0, "rope_parameters": None},
+    {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+    {"rope_parameters": {"rope_type": "linear", "factor": 4.0}},
+    {"rope_parameters": {"rope_type": "linear", "factor": 4.0}, "rope_theta": 500.0},
+    {"rope_parameters": {"rope_type": "linear"}},
+    {"rope_parameters": {"type": "linear", "factor": 4.0, "attention_factor": 2.0}},
+    {"rope_parameters": {"rope_type": "dynamic", "factor": 4.0}},
+    {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}},
+    {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "partial_rotary_factor": 0.5}},
+    {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0}}},
+    {"rope_parameters": {"rope_type": "default", "factor": 4.0}},
+    {"rope_parameters": {"rope_type": "longrope", "factor": 4.0, "short_factor": [1, 2, 3, 4],
+                         "long_factor": [4, 5, 6, 7], "original_max_position_embeddings": 32}},
+    {"rope_parameters": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 16}},
+    {"rope_parameters": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}},
+    {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}},
+    {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 50.0}},
+    {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16,
+                         "truncate": False, "beta_fast": 2.0, "beta_slow": 0.5}},
+    {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16,
+                         "attention_factor": 1.5}},
+    {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16,
+                         "mscale": 0.7, "mscale_all_dim": 1.3}},
+    {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    {"rope_scaling": {"type": "linear", "factor": 4.0}, "rope_theta": 500.0},
+    {"rope_scaling": {"type": "linear", "factor": 4.0}, "rope_parameters": None},
+    {"rope_scaling": {"type": "linear", "factor": 4.0, "rope_theta": 500.0}},
+    {"rope_scaling": {}}, {"rope_scaling": {"type": "dynamic", "factor": 4.0}},
+]
+
+FAMILIES = {
+    "bert": ("bert-mlm", {}, "AutoModelForMaskedLM", BERT),
+    "roberta": ("roberta", {}, "AutoModel", BERT),
+    "distilbert": ("distilbert", {}, "AutoModel", [
+        {"model_type": "albert"}, {"dim": 64}, {"hidden_size": 64}, {"n_heads": 2}, {"num_attention_heads": 2},
+        {"n_heads": 2, "num_attention_heads": 8}, {"num_attention_heads": 4}, {"n_layers": 1},
+        {"num_hidden_layers": 1}, {"num_hidden_layers": 3},
+        {"hidden_dim": 32}, {"activation": "relu"}, {"max_position_embeddings": 65}, {"vocab_size": 98},
+        {"tie_word_embeddings": False}, {"dropout": 0.5}, {"attention_dropout": 0.5}, {"qa_dropout": 0.5},
+        {"seq_classif_dropout": 0.5}, {"sinusoidal_pos_embds": True}, {"tie_weights_": False}, {"is_causal": True},
+        {"is_causal": False}, {"position_embedding_type": "relative_key"},
+    ]),
+    "gpt2": ("gpt2", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"n_embd": 64}, {"hidden_size": 64}, {"n_head": 2}, {"num_attention_heads": 2},
+        {"n_head": 8, "num_attention_heads": 2}, {"num_attention_heads": 4}, {"n_layer": 1}, {"num_hidden_layers": 1},
+        {"n_inner": 64}, {"n_inner": 128}, {"n_positions": 65}, {"max_position_embeddings": 65},
+        {"activation_function": "relu"}, {"vocab_size": 98}, {"layer_norm_epsilon": 0.1}, {"is_causal": False},
+        {"is_causal": True}, {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx": True},
+        {"scale_attn_by_inverse_layer_idx": True, "scale_attn_weights": False}, {"tie_word_embeddings": False},
+        {"n_ctx": 32}, {"reorder_and_upcast_attn": True}, {"attn_pdrop": 0.5}, {"embd_pdrop": 0.5},
+        {"resid_pdrop": 0.5}, {"hidden_dropout": 0.5}, {"summary_activation": "tanh"}, {"summary_first_dropout": 0.5},
+        {"summary_last_dropout": 0.5}, {"summary_proj_to_labels": False}, {"summary_type": "mean"},
+        {"summary_use_proj": False}, {"position_embedding_type": "relative_key"},
+    ]),
+    "llama": ("llama-gqa", {}, "AutoModelForCausalLM",
+              LLAMA + [{"tie_word_embeddings": True}, {"pretraining_tp": 2}]),
+    "mistral": ("llama-gqa", {"model_type": "mistral", "sliding_window": None, "null": True},
+                "AutoModelForCausalLM", LLAMA + [{"tie_word_embeddings": True}, {"pretraining_tp": 2}]),
+    "qwen2": ("qwen2", {}, "AutoModelForCausalLM", LLAMA + [
+        {"tie_word_embeddings": False}, {"max_window_layers": 1}, {"use_sliding_window": True, "layer_types": None},
+        {"use_sliding_window": True, "sliding_window": 64, "layer_types": None, "max_window_layers": 1},
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": None, "max_window_layers": 1},
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": None, "max_window_layers": 2},
+        {"use_sliding_window": False, "sliding_window": 4, "layer_types": None, "max_window_layers": 0},
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["full_attention", "full_attention"]},
+        {"use_sliding_window": True, "sliding_window": 64, "layer_types": ["full_attention", "sliding_attention"]},
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["full_attention", "sliding_attention"]},
+        {"use_sliding_window": True, "layer_types": ["full_attention", "sliding_attention"]},
+        {"attention_bias": False},
+    ]),
+}
+
+
+def changed(config, case):
+    config = copy.deepcopy(config)
+    for key, value in case.items():
+        if key == "null":
+            continue
+        if value is None and not case.get("null"):
+            config.pop(key, None)
+        else:
+            config[key] = copy.deepcopy(value)
+    return config
+
+
+def run(folder, config, kind):
+    """Hidden states, attentions and (if there is a head) logits; None if transformers refuses or draws weights."""
+    with tempfile.TemporaryDirectory() as copied:
+        shutil.copy(folder / "model.safetensors", copied)
+        (Path(copied) / "config.json").write_text(json.dumps(config))
+        ids = load_file(folder / "expected.safetensors")["input_ids"].reshape(1, -1)
+        try:
+            torch.manual_seed(0)
+            model, info = getattr(transformers, kind).from_pretrained(
+                copied, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+            # A pooler that the file lacks is drawn, and nothing here reads it.
+            if any("pooler" not in name for name in info["missing_keys"]) or info["mismatched_keys"]:
+                return None
+            # A file may name an implementation that returns no attentions.
+            model.set_attn_implementation("eager")
+            model = model.eval()
+            with torch.no_grad():
+                base = model.base_model(ids, output_attentions=True, use_cache=False, return_dict=True)
+                head = None if kind == "AutoModel" else model(ids, return_dict=True).logits[0]
+        except Exception:
+            return None
+        attentions = torch.stack(base.attentions)[:, 0]
+        return base.last_hidden_state[0], attentions, head
+
+
+def probe(result):
+    """Hidden states of the last row and the second, attention of the first and last head of each layer, logits."""
+    hidden, attentions, head = result
+    n = len(hidden)
+    numbers = [hidden[n - 1, :8], hidden[1, :4]]
+    for layer in attentions:
+        for a in (layer[0], layer[-1]):
+            numbers.append(torch.stack([a[n - 1, 0], a[2, 1], a[1, 2]]))
+    if head is not None:
+        numbers.append(head[n - 1, :4])
+    return [float(f"{x:.8g}") for x in torch.cat(numbers).tolist()]
+
+
+def same(a, b):
+    if (a[2] is None) != (b[2] is None):
+        return False
+    pairs = [(x, y) for x, y in zip(a, b) if x is not None]
+    return all(x.shape == y.shape and (x - y).abs().max() <= 1e-5 * y.abs().max() for x, y in pairs)
+
+
+def main():
+    lines = []
+    for family, (name, own, kind, cases) in FAMILIES.items():
+        folder = TINY / name
+        config = changed(json.loads((folder / "config.json").read_text()), own)
+        base = run(folder, config, kind)
+        assert base is not None, family
+        listed = {key for case in cases for key in case}
+        cases = cases + [{key: value} if value is not None else {key: True}
+                         for key, value in COMMON.items() if key not in listed]
+        # Everything that the folder itself holds, set to something else, is among the cases.
+        missing = set(config) - {key for case in cases for key in case}
+        assert not missing, (family, missing)
+        entries = []
+        for case in cases:
+            result = run(folder, changed(config, case), kind)
+            outcome = "refused" if result is None else "same" if same(result, base) else probe(result)
+            entries.append("    " + json.dumps({"set": case, "is": outcome}))
+        head = json.dumps({"folder": name, "base": own})[:-1]
+        lines.append(f'  {json.dumps(family)}: {head}, "cases": [\n' + ",\n".join(entries) + "\n  ]}")
+    (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()
