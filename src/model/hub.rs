@@ -42,7 +42,9 @@ impl Hub {
         let path = |name: &str| get(name).map(|value| PathBuf::from(expanded(&value, &get)));
         let caches = || path("XDG_CACHE_HOME").or_else(|| Some(home(&get)?.join(".cache")));
         let hugging_face = || path("HF_HOME").or_else(|| Some(caches()?.join("huggingface")));
-        let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| Some(hugging_face()?.join("hub")));
+        let cache = path("HF_HUB_CACHE")
+            .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+            .or_else(|| Some(hugging_face()?.join("hub")));
         let on = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
         Self {
             cache: cache.unwrap_or_else(|| PathBuf::from(".cache/huggingface/hub")),

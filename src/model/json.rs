@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn what_python_writes_is_read() {
-        let text = "\u{feff}{\"a\": NaN, \"b\": [-Infinity, 1.5], \"c \\\" NaN\": \"Infinity\", \"d\": Infinity}";
+        let text =
+            "\u{feff}{\"a\": NaN, \"b\": [-Infinity, 1.5], \"c \\\" NaN\": \"Infinity\", \"d\": Infinity}";
         let map = read(text).unwrap();
         assert_eq!(map["a"], "NaN");
         assert_eq!(map["b"], serde_json::json!(["-Infinity", 1.5]));
@@ -138,7 +139,10 @@ mod tests {
     #[test]
     fn what_is_no_object_or_ambiguous_is_refused() {
         for (text, part) in [
-            ("{\"a\": 1, \"b\": 2, \"a\": 1}", "'c': key 'a' stands twice at line 1 column 25; expected each key once"),
+            (
+                "{\"a\": 1, \"b\": 2, \"a\": 1}",
+                "'c': key 'a' stands twice at line 1 column 25; expected each key once",
+            ),
             ("{\"r\": {\"t\\n\": 1, \"t\\n\": 2}}", "'c': key 't\\n' stands twice"),
             ("[1]", "'c': not a JSON object; expected an object"),
             ("{\"a\": Infinit}", "'c': not JSON: expected value at line 1 column 7"),

@@ -115,7 +115,8 @@ impl Store {
             None => drop(self.slots.insert((tensor.role, layer), slot)),
             Some(first) if !self.equal(first, &slot) => {
                 let name = name.escape_debug();
-                self.notes.push(format!("'{name}' differs from the tensor that it is tied to, and is not used"));
+                self.notes
+                    .push(format!("'{name}' differs from the tensor that it is tied to, and is not used"));
             }
             Some(_) => {}
         }

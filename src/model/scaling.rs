@@ -142,9 +142,8 @@ mod tests {
     #[test]
     fn yarn_keeps_fast_pairs_and_slows_slow_ones() {
         let size = 1.0 + 0.1 * 16.0_f64.ln();
-        let yarn = Scaling::Yarn {
-            factor: 16.0, fast: 32.0, slow: 1.0, whole: true, old_positions: 4096.0, size,
-        };
+        let yarn =
+            Scaling::Yarn { factor: 16.0, fast: 32.0, slow: 1.0, whole: true, old_positions: 4096.0, size };
         let kept = |i: usize| yarn.frequency(i, 1e4, 128) * 1e4_f64.powf(2.0 * i as f64 / 128.0);
         assert!((kept(20) - 1.0).abs() < 1e-12 && (kept(46) - 1.0 / 16.0).abs() < 1e-12);
         assert!((kept(33) - (0.5 + 0.5 / 16.0)).abs() < 1e-12);

@@ -121,7 +121,10 @@ impl Entries {
             }
             let bits = shape.iter().try_fold(dtype.bitsize(), |bits, length| bits.checked_mul(*length));
             if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != to - from) {
-                return Some(format!("tensor '{name}' has {} bytes for shape {shape:?} of {dtype}", to - from));
+                return Some(format!(
+                    "tensor '{name}' has {} bytes for shape {shape:?} of {dtype}",
+                    to - from
+                ));
             }
             let (last, end) = before.unwrap_or_default();
             if from < end {

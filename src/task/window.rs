@@ -129,8 +129,10 @@ fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
     }
     let bytes = std::fs::read(path).map_err(Error::file(path))?;
     crate::file::refuse_pointer(path, &bytes)?;
+    // Some editors put a byte order mark in front.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut tokenizer =
-        Tokenizer::from_bytes(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
+        Tokenizer::from_bytes(bytes).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_truncation(None).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_padding(None);
     let probe = |special| {

@@ -13,7 +13,12 @@ pub(super) static DISTILBERT: Family = Family {
     tensors: &[TENSORS],
     ignored: &["pre_classifier.*"],
     input_first: false,
-    known: Known { read: READ, inert: INERT, neutral: &[("position_embedding_type", &["absolute"])], hub: true },
+    known: Known {
+        read: READ,
+        inert: INERT,
+        neutral: &[("position_embedding_type", &["absolute"])],
+        hub: true,
+    },
     config,
 };
 
@@ -61,7 +66,10 @@ const TENSORS: &[Tensor] = &[
 ];
 
 fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
-    let (d, heads) = (keys.size(keys.either("dim", "hidden_size"))?, keys.size(keys.either("n_heads", "num_attention_heads"))?);
+    let (d, heads) = (
+        keys.size(keys.either("dim", "hidden_size"))?,
+        keys.size(keys.either("n_heads", "num_attention_heads"))?,
+    );
     let activation = Activation::find(keys.name("activation", "gelu")?)?;
     Ok(Config {
         family,

@@ -13,7 +13,12 @@ pub(super) static GPT2: Family = Family {
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],
     input_first: true,
-    known: Known { read: READ, inert: INERT, neutral: &[("position_embedding_type", &["absolute"])], hub: true },
+    known: Known {
+        read: READ,
+        inert: INERT,
+        neutral: &[("position_embedding_type", &["absolute"])],
+        hub: true,
+    },
     config,
 };
 
@@ -53,7 +58,10 @@ const TENSORS: &[Tensor] = &[
 ];
 
 fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
-    let (d, heads) = (keys.size(keys.either("n_embd", "hidden_size"))?, keys.size(keys.either("n_head", "num_attention_heads"))?);
+    let (d, heads) = (
+        keys.size(keys.either("n_embd", "hidden_size"))?,
+        keys.size(keys.either("n_head", "num_attention_heads"))?,
+    );
     let activation = Activation::find(keys.name("activation_function", "gelu_new")?)?;
     Ok(Config {
         family,

@@ -34,7 +34,6 @@ pub(super) static MISTRAL: Family = Family {
     known: Known { read: &READ_MISTRAL, inert: INERT, neutral: NEUTRAL, hub: true },
     config: |family, keys| {
         let config = config(family, keys, Some(8))?;
-        layer_types(keys, config.layers, &[FULL])?;
         Ok(Config { sliding_window: window(keys)?, ..config })
     },
 };
@@ -69,14 +68,16 @@ const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
 #[rustfmt::skip]
-const READ: [&str; 17] = [
+const READ: [&str; 16] = [
     "model_type", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "num_hidden_layers",
     "intermediate_size", "vocab_size", "max_position_embeddings", "rms_norm_eps", "hidden_act", "is_causal",
-    "layer_types", "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings",
+    "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings",
 ];
-const READ_LLAMA: [&str; 19] = and(&["attention_bias", "mlp_bias"]);
-const READ_MISTRAL: [&str; 18] = and(&["sliding_window"]);
-const READ_QWEN2: [&str; 20] = and(&["sliding_window", "use_sliding_window", "max_window_layers"]);
+const READ_LLAMA: [&str; 19] = and(&["attention_bias", "mlp_bias", "layer_types"]);
+/// One that names kinds of layers is a Ministral by another name, and its `layer_types` must be null.
+const READ_MISTRAL: [&str; 17] = and(&["sliding_window"]);
+const READ_QWEN2: [&str; 20] =
+    and(&["sliding_window", "use_sliding_window", "max_window_layers", "layer_types"]);
 /// `pretraining_tp` cut products into slices, which changes the order of sums only.
 const INERT: &[&str] = &["attention_dropout", "pretraining_tp"];
 /// The biases of Qwen2 are there whatever its file says.

@@ -8,9 +8,9 @@ mod llama;
 mod luna;
 
 use super::config::{Config, Keys};
+use crate::{Error, Result, name};
 pub use known::Effect;
 pub(super) use known::{Known, unused};
-use crate::{Error, Result, name};
 
 /// A family of models that share tensor names and arithmetic.
 #[derive(Debug)]

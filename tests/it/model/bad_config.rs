@@ -110,7 +110,8 @@ fn rotary_settings() {
     );
     let theta = json!({"rope_parameters": {"rope_theta": 0}});
     refused("llama-gqa", theta, &["key 'rope_parameters.rope_theta' holds 0; expected a number above 0"]);
-    let part = json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}});
+    let part =
+        json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}});
     refused("llama-gqa", part, &["key 'rope_parameters.partial_rotary_factor' holds 0.5; expected 1"]);
     let layers = json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}});
     refused("llama-gqa", layers, &["'rope_parameters.full_attention' holds", "one set of rotary settings"]);

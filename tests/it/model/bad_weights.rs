@@ -95,7 +95,9 @@ fn broken_headers() {
     assert!(broken(&[255; 20]).contains("a header of 18446744073709551615 bytes in a file of 20"));
     assert!(broken(&file("{\"a\":", 0)).contains("its header is not JSON"));
     assert!(broken(&file("{\"a\":\"\u{ff}", 0)).contains("its header is not JSON"));
-    assert!(broken(&file("{\"a\":3}", 0)).contains("its header does not describe tensors: invalid type: integer"));
+    assert!(
+        broken(&file("{\"a\":3}", 0)).contains("its header does not describe tensors: invalid type: integer")
+    );
     let unknown = format!("{{\"a\":{}}}", entry("Q4", "[2]", 0, 8));
     assert!(broken(&file(&unknown, 8)).contains("does not describe tensors: unknown variant `Q4`"));
     let numbers = format!("{{\"__metadata__\":{{\"a\":1}},\"b\":{}}}", entry("F32", "[2]", 0, 8));
@@ -124,7 +126,8 @@ fn broken_places() {
 /// Whatever the second one says of its place: with data of its own, without any, or with that of the first.
 #[test]
 fn a_name_twice_in_the_header() {
-    for (from, to, shape, bytes) in [(8, 16, "[2]", 16), (0, 8, "[2]", 8), (8, 8, "[0]", 8), (0, 0, "[0]", 8)] {
+    for (from, to, shape, bytes) in [(8, 16, "[2]", 16), (0, 8, "[2]", 8), (8, 8, "[0]", 8), (0, 0, "[0]", 8)]
+    {
         let (first, second) = (entry("F32", "[2]", 0, 8), entry("F32", shape, from, to));
         let text = format!("{{\"a\":{first},\"a\":{second}}}");
         assert!(broken(&file(&text, bytes)).contains("tensor 'a' stands twice in its header"));
@@ -156,11 +159,15 @@ fn an_index_that_belongs_to_other_shards() {
     other.insert("embeddings.position_ids".into(), super::raws("bert")[QUERY].clone());
     super::write_raws(&dir.path().join("two.safetensors"), &other);
     let index = |map: &str| {
-        fs::write(dir.path().join("model.safetensors.index.json"), format!("{{\"weight_map\": {{{map}}}}}")).unwrap();
+        fs::write(dir.path().join("model.safetensors.index.json"), format!("{{\"weight_map\": {{{map}}}}}"))
+            .unwrap();
     };
     index(&format!("\"{QUERY}\": \"two.safetensors\", \"pooler.dense.bias\": \"one.safetensors\""));
     let message = refusal(dir.path());
-    assert!(message.contains(&format!("tensor '{QUERY}' is not in 'two.safetensors', where it says")), "{message}");
+    assert!(
+        message.contains(&format!("tensor '{QUERY}' is not in 'two.safetensors', where it says")),
+        "{message}"
+    );
     index("\"absent.weight\": \"one.safetensors\"");
     assert!(refusal(dir.path()).contains("'absent.weight' is not in 'one.safetensors'"));
     index(&format!("\"{QUERY}\": \"one.safetensors\", \"embeddings.position_ids\": \"two.safetensors\""));

@@ -91,22 +91,33 @@ fn fault(family: &Family, case: &Value, expected: &Value, base: &Ran, found: Res
         Err(error) => {
             let text = error.to_string();
             // By the name of a key or a value, or by a tensor that a size does not fit.
-            let named = keys(case).iter().any(|key| text.contains(key))
-                || case.as_object().unwrap().values().any(|value| text.contains(value.as_str().unwrap_or("\0")))
-                || text.contains("tensor '") || text.contains("tensors that a ") || text.contains("rope type")
-                || text.contains(" heads");
+            let values = case.as_object().unwrap().values().filter_map(Value::as_str);
+            let named = keys(case).into_iter().chain(values).any(|word| text.contains(word))
+                || ["key '", "tensor '", "tensors that a ", "rope type '", " heads"]
+                    .iter()
+                    .any(|part| text.contains(part));
             let inert = effects.iter().all(|effect| *effect == Some(Effect::Inert));
             (!named || inert || text.contains('\n')).then(|| format!("refused: {text}"))
         }
-        Ok(_) if expected == "refused" => Some("runs, and transformers refuses".into()),
-        Ok(ran) if expected == "same" => (ran != *base).then(|| "changes, and transformers' result does not".into()),
+        // transformers stumbles over some keys that reach no arithmetic, and over null for a missing one; where it draws
+        // a head that the file lacks, there are no logits here.
+        Ok(ran) if expected == "refused" => {
+            let idle =
+                effects.iter().all(|effect| *effect == Some(Effect::Inert)) || case.get("null").is_some();
+            let headless = base.logits.is_some() && ran.logits.is_none();
+            (!headless && !(idle && ran == *base)).then(|| "runs, and transformers refuses".into())
+        }
+        Ok(ran) if expected == "same" => {
+            (ran != *base).then(|| "changes, and transformers' result does not".into())
+        }
         Ok(ran) => {
             let exact: Vec<f64> = expected.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
             let logits = exact.len() > ran.probe(false).len();
             let found = ran.probe(logits);
-            let (size, off) = exact.iter().zip(&found).fold((0.0_f64, 0.0_f64), |(size, off), (a, b)| {
-                (size.max(a.abs()), off.max((a - b).abs()))
-            });
+            let (size, off) = exact
+                .iter()
+                .zip(&found)
+                .fold((0.0_f64, 0.0_f64), |(size, off), (a, b)| (size.max(a.abs()), off.max((a - b).abs())));
             (found.len() != exact.len() || off > 1e-4 * size).then(|| format!("off by {off:e} of {size:e}"))
         }
     }
@@ -189,14 +200,21 @@ fn unknown_keys_and_code_are_named_in_notes() {
     assert_eq!(notes("qwen2", json!({})), Vec::<String>::new());
     let unknown = "keys of config.json that luna does not know and did not use: ";
     assert_eq!(notes("qwen2", json!({"a_key": 1, "b\n": "c"})), [format!("{unknown}a_key, b\\n")]);
-    let nested = json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "mrope_section": [1, 1, 2]}});
+    let nested =
+        json!({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "mrope_section": [1, 1, 2]}});
     assert_eq!(notes("qwen2", nested), [format!("{unknown}rope_parameters.mrope_section")]);
     let many: Map<String, Value> = (0..20).map(|i| (format!("key_{i:02}"), i.into())).collect();
     assert!(notes("bert", Value::Object(many))[0].ends_with("key_10, key_11, and 8 more"));
     let code = notes("gpt2", json!({"auto_map": {"AutoModel": "own.Model"}}));
-    assert!(code[0].contains("(auto_map), which luna does not run: the model is computed as gpt2"), "{code:?}");
+    assert!(
+        code[0].contains("(auto_map), which luna does not run: the model is computed as gpt2"),
+        "{code:?}"
+    );
     let both = notes("llama-gqa", json!({"rope_scaling": {"rope_type": "linear", "factor": 4.0}}));
-    assert_eq!(both, ["config.json has rope_scaling and rope_parameters: rope_scaling counts, as in transformers"]);
+    assert_eq!(
+        both,
+        ["config.json has rope_scaling and rope_parameters: rope_scaling counts, as in transformers"]
+    );
 }
 
 /// Defaults of keys that are missing, where they differ from those of a key that holds null.

@@ -64,8 +64,13 @@ fn a_head_of_its_own_counts_where_it_differs() {
             raws.insert(head.into(), own);
         });
         let notes = model.notes();
-        assert!(notes.len() == 1 && notes[0].starts_with("tie_word_embeddings is true, and the weights hold a '"));
-        assert!(notes[0].contains("' that differs from '") && notes[0].contains("as in transformers"), "{notes:?}");
+        assert!(
+            notes.len() == 1 && notes[0].starts_with("tie_word_embeddings is true, and the weights hold a '")
+        );
+        assert!(
+            notes[0].contains("' that differs from '") && notes[0].contains("as in transformers"),
+            "{notes:?}"
+        );
         let (plain, own) = (logits(&same), logits(&model));
         if name == "qwen2" {
             // The head alone is twice as large, and so are its logits.
