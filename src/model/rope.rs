@@ -51,10 +51,8 @@ impl Rope {
             return Ok((Self { theta, scaling: Scaling::None }, notes));
         };
         section.only("partial_rotary_factor", &["1", "1.0"])?;
-        let theta = match section.has("rope_theta") {
-            true => section.positive("rope_theta")?,
-            false => keys.positive_or("rope_theta", THETA)?,
-        };
+        let theta =
+            if section.has("rope_theta") { &section } else { keys }.positive_or("rope_theta", THETA)?;
         let mut unknown = Vec::new();
         for key in section.given().filter(|key| !KEYS.contains(key)) {
             // Settings of each kind of layer: no family here has them.
