@@ -141,7 +141,7 @@ mod tests {
         for (text, part) in [
             (
                 "{\"a\": 1, \"b\": 2, \"a\": 1}",
-                "'c': key 'a' stands twice at line 1 column 25; expected each key once",
+                "'c': key 'a' stands twice at line 1 column 24; expected each key once",
             ),
             ("{\"r\": {\"t\\n\": 1, \"t\\n\": 2}}", "'c': key 't\\n' stands twice"),
             ("[1]", "'c': not a JSON object; expected an object"),
