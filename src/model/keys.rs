@@ -149,7 +149,8 @@ impl<'a> Keys<'a> {
         if accepted.contains(&text.as_str()) {
             return Ok(());
         }
-        Err(self.wrong(key, if accepted.is_empty() { "null".into() } else { accepted.join(", ") }))
+        let none = "null (luna does not implement it)";
+        Err(self.wrong(key, if accepted.is_empty() { none.into() } else { accepted.join(", ") }))
     }
 
     /// The width of one head, d / heads.

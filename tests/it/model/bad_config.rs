@@ -94,6 +94,11 @@ fn values_that_make_no_model() {
     );
     refused("llama-gqa", json!({"head_dim": 7}), &["key 'head_dim' holds 7", "even width"]);
     refused("llama-gqa", json!({"partial_rotary_factor": 0.5}), &["'partial_rotary_factor' holds 0.5"]);
+    refused(
+        "qwen2",
+        json!({"attn_logit_softcapping": 50.0}),
+        &["key 'attn_logit_softcapping' holds 50.0; expected null (luna does not implement it)"],
+    );
 }
 
 #[test]
