@@ -63,7 +63,8 @@ struct Cache {
 }
 
 /// What decides where [`Hub`] looks.
-const VARIABLES: &[&str] = &["HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT"];
+const VARIABLES: &[&str] =
+    &["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT"];
 
 impl Doctor {
     /// Looks around, measures for about a second, and writes what was found.
