@@ -35,6 +35,7 @@ pub mod softmax;
 mod sparse;
 mod svd;
 mod synthesizer;
+mod visible;
 mod work;
 
 use ndarray::{Array2, ArrayView2, s};
@@ -44,6 +45,7 @@ pub use kind::{Kind, Learned, Origin, Under};
 pub use mask::Mask;
 pub use past::Past;
 pub use performer::orthogonal as performer_features;
+pub use visible::{Rows, Visible};
 pub use work::Work;
 
 use crate::cost::{Cost, Shape};

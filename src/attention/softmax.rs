@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
-use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use super::{Input, Kind, Mask, Mechanism, Origin, Under, Visible, Work, pattern};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::linalg::gemm::{Threads, product, product_into};
@@ -74,6 +74,22 @@ pub fn from_logits(mut logits: Array2<f64>, mask: Mask) -> Array2<f64> {
         hidden.fill(0.0);
     }
     logits
+}
+
+/// Softmax of logits over the keys that each query sees; what it does not see keeps the value that `matrix` (n, m) has
+/// there (0, as a rule).
+pub fn within(matrix: &mut Array2<f64>, logits: ArrayView2<'_, f64>, visible: &Visible) {
+    let m = matrix.ncols();
+    for (i, (mut row, logits)) in matrix.rows_mut().into_iter().zip(logits.rows()).enumerate() {
+        let seen = || visible.row(i, m).flatten();
+        let max = seen().fold(f64::NEG_INFINITY, |max, j| max.max(logits[j]));
+        let mut sum = 0.0;
+        for j in seen() {
+            row[j] = (logits[j] - max).exp();
+            sum += row[j];
+        }
+        seen().for_each(|j| row[j] /= sum);
+    }
 }
 
 /// Rows `first..first + q.nrows()` of the attention matrix, into `out` (rows, m).

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Body, DumpArgs, Head, InputArgs, Sink, Source};
-use crate::attention::Mask;
-use crate::error::Result;
-use crate::task::dump::{Dump, Matrix};
-
-/// A row whose sum is further from 1 than this is reported.
-const DRIFT: f64 = 1e-3;
+use super::mask::Masks;
+use super::probabilities::Check;
+use super::{Body, DumpArgs, Given, Head, InputArgs, Sink, Source};
+use crate::attention::{Mask, Visible};
+use crate::error::{Error, Result};
+use crate::profile::ram;
+use crate::task::dump::{Dump, Precision};
 
 pub(super) struct Dumped {
     name: String,
@@ -19,41 +19,19 @@ pub(super) struct Dumped {
     layers: Vec<usize>,
     heads: Vec<usize>,
     length: usize,
-    notes: Vec<String>,
+    masks: Masks,
+    check: Check,
 }
 
 impl Dumped {
     pub(super) fn open(args: &InputArgs, file: &DumpArgs, path: &Path) -> Result<Self> {
-        let dump = Dump::read(path, file.tensor.as_deref())?;
-        let (layers, heads, n, _) = dump.shape();
+        let dump = Dump::read(path, file.tensor.as_deref(), ram::available().unwrap_or(u64::MAX))?;
+        let (layers, heads, length, _) = dump.shape();
         let (layers, heads) = args.select(layers, heads)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let mut dumped =
-            Self { name, file: path.display().to_string(), dump, layers, heads, length: n, notes: vec![] };
-        dumped.notes = dumped.drifting_rows()?.into_iter().collect();
-        Ok(dumped)
-    }
-
-    /// Says how many rows do not sum to 1, if any.
-    fn drifting_rows(&self) -> Result<Option<String>> {
-        let (mut rows, mut drifting, mut most) = (0_usize, 0_usize, 0.0_f64);
-        for (layer, head) in self.each() {
-            let drifts: Vec<f64> = match self.dump.matrix(layer, head)? {
-                Matrix::F32(a) => {
-                    a.rows().into_iter().map(|row| drift(row.iter().map(|x| f64::from(*x)))).collect()
-                }
-                Matrix::F64(a) => a.rows().into_iter().map(|row| drift(row.iter().copied())).collect(),
-            };
-            rows += drifts.len();
-            drifting += drifts.iter().filter(|drift| **drift > DRIFT).count();
-            most = drifts.iter().fold(most, |most, drift| most.max(*drift));
-        }
-        Ok((drifting > 0).then(|| {
-            format!(
-                "{drifting} of {rows} rows do not sum to 1 (furthest off by {most:.3e}): these are not attention \
-                 matrices as softmax makes them, and figures of rows mean little"
-            )
-        }))
+        let check = Check::of(&dump, &layers, &heads)?;
+        let masks = Masks::of(&dump, &layers, &heads, file.mask.as_deref())?;
+        Ok(Self { name, file: path.display().to_string(), dump, layers, heads, length, masks, check })
     }
 
     fn each(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
@@ -71,7 +49,7 @@ impl Source for Dumped {
     }
 
     fn windows(&self) -> usize {
-        1
+        self.dump.samples()
     }
 
     fn heads(&self) -> usize {
@@ -80,21 +58,62 @@ impl Source for Dumped {
 
     fn facts(&self) -> Vec<(String, Value)> {
         let (layers, heads, n, m) = self.dump.shape();
+        let mut shape = vec![layers, heads, n, m];
+        if self.dump.samples() > 1 {
+            shape.insert(1, self.dump.samples());
+        }
         vec![
             ("attention".into(), self.file.clone().into()),
-            ("shape".into(), vec![layers, heads, n, m].into()),
+            ("shape".into(), shape.into()),
+            ("precision".into(), self.dump.precision.name().into()),
+            ("mask".into(), self.masks.words.clone().into()),
         ]
     }
 
     fn notes(&self) -> Vec<String> {
-        self.notes.clone()
+        let samples = self.dump.samples();
+        let batch = (samples > 1).then(|| format!("windows are the {samples} samples of the file's batch"));
+        batch.into_iter().collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.check.warning.iter().cloned().collect()
+    }
+
+    fn null_notes(&self) -> Vec<String> {
+        let mut notes = vec![self.masks.note()];
+        notes.extend(self.masks.doubt.clone());
+        if matches!(self.dump.precision, Precision::F16 | Precision::BF16) {
+            notes.push(format!(
+                "the probabilities have the precision of {}: small singular values are its rounding; draws of null \
+                 models are rounded alike",
+                self.dump.precision.name()
+            ));
+        }
+        notes
+    }
+
+    fn comparable(&self) -> Result<()> {
+        match &self.check.fault {
+            None => Ok(()),
+            Some(fault) => Err(Error::malformed(
+                &self.file,
+                fault,
+                "rows of probabilities, which null models are compared with; --null none measures the matrices as they \
+                 stand",
+            )),
+        }
     }
 
     fn visit(&self, _n: usize, window: usize, _matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
         let (_, _, n, m) = self.dump.shape();
-        for (layer, head) in self.each() {
-            let matrix = self.dump.matrix(layer, head)?;
-            let mask = mask_of(&matrix);
+        for (at, (layer, head)) in self.each().enumerate() {
+            let matrix = self.dump.matrix(layer, window, head)?;
+            let visible = self.masks.get(window, at);
+            let mask = match visible {
+                Visible::Mask(mask) => mask,
+                Visible::Rows(_) => Mask::Full,
+            };
             let label = format!("layer {layer} head {head}");
             sink(Head {
                 label,
@@ -104,28 +123,10 @@ impl Source for Dumped {
                 shape: (n, m),
                 mask,
                 width: None,
-                body: Body::Given(matrix),
+                body: Body::Given(Given { matrix, visible, precision: self.dump.precision }),
                 own: None,
             })?;
         }
         Ok(())
     }
-}
-
-fn drift(row: impl Iterator<Item = f64>) -> f64 {
-    (row.sum::<f64>() - 1.0).abs()
-}
-
-/// Causal if nothing stands above the diagonal of a square matrix of more than one row.
-fn mask_of(matrix: &Matrix) -> Mask {
-    fn is_causal<T: Copy + Into<f64>>(a: &ndarray::Array2<T>) -> bool {
-        a.nrows() == a.ncols()
-            && a.nrows() > 1
-            && a.indexed_iter().all(|((i, j), x)| j <= i || (*x).into() == 0.0)
-    }
-    let causal = match matrix {
-        Matrix::F32(a) => is_causal(a),
-        Matrix::F64(a) => is_causal(a),
-    };
-    if causal { Mask::Causal } else { Mask::Full }
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use ndarray::{Array2, Axis};
 
-use crate::attention::{Mask, softmax};
+use crate::attention::{Mask, Visible, softmax};
+use crate::metric::RowProfile;
 use crate::model::luna::Factors;
-use crate::task::dump::Matrix;
+use crate::task::dump::{Matrix, Precision};
 
 /// One attention head over one window.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct Head {
     pub window: usize,
     /// Query and key lengths (n, m).
     pub shape: (usize, usize),
-    /// Which keys a query sees.
+    /// The mask that softmax is computed under; of a given matrix [`visible`](Self::visible) says more.
     pub mask: Mask,
     /// Width of queries and keys, if it is known.
     pub width: Option<usize>,
@@ -53,7 +54,29 @@ pub enum Body {
     /// Logits, to be put through the mask and softmax.
     Logits(Array2<f64>),
     /// The attention matrix itself.
-    Given(Matrix),
+    Given(Given),
+}
+
+/// A matrix that was computed elsewhere.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The matrix.
+    pub matrix: Matrix,
+    /// Which keys each query sees in it.
+    pub visible: Visible,
+    /// The precision of its values.
+    pub precision: Precision,
+}
+
+impl Given {
+    /// A matrix in the full precision of its numbers.
+    pub fn new(matrix: Matrix, visible: impl Into<Visible>) -> Self {
+        let precision = match matrix {
+            Matrix::F32(_) => Precision::F32,
+            Matrix::F64(_) => Precision::F64,
+        };
+        Self { matrix, visible: visible.into(), precision }
+    }
 }
 
 impl Head {
@@ -63,7 +86,9 @@ impl Head {
             return Cow::Owned(Matrix::F32(own.matrix()));
         }
         match &self.body {
-            Body::Given(matrix) | Body::Projected { matrix: Some(matrix), .. } => Cow::Borrowed(matrix),
+            Body::Given(Given { matrix, .. }) | Body::Projected { matrix: Some(matrix), .. } => {
+                Cow::Borrowed(matrix)
+            }
             Body::Logits(logits) => Cow::Owned(Matrix::F64(softmax::from_logits(logits.clone(), self.mask))),
             Body::Projected { q, k, scale, precise: true, .. } => {
                 Cow::Owned(Matrix::F64(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask)))
@@ -72,6 +97,33 @@ impl Head {
                 Cow::Owned(Matrix::F32(softmax::matrix(q.view(), k.view(), *scale as f32, self.mask)))
             }
         }
+    }
+
+    /// Which keys each query sees.
+    pub fn visible(&self) -> Visible {
+        match &self.body {
+            Body::Given(given) => given.visible.clone(),
+            Body::Logits(_) | Body::Projected { .. } => self.mask.into(),
+        }
+    }
+
+    /// The share of zeros (or of what is too small for a normal f32) among the probabilities that the mask leaves open;
+    /// `rows` are the figures of `matrix`, which is the head's own.
+    pub fn zeros(&self, matrix: &Matrix, rows: &RowProfile) -> f64 {
+        let ((n, m), visible) = (self.shape, self.visible());
+        let all = visible.count(n, m);
+        let positive = match visible {
+            Visible::Mask(_) => rows.positive,
+            Visible::Rows(_) => {
+                let seen = |i: usize, j: usize| match matrix {
+                    Matrix::F32(a) => a[[i, j]] >= f32::MIN_POSITIVE,
+                    Matrix::F64(a) => a[[i, j]] >= f64::from(f32::MIN_POSITIVE),
+                };
+                let pairs = (0..n).flat_map(|i| visible.row(i, m).flatten().map(move |j| (i, j)));
+                pairs.filter(|(i, j)| seen(*i, *j)).count()
+            }
+        };
+        all.saturating_sub(positive) as f64 / all.max(1) as f64
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod dumped;
 mod head;
+mod mask;
+mod probabilities;
 mod synthetic;
 mod trained;
 
@@ -10,7 +12,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-pub use head::{Body, Head};
+pub use head::{Body, Given, Head};
 pub(in crate::study) use trained::Trained;
 
 use crate::attention::Mask;
@@ -66,12 +68,18 @@ pub struct InputArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
 pub struct DumpArgs {
-    /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m)
+    /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m) or
+    /// (layers, batch, h, n, m), whose samples stand in the place of windows
     #[arg(long, value_name = "FILE", conflicts_with_all = OTHERS)]
     pub attention: Option<PathBuf>,
     /// Array of the --attention file, if it holds several
     #[arg(long, value_name = "NAME", requires = "attention", conflicts_with_all = OTHERS)]
     pub tensor: Option<String>,
+    /// Mask that the --attention matrices were computed under, which null models share: auto (from their zeros), zeros
+    /// (exactly these), or one or more of full, causal, window:back=B,ahead=A, padding:keys=M,queries=N,left=true and
+    /// blocks:sizes=S+S+..., of which a key must pass all [default: auto]
+    #[arg(long, value_name = "MASK", requires = "attention", conflicts_with_all = OTHERS)]
+    pub mask: Option<String>,
 }
 
 /// The options of [`InputArgs`] that mean nothing beside dumped matrices.
@@ -125,6 +133,21 @@ pub trait Source {
     /// What a reader must know about the input.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What a reader must know before any figure.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a reader must know about null models beside its heads.
+    fn null_notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Refuses null models, and verdicts with them, beside what are no attention probabilities.
+    fn comparable(&self) -> Result<()> {
+        Ok(())
     }
 
     /// Whether layers and heads of this input mean something (in synthetic heads the label does).

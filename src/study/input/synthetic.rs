@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::head::normalised;
-use super::{Body, Head, InputArgs, Sink, Source};
+use super::{Body, Given, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::Result;
 use crate::name::{Spec, specs};
@@ -77,15 +77,15 @@ impl Source for Drawn {
 
     fn visit(&self, n: usize, window: usize, _matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
         for (layer, spec, synthetic) in &self.specs {
+            // A pattern that looks back only is causal, whether or not it was asked to be.
+            let mask = if spec.name == "causal-mean" { Mask::Causal } else { self.mask };
             let (width, body) = match synthetic.draw(spec, n, window, self.seed)? {
                 Draw::Heads { q, k, v, scale } => {
                     (Some(q.ncols()), Body::Projected { q, k, v, scale, precise: true, matrix: None })
                 }
                 Draw::Logits(logits) => (None, Body::Logits(logits)),
-                Draw::Weights(weights) => (None, Body::Given(normalised(weights, self.mask))),
+                Draw::Weights(weights) => (None, Body::Given(Given::new(normalised(weights, mask), mask))),
             };
-            // A pattern that looks back only is causal, whether or not it was asked to be.
-            let mask = if spec.name == "causal-mean" { Mask::Causal } else { self.mask };
             let label = spec.to_string();
             sink(Head {
                 label,

@@ -149,8 +149,7 @@ impl Job<'_> {
             }
             nulls.push(self.mean(&drawn));
         }
-        let visible: usize = (0..head.shape.0).map(|i| head.mask.visible(i, head.shape.1)).sum();
-        let zeros = visible.saturating_sub(rows.positive) as f64 / visible.max(1) as f64;
+        let zeros = head.zeros(&matrix, &rows);
         let Head { label, layer, head, window, shape, .. } = head;
         let (label, layer, head, window) = (label.clone(), *layer, *head, *window);
         Ok(Measured { label, layer, head, window, n: shape.0, spectra, values, zeros, nulls })

@@ -196,6 +196,9 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         Some(dumped) => dumped,
         None => config.input.open(context.seed, Unnamed::Model)?,
     };
+    if config.method == Method::Exact && !nulls.is_empty() {
+        source.comparable()?;
+    }
     let mut outcome = match config.method {
         Method::Exact => exact::run(config, source.as_ref(), &nulls, context)?,
         Method::Lanczos => leading::run(config, source.as_ref(), context)?,
@@ -233,5 +236,9 @@ fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
         }
     }
     stamp.push("interrupted", !*complete);
+    report.notes.splice(0..0, source.warnings());
     report.notes.extend(source.notes());
+    if config.method == Method::Exact && config.null().trim() != "none" {
+        report.notes.extend(source.null_notes());
+    }
 }

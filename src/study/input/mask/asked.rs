@@ -1,0 +1,188 @@
+//! `--mask`: what the matrices of a dump were computed under, as the user says.
+
+use super::shape::{Block, CAUSAL, Reach, Shape};
+use crate::error::{Error, Result};
+use crate::name::{Param, Params, specs};
+
+/// What is accepted, for messages.
+const ACCEPTED: &str = "auto, zeros, or one or more of full, causal, window:back=B,ahead=A, padding:keys=M,queries=N,left=true \
+                        and blocks:sizes=S+S+..., of which a key must pass all";
+
+/// What `--mask` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Inferred from zeros.
+    Auto,
+    /// What is 0 is hidden, whatever it looks like.
+    Zeros,
+    /// Hidden is what one of these hides.
+    Parts(Vec<Part>),
+}
+
+/// One condition that a visible key meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Full,
+    Causal,
+    Window { back: Option<usize>, ahead: Option<usize> },
+    Padding { keys: usize, queries: usize, left: bool },
+    Blocks(Vec<usize>),
+}
+
+/// A kind of part: its name, and what it takes.
+struct Kind {
+    name: &'static str,
+    takes: &'static [Param],
+    read: fn(&Params<'_>) -> Result<Part>,
+}
+
+const KINDS: &[Kind] = &[
+    Kind { name: "full", takes: &[], read: |_| Ok(Part::Full) },
+    Kind { name: "causal", takes: &[], read: |_| Ok(Part::Causal) },
+    Kind {
+        name: "window",
+        takes: &[
+            Param { name: "back", default: None, about: "keys before the query's own [default: all]" },
+            Param { name: "ahead", default: None, about: "keys after it [default: all]" },
+        ],
+        read: |params| Ok(Part::Window { back: params.optional("back")?, ahead: params.optional("ahead")? }),
+    },
+    Kind {
+        name: "padding",
+        takes: &[
+            Param { name: "keys", default: Some("0"), about: "keys that are padding" },
+            Param { name: "queries", default: Some("0"), about: "queries that are padding" },
+            Param { name: "left", default: Some("false"), about: "whether they are the first ones" },
+        ],
+        read: |params| {
+            Ok(Part::Padding {
+                keys: params.get("keys")?,
+                queries: params.get("queries")?,
+                left: params.get("left")?,
+            })
+        },
+    },
+    Kind {
+        name: "blocks",
+        takes: &[Param { name: "sizes", default: None, about: "lengths of packed sequences, as 50+30+48" }],
+        read: |params| {
+            let typed: String = params.optional("sizes")?.unwrap_or_default();
+            let sizes: Option<Vec<usize>> = typed.split('+').map(|size| size.trim().parse().ok()).collect();
+            match sizes.filter(|sizes| !sizes.contains(&0)) {
+                Some(sizes) => Ok(Part::Blocks(sizes)),
+                None => Err(params.refuse("sizes", &typed, "lengths above 0 joined by +, as 50+30+48")),
+            }
+        },
+    },
+];
+
+impl Asked {
+    /// Reads what was typed.
+    pub(super) fn read(text: &str) -> Result<Self> {
+        match text.trim() {
+            "auto" => return Ok(Self::Auto),
+            "zeros" => return Ok(Self::Zeros),
+            _ => {}
+        }
+        let mut parts = Vec::new();
+        for spec in specs(text)? {
+            if ["auto", "zeros"].contains(&spec.name.as_str()) {
+                return Err(Error::value("--mask", text, format!("'{}' alone", spec.name)));
+            }
+            let Some(kind) = KINDS.iter().find(|kind| kind.name == spec.name) else {
+                return Err(Error::value("--mask", text, ACCEPTED));
+            };
+            parts.push((kind.read)(&spec.params("mask", kind.takes)?)?);
+        }
+        Ok(Self::Parts(parts))
+    }
+}
+
+impl Part {
+    /// For a matrix of n queries and m keys.
+    pub(super) fn shape(&self, n: usize, m: usize) -> Result<Shape> {
+        let mut shape = Shape::full(n, m);
+        match self {
+            Self::Full => {}
+            Self::Causal if n == m => shape.reach = CAUSAL,
+            Self::Causal => {
+                let accepted = format!(
+                    "window:ahead=A for matrices of {n} queries and {m} keys (A = {} if the queries are the last ones)",
+                    m as isize - n as isize
+                );
+                return Err(Error::value("--mask", "causal", accepted));
+            }
+            Self::Window { back, ahead } => {
+                let distance = |keys: Option<usize>| keys.and_then(|keys| isize::try_from(keys).ok());
+                shape.reach = Reach::Band { back: distance(*back), ahead: distance(*ahead) };
+            }
+            Self::Padding { keys, queries, left } => {
+                for (what, padding, real) in
+                    [("keys", *keys, &mut shape.keys), ("queries", *queries, &mut shape.queries)]
+                {
+                    if padding >= real.len() {
+                        let accepted = format!("fewer than the {} {what} of the matrices", real.len());
+                        return Err(Error::value(format!("--mask padding:{what}"), padding, accepted));
+                    }
+                    let from = if *left { 0 } else { real.len() - padding };
+                    real[from..from + padding].fill(false);
+                }
+            }
+            Self::Blocks(sizes) => {
+                let sum = sizes.iter().try_fold(0_usize, |sum, size| sum.checked_add(*size));
+                if n != m || sum != Some(n) {
+                    let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+                    let accepted = format!("square matrices and sizes that sum to n; these are {n} x {m}");
+                    return Err(Error::value("--mask blocks:sizes", sizes.join("+"), accepted));
+                }
+                let mut start = 0;
+                let blocks = sizes.iter().map(|size| {
+                    let range = start..start + size;
+                    start = range.end;
+                    Block { queries: range.clone(), keys: range }
+                });
+                shape.reach = Reach::Blocks { blocks: blocks.collect(), causal: false };
+            }
+        }
+        Ok(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_and_mistakes_named() {
+        assert_eq!(Asked::read("auto").unwrap(), Asked::Auto);
+        assert_eq!(
+            Asked::read("causal,padding:keys=3,window:back=7").unwrap(),
+            Asked::Parts(vec![
+                Part::Causal,
+                Part::Padding { keys: 3, queries: 0, left: false },
+                Part::Window { back: Some(7), ahead: None }
+            ])
+        );
+        assert_eq!(Asked::read("blocks:sizes=3+2").unwrap(), Asked::Parts(vec![Part::Blocks(vec![3, 2])]));
+        for (text, part) in [
+            ("causl", "accepted: auto, zeros"),
+            ("auto,causal", "'auto' alone"),
+            ("window:wide=3", "takes no parameter 'wide'"),
+            ("blocks:sizes=3+x", "joined by +"),
+            ("blocks", "joined by +"),
+            ("", "spec"),
+        ] {
+            let said = Asked::read(text).unwrap_err().to_string();
+            assert!(said.contains(part), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_matrices_is_refused() {
+        let said = |part: Part, n, m| part.shape(n, m).unwrap_err().to_string();
+        assert!(said(Part::Causal, 4, 6).contains("A = 2"));
+        assert!(said(Part::Blocks(vec![2, 3]), 4, 4).contains("4 x 4"));
+        let padding = Part::Padding { keys: 4, queries: 0, left: false };
+        assert!(said(padding, 4, 4).contains("fewer than the 4 keys"));
+    }
+}

@@ -1,0 +1,138 @@
+//! The mask of each dumped matrix: inferred from its zeros, or as `--mask` says.
+
+mod asked;
+mod fit;
+mod infer;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use asked::Asked;
+use shape::Shape;
+
+use crate::attention::{Mask, Visible};
+use crate::error::{Error, Result};
+use crate::task::dump::Dump;
+
+/// The masks of the chosen heads of every sample.
+pub(super) struct Masks {
+    /// By sample, then layer, then head, as they were chosen.
+    visible: Vec<Visible>,
+    per_sample: usize,
+    /// What they are, in words.
+    pub(super) words: String,
+    given: bool,
+    /// Where zeros were not taken as a mask, if anywhere.
+    pub(super) doubt: Option<String>,
+}
+
+impl Masks {
+    /// The masks of these heads of these layers; `asked` is what was typed, as it was.
+    pub(super) fn of(dump: &Dump, layers: &[usize], heads: &[usize], asked: Option<&str>) -> Result<Self> {
+        match Asked::read(asked.unwrap_or("auto"))? {
+            Asked::Auto => Ok(Self::inferred(dump, layers, heads)),
+            Asked::Zeros => {
+                let mut visible = Vec::new();
+                for sample in 0..dump.samples() {
+                    for (layer, head) in each(layers, heads) {
+                        visible.push(infer::pattern(dump.map(layer, sample, head, |x| x != 0.0).view()));
+                    }
+                }
+                let (words, per_sample) =
+                    ("exactly the zeros of each matrix".into(), layers.len() * heads.len());
+                Ok(Self { visible, per_sample, words, given: true, doubt: None })
+            }
+            Asked::Parts(parts) => {
+                let visible = given(dump, &parts)?;
+                refuse_contradiction(dump, layers, heads, &visible, asked.unwrap_or_default())?;
+                let per_sample = layers.len() * heads.len();
+                let words = asked.unwrap_or_default().trim().to_string();
+                let visible = vec![visible; per_sample * dump.samples()];
+                Ok(Self { visible, per_sample, words, given: true, doubt: None })
+            }
+        }
+    }
+
+    /// What they are, and where they come from.
+    pub(super) fn note(&self) -> String {
+        let source =
+            if self.given { "as --mask says" } else { "inferred from exact zeros; --mask says another" };
+        format!("mask of the matrices, and of their null models: {} ({source})", self.words)
+    }
+
+    /// The mask of the head at this place among the chosen ones.
+    pub(super) fn get(&self, sample: usize, at: usize) -> Visible {
+        self.visible.get(sample * self.per_sample + at).cloned().unwrap_or(Mask::Full.into())
+    }
+
+    fn inferred(dump: &Dump, layers: &[usize], heads: &[usize]) -> Self {
+        let (mut visible, mut words, mut doubtful) = (Vec::new(), Vec::new(), 0);
+        for sample in 0..dump.samples() {
+            let keys = infer::seen_keys(dump, sample);
+            for layer in layers {
+                let found = infer::layer(dump, *layer, sample, &keys);
+                // Heads of a layer mostly have one mask: it is kept once.
+                let mut known: Vec<(&Shape, Visible)> = Vec::new();
+                for head in heads {
+                    let shape = &found.shapes[*head];
+                    words.push(shape.describe());
+                    doubtful += usize::from(found.unexplained[*head]);
+                    let same = known.iter().find(|(other, _)| *other == shape).map(|(_, mask)| mask.clone());
+                    let mask = same.unwrap_or_else(|| shape.visible());
+                    known.push((shape, mask.clone()));
+                    visible.push(mask);
+                }
+            }
+        }
+        let all = words.len();
+        let words = infer::counted(words.into_iter());
+        let doubt = (doubtful > 0).then(|| {
+            format!(
+                "in {doubtful} of {all} heads over 1 % of the probabilities within that mask are 0, and were taken as too \
+                 small for their number format, not as masked; --mask zeros takes every zero as masked"
+            )
+        });
+        Self { visible, per_sample: layers.len() * heads.len(), words, given: false, doubt }
+    }
+}
+
+fn each(layers: &[usize], heads: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+    layers.iter().flat_map(|layer| heads.iter().map(|head| (*layer, *head)))
+}
+
+/// The keys that pass all parts.
+fn given(dump: &Dump, parts: &[asked::Part]) -> Result<Visible> {
+    let (_, _, n, m) = dump.shape();
+    let shapes = parts.iter().map(|part| part.shape(n, m)).collect::<Result<Vec<_>>>()?;
+    match shapes.as_slice() {
+        [one] => Ok(one.visible()),
+        all => Ok(Visible::where_seen(n, m, |i, j| all.iter().all(|shape| shape.sees(i, j)))),
+    }
+}
+
+/// Refuses a mask that hides what is not 0.
+fn refuse_contradiction(
+    dump: &Dump,
+    layers: &[usize],
+    heads: &[usize],
+    visible: &Visible,
+    asked: &str,
+) -> Result<()> {
+    let (_, _, n, m) = dump.shape();
+    for sample in 0..dump.samples() {
+        for (layer, head) in each(layers, heads) {
+            let values = dump.map(layer, sample, head, |x| x);
+            let hidden = (0..n).flat_map(|i| visible.hidden(i, m).flatten().map(move |j| (i, j)));
+            if let Some((i, j)) = hidden.into_iter().find(|at| values[*at] != 0.0) {
+                let sample = if dump.samples() > 1 { format!("sample {sample}, ") } else { String::new() };
+                let accepted = format!(
+                    "a mask that hides zeros only; this one hides {} in layer {layer}, {sample}head {head}, row {i}, \
+                     column {j}",
+                    values[[i, j]]
+                );
+                return Err(Error::value("--mask", asked, accepted));
+            }
+        }
+    }
+    Ok(())
+}

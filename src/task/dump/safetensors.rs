@@ -1,0 +1,41 @@
+//! Tensors of a `.safetensors` file.
+
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::npy::decode;
+use super::{Dump, Precision, choose, fits, line};
+use crate::error::{Error, Result};
+
+/// Reads the bytes of a `.safetensors` file; `tensor` names one of several, and one of more than `memory` bytes is refused.
+pub fn parse_safetensors(path: &Path, bytes: &[u8], tensor: Option<&str>, memory: u64) -> Result<Dump> {
+    let refused = |what: String| Error::malformed(path, what, "a .safetensors file");
+    if let Some(field) = bytes.first_chunk::<8>() {
+        let stated = u64::from_le_bytes(*field);
+        let held = bytes.len() as u64 - 8;
+        if stated > held {
+            return Err(refused(format!("a header that states {stated} bytes, and {held} bytes after it")));
+        }
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|error| refused(line(&error)))?;
+    let mut names = file.names();
+    names.sort_unstable();
+    let names: Vec<&str> = names.into_iter().map(AsRef::as_ref).collect();
+    let name = names[choose(path, &names, tensor)?];
+    let view = file.tensor(name).map_err(|error| refused(line(&error)))?;
+    let precision = match view.dtype() {
+        Dtype::F64 => Precision::F64,
+        Dtype::F32 => Precision::F32,
+        Dtype::F16 => Precision::F16,
+        Dtype::BF16 => Precision::BF16,
+        other => {
+            let what = format!("tensor '{name}' of type {other:?}");
+            return Err(Error::malformed(path, what, "F64, F32, F16 or BF16"));
+        }
+    };
+    // Two bytes of half precision become four.
+    fits(path, view.data().len() as u64 * if precision.size() == 2 { 2 } else { 1 }, memory)?;
+    let values = decode(precision, false, view.data()).shaped(view.shape(), false).map_err(refused)?;
+    Dump::new(path, values, precision)
+}
