@@ -11,6 +11,7 @@ use crate::linalg::engine;
 use crate::model::hub::Hub;
 use crate::profile::calibrate::{self, Rate};
 use crate::profile::{machine::Machine, ram};
+use crate::report::printable;
 
 /// Large enough for the rate of large products, and below a second for all four.
 const CALIBRATION: (usize, usize) = (1024, 5);
@@ -74,7 +75,7 @@ impl Doctor {
             Format::Json => super::write_json(&findings, out)?,
             Format::Table => {
                 for (name, value) in findings.lines() {
-                    writeln!(out, "{name:<14}{value}")?;
+                    writeln!(out, "{name:<14}{}", printable(&value))?;
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::interrupt;
 use crate::error::Error;
+use crate::report::printable;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +33,8 @@ pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
         Failure::Unmet(_) => 3,
     };
     // Nothing is left to be done about a stderr that is closed.
-    let _ = writeln!(io::stderr(), "luna: {}", one_line(&failure.to_string()));
+    let _ = writeln!(io::stderr(), "luna: {}", printable(&failure.to_string()));
     ExitCode::from(code)
-}
-
-/// Names and values in a message come from outside; none of them may break the line or reach the terminal's controls.
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 #[cfg(test)]
@@ -59,6 +55,6 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line() {
-        assert_eq!(one_line("a\nb\x1b[31mc"), "a b [31mc");
+        assert_eq!(printable("a\nb\x1b[31mc"), "a b [31mc");
     }
 }

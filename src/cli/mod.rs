@@ -42,6 +42,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::report::printable;
 
 /// Is attention low-rank, and what can stand in for it?
 #[derive(Clone, Debug, Parser)]
@@ -127,14 +128,22 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
         Ok(argv) => argv,
         Err(error) => return exit::code(Err(error.into())),
     };
+    let controls = argv.iter().any(|arg| arg.to_string_lossy().chars().any(char::is_control));
     match App::try_parse_from(argv) {
         Ok(app) => exit::code(run(&app)),
         Err(message) => {
             // Help and version are written to stdout, misuse to stderr; a closed pipe of either is no error.
-            let _ = message.print();
+            let plain = controls && message.use_stderr();
+            let _ = if plain { print_plainly(&message) } else { message.print() };
             ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
         }
     }
+}
+
+/// Says what clap has to say of arguments with control characters, which its own colours would let through.
+fn print_plainly(message: &clap::Error) -> io::Result<()> {
+    let text = message.to_string();
+    text.lines().try_for_each(|line| writeln!(io::stderr(), "{}", printable(line)))
 }
 
 fn run(app: &App) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::profile::clock::Stopwatch;
+use crate::report::printable;
 
 /// No colours in it, so that `NO_COLOR` is kept by everybody.
 const TEMPLATE: &str = "{prefix} [{bar:24}] {pos}/{len}, {elapsed} gone, about {eta} left {wide_msg}";
@@ -79,14 +80,14 @@ impl Progress {
         match &self.view {
             View::Nothing => {}
             View::Bar(bar) => {
-                bar.set_message(message.to_string());
+                bar.set_message(printable(message));
                 bar.inc(steps);
             }
             View::Lines(lines) => {
                 let done = lines.done.fetch_add(steps, Ordering::Relaxed) + steps;
                 if let Some(line) = lines.due(done, lines.watch.elapsed(), message) {
                     // Who reads no progress must not lose the result: a closed stderr is no error.
-                    let _ = writeln!(std::io::stderr(), "luna: {line}");
+                    let _ = writeln!(std::io::stderr(), "luna: {}", printable(&line));
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::metric::{bleu, chrf};
+use crate::report::printable;
 use crate::rng::stream;
 use crate::stats::{Interval, bootstrap};
 
@@ -124,7 +125,7 @@ fn told(own: &Parts, other: Option<(&Judging, &Parts)>, seed: u64) -> String {
         interval(&|places| own.chrf(places) - other.chrf(places)),
     ];
     if let [Some(bleu), Some(chrf)] = found {
-        let name = against.path.display();
+        let name = printable(&against.path.display().to_string());
         let ends = |x: Interval| format!("{:+.2} ({:+.2} to {:+.2})", x.mid, x.low, x.high);
         let _ = writeln!(
             text,

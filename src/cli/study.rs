@@ -86,6 +86,7 @@ pub(super) fn run(
     let context = Context { seed: global.seed, engine: output.engine, watch: &watch };
     let Outcome { mut report, complete } = study(context)?;
     watch.finish();
+    report.make_printable();
     report.stamp = stamp(global, output).iter().chain(report.stamp.iter()).map(own).collect();
     if let Some(dir) = &output.out {
         report::folder::write(&report, dir)?;

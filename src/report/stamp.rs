@@ -26,6 +26,11 @@ impl Stamp {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
+    /// The values, to be changed where they stand.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+
     /// The facts as a JSON object, in order.
     pub fn to_json(&self) -> Value {
         Value::Object(self.0.iter().cloned().collect::<Map<_, _>>())

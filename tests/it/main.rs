@@ -7,6 +7,7 @@ static ALLOCATOR: luna::profile::memory::Counting = luna::profile::memory::Count
 mod approx_error;
 mod attention;
 mod bad_input;
+mod dumped;
 mod floors;
 mod lanczos;
 mod model;

@@ -204,6 +204,14 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         Method::Lanczos => leading::run(config, source.as_ref(), context)?,
     };
     stamp(&mut outcome, config, source.as_ref());
+    let report = &mut outcome.report;
+    // After the word on an interruption, which stands first.
+    let first = usize::from(!outcome.complete).min(report.notes.len());
+    report.notes.splice(first..first, source.warnings());
+    report.notes.extend(source.notes());
+    if config.method == Method::Exact && !nulls.is_empty() {
+        report.notes.extend(source.null_notes());
+    }
     Ok(outcome)
 }
 
@@ -236,9 +244,4 @@ fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
         }
     }
     stamp.push("interrupted", !*complete);
-    report.notes.splice(0..0, source.warnings());
-    report.notes.extend(source.notes());
-    if config.method == Method::Exact && config.null().trim() != "none" {
-        report.notes.extend(source.null_notes());
-    }
 }

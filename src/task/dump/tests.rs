@@ -229,3 +229,37 @@ fn rows_of_rounded_softmax_are_within_the_tolerance_of_their_format() {
         }
     }
 }
+
+/// Bytes changed at random: read or refused in one line, and never a panic.
+#[test]
+fn changed_bytes_are_read_or_refused() {
+    let mut rng = crate::rng::stream(5, "changed bytes");
+    let mut npy = Vec::new();
+    counted(&[2, 3, 3]).write_npy(&mut npy).unwrap();
+    let mut zip = Cursor::new(Vec::new());
+    let mut packed = NpzWriter::new_compressed(&mut zip);
+    packed.add_array("a", &counted(&[2, 3, 3])).unwrap();
+    packed.finish().unwrap();
+    let data = [0; 36];
+    let view = TensorView::new(Dtype::F16, vec![2, 3, 3], &data).unwrap();
+    let tensors = serialize([("a", view)], None).unwrap();
+    for whole in [npy, zip.into_inner(), tensors] {
+        for _ in 0..3000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=crate::rng::below(&mut rng, 3) {
+                let at = crate::rng::below(&mut rng, bytes.len());
+                bytes[at] = crate::rng::below(&mut rng, 256) as u8;
+            }
+            bytes.truncate(bytes.len() - crate::rng::below(&mut rng, 3) / 2 * bytes.len() / 3);
+            let all = [
+                parse_npy(at(), &bytes, MEMORY),
+                parse_npz(at(), &bytes, None, MEMORY),
+                parse_safetensors(at(), &bytes, None, MEMORY),
+            ];
+            for error in all.into_iter().filter_map(Result::err) {
+                let said = error.to_string();
+                assert!(!said.contains('\n') && said.len() < 1000, "{said}");
+            }
+        }
+    }
+}

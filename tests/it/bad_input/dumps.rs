@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayD, IxDyn};
 use ndarray_npy::{NpzWriter, WritableElement, WriteNpyExt};
 use safetensors::{Dtype, serialize, tensor::TensorView};
 
-use super::{refused, text, with};
+use super::{misused, refused, text, with};
 
 /// A folder for one file.
 struct Folder(tempfile::TempDir);
@@ -78,22 +78,22 @@ fn files_that_are_not_there_or_of_another_kind() {
 #[test]
 fn npy_of_other_shapes_and_types() {
     let folder = Folder::new();
-    let shapes = "expected (n, m), (h, n, m) or (layers, h, n, m), none of them 0";
+    let shapes = "expected (n, m), (h, n, m), (layers, h, n, m) or (layers, batch, h, n, m), none of them 0";
     folder.refused("a.npy", npy(0.5_f32, &[4]), &[], &["shape [4]", shapes]);
-    folder.refused("a.npy", npy(0.5_f64, &[1, 1, 1, 2, 2]), &[], &["shape [1, 1, 1, 2, 2]", shapes]);
+    folder.refused("a.npy", npy(0.5_f64, &[1, 1, 1, 1, 2, 2]), &[], &["shape [1, 1, 1, 1, 2, 2]", shapes]);
     folder.refused("a.npy", npy(0.5_f32, &[4, 0]), &[], &["shape [4, 0]", shapes]);
     folder.refused("a.npy", npy(0.5_f32, &[]), &[], &["shape []", shapes]);
     folder.refused("a.npy", npy(1_i64, &[2, 2]), &[], &["numbers of type", "i8", "float32 or float64"]);
     folder.refused("a.npy", npy(true, &[2, 2]), &[], &["numbers of type", "b1", "float32 or float64"]);
-    let half = with_header("{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2), }\n", 8);
-    folder.refused("a.npy", half, &[], &["numbers of type", "f2", "float32 or float64"]);
+    let brain = with_header("{'descr': '<V2', 'fortran_order': False, 'shape': (2, 2), }\n", 8);
+    folder.refused("a.npy", brain, &[], &["numbers of type V2", "bfloat16", "float32 or float64"]);
 }
 
 #[test]
 fn npy_with_broken_bytes() {
     let folder = Folder::new();
     let whole = npy(0.5_f32, &[2, 2]);
-    let short = ["expected a .npy array of float32 or float64"];
+    let short = ["expected a .npy array of float16, float32 or float64"];
     for length in [5, 9, 40, whole.len() - 1] {
         folder.refused("a.npy", &whole[..length], &[], &short);
     }
@@ -169,17 +169,22 @@ fn broken_archives() {
     let folder = Folder::new();
     let whole = npz(&["first"]);
     for length in [3, 30, whole.len() / 2, whole.len() - 1] {
-        folder.refused("a.npz", &whole[..length], &[], &["an .npz file of float32 or float64 arrays"]);
+        folder.refused(
+            "a.npz",
+            &whole[..length],
+            &[],
+            &["an .npz file of float16, float32 or float64 arrays"],
+        );
     }
     // The numbers within are not those that were packed.
     let mut changed = whole.clone();
     let at = whole.windows(4).position(|bytes| bytes == 0.25_f32.to_le_bytes()).unwrap();
     changed[at] ^= 1;
-    folder.refused("a.npz", changed, &[], &["an .npz file of float32 or float64 arrays"]);
+    folder.refused("a.npz", changed, &[], &["an .npz file of float16, float32 or float64 arrays"]);
     let mut header = whole.clone();
     let at = whole.windows(6).position(|bytes| bytes == b"(4, 4)").unwrap();
     header[at..at + 6].copy_from_slice(b"(9, 9)");
-    folder.refused("a.npz", header, &[], &["an .npz file of float32 or float64 arrays"]);
+    folder.refused("a.npz", header, &[], &["an .npz file of float16, float32 or float64 arrays"]);
     // A promise of more than any memory, in the place of the blanks behind the header.
     let mut promise = whole.clone();
     let long = b"(9999999, 9999999), }";
@@ -188,7 +193,10 @@ fn broken_archives() {
         "a.npz",
         promise,
         &[],
-        &["promises more numbers", "an .npz file of float32 or float64 arrays"],
+        &[
+            "promises 9999999 x 9999999 numbers of 4 bytes",
+            "an .npz file of float16, float32 or float64 arrays",
+        ],
     );
 }
 
@@ -204,4 +212,72 @@ fn broken_safetensors() {
     folder.refused("a.safetensors", long, &[], &["expected a .safetensors file"]);
     let flat = safetensors(&["a"], Dtype::F16, &[4], 2);
     folder.refused("a.safetensors", flat, &[], &["shape [4]", "expected (n, m), "]);
+}
+
+#[test]
+fn a_pointer_in_the_place_of_a_file() {
+    let folder = Folder::new();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 12345\n";
+    for name in ["a.npy", "a.npz", "a.safetensors"] {
+        folder.refused(name, pointer, &[], &["a Git LFS pointer of", "git lfs pull"]);
+    }
+}
+
+#[test]
+fn files_that_state_more_than_they_hold() {
+    let folder = Folder::new();
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (200000, 200000), }\n";
+    let huge = with_header(header, 1100);
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("a.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut archive, &huge).unwrap();
+    let packed = archive.finish().unwrap().into_inner();
+    let parts = ["promises 200000 x 200000 numbers of 4 bytes, and 1100 bytes after it"];
+    folder.refused("a.npz", packed, &[], &parts);
+    folder.refused("a.npy", huge, &[], &parts);
+    let long = [&(1_u64 << 50).to_le_bytes()[..], b"{}"].concat();
+    folder.refused("a.safetensors", long, &[], &["states 1125899906842624 bytes, and 2 bytes after it"]);
+}
+
+/// What is no attention probability is not compared with null models, and told what it looks like.
+#[test]
+fn logits_and_other_matrices_that_are_no_probabilities() {
+    let folder = Folder::new();
+    let write = |values: &dyn Fn(usize, usize) -> f64| {
+        let mut bytes = Vec::new();
+        Array2::from_shape_fn((6, 6), |(i, j)| values(i, j)).write_npy(&mut bytes).unwrap();
+        bytes
+    };
+    let logits = write(&|i, j| (i as f64 - 2.0 * j as f64) / 3.0);
+    let advice = "--null none measures";
+    folder.refused("a.npy", &logits, &[], &["in layer 0, head 0, row 0, column 1", "logits", advice]);
+    folder.refused("a.npy", logits, &["--null", "shuffled"], &["logits", advice]);
+    let scores = write(&|i, j| (i + j) as f64);
+    folder.refused("a.npy", scores, &[], &["row 0 of layer 0, head 0 sums to 15.0000, and not to 1", advice]);
+    let turned = write(&|i, j| (1.0 + i as f64) / 21.0 + 0.0 * j as f64);
+    folder.refused("a.npy", turned, &[], &["is it transposed?", advice]);
+    let dropped = write(&|i, j| if (i + 2 * j) % 5 == i % 2 { 0.0 } else { 1.0 / 4.5 });
+    folder.refused("a.npy", dropped, &[], &["was dropout on?", advice]);
+}
+
+#[test]
+fn masks_that_do_not_fit() {
+    let folder = Folder::new();
+    let path = folder.write("a.npy", npy(0.25_f32, &[4, 4]));
+    let said = |mask: &str, parts: &[&str]| {
+        refused(with(&["--attention", text(&path), "--mask", mask]), &[&["--mask"], parts].concat());
+    };
+    said("causal", &["'causal' is not accepted", "hides 0.25 in layer 0, head 0, row 0, column 1"]);
+    said("padding:keys=4", &["fewer than the 4 keys"]);
+    said("blocks:sizes=2+3", &["4 x 4"]);
+    said("cuasal", &["'cuasal'", "auto, zeros, or one or more of full, causal"]);
+    misused(&["--synthetic", "uniform", "--mask", "full"], &["--mask"]);
+}
+
+#[test]
+fn layers_and_heads_that_a_dump_does_not_have() {
+    let folder = Folder::new();
+    let path = folder.write("a.npy", npy(0.25_f32, &[2, 3, 4, 4]));
+    refused(with(&["--attention", text(&path), "--layers", "2"]), &["--layers", "2"]);
+    refused(with(&["--attention", text(&path), "--heads", "0-3"]), &["--heads", "3"]);
 }

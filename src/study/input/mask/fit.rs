@@ -18,6 +18,9 @@ pub(super) fn fit(seen: ArrayView2<'_, bool>) -> Option<Shape> {
     let queries: Vec<bool> = seen.rows().into_iter().map(|row| row.iter().any(|seen| *seen)).collect();
     let keys: Vec<bool> = seen.columns().into_iter().map(|column| column.iter().any(|seen| *seen)).collect();
     let real: Vec<usize> = (0..keys.len()).filter(|j| keys[*j]).collect();
+    if real.is_empty() {
+        return None;
+    }
     let mut rows = Vec::new();
     for (i, row) in seen.rows().into_iter().enumerate().filter(|(i, _)| queries[*i]) {
         let first = real.iter().position(|j| row[*j])?;
@@ -35,8 +38,7 @@ pub(super) fn fit(seen: ArrayView2<'_, bool>) -> Option<Shape> {
 }
 
 fn full(rows: &[Row], real: &[usize]) -> Option<Reach> {
-    let last = real.len().checked_sub(1)?;
-    rows.iter().all(|row| row.first == 0 && row.last == last).then_some(Reach::Full)
+    rows.iter().all(|row| row.first == 0 && row.last + 1 == real.len()).then_some(Reach::Full)
 }
 
 /// A window, as far to each side as all rows agree on.

@@ -13,7 +13,7 @@ use crate::rng::stream;
 use crate::study::input::{DumpArgs, InputArgs};
 
 const HEADS: usize = 8;
-const DRAWS: usize = 15;
+const DRAWS: usize = 9;
 
 fn effective_rank(matrix: &Matrix) -> f64 {
     let a = wide(matrix);
