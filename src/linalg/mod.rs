@@ -1,7 +1,7 @@
 //! Matrix products, decompositions and spectra.
 //!
 //! [`spectra`] is the door for whole spectra, [`krylov`] for the leading values of a matrix that does not fit in
-//! memory, [`norm`] for the largest alone, [`truncation`] for what the best approximation of each rank leaves;
+//! memory, [`norm`] for the largest alone, [`rounding`] for what the rounding of entries does to them, [`truncation`] for what the best approximation of each rank leaves;
 //! [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products, of which [`affine`] and [`outer`] are
 //! the forms that layers and their gradients need, and [`arrays`] moves what is not multiplied.
 
@@ -16,6 +16,7 @@ pub mod krylov;
 pub mod lanes;
 pub mod norm;
 pub mod outer;
+pub mod rounding;
 pub mod softmax;
 pub mod spectra;
 mod tridiagonal;

@@ -9,8 +9,16 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::engine::{Engine, singular_values};
 use super::gemm::{Threads, gram_lower};
+use super::rounding::{self, Rounding};
 use super::{eigenvalues, tridiagonal};
 use crate::error::Result;
+
+/// The share of the largest plain value below which the largest centred one counts as small.
+///
+/// The eigenvalues of `A A^T` are exact to about `1e-16 sigma_max^2`, and so the singular values to `1e-8 sigma_max`. With
+/// 512 values that far off, the sum of a centred spectrum of this size is off by 1e-4 of itself at most; below, both
+/// spectra are decomposed without squaring.
+const SMALL: f64 = 0.05;
 
 /// Singular values, largest first; both lists have min(n, m) entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,16 +27,42 @@ pub struct Spectra {
     pub plain: Vec<f64>,
     /// Of the matrix less the mean of its rows, subtracted from every row.
     pub centred: Vec<f64>,
+    /// What the rounding of the entries can do to both.
+    pub rounding: Rounding,
+}
+
+impl Spectra {
+    /// Whether the mean row is nearly all of the matrix: the centred values are then small beside the plain ones.
+    fn is_nearly_its_mean(&self) -> bool {
+        let first = |values: &[f64]| values.first().copied().unwrap_or(0.0);
+        first(&self.centred) < SMALL * first(&self.plain)
+    }
 }
 
 /// Both spectra of an f32 matrix (n, m), by `engine`.
 ///
 /// The faer engine takes the eigenvalues of the f64 matrix `A A^T`: exact to about `1e-8 sigma_max`, which is below
-/// the rounding of the f32 entries themselves (`6e-8` of each).
+/// the rounding of the f32 entries themselves (`6e-8` of each). A matrix that is nearly its mean row is decomposed as
+/// an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is much beside them.
 pub fn of_f32(a: ArrayView2<'_, f32>, engine: Engine) -> Result<Spectra> {
+    of_f32_or(a, engine, || None)
+}
+
+/// As [`of_f32`] for a matrix that was made in f32 and that `precise` can make once more in f64: that one is
+/// decomposed where the f32 matrix is nearly its mean row, so that the rounding of its entries is not what is left.
+///
+/// What `precise` makes counts only if it is the same matrix: no further from `a` than rounding and a hundredth of the
+/// centred matrix.
+pub fn of_f32_or(
+    a: ArrayView2<'_, f32>,
+    engine: Engine,
+    precise: impl FnOnce() -> Option<Array2<f64>>,
+) -> Result<Spectra> {
     let (n, m) = a.dim();
+    let rounding = || Rounding::of(a, rounding::unit(a));
     if engine == Engine::Lapack || n > m {
-        return of_f64(a.mapv(f64::from).view(), engine);
+        let all = Spectra { rounding: rounding(), ..of_f64(a.mapv(f64::from).view(), engine)? };
+        return if all.is_nearly_its_mean() { precisely(a, all, engine, precise) } else { Ok(all) };
     }
     let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
     let mut gram = gram.into_raw_vec_and_offset().0;
@@ -36,20 +70,52 @@ pub fn of_f32(a: ArrayView2<'_, f32>, engine: Engine) -> Result<Spectra> {
     let (plain, mut centred) = eigenvalues::pair(&t);
     centred.resize(n, 0.0);
     let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
-    Ok(Spectra { plain: root(plain), centred: root(centred) })
+    let fast = Spectra { plain: root(plain), centred: root(centred), rounding: rounding() };
+    if fast.is_nearly_its_mean() {
+        let all = Spectra { rounding: fast.rounding, ..of_f64(a.mapv(f64::from).view(), engine)? };
+        return precisely(a, all, engine, precise);
+    }
+    Ok(fast)
 }
+
+/// The spectra of what `precise` makes, if it is `a` but for rounding; else `all`, those of `a`.
+fn precisely(
+    a: ArrayView2<'_, f32>,
+    all: Spectra,
+    engine: Engine,
+    precise: impl FnOnce() -> Option<Array2<f64>>,
+) -> Result<Spectra> {
+    let Some(made) = precise().filter(|made| made.dim() == a.dim()) else { return Ok(all) };
+    let apart = made.iter().zip(a).map(|(x, y)| (x - f64::from(*y)).powi(2)).sum::<f64>().sqrt();
+    let centred = all.centred.iter().map(|s| s * s).sum::<f64>().sqrt();
+    if apart > SAME * centred + 8.0 * all.rounding.frobenius {
+        return Ok(all);
+    }
+    // The numerical rank still counts at the precision of what the matrix is made from.
+    let found = of_f64(made.view(), engine)?;
+    Ok(Spectra { rounding: Rounding { epsilon: all.rounding.epsilon, ..found.rounding }, ..found })
+}
+
+/// The distance of two matrices that are the same but for rounding, as a share of the centred one.
+const SAME: f64 = 1e-2;
 
 /// Both spectra of an f64 matrix (n, m), by two full decompositions of `engine`: small values are exact as well.
 pub fn of_f64(a: ArrayView2<'_, f64>, engine: Engine) -> Result<Spectra> {
-    Ok(Spectra { plain: singular_values(a, engine)?, centred: singular_values(centred(a).view(), engine)? })
+    Ok(Spectra {
+        plain: singular_values(a, engine)?,
+        centred: singular_values(centred(a).view(), engine)?,
+        rounding: Rounding::of(a, rounding::F64),
+    })
 }
 
 /// The matrix less the mean of its rows.
 pub fn centred(a: ArrayView2<'_, f64>) -> Array2<f64> {
-    match a.mean_axis(Axis(0)) {
+    let less_mean = |a: ArrayView2<'_, f64>| match a.mean_axis(Axis(0)) {
         Some(mean) => &a - &mean,
         None => a.to_owned(),
-    }
+    };
+    // The mean of many rows is rounded; what it is off by is the mean of what is left.
+    less_mean(less_mean(a).view())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn spectral(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
         None if spectrum.is_whole() => 0.0,
         None => return None,
     };
-    spectrum.unless_zero(|| next / spectrum.first())
+    spectrum.of_squares(|| next / spectrum.first())
 }
 
 fn frobenius(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
@@ -40,5 +40,5 @@ fn frobenius(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
     } else {
         return None;
     };
-    spectrum.unless_zero(|| (rest.max(0.0) / spectrum.energy).sqrt())
+    spectrum.of_squares(|| (rest.max(0.0) / spectrum.energy).sqrt())
 }

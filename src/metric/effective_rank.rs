@@ -13,8 +13,7 @@ pub(super) const METRIC: Metric = Metric {
 };
 
 fn effective_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
-    let all = spectrum.l1()?;
-    spectrum.unless_zero(|| {
+    spectrum.of_sum(|all| {
         let shares = spectrum.sigma.iter().map(|s| s / all).filter(|p| *p > 0.0);
         (-shares.map(|p| p * p.ln()).sum::<f64>()).exp()
     })

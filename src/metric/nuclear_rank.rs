@@ -13,6 +13,5 @@ pub(super) const METRIC: Metric = Metric {
 };
 
 fn nuclear_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
-    let all = spectrum.l1()?;
-    spectrum.unless_zero(|| all / spectrum.first())
+    spectrum.of_sum(|all| all / spectrum.first())
 }

@@ -2,10 +2,10 @@
 
 use super::{Metric, Of, Spectrum};
 
-/// The number of values above `max(n, m) eps s_1`.
+/// The number of values above `max(n, m) eps s_1` and above what the rounding of the entries can make.
 pub(super) const METRIC: Metric = Metric {
     name: "numerical_rank",
-    about: "number of s > max(n, m) eps s_1, with eps of the entries (2^-23 for f32, 2^-52 for f64)",
+    about: "number of s > max(n, m) eps s_1 with eps of the entries (2^-23 for f32, 2^-52 for f64), and above their rounding",
     unit: "values",
     source: "the default of numpy's matrix_rank",
     integer: true,
@@ -13,7 +13,9 @@ pub(super) const METRIC: Metric = Metric {
 };
 
 fn numerical_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
-    let tolerance = spectrum.longest as f64 * spectrum.epsilon * spectrum.first();
+    let relative = spectrum.longest as f64 * spectrum.epsilon * spectrum.first();
+    // A centred matrix holds the rounding of the entries that it was centred from, which may be much beside it.
+    let tolerance = relative.max(2.0 * spectrum.rounding.spectral);
     let above = spectrum.sigma.iter().filter(|s| **s > tolerance).count();
     // Leading values settle it only if one of them is below the tolerance already.
     (spectrum.is_whole() || above < spectrum.sigma.len()).then_some(above as f64)

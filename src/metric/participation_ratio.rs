@@ -17,5 +17,5 @@ fn participation_ratio(spectrum: &Spectrum<'_>) -> Option<f64> {
     let first = spectrum.first();
     let squares = || spectrum.sigma.iter().map(|s| (s / first) * (s / first));
     let ratio = || squares().sum::<f64>().powi(2) / squares().map(|square| square * square).sum::<f64>();
-    spectrum.is_whole().then(|| spectrum.unless_zero(ratio)).flatten()
+    spectrum.is_whole().then(|| spectrum.of_squares(ratio)).flatten()
 }

@@ -31,11 +31,11 @@ pub(super) const ENERGY_99: Metric = energy_metric(
 pub(super) const L1_90: Metric = energy_metric(
     "rank90_l1",
     "smallest r whose first r singular values reach 90 % of the sum of all",
-    Of::Spectrum(|spectrum| reach(spectrum, 0.90 * spectrum.l1()?, |s| s)),
+    Of::Spectrum(|spectrum| reach(spectrum, 0.90 * spectrum.of_sum(|all| all)?, |s| s)),
 );
 
 fn energy(spectrum: &Spectrum<'_>, share: f64) -> Option<f64> {
-    reach(spectrum, share * spectrum.energy, |s| s * s)
+    reach(spectrum, share * spectrum.of_squares(|| spectrum.energy)?, |s| s * s)
 }
 
 fn reach(spectrum: &Spectrum<'_>, goal: f64, weight: fn(f64) -> f64) -> Option<f64> {
@@ -46,5 +46,5 @@ fn reach(spectrum: &Spectrum<'_>, goal: f64, weight: fn(f64) -> f64) -> Option<f
         sum += weight(*s);
         sum >= goal
     });
-    reached.filter(|_| spectrum.first() > 0.0).map(|index| (index + 1) as f64)
+    reached.map(|index| (index + 1) as f64)
 }

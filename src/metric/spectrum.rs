@@ -1,5 +1,11 @@
 //! The singular values that the metrics read.
 
+use crate::linalg::rounding::Rounding;
+
+/// The share of a sum of singular values (or of `||.||_F`) beyond which what rounding can have added to it makes every
+/// share and rank of it one of rounding.
+const ROUNDING: f64 = 0.05;
+
 /// Singular values of one matrix, all of them or the leading ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Spectrum<'a> {
@@ -13,13 +19,21 @@ pub struct Spectrum<'a> {
     pub energy: f64,
     /// The rounding unit of the matrix's entries (2^-23 for f32, 2^-52 for f64).
     pub epsilon: f64,
+    /// What the rounding of the entries can have added.
+    pub rounding: Rounding,
 }
 
 impl<'a> Spectrum<'a> {
     /// The whole spectrum of a matrix of shape (n, m).
     pub fn whole(sigma: &'a [f64], (n, m): (usize, usize), epsilon: f64) -> Self {
         let energy = sigma.iter().map(|s| s * s).sum();
-        Self { sigma, size: n.min(m), longest: n.max(m), energy, epsilon }
+        Self { sigma, size: n.min(m), longest: n.max(m), energy, epsilon, rounding: Rounding::default() }
+    }
+
+    /// The whole spectrum of a matrix of shape (n, m), or of what is left of it without its mean row, whose entries are
+    /// rounded so.
+    pub fn rounded(sigma: &'a [f64], shape: (usize, usize), rounding: Rounding) -> Self {
+        Self { rounding, ..Self::whole(sigma, shape, rounding.epsilon) }
     }
 
     /// Whether every value is known.
@@ -37,8 +51,42 @@ impl<'a> Spectrum<'a> {
         self.is_whole().then(|| self.sigma.iter().sum())
     }
 
-    /// `share`, unless the matrix is zero and every share would be 0 / 0.
-    pub fn unless_zero(&self, share: impl FnOnce() -> f64) -> Option<f64> {
-        (self.first() > 0.0).then(share)
+    /// The share of the sum of all values that rounding can account for; none if not all values are known.
+    pub fn rounding_share(&self) -> Option<f64> {
+        let all = self.l1()?;
+        Some(if all > 0.0 { self.rounding.nuclear / all } else { 0.0 })
+    }
+
+    /// A figure of the values and their sum, unless the matrix is zero (every share would be 0 / 0) or the values are
+    /// those of rounding.
+    pub fn of_sum(&self, figure: impl FnOnce(f64) -> f64) -> Option<f64> {
+        let all = self.l1()?;
+        (all > 0.0 && self.rounding.nuclear <= ROUNDING * all).then(|| figure(all))
+    }
+
+    /// As [`of_sum`](Self::of_sum), a figure of the squares, which small values hardly count in.
+    pub fn of_squares(&self, figure: impl FnOnce() -> f64) -> Option<f64> {
+        let is_one = self.first() > 0.0 && self.rounding.frobenius <= ROUNDING * self.energy.sqrt();
+        is_one.then(figure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_rounding_are_none() {
+        let sigma = [3.0, 1.0];
+        let rounding = |size: f64| Rounding { epsilon: 0.0, spectral: size, nuclear: size, frobenius: size };
+        let with = |size| Spectrum::rounded(&sigma, (2, 2), rounding(size));
+        assert_eq!((with(0.0).of_sum(|all| all), with(0.19).of_sum(|all| all)), (Some(4.0), Some(4.0)));
+        assert_eq!((with(0.21).of_sum(|all| all), with(0.21).rounding_share()), (None, Some(0.0525)));
+        assert_eq!((with(0.15).of_squares(|| 1.0), with(0.16).of_squares(|| 1.0)), (Some(1.0), None));
+        let zero = Spectrum::whole(&[0.0, 0.0], (2, 2), 0.0);
+        assert_eq!(
+            (zero.of_sum(|all| all), zero.of_squares(|| 1.0), zero.rounding_share()),
+            (None, None, Some(0.0))
+        );
     }
 }

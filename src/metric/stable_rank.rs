@@ -10,6 +10,6 @@ pub(super) const METRIC: Metric = Metric {
     source: "Rudelson and Vershynin 2007",
     integer: false,
     of: Of::Spectrum(|spectrum| {
-        spectrum.unless_zero(|| spectrum.energy / (spectrum.first() * spectrum.first()))
+        spectrum.of_squares(|| spectrum.energy / (spectrum.first() * spectrum.first()))
     }),
 };

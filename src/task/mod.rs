@@ -8,6 +8,7 @@ pub mod language;
 pub mod likelihood;
 pub mod listops;
 pub mod recall;
+pub mod stride;
 pub mod synthetic;
 pub mod tokenizer;
 pub mod tokens;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 use super::short;
@@ -54,23 +55,11 @@ impl TextTokenizer {
     /// The tokens of a text, which is cut behind line ends (or, where there are none, spaces) into pieces that are
     /// looked at one by one: at such a cut the tokens may differ from those of the whole.
     pub fn encode(&self, text: &str) -> Result<Encoded> {
-        let mut all = Encoded::default();
-        let mut at = 0;
-        while at < text.len() {
-            let piece = piece(&text[at..]);
-            let encoding = self
-                .tokenizer
-                .encode(piece, false)
-                .map_err(|error| Error::value("text to encode", short(&piece), error.to_string()))?;
-            all.ids.extend_from_slice(encoding.get_ids());
-            for (start, _) in encoding.get_offsets() {
-                // Tokens of one character share its start; none begins before the one in front of it.
-                let before = all.starts.last().copied().unwrap_or(0);
-                all.starts.push((at + start).max(before));
-            }
-            at += piece.len();
-        }
-        Ok(all)
+        let at_once = |piece: &str| {
+            encode(&self.tokenizer, piece)
+                .map_err(|error| Error::value("text to encode", short(&piece), error.to_string()))
+        };
+        in_pieces(text, at_once)
     }
 
     /// The text of tokens; special ones are passed over, and what is not UTF-8 becomes U+FFFD.
@@ -93,6 +82,35 @@ impl TextTokenizer {
         let json = json.map_err(|error| Error::value("tokenizer", error, "one that can be written"))?;
         Ok(json + "\n")
     }
+}
+
+/// The tokens of a text that is looked at as a whole.
+pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<Encoded> {
+    let encoding = tokenizer.encode(text, false)?;
+    let mut starts: Vec<usize> = encoding.get_offsets().iter().map(|(start, _)| *start).collect();
+    // Tokens of one character share its start; none begins before the one in front of it.
+    for i in 1..starts.len() {
+        starts[i] = starts[i].max(starts[i - 1]);
+    }
+    Ok(Encoded { ids: encoding.get_ids().to_vec(), starts })
+}
+
+/// The tokens of a text that is cut into pieces, side by side, and each of them encoded.
+pub(super) fn in_pieces(text: &str, encode: impl Fn(&str) -> Result<Encoded> + Sync) -> Result<Encoded> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let piece = piece(&text[at..]);
+        pieces.push((at, piece));
+        at += piece.len();
+    }
+    let encoded: Vec<Encoded> = pieces.par_iter().map(|(_, piece)| encode(piece)).collect::<Result<_>>()?;
+    let mut all = Encoded::default();
+    for ((at, _), part) in pieces.into_iter().zip(encoded) {
+        all.ids.extend(part.ids);
+        all.starts.extend(part.starts.into_iter().map(|start| at + start));
+    }
+    Ok(all)
 }
 
 /// The beginning of a text, to be cut into tokens at once.

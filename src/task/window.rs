@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
+use super::tokenizer::{self, Encoded};
 use crate::{Error, Result};
 
 /// Text tokens encoded beyond the last one that is needed: where a prefix of the text ends, its last tokens may
@@ -41,11 +42,13 @@ impl TextWindows {
         (self.front.len(), self.behind.len())
     }
 
-    /// The first `count` windows of `n` tokens each, after the text's first `skip` tokens.
-    ///
-    /// The text is tokenized as one piece; each window holds the next `n` - (special tokens) of its tokens between
-    /// the special ones. Too short a text is an error that says how many windows would fit.
-    pub fn windows(&self, n: usize, count: usize, skip: usize) -> Result<Vec<Vec<u32>>> {
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How many tokens of the text a window of `n` tokens holds: all but the special ones.
+    pub fn step(&self, n: usize) -> Result<usize> {
         let special = self.front.len() + self.behind.len();
         if n > self.positions {
             let accepted = format!("at most {}, the model's positions", self.positions);
@@ -55,54 +58,88 @@ impl TextWindows {
             let accepted = format!("more than {special}, the special tokens of each window");
             return Err(Error::Tokens { what: "a window".into(), found: n, accepted });
         }
+        Ok(n - special)
+    }
+
+    /// A window: these tokens of the text between the special ones.
+    pub fn framed(&self, tokens: &[u32]) -> Vec<u32> {
+        [&self.front[..], tokens, &self.behind[..]].concat()
+    }
+
+    /// The first `count` windows of `n` tokens each, after the text's first `skip` tokens.
+    ///
+    /// The text is tokenized as one piece; each window holds the next `n` - (special tokens) of its tokens between
+    /// the special ones. Too short a text is an error that says how many windows would fit.
+    pub fn windows(&self, n: usize, count: usize, skip: usize) -> Result<Vec<Vec<u32>>> {
+        let step = self.step(n)?;
         if count == 0 {
             return Err(Error::value("windows", 0, "at least 1"));
         }
-        let step = n - special;
         let needed = count.checked_mul(step).and_then(|tokens| tokens.checked_add(skip));
         let needed = needed.ok_or_else(|| Error::value("windows", count, "fewer, or shorter ones"))?;
-        let tokens = self.tokens(needed)?;
+        let tokens = self.beginning(needed)?.0.ids;
         if tokens.len() < needed {
             let fit = tokens.len().saturating_sub(skip) / step;
-            let accepted = format!(
-                "{count} {} of {n} need {needed} ({skip} skipped, {step} of text each); {fit} would fit",
-                if count == 1 { "window" } else { "windows" }
-            );
-            return Err(Error::Tokens {
-                what: format!("'{}'", self.path.display()),
-                found: tokens.len(),
-                accepted,
-            });
+            return Err(self.too_short(tokens.len(), (n, step), count, skip, fit));
         }
-        let window = |text: &[u32]| [&self.front[..], text, &self.behind[..]].concat();
-        Ok(tokens[skip..needed].chunks_exact(step).map(window).collect())
+        Ok(tokens[skip..needed].chunks_exact(step).map(|tokens| self.framed(tokens)).collect())
     }
 
-    /// At least the first `needed` tokens of the text without special tokens, or all of them if there are fewer.
+    /// The error of a text of `found` tokens that `count` windows of `n` (`step` of them text) do not fit in.
+    pub fn too_short(
+        &self,
+        found: usize,
+        (n, step): (usize, usize),
+        count: usize,
+        skip: usize,
+        fit: usize,
+    ) -> Error {
+        let needed = count.saturating_mul(step).saturating_add(skip);
+        let accepted = format!(
+            "{count} {} of {n} need {needed} ({skip} skipped, {step} of text each); {fit} would fit",
+            if count == 1 { "window" } else { "windows" }
+        );
+        Error::Tokens { what: format!("'{}'", self.path.display()), found, accepted }
+    }
+
+    /// At least the first `needed` tokens of the text without special tokens, or all of them if there are fewer; and how
+    /// many bytes of the text they are of.
     ///
     /// Only a prefix of the text is tokenized, cut behind a word and grown until it is long enough.
-    fn tokens(&self, needed: usize) -> Result<Vec<u32>> {
+    pub fn beginning(&self, needed: usize) -> Result<(Encoded, usize)> {
+        self.tokens_from(0, needed)
+    }
+
+    /// As [`beginning`](Self::beginning), of the text from the byte `from` on, which must begin a character. Starts of
+    /// tokens count from there.
+    pub fn tokens_from(&self, from: usize, needed: usize) -> Result<(Encoded, usize)> {
+        let text = &self.text[from..];
         let enough = needed.saturating_add(MARGIN);
         let mut bytes = enough.saturating_mul(BYTES_A_TOKEN);
         loop {
-            let prefix = prefix(&self.text, bytes);
+            let prefix = prefix(text, bytes);
             let tokens = self.encode(prefix)?;
-            if prefix.len() == self.text.len() || tokens.len() >= enough {
-                return Ok(tokens);
+            if prefix.len() == text.len() || tokens.ids.len() >= enough {
+                return Ok((tokens, prefix.len()));
             }
             bytes = bytes.max(prefix.len()).saturating_mul(2);
         }
     }
 
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| {
+    /// Every token of the text. It is cut behind line ends into pieces that are tokenized side by side: at such a cut
+    /// the tokens may differ from those of the whole.
+    pub fn whole(&self) -> Result<Encoded> {
+        tokenizer::in_pieces(&self.text, |piece| self.encode(piece))
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoded> {
+        tokenizer::encode(&self.tokenizer, text).map_err(|error| {
             Error::malformed(
                 &self.path,
                 format!("the tokenizer fails on it: {error}"),
                 "text that it can encode",
             )
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        })
     }
 }
 

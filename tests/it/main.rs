@@ -21,3 +21,4 @@ mod study;
 mod task;
 mod train;
 mod unnamed;
+mod windows;

@@ -1,5 +1,7 @@
 //! A trained encoder against figures that transformers and torch computed in float64 (`minilm_tinyshakespeare_512`).
 //!
+//! And a trained decoder (`smollm2_war_512`), where `LUNA_SMOLLM2` names its folder.
+//!
 //! `LUNA_MINILM` names the folder of all-MiniLM-L6-v2, `LUNA_SHARED` the folder with `oracles/` and `data/`; without
 //! them these tests say so and pass.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on fails, and says how far off it was
@@ -59,7 +61,18 @@ impl Real {
     /// Flags that ask for the spectra of this many windows.
     fn flags<'a>(&'a self, text: &'a Path, windows: &'a str) -> Vec<&'a str> {
         let input = ["--model", &self.model, "--text", text.to_str().unwrap()];
-        let rest = ["--seq-len", "512", "--windows", windows, "--at", "128", "--null", "none"];
+        let rest = [
+            "--seq-len",
+            "512",
+            "--windows",
+            windows,
+            "--stride",
+            "contiguous",
+            "--at",
+            "128",
+            "--null",
+            "none",
+        ];
         [&input[..], &rest].concat()
     }
 }
@@ -113,7 +126,18 @@ fn stand_ins_at_64_are_as_far_off_as_torch_finds_them() {
 fn a_fitted_p_beats_segment_means_on_other_windows() {
     let Some(real) = Real::found() else { return };
     let text = real.text();
-    let input = ["--model", &real.model, "--text", text.to_str().unwrap(), "--windows", "8", "--l", "64"];
+    let input = [
+        "--model",
+        &real.model,
+        "--text",
+        text.to_str().unwrap(),
+        "--windows",
+        "8",
+        "--l",
+        "64",
+        "--stride",
+        "contiguous",
+    ];
     let asked = ["--aggregate", "--layers", "2", "--attention", "luna:p=segment,luna:p=fitted"];
     let rows = approx_error(&[&input[..], &asked].concat()).unwrap().rows;
     let [segment, held_out, train] = [0, 1, 2].map(|row| number(&rows, row, "output_rel_fro"));
@@ -121,6 +145,53 @@ fn a_fitted_p_beats_segment_means_on_other_windows() {
     println!(
         "output_rel_fro: segment means {segment:.3}, fitted {held_out:.3} held out, {train:.3} in training"
     );
+}
+
+/// Every head of a trained decoder (SmolLM2-135M, rounded to 4 bits) against float64 (`smollm2_war_512`), plain and
+/// centred: among them a head that looks at the first token only, whose centred values are 3e-4 of its largest.
+#[test]
+#[ignore = "needs the SmolLM2 folder (LUNA_SMOLLM2) and the folder with its oracle (LUNA_SHARED)"]
+fn every_head_of_smollm2_has_the_spectrum_of_the_oracle() {
+    let (model, shared) =
+        (env::var("LUNA_SMOLLM2").unwrap(), PathBuf::from(env::var("LUNA_SHARED").unwrap()));
+    let oracle = fs::read(shared.join("oracles/smollm2_war_512.json")).unwrap();
+    let oracle: Value = serde_json::from_slice(&oracle).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // The tokenizer finds the same tokens in the text, where the option says.
+    let (text, ids) = (folder.path().join("war.txt"), folder.path().join("ids.json"));
+    let zipped = fs::File::open(shared.join("data/text/war_and_peace.txt.gz")).unwrap();
+    std::io::copy(&mut flate2::read::GzDecoder::new(zipped), &mut fs::File::create(&text).unwrap()).unwrap();
+    let tokenizer = Path::new(&model).join("tokenizer.json");
+    let windows = TextWindows::open(&tokenizer, &text, 8192).unwrap().windows(512, 1, 5000).unwrap();
+    assert_eq!(serde_json::json!(windows[0]), oracle["input_ids"]);
+    fs::write(&ids, oracle["input_ids"].to_string()).unwrap();
+    let input = ["--model", &model, "--tokens", ids.to_str().unwrap(), "--seq-len", "512"];
+    let report = svd_spectrum(&[&input[..], &["--null", "none", "--at", "16,64,128,256"]].concat(), 0);
+    assert_eq!(report.rows.rows.len(), 270);
+    for (prefix, heads) in [("", &oracle["heads"]), ("centred_", &oracle["centred_heads"])] {
+        let mut worst = (0.0_f64, String::new());
+        for (row, head) in heads.as_array().unwrap().iter().enumerate() {
+            for (key, expected) in head.as_object().unwrap() {
+                // Entropies are of the f32 rows themselves; what the first key has is no figure of the program.
+                if key == "first_key_mass" || key == "row_entropy" {
+                    continue;
+                }
+                let column =
+                    if key == "layer" || key == "head" { key.clone() } else { format!("{prefix}{key}") };
+                let (found, expected) = (number(&report.rows, row, &column), expected.as_f64().unwrap());
+                let off = (found - expected).abs() / expected.abs().max(1e-300);
+                assert!(found == expected || off <= 1e-4, "{column} of {head}: {found}");
+                if found != expected && off > worst.0 {
+                    worst = (off, format!("{column} of layer {}, head {}", head["layer"], head["head"]));
+                }
+            }
+        }
+        println!("{prefix}figures of 270 heads: at most {:.1e} off, relative ({})", worst.0, worst.1);
+    }
+    let asked = ["--substitute", "all", "--attention", "softmax", "--windows", "1"];
+    let rows = approx_error(&[&input[..], &asked].concat()).unwrap().rows;
+    let nll = number(&rows, 0, "nll_softmax");
+    assert!((nll - oracle["nll"].as_f64().unwrap()).abs() < 1e-4, "{nll}");
 }
 
 fn compare_figures(report: &Report, heads: &Value, prefix: &str) {

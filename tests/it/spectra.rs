@@ -8,6 +8,7 @@ mod independence;
 mod interrupted;
 mod laws;
 mod published;
+mod rounding;
 
 use luna::rng::{normal, stream};
 use ndarray::Array2;

@@ -125,6 +125,15 @@ fn windows_are_those_of_the_whole_text() {
         let (_dir, json, txt) = folder(&tokenizer, &text);
         let windows = TextWindows::open(&json, &txt, 4096).unwrap();
         assert_eq!(windows.special_tokens(), (front.len(), behind.len()));
+        let pieces = windows.whole().unwrap();
+        assert!(text.len() > 100_000, "several pieces");
+        if front.len() == behind.len() {
+            assert_eq!(pieces.ids, whole, "a word does not see over a line's end");
+        } else {
+            // A tokenizer that marks the beginning of a text marks that of a piece.
+            assert!(pieces.ids.len().abs_diff(whole.len()) < 10);
+        }
+        assert!(pieces.starts.is_sorted() && pieces.starts.len() == pieces.ids.len());
         for (n, count, skip) in
             [(3, 1, 0), (16, 3, 5), (64, 40, 1000), (512, 1, 0), (1000, 7, 3), (4096, 9, 0)]
         {
@@ -189,6 +198,23 @@ fn token_files() {
     assert!(message("[1, [2]]").contains("'[2]' (item 2)"));
     assert!(message("[1, 4294967296]").contains("'4294967296' (item 2)"));
     assert!(message("[1, 2").contains("not a JSON list"));
+    // As a tokenizer hands them out: a batch of one, or under a key.
+    for text in [
+        "[[1, 2]]",
+        "{\"input_ids\": [1, 2]}",
+        "\u{feff}{\"input_ids\": [[1, 2]], \"attention_mask\": [[1, 1]]}",
+    ] {
+        assert_eq!(parse(text).unwrap(), [1, 2], "{text}");
+    }
+    assert!(message("[[1], [2]]").contains("2 sequences of token ids; expected one sequence"));
+    assert!(message("{\"input_ids\": [[1], [2], [3]]}").contains("3 sequences of token ids"));
+    assert!(
+        message("{\"input_ids\": [1, 2], \"attention_mask\": [1, 0]}")
+            .contains("'attention_mask' hides tokens")
+    );
+    assert!(message("{\"ids\": [1]}").contains("no 'input_ids' among the keys 'ids'"));
+    assert!(message("{\"input_ids\": \"1 2\"}").contains("'\\\"1 2\\\"'"));
+    assert!(message("[[]]").contains("no token ids") && message("{}").contains("no 'input_ids'"));
     assert!(message(&"x".repeat(500)).len() < 200);
 }
 

@@ -117,8 +117,8 @@ fn what_it_cannot_read_is_refused_with_the_way_out() {
             &["--seq-len 512", "at most 256", "byte-transformer", "--synthetic SPECS", "another --model"],
         );
         refused(
-            &[study, "--windows", "8"],
-            &["8 windows of 256", "7 windows of this length would fit; --text FILE"],
+            &[study, "--windows", "17"],
+            &["17 windows of 256", "16 windows of this length would fit; --text FILE"],
         );
         refused(&[study, "--causal"], &["--causal: 'alone'", "--synthetic SPECS", "its own mask"]);
         refused(&[study, "--layers", "4"], &["--layers: '4'", "0 to 3"]);

@@ -125,6 +125,16 @@ impl Head {
         };
         all.saturating_sub(positive) as f64 / all.max(1) as f64
     }
+
+    /// The matrix once more, made in f64 from the same queries and keys, where [`matrix`](Self::matrix) is made in f32.
+    pub fn precise(&self) -> Option<Array2<f64>> {
+        match (&self.own, &self.body) {
+            (None, Body::Projected { q, k, scale, precise: false, .. }) => {
+                Some(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Weights as an attention matrix: what the mask hides becomes 0, and every row is brought to sum 1.

@@ -3,7 +3,10 @@
 mod dumped;
 mod head;
 mod mask;
+mod material;
+mod place;
 mod probabilities;
+mod reading;
 mod synthetic;
 mod trained;
 
@@ -18,6 +21,7 @@ pub(in crate::study) use trained::Trained;
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{Indices, List};
+use crate::task::stride::Stride;
 
 /// The options that choose an input. Without any, the study decides what is read ([`Unnamed`]).
 #[derive(Args, Clone, Debug, Default)]
@@ -47,9 +51,14 @@ pub struct InputArgs {
     /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
     #[arg(long, value_name = "N,...")]
     pub seq_len: Option<List<usize>>,
-    /// Windows of the text, or draws of random synthetic heads [default: 4]
+    /// Windows of the text, or draws of random synthetic heads [default: 8, or as many as the text has]
     #[arg(long, value_name = "W")]
     pub windows: Option<usize>,
+    /// Where the windows of the text begin: spread (each at a random place, by --seed, of its part of the whole text),
+    /// contiguous (each where the one before it ends), or a number of tokens from the beginning of one to that of the next;
+    /// a single window begins at the first token
+    #[arg(long, value_name = "spread|contiguous|TOKENS", default_value_t, conflicts_with = "synthetic")]
+    pub stride: Stride,
     /// Tokens of the text to leave out before the first window
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub skip_tokens: usize,
@@ -83,8 +92,8 @@ pub struct DumpArgs {
 }
 
 /// The options of [`InputArgs`] that mean nothing beside dumped matrices.
-const OTHERS: [&str; 9] =
-    ["model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "causal"];
+const OTHERS: [&str; 10] =
+    ["model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "stride", "causal"];
 
 /// What is read where no input is named: it needs no file, no download, and seconds on any machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +159,17 @@ pub trait Source {
         Ok(())
     }
 
+    /// What is worth knowing before the work is done (which windows are read, and that they are few of many); stands
+    /// among the notes as well.
+    fn reads(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What intervals over its windows rest on, where the windows are of one text.
+    fn dependence(&self) -> Option<String> {
+        None
+    }
+
     /// Whether layers and heads of this input mean something (in synthetic heads the label does).
     fn is_layered(&self) -> bool {
         true
@@ -194,7 +214,7 @@ impl InputArgs {
                 let drawn = synthetic::Drawn::open(self, specs, "embedded", seed)?;
                 Ok(Box::new(drawn.with_lengths(self.lengths_or(n))))
             }
-            (None, Some(Unnamed::Model) | None) => Ok(Box::new(trained::Trained::open(self)?)),
+            (None, Some(Unnamed::Model) | None) => Ok(Box::new(trained::Trained::open(self, seed)?)),
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::head::normalised;
+use super::reading::WINDOWS;
 use super::{Body, Given, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::Result;
@@ -33,7 +34,7 @@ impl Drawn {
             specs: found,
             lengths: args.lengths_or(512),
             // Another draw of a fixed pattern is the same pattern.
-            windows: if random { args.windows.unwrap_or(4) } else { 1 },
+            windows: if random { args.windows.unwrap_or(WINDOWS) } else { 1 },
             mask: if args.causal { Mask::Causal } else { Mask::Full },
             seed,
         })

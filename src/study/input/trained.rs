@@ -1,19 +1,15 @@
 //! A trained model and a text as an input.
 
-use std::path::Path;
-
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use super::reading::{self, Reading};
 use super::{Body, Head, InputArgs, Sink, Source};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::model::encoder::Mechanism;
 use crate::model::hub::{self, Resolved};
-use crate::model::{HeadTap, Model, Network, Observer, Reader, embedded};
+use crate::model::{HeadTap, Model, Network, Observer, embedded};
 use crate::task::dump::Matrix;
-use crate::task::tokens;
-use crate::task::window::TextWindows;
 
 pub(in crate::study) struct Trained {
     name: String,
@@ -21,15 +17,15 @@ pub(in crate::study) struct Trained {
     layers: Vec<usize>,
     heads: Vec<usize>,
     lengths: Vec<usize>,
-    /// Token ids of every window, by length.
-    windows: Vec<Vec<Vec<u32>>>,
+    reading: Reading,
     facts: Vec<(String, Value)>,
     notes: Vec<String>,
 }
 
 impl Trained {
-    /// Opens the model and cuts the text that the options name.
-    pub(in crate::study) fn open(args: &InputArgs) -> Result<Self> {
+    /// Opens the model and cuts the text that the options name; `seed` decides where in its part of the text a window
+    /// begins.
+    pub(in crate::study) fn open(args: &InputArgs, seed: u64) -> Result<Self> {
         if args.causal {
             let accepted = "--synthetic SPECS beside it; a model brings its own mask";
             return Err(Error::value("--causal", "alone", accepted));
@@ -53,12 +49,14 @@ impl Trained {
         if let Some(revision) = &resolved.revision {
             facts.push(("revision".into(), revision.clone().into()));
         }
-        let windows = windows(args, &reader, &lengths, &mut facts)?;
+        let reading = reading::read(args, &reader, &lengths, seed)?;
+        facts.extend(reading.facts.iter().cloned());
         let folder =
             resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let carried = embedded::of(&resolved.dir);
         let name = resolved.id.unwrap_or(folder);
-        let mut opened = Self { name, network, layers, heads, lengths, windows, facts, notes: Vec::new() };
+        let notes = reading.notes.clone();
+        let mut opened = Self { name, network, layers, heads, lengths, reading, facts, notes };
         opened.notes.extend(carried.map(|model| input_note(args, model, opened.windows())));
         opened.notes.extend(opened.network.luna().map(note));
         opened.notes.extend(opened.network.notes());
@@ -81,7 +79,7 @@ impl Trained {
     /// The token ids of one window of length n.
     pub(in crate::study) fn ids(&self, n: usize, window: usize) -> Option<&[u32]> {
         let at = self.lengths.iter().position(|length| *length == n)?;
-        self.windows[at].get(window).map(Vec::as_slice)
+        self.reading.windows[at].get(window).map(Vec::as_slice)
     }
 
     /// Hands out every head of these layers, and no others.
@@ -90,97 +88,6 @@ impl Trained {
         self.layers.sort_unstable();
         self.heads = (0..self.network.shape().1).collect();
     }
-}
-
-/// The text that an embedded model brings along.
-fn own_text(reader: &Reader) -> Option<&'static [u8]> {
-    embedded::file(&reader.dir.join(embedded::TEXT))
-}
-
-/// The windows of every length, from the text or the token ids.
-fn windows(
-    args: &InputArgs,
-    reader: &Reader,
-    lengths: &[usize],
-    facts: &mut Vec<(String, Value)>,
-) -> Result<Vec<Vec<Vec<u32>>>> {
-    let count = args.windows.unwrap_or(4);
-    facts.push(("skip_tokens".into(), args.skip_tokens.into()));
-    match (&args.text, &args.tokens) {
-        (Some(text), _) => {
-            file_facts("text", text, facts)?;
-            let tokenizer = reader.dir.join("tokenizer.json");
-            if let Some(first) = reader.first_byte.filter(|_| !tokenizer.is_file()) {
-                facts.push(("token_ids".into(), "bytes".into()));
-                let bytes = std::fs::read(text).map_err(Error::file(text))?;
-                let ids: Vec<u32> = bytes.into_iter().map(|byte| first + u32::from(byte)).collect();
-                return lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect();
-            }
-            let text = TextWindows::open(&tokenizer, text, reader.positions)?;
-            lengths.iter().map(|n| text.windows(*n, count, args.skip_tokens)).collect()
-        }
-        (None, Some(path)) => {
-            file_facts("tokens", path, facts)?;
-            let ids = tokens::read(path, reader.vocab)?;
-            lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
-        }
-        (None, None) if reader.first_byte.is_some() && own_text(reader).is_some() => {
-            let first = reader.first_byte.unwrap_or_default();
-            let bytes = own_text(reader).unwrap_or_default();
-            facts.push(("text".into(), "the model's own".into()));
-            facts.push(("text_sha256".into(), hex(&Sha256::digest(bytes)).into()));
-            let ids: Vec<u32> = bytes.iter().map(|byte| first + u32::from(*byte)).collect();
-            lengths.iter().map(|n| cut(&ids, *n, count, args, reader.positions)).collect()
-        }
-        (None, None) => {
-            let accepted = "a text beside it (--text FILE), or token ids (--tokens FILE)";
-            Err(Error::value("--model", args.model.as_deref().unwrap_or_default(), accepted))
-        }
-    }
-}
-
-/// Cuts token ids, as they stand, into windows of n.
-fn cut(ids: &[u32], n: usize, count: usize, args: &InputArgs, positions: usize) -> Result<Vec<Vec<u32>>> {
-    if n > positions {
-        let accepted = match args.model {
-            Some(_) => format!("at most {positions}, the model's positions"),
-            None => format!(
-                "at most {positions}, the positions of {}, which is read where no model is named; --synthetic SPECS or \
-                 another --model go further",
-                embedded::DEFAULT
-            ),
-        };
-        return Err(Error::Tokens { what: format!("--seq-len {n}"), found: n, accepted });
-    }
-    let ids = ids.get(args.skip_tokens..).unwrap_or(&[]);
-    // One short list of ids is meant as it is: a default number of windows must not refuse it.
-    let count = if args.windows.is_none() { count.min((ids.len() / n).max(1)) } else { count };
-    if ids.len() / n < count {
-        return Err(Error::Tokens {
-            what: format!("{count} windows of {n} tokens from token {}", args.skip_tokens),
-            found: ids.len(),
-            accepted: format!(
-                "{} windows of this length would fit{}",
-                ids.len() / n,
-                if args.tokens.is_none() && args.text.is_none() { "; --text FILE may be longer" } else { "" }
-            ),
-        });
-    }
-    Ok(ids.chunks(n).take(count).map(<[u32]>::to_vec).collect())
-}
-
-fn file_facts(kind: &str, path: &Path, facts: &mut Vec<(String, Value)>) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    let hash = hex(&Sha256::digest(&bytes));
-    facts.push((kind.into(), path.display().to_string().into()));
-    facts.push((format!("{kind}_sha256"), hash.into()));
-    Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
 }
 
 impl Source for Trained {
@@ -193,7 +100,7 @@ impl Source for Trained {
     }
 
     fn windows(&self) -> usize {
-        self.windows.iter().map(Vec::len).min().unwrap_or(0)
+        self.reading.windows.iter().map(Vec::len).min().unwrap_or(0)
     }
 
     fn heads(&self) -> usize {
@@ -210,6 +117,14 @@ impl Source for Trained {
 
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
+    }
+
+    fn reads(&self) -> Vec<String> {
+        self.reading.notes.clone()
+    }
+
+    fn dependence(&self) -> Option<String> {
+        self.reading.dependence.clone()
     }
 
     fn own_l(&self) -> Option<usize> {

@@ -225,7 +225,7 @@ pub struct ErrorInput {
     /// temperatures]
     #[arg(long, value_name = "SPECS")]
     pub synthetic: Option<String>,
-    /// Windows of the text, or draws of synthetic heads [default: 4]
+    /// Windows of the text, or draws of synthetic heads [default: 8, or as many as the text has]
     #[arg(long, value_name = "W")]
     pub windows: Option<usize>,
 }

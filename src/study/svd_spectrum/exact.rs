@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::columns::{self, Figure, Values};
 use super::null::Asked;
 use super::verdict::{self, difference};
-use super::{Aggregate, Config, curves, growth, summary};
+use super::{Aggregate, Config, curves, growth, rounding, summary};
 use crate::error::{Error, Result};
 use crate::linalg::spectra::{self, Spectra};
 use crate::metric::{RowProfile, Spectrum};
@@ -131,7 +131,7 @@ impl Job<'_> {
         let watch = self.context.watch;
         watch.check()?;
         let matrix = head.matrix();
-        let (spectra, rows, values) = self.matrix(&matrix)?;
+        let (spectra, rows, values) = self.matrix(&matrix, &|| head.precise())?;
         watch.step(1, &head.label);
         let mut nulls = Vec::new();
         for null in self.nulls {
@@ -143,7 +143,7 @@ impl Job<'_> {
                     null.spec, head.label, head.shape.0, head.window
                 );
                 let matrix = null.draw(head, &matrix, &rows, &mut stream(self.context.seed, &label))?;
-                let (spectra, _, values) = self.matrix(&matrix)?;
+                let (spectra, _, values) = self.matrix(&matrix, &|| None)?;
                 drawn.push((spectra, values));
                 watch.step(1, &head.label);
             }
@@ -155,19 +155,21 @@ impl Job<'_> {
         Ok(Measured { label, layer, head, window, n: shape.0, spectra, values, zeros, nulls })
     }
 
-    fn matrix(&self, matrix: &Matrix) -> Result<(Spectra, RowProfile, Values)> {
+    /// The figures of a matrix; `precise` makes it once more in f64, if it can, where little is left of it without its
+    /// mean row.
+    fn matrix(
+        &self,
+        matrix: &Matrix,
+        precise: &dyn Fn() -> Option<Array2<f64>>,
+    ) -> Result<(Spectra, RowProfile, Values)> {
         let engine = self.context.engine;
-        let (spectra, shape, epsilon, rows) = match matrix {
-            Matrix::F32(a) => {
-                (spectra::of_f32(a.view(), engine)?, a.dim(), f32::EPSILON.into(), Cow::Borrowed(a))
-            }
-            Matrix::F64(a) => {
-                (spectra::of_f64(a.view(), engine)?, a.dim(), f64::EPSILON, Cow::Owned(a.mapv(|x| x as f32)))
-            }
+        let (spectra, shape, rows) = match matrix {
+            Matrix::F32(a) => (spectra::of_f32_or(a.view(), engine, precise)?, a.dim(), Cow::Borrowed(a)),
+            Matrix::F64(a) => (spectra::of_f64(a.view(), engine)?, a.dim(), Cow::Owned(a.mapv(|x| x as f32))),
         };
         let profile = RowProfile::of(rows.view());
-        let plain = Spectrum::whole(&spectra.plain, shape, epsilon);
-        let centred = Spectrum::whole(&spectra.centred, shape, epsilon);
+        let plain = Spectrum::rounded(&spectra.plain, shape, spectra.rounding);
+        let centred = Spectrum::rounded(&spectra.centred, shape, spectra.rounding);
         let values = Values {
             plain: self.figures.iter().map(|figure| figure.of(&plain, Some(&profile))).collect(),
             centred: self.figures.iter().map(|figure| figure.of(&centred, None)).collect(),
@@ -232,6 +234,7 @@ fn report(
         }
     }
     report.notes = summary::notes(config, &heads, source, figures, nulls, context.engine, growth_notes);
+    report.notes.extend(rounding::notes(measured));
     report.figures = curves::figures(config, &heads, source, nulls);
     for n in source.lengths() {
         let of = |side: fn(&Spectra) -> &Vec<f64>| {

@@ -7,6 +7,7 @@ use super::columns::{self, Figure, cell};
 use crate::attention::softmax::Unmaterialised;
 use crate::error::{Error, Result};
 use crate::linalg::krylov::{self, Leading, Operator, Options};
+use crate::linalg::rounding::Rounding;
 use crate::metric::Spectrum;
 use crate::profile::ram;
 use crate::report::{Column, Digits, Report, Table};
@@ -213,6 +214,7 @@ fn value(figure: &Figure, leading: &Leading, (n, m): (usize, usize)) -> Option<f
         longest: n.max(m),
         energy: leading.energy,
         epsilon: f32::EPSILON.into(),
+        rounding: Rounding::default(),
     };
     (!sigma.is_empty()).then(|| figure.of(&spectrum, None)).flatten()
 }

@@ -12,6 +12,7 @@ mod exact;
 mod growth;
 mod leading;
 pub mod null;
+mod rounding;
 mod summary;
 mod verdict;
 

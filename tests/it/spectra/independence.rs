@@ -34,7 +34,8 @@ fn tokens(name: &str) -> NamedTempFile {
 fn on_model(name: &str, flags: &[&str]) -> Report {
     let (dir, tokens) = (tiny(name), tokens(name));
     let input = ["--model", dir.to_str().unwrap(), "--tokens", tokens.path().to_str().unwrap()];
-    let lengths = ["--seq-len", "20", "--windows", "2", "--at", "4,8"];
+    // Side by side, so that a window is where it is beside any number of others.
+    let lengths = ["--seq-len", "20", "--windows", "2", "--stride", "contiguous", "--at", "4,8"];
     svd_spectrum(&[&input[..], &lengths, flags].concat(), 0)
 }
 

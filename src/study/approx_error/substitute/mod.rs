@@ -43,7 +43,7 @@ fn layers(text: &str, count: usize) -> Result<Vec<usize>> {
 
 /// Runs the model of the input with each mechanism in the place of softmax attention.
 pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result<Outcome> {
-    let mut source = Trained::open(&config.input)?;
+    let mut source = Trained::open(&config.input, context.seed)?;
     let layers = layers(chosen, source.model()?.config().layers)?;
     source.restrict(layers.clone());
     let asked = Asked::all(config.attention.as_deref(), &config.l, &source)?;
