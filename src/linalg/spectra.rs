@@ -59,41 +59,42 @@ pub fn of_f32_or(
     precise: impl FnOnce() -> Option<Array2<f64>>,
 ) -> Result<Spectra> {
     let (n, m) = a.dim();
-    let rounding = || Rounding::of(a, rounding::unit(a));
-    if engine == Engine::Lapack || n > m {
-        let all = Spectra { rounding: rounding(), ..of_f64(a.mapv(f64::from).view(), engine)? };
-        return if all.is_nearly_its_mean() { precisely(a, all, engine, precise) } else { Ok(all) };
+    let rounding = Rounding::of(a, rounding::unit(a));
+    let whole = |a: ArrayView2<'_, f32>| -> Result<Spectra> {
+        Ok(Spectra { rounding, ..of_f64(a.mapv(f64::from).view(), engine)? })
+    };
+    let fast = if engine == Engine::Lapack || n > m {
+        whole(a)?
+    } else {
+        let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
+        let mut gram = gram.into_raw_vec_and_offset().0;
+        let t = tridiagonal::reduce(&mut gram, n, &vec![1.0; n]);
+        let (plain, mut centred) = eigenvalues::pair(&t);
+        centred.resize(n, 0.0);
+        let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
+        Spectra { plain: root(plain), centred: root(centred), rounding }
+    };
+    if !fast.is_nearly_its_mean() {
+        return Ok(fast);
     }
-    let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
-    let mut gram = gram.into_raw_vec_and_offset().0;
-    let t = tridiagonal::reduce(&mut gram, n, &vec![1.0; n]);
-    let (plain, mut centred) = eigenvalues::pair(&t);
-    centred.resize(n, 0.0);
-    let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
-    let fast = Spectra { plain: root(plain), centred: root(centred), rounding: rounding() };
-    if fast.is_nearly_its_mean() {
-        let all = Spectra { rounding: fast.rounding, ..of_f64(a.mapv(f64::from).view(), engine)? };
-        return precisely(a, all, engine, precise);
+    match precise().filter(|made| is_same(made, a, &fast)) {
+        Some(made) => {
+            let found = of_f64(made.view(), engine)?;
+            // The numerical rank still counts at the precision of what the matrix is made from.
+            Ok(Spectra { rounding: Rounding { epsilon: rounding.epsilon, ..found.rounding }, ..found })
+        }
+        None => whole(a),
     }
-    Ok(fast)
 }
 
-/// The spectra of what `precise` makes, if it is `a` but for rounding; else `all`, those of `a`.
-fn precisely(
-    a: ArrayView2<'_, f32>,
-    all: Spectra,
-    engine: Engine,
-    precise: impl FnOnce() -> Option<Array2<f64>>,
-) -> Result<Spectra> {
-    let Some(made) = precise().filter(|made| made.dim() == a.dim()) else { return Ok(all) };
-    let apart = made.iter().zip(a).map(|(x, y)| (x - f64::from(*y)).powi(2)).sum::<f64>().sqrt();
-    let centred = all.centred.iter().map(|s| s * s).sum::<f64>().sqrt();
-    if apart > SAME * centred + 8.0 * all.rounding.frobenius {
-        return Ok(all);
+/// Whether `made` is `a`, whose spectra these are, but for rounding.
+fn is_same(made: &Array2<f64>, a: ArrayView2<'_, f32>, spectra: &Spectra) -> bool {
+    if made.dim() != a.dim() {
+        return false;
     }
-    // The numerical rank still counts at the precision of what the matrix is made from.
-    let found = of_f64(made.view(), engine)?;
-    Ok(Spectra { rounding: Rounding { epsilon: all.rounding.epsilon, ..found.rounding }, ..found })
+    let apart = made.iter().zip(a).map(|(x, y)| (x - f64::from(*y)).powi(2)).sum::<f64>().sqrt();
+    let centred = spectra.centred.iter().map(|s| s * s).sum::<f64>().sqrt();
+    apart <= SAME * centred + 8.0 * spectra.rounding.frobenius
 }
 
 /// The distance of two matrices that are the same but for rounding, as a share of the centred one.

@@ -15,7 +15,7 @@ use crate::task::window::TextWindows;
 /// What windows are cut from.
 pub(super) enum Material {
     /// A text behind a tokenizer.
-    Text(TextWindows),
+    Text(Box<TextWindows>),
     /// Token ids, and the text whose bytes they are.
     Ids { ids: Vec<u32>, text: Option<Cow<'static, [u8]>> },
 }
@@ -40,7 +40,7 @@ impl Material {
                     facts.push(("token_ids".into(), "bytes".into()));
                     as_bytes(std::fs::read(path).map_err(Error::file(path))?.into(), first)
                 } else {
-                    Self::Text(TextWindows::open(&tokenizer, path, reader.positions)?)
+                    Self::Text(Box::new(TextWindows::open(&tokenizer, path, reader.positions)?))
                 };
                 Ok((material, path.display().to_string()))
             }

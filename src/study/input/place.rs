@@ -208,6 +208,8 @@ fn too_few(have: usize, n: usize, count: usize, skip: usize, fit: usize, is_own:
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
     use crate::rng::stream;
     use crate::task::bpe::Vocabulary;
@@ -224,7 +226,8 @@ mod tests {
     fn sampled_windows_hold_the_text_at_their_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let (json, txt) = (folder.path().join("tokenizer.json"), folder.path().join("text"));
-        let text: String = (0..5000).map(|i| format!("the cat {i} and the \u{e4} dog\n")).collect();
+        let mut text = String::new();
+        (0..5000).for_each(|i| writeln!(text, "the cat {i} and the \u{e4} dog").unwrap());
         std::fs::write(&txt, &text).unwrap();
         Vocabulary::train(std::iter::once(text.as_str()), 300).unwrap().save(&json).unwrap();
         let windows = TextWindows::open(&json, &txt, 512).unwrap();

@@ -82,12 +82,11 @@ fn notes(
         1 => ("1 window".to_string(), String::new()),
         _ => (format!("{count} windows"), format!(" (stride {})", args.stride)),
     };
-    let begins = match material.bytes() {
-        Some(text) => format!("'{}'", first_words(text, place.first_byte)),
-        None => {
-            let ids: Vec<String> = place.from(0).iter().take(step.min(8)).map(ToString::to_string).collect();
-            format!("{}{}", ids.join(" "), if step > 8 { " ..." } else { "" })
-        }
+    let begins = if let Some(text) = material.bytes() {
+        format!("'{}'", first_words(text, place.first_byte))
+    } else {
+        let ids: Vec<String> = place.from(0).iter().take(step.min(8)).map(ToString::to_string).collect();
+        format!("{}{}", ids.join(" "), if step > 8 { " ..." } else { "" })
     };
     let mut notes = vec![format!(
         "read: {windows} of {n} tokens{stride}, {} {} to {} of {}{} of {name}; the first begins {begins}",

@@ -50,13 +50,35 @@ fn run(config: &EncoderConfig) -> tempfile::TempDir {
 
 fn studied(dir: &Path, more: &[&str]) -> Report {
     let (model, text) = (dir.to_str().unwrap().to_string(), dir.join("text"));
-    let flags = ["--model", &model, "--text", text.to_str().unwrap(), "--seq-len", "32", "--windows", "2"];
+    let flags = [
+        "--model",
+        &model,
+        "--text",
+        text.to_str().unwrap(),
+        "--seq-len",
+        "32",
+        "--windows",
+        "2",
+        "--stride",
+        "contiguous",
+    ];
     approx_error(&[&flags[..], &["--l", "4"], more].concat()).unwrap()
 }
 
 fn refused(dir: &Path, more: &[&str]) -> String {
     let (model, text) = (dir.to_str().unwrap().to_string(), dir.join("text"));
-    let flags = ["--model", &model, "--text", text.to_str().unwrap(), "--seq-len", "32", "--windows", "2"];
+    let flags = [
+        "--model",
+        &model,
+        "--text",
+        text.to_str().unwrap(),
+        "--seq-len",
+        "32",
+        "--windows",
+        "2",
+        "--stride",
+        "contiguous",
+    ];
     let text = refusal(&[&flags[..], more].concat());
     assert!(!text.contains('\n'), "{text}");
     text
