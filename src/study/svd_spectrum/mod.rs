@@ -200,6 +200,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if config.method == Method::Exact && !nulls.is_empty() {
         source.comparable()?;
     }
+    source.reads().iter().for_each(|line| context.watch.say(line));
     let mut outcome = match config.method {
         Method::Exact => exact::run(config, source.as_ref(), &nulls, context)?,
         Method::Lanczos => leading::run(config, source.as_ref(), context)?,

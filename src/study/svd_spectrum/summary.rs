@@ -384,6 +384,7 @@ fn verdicts(
              of one more of {draws} draws)"
         ),
     });
+    notes.extend(source.dependence());
     notes
 }
 
