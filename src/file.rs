@@ -1,10 +1,59 @@
-//! Files that are whole or not there at all.
+//! Files: texts read without a byte order mark, and results that are whole or not there at all.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::TempPath;
+
 use crate::error::{Error, Result};
+
+/// What some editors put in front of a text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How texts in other encodings begin, longer marks first: that of UTF-32 begins with one of UTF-16.
+const OTHERS: &[(&[u8], &str)] = &[
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+];
+
+/// The bytes of a text without the byte order mark in front of them, if there is one.
+///
+/// A text whose mark says that it is UTF-16 or UTF-32 is refused by that name; `path` is for the message only.
+pub(crate) fn without_mark<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
+    match OTHERS.iter().find(|(mark, _)| bytes.starts_with(mark)) {
+        Some((_, encoding)) => {
+            let accepted = format!("text in UTF-8 (iconv -f {encoding} -t UTF-8 converts it)");
+            Err(Error::malformed(path, format!("its byte order mark says {encoding}"), accepted))
+        }
+        None => Ok(bytes.strip_prefix(MARK).unwrap_or(bytes)),
+    }
+}
+
+/// The bytes of a file that holds a text: see [`without_mark`].
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = fs::read(path).map_err(Error::file(path))?;
+    let mark = bytes.len() - without_mark(path, &bytes)?.len();
+    bytes.drain(..mark);
+    Ok(bytes)
+}
+
+/// The text of a file, without its byte order mark; what is not UTF-8 is refused with the place of the first such byte.
+pub(crate) fn text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(Error::file(path))?;
+    let text = without_mark(path, &bytes)?;
+    let mark = bytes.len() - text.len();
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(text.to_string()),
+        Err(error) => {
+            let at = mark + error.valid_up_to();
+            let what = format!("byte {at} (0x{:02x}) is not UTF-8", bytes[at]);
+            Err(Error::malformed(path, what, "text in UTF-8"))
+        }
+    }
+}
 
 /// Writes a text file: under a temporary name beside it, then flushed to the disk, then put in its place in one step.
 pub fn save_text(path: &Path, text: &str) -> Result<()> {
@@ -25,34 +74,125 @@ pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Fills a file under a temporary name and gives it its own when it is whole and on the disk.
 pub(crate) fn put(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(Error::malformed(path, "no name of a file", "a file to write"));
-    };
-    // The process's number keeps two runs from writing into one file.
-    let name = format!(".{}.{}.partial", name.to_string_lossy(), std::process::id());
-    let partial = path.with_file_name(name);
-    let written = write(&partial, fill).and_then(|()| fs::rename(&partial, path)).and_then(|()| settle(path));
-    if written.is_err() {
-        // Best effort: what stopped the writing is the error to report.
-        let _ = fs::remove_file(&partial);
-    }
-    written.map_err(Error::file(path))
+    Staged::write(path, fill)?.place()
 }
 
-fn write(partial: &PathBuf, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(partial)?);
-    fill(&mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+/// A file that is whole and on the disk under a temporary name beside its own; dropped, it is removed.
+pub(crate) struct Staged {
+    path: PathBuf,
+    temporary: TempPath,
+    /// How many bytes it has.
+    pub(crate) size: u64,
+}
+
+impl Staged {
+    /// Fills the file that is to be `path`. A failure, such as a full disk, leaves nothing behind.
+    pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
+        if path.file_name().is_none() {
+            return Err(Error::malformed(path, "no name of a file", "a file to write"));
+        }
+        if path.is_dir() {
+            return Err(Error::malformed(path, "a folder", "a file to write"));
+        }
+        let written = || -> io::Result<(u64, TempPath)> {
+            // A name of its own, so that two runs do not write into one file; with the permissions of any new file,
+            // where the builder's own would be for nobody else to read.
+            let mut name = tempfile::Builder::new();
+            let file = name
+                .prefix(".luna.")
+                .suffix(".partial")
+                .make_in(folder(path), |name| File::create_new(name))?;
+            let (mut file, temporary) = file.into_parts();
+            let mut out = BufWriter::with_capacity(1 << 20, &mut file);
+            fill(&mut out)?;
+            out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            Ok((file.metadata()?.len(), temporary))
+        };
+        let (size, temporary) = written().map_err(Error::file(path))?;
+        Ok(Self { path: path.to_path_buf(), temporary, size })
+    }
+
+    /// Puts it in its place, where it takes that of the file before it in one step.
+    pub(crate) fn place(self) -> Result<()> {
+        let Self { path, temporary, .. } = self;
+        let placed = temporary.persist(&path).map_err(|error| error.error).and_then(|()| settle(&path));
+        placed.map_err(Error::file(&path))
+    }
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A rename lasts through a power cut only once its folder is on the disk too.
 #[cfg(unix)]
 fn settle(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder(path))?.sync_all()
 }
 
 #[cfg(not(unix))]
 fn settle(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_text_and_utf_16_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("words.txt");
+        let read = |content: &[u8]| {
+            fs::write(&file, content).unwrap();
+            assert_eq!(text(&file).ok().map(String::into_bytes), bytes(&file).ok(), "one reader");
+            text(&file).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"\xef\xbb\xbfone\n").unwrap(), "one\n");
+        assert_eq!(read(b"\xef\xbb\xbf").unwrap(), "");
+        assert_eq!(read("o\u{feff}ne".as_bytes()).unwrap(), "o\u{feff}ne", "inside a text it is a character");
+        for (content, encoding) in
+            [(&b"\xff\xfeo\0"[..], "UTF-16"), (b"\xfe\xff\0o", "UTF-16"), (b"\xff\xfe\0\0o\0\0\0", "UTF-32")]
+        {
+            let refused = read(content).unwrap_err();
+            assert!(refused.contains("words.txt': its byte order mark says UTF-"), "{refused}");
+            assert!(refused.ends_with(&format!("(iconv -f {encoding} -t UTF-8 converts it)")), "{refused}");
+        }
+        fs::write(&file, b"\xef\xbb\xbfab\xc3").unwrap();
+        let refused = text(&file).unwrap_err().to_string();
+        assert!(refused.contains("byte 5 (0xc3) is not UTF-8; expected text in UTF-8"), "{refused}");
+    }
+
+    #[test]
+    fn a_write_that_fails_half_way_leaves_the_old_file_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        save_text(&file, "old").unwrap();
+        let full = put(&file, |out| {
+            out.write_all(&vec![7; 3 << 20])?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(full.unwrap_err().to_string().contains("result.json': "));
+        let staged = Staged::write(&file, |out| out.write_all(b"never placed")).unwrap();
+        assert_eq!(staged.size, 12);
+        drop(staged);
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(names, ["result.json"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        let refused = put(folder.path(), |_| Ok(())).unwrap_err().to_string();
+        assert!(refused.ends_with("a folder; expected a file to write"), "{refused}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn others_may_read_what_is_written() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        fs::write(folder.path().join("usual"), "").unwrap();
+        save_text(&folder.path().join("ours"), "").unwrap();
+        assert_eq!(mode("ours"), mode("usual"));
+    }
 }

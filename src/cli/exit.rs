@@ -16,13 +16,10 @@ pub enum Failure {
     /// The result could not be written to stdout.
     #[error("stdout: {0}")]
     Output(#[from] io::Error),
-    /// An `--assert` was not met; says which, and the figure found.
-    #[error("{0}")]
-    Unmet(String),
 }
 
-/// Says what went wrong, if anything did, and gives the exit code: 0 done, 1 failed, 3 an assertion was not met,
-/// 130 interrupted. (2, misused, is clap's.)
+/// Says what went wrong, if anything did, and gives the exit code: 0 done, 1 failed, 130 asked to stop, by whichever
+/// signal. (2, misused, is clap's.)
 pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
     let code = match &failure {
@@ -30,7 +27,6 @@ pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Failure::Luna(Error::Interrupted) => interrupt::CODE,
         Failure::Luna(_) | Failure::Output(_) => 1,
-        Failure::Unmet(_) => 3,
     };
     // Nothing is left to be done about a stderr that is closed.
     let _ = writeln!(io::stderr(), "luna: {}", printable(&failure.to_string()));
@@ -48,7 +44,6 @@ mod tests {
         same(Ok(()), 0);
         same(Err(Failure::Luna(Error::value("--at", 0, "1 or more"))), 1);
         same(Err(Failure::Luna(Error::Interrupted)), 130);
-        same(Err(Failure::Unmet("rank90 is 7".into())), 3);
         same(Err(Failure::Output(io::ErrorKind::BrokenPipe.into())), 0);
         same(Err(Failure::Output(io::ErrorKind::StorageFull.into())), 1);
     }

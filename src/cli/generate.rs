@@ -129,7 +129,9 @@ impl Generate {
     /// Writes the prompt and what follows, as it is drawn.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let sampling = Sampling::new(self.temperature, self.top)?;
-        if self.prompt.is_empty() {
+        // A prompt that a shell took from a file may begin with its byte order mark.
+        let prompt = self.prompt.strip_prefix('\u{feff}').unwrap_or(&self.prompt);
+        if prompt.is_empty() {
             return Err(Error::value("--prompt", "''", "a letter or more").into());
         }
         let encoder = Encoder::open(&embedded::or_disk(&self.run)?)?;
@@ -139,10 +141,10 @@ impl Generate {
         let rng = &mut stream(global.seed, "generate");
         let mut reader = Reader { encoder: &encoder, state: encoder.start()?, read: Vec::new() };
         let mut logits = Vec::new();
-        for token in alphabet.read(&self.prompt)? {
+        for token in alphabet.read(prompt)? {
             logits = reader.next(token)?;
         }
-        out.write_all(self.prompt.as_bytes())?;
+        out.write_all(prompt.as_bytes())?;
         for _ in 0..self.length {
             if stop.load(std::sync::atomic::Ordering::Relaxed) {
                 break;

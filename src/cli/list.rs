@@ -163,7 +163,11 @@ pub fn registries() -> Vec<Registry> {
 fn engines() -> Registry {
     // Also those that this build lacks: the list is of names, and `luna doctor` tells the builds apart.
     let entries = engine::ALL.iter().map(|(_, name, about)| Entry::new(*name, *about)).collect();
-    Registry { kind: "engine", about: "what decomposes matrices, named by --engine", entries }
+    Registry {
+        kind: "engine",
+        about: "what decomposes matrices in svd-spectrum --method exact, named by --engine",
+        entries,
+    }
 }
 
 /// What `luna list` takes.

@@ -17,6 +17,7 @@ pub mod list;
 pub mod progress;
 mod scale_sweep;
 mod scores;
+mod signal;
 mod study;
 mod svd_spectrum;
 mod train;
@@ -124,6 +125,7 @@ pub enum Format {
 
 /// The whole program: reads the arguments, does what they say, returns the exit code.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
+    signal::limits_are_errors();
     let argv = match experiment::expand(argv, &App::command()) {
         Ok(argv) => argv,
         Err(error) => return exit::code(Err(error.into())),
@@ -132,10 +134,13 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
     match App::try_parse_from(argv) {
         Ok(app) => exit::code(run(&app)),
         Err(message) => {
-            // Help and version are written to stdout, misuse to stderr; a closed pipe of either is no error.
+            // Help and version are written to stdout, misuse to stderr, where nothing more can be said about a failure.
             let plain = controls && message.use_stderr();
-            let _ = if plain { print_plainly(&message) } else { message.print() };
-            ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
+            let printed = if plain { print_plainly(&message) } else { message.print() };
+            match printed {
+                Err(error) if !message.use_stderr() => exit::code(Err(error.into())),
+                _ => ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2)),
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Judging {
 impl Judging {
     /// Reads it.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+        let text = crate::file::text(path)?;
         Ok(Self { path: path.to_path_buf(), lines: text.lines().map(str::to_string).collect() })
     }
 

@@ -39,9 +39,6 @@ pub struct OutputArgs {
     /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank` (all: every one)
     #[arg(long, value_name = "NAME,...")]
     pub columns: Option<List<String>>,
-    /// Who decomposes: faer, or lapack where it is built in
-    #[arg(long, value_name = "NAME", default_value = "faer")]
-    pub engine: Engine,
 }
 
 fn format(name: &str) -> Result<&'static Format> {
@@ -83,11 +80,12 @@ pub(super) fn run(
         report::folder::prepare(dir)?;
     }
     let watch = Terminal::new(global.quiet, embedded);
-    let context = Context { seed: global.seed, engine: output.engine, watch: &watch };
+    let context = Context { seed: global.seed, engine: Engine::default(), watch: &watch };
     let Outcome { mut report, complete } = study(context)?;
     watch.finish();
     report.make_printable();
-    report.stamp = stamp(global, output).iter().chain(report.stamp.iter()).map(own).collect();
+    report.stamp = stamp(global).iter().chain(report.stamp.iter()).map(own).collect();
+    report.stamp.push("interrupted", !complete);
     if let Some(dir) = &output.out {
         report::folder::write(&report, dir)?;
     }
@@ -133,7 +131,7 @@ pub(super) fn width(terminal: bool) -> usize {
     asked.or_else(|| found().filter(|_| terminal)).unwrap_or(if terminal { 80 } else { 100 }).max(40)
 }
 
-fn stamp(global: &Global, output: &OutputArgs) -> Stamp {
+fn stamp(global: &Global) -> Stamp {
     let machine = Machine::read();
     let command: Vec<String> = std::env::args_os().skip(1).map(lossy).collect();
     let mut stamp = Stamp::default();
@@ -142,7 +140,6 @@ fn stamp(global: &Global, output: &OutputArgs) -> Stamp {
     stamp.push("date", clock::today());
     stamp.push("seed", global.seed);
     stamp.push("threads", rayon::current_num_threads());
-    stamp.push("engine", output.engine.name());
     stamp.push("cpu", machine.cpu.unwrap_or_default());
     stamp.push("cpu_features", machine.features);
     stamp.push("os", machine.os);

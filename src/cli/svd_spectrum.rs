@@ -6,7 +6,10 @@ use clap::Args;
 
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
-use crate::study::svd_spectrum::{self, Aggregate, Config};
+use crate::error::Error;
+use crate::linalg::engine::Engine;
+use crate::study::Context;
+use crate::study::svd_spectrum::{self, Aggregate, Config, Method};
 
 /// What `luna svd-spectrum` takes.
 #[derive(Args, Clone, Debug)]
@@ -14,6 +17,9 @@ pub struct SvdSpectrum {
     /// What is measured.
     #[command(flatten)]
     config: Config,
+    /// Backend of the decompositions of --method exact: faer, or lapack where it is built in [default: faer]
+    #[arg(long, value_name = "NAME")]
+    engine: Option<Engine>,
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
@@ -28,9 +34,18 @@ impl SvdSpectrum {
             let for_people = matches!(self.output.format.name, "table" | "markdown");
             config.aggregate = if for_people { Aggregate::Yes } else { Aggregate::No };
         }
+        if let (Some(engine), Method::Lanczos) = (self.engine, config.method) {
+            let accepted = "none: its iterations decompose nothing by an engine; --method exact does";
+            return Err(Error::value("--engine with --method lanczos", engine.name(), accepted).into());
+        }
+        let engine = self.engine.unwrap_or_default();
         let columns = svd_spectrum::columns(&config)?;
         study::run(global, &self.output, config.unnamed().is_some(), columns, out, |context| {
-            svd_spectrum::run(&config, context)
+            let mut outcome = svd_spectrum::run(&config, Context { engine, ..context })?;
+            if config.method == Method::Exact {
+                outcome.report.stamp.push("engine", engine.name());
+            }
+            Ok(outcome)
         })
     }
 }

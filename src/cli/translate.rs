@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::scores::{self, Judging};
 use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
+use crate::file::without_mark;
 use crate::model::settled;
 use crate::model::translator::{Beam, Translator};
 use crate::task::batch::PAD;
@@ -165,7 +166,12 @@ fn line(input: &mut impl BufRead, name: &Path, number: usize) -> Result<Option<S
     if input.read_until(b'\n', &mut bytes).map_err(Error::file(name))? == 0 {
         return Ok(None);
     }
-    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    // A mark is one in front of the text only; further on the same bytes are a character.
+    let line = if number == 1 { without_mark(name, &bytes)? } else { &bytes };
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Ok(text) => Ok(Some(text.to_string())),

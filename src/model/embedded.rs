@@ -89,7 +89,7 @@ pub(super) fn exists(path: &Path) -> bool {
 pub(crate) fn text(path: &Path) -> Result<String> {
     match file(path) {
         Some(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
-        None => std::fs::read_to_string(path).map_err(Error::file(path)),
+        None => crate::file::text(path),
     }
 }
 

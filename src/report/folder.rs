@@ -11,6 +11,7 @@ use ndarray_npy::WriteNpyExt;
 use serde_json::json;
 
 use super::{Report, Style, csv, json as format_json, svg};
+use crate::file::Staged;
 use crate::{Error, Result};
 
 /// Writes a report into a folder, which is made if it is not there: `result.json`, `result.csv`,
@@ -18,25 +19,25 @@ use crate::{Error, Result};
 /// Returns the files, the manifest last.
 pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
     prepare(dir)?;
-    let mut staged = Staged { dir, files: Vec::new() };
-    staged.add("result.json", |out| format_json::write(report, Style::default(), out))?;
-    staged.add("result.csv", |out| csv::table(&report.rows, out))?;
+    let mut waiting = Waiting { dir, files: Vec::new() };
+    waiting.add("result.json", |out| format_json::write(report, Style::default(), out))?;
+    waiting.add("result.csv", |out| csv::table(&report.rows, out))?;
     for (name, view) in report.views.iter().chain(&report.tables) {
-        staged.add(&format!("{name}.csv"), |out| csv::table(view, out))?;
+        waiting.add(&format!("{name}.csv"), |out| csv::table(view, out))?;
     }
     for figure in &report.figures {
-        staged.add(&format!("{}.svg", figure.name), |out| out.write_all(svg::to_svg(figure).as_bytes()))?;
+        waiting.add(&format!("{}.svg", figure.name), |out| out.write_all(svg::to_svg(figure).as_bytes()))?;
     }
     for (name, array) in &report.arrays {
         // Whatever the layout in memory, the file has C order: every reader expects it.
         let array = array.as_standard_layout();
-        staged.add(&format!("{name}.npy"), |out| array.write_npy(out).map_err(io::Error::other))?;
+        waiting.add(&format!("{name}.npy"), |out| array.write_npy(out).map_err(io::Error::other))?;
     }
     let files: Vec<_> =
-        staged.files.iter().map(|(name, size)| json!({ "name": name, "bytes": size })).collect();
+        waiting.files.iter().map(|(name, file)| json!({ "name": name, "bytes": file.size })).collect();
     let manifest = json!({ "stamp": report.stamp.to_json(), "files": files });
-    staged.add("manifest.json", |out| writeln!(out, "{manifest:#}"))?;
-    staged.publish()
+    waiting.add("manifest.json", |out| writeln!(out, "{manifest:#}"))?;
+    waiting.publish()
 }
 
 /// Makes the folder if it is not there; to be called before long work, which a wrong name would waste.
@@ -48,56 +49,24 @@ pub fn prepare(dir: &Path) -> Result<()> {
 }
 
 /// Files that wait under temporary names; whatever is not published is removed.
-struct Staged<'a> {
+struct Waiting<'a> {
     dir: &'a Path,
-    files: Vec<(String, u64)>,
+    files: Vec<(String, Staged)>,
 }
 
-impl Staged<'_> {
+impl Waiting<'_> {
     fn add(&mut self, name: &str, fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<()> {
-        let path = self.dir.join(name);
         let is_plain = !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0']);
         if !is_plain || self.files.iter().any(|(known, _)| known == name) {
             return Err(Error::value("file of a run folder", name, "a plain name that is used once"));
         }
-        let temporary = self.temporary(name);
-        // Recorded first, so that a file which fails half-way is removed too.
-        self.files.push((name.into(), 0));
-        let written = || {
-            let mut out = io::BufWriter::new(fs::File::create(&temporary)?);
-            fill(&mut out)?;
-            out.into_inner().map_err(io::IntoInnerError::into_error)?.metadata()
-        };
-        let size = written().map_err(Error::file(&path))?.len();
-        if let Some(file) = self.files.last_mut() {
-            file.1 = size;
-        }
+        self.files.push((name.into(), Staged::write(&self.dir.join(name), fill)?));
         Ok(())
     }
 
-    fn temporary(&self, name: &str) -> PathBuf {
-        // The number keeps two runs into one folder apart.
-        self.dir.join(format!(".{name}.{}.tmp", std::process::id()))
-    }
-
-    fn publish(mut self) -> Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for (name, _) in &self.files {
-            let path = self.dir.join(name);
-            fs::rename(self.temporary(name), &path).map_err(Error::file(&path))?;
-            paths.push(path);
-        }
-        self.files.clear();
-        Ok(paths)
-    }
-}
-
-impl Drop for Staged<'_> {
-    fn drop(&mut self) {
-        for (name, _) in &self.files {
-            // Nothing more can be done about a file that will not go.
-            let _ = fs::remove_file(self.temporary(name));
-        }
+    fn publish(self) -> Result<Vec<PathBuf>> {
+        let place = |(name, file): (String, Staged)| file.place().map(|()| self.dir.join(name));
+        self.files.into_iter().map(place).collect()
     }
 }
 

@@ -232,7 +232,7 @@ fn text(config: &Config, trained: &Trained) -> Result<Judged> {
     let n = trained.config().positions.max(1);
     let bits = |bytes: f64| 1.0 / (bytes * std::f64::consts::LN_2);
     let (tokens, bits_a_nat, unit) = if trained.tokens() == BYTES {
-        let bytes = std::fs::read(&config.data).map_err(Error::file(&config.data))?;
+        let bytes = crate::file::bytes(&config.data)?;
         (bytes.into_iter().map(u32::from).collect(), Some(bits(1.0)), "byte")
     } else {
         let tokenizer = TextTokenizer::open(&trained.dir.join(TOKENIZER))?;

@@ -3,6 +3,7 @@
 
 pub mod approx_error;
 pub mod evaluate;
+mod fingerprint;
 pub mod input;
 pub mod scale_sweep;
 pub mod svd_spectrum;

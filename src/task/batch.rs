@@ -55,6 +55,35 @@ impl Shuffled {
     }
 }
 
+/// Which examples to put aside: of every class `share` (rounded; of two or more at least one and not all, of a single one
+/// none), drawn by the seed, wherever the examples of a class stand.
+pub(super) fn hold_out(classes: &[usize], share: f64, seed: u64) -> Vec<bool> {
+    let mut aside = vec![false; classes.len()];
+    for class in 0..classes.iter().max().map_or(0, |last| last + 1) {
+        let mut of_class: Vec<usize> = (0..classes.len()).filter(|i| classes[*i] == class).collect();
+        shuffle(&mut of_class, seed, &format!("hold out class {class}"));
+        let count = (of_class.len() as f64 * share).round() as usize;
+        let most = of_class.len().saturating_sub(1);
+        for i in &of_class[..count.max(1).min(most)] {
+            aside[*i] = true;
+        }
+    }
+    aside
+}
+
+/// `most` of so many examples in their order, drawn by the seed; all of them where there are no more.
+///
+/// The first ones of a file are a part of it that somebody's order has chosen.
+pub(crate) fn sample(examples: usize, most: usize, seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..examples).collect();
+    if most < examples {
+        shuffle(&mut places, seed, "sample");
+        places.truncate(most);
+        places.sort_unstable();
+    }
+    places
+}
+
 /// Every order equally likely (Fisher and Yates), drawn from the stream of this label.
 pub(super) fn shuffle<T>(items: &mut [T], seed: u64, label: &str) {
     let mut rng = stream(seed, label);
@@ -93,6 +122,31 @@ mod tests {
         }
         assert_eq!(counts.len(), 6);
         assert!(counts.values().all(|count| count.abs_diff(1000) < 120), "4 standard errors: {counts:?}");
+    }
+
+    #[test]
+    fn every_class_gives_its_share_wherever_it_stands() {
+        let sorted: Vec<usize> = (0..100).map(|i| i / 10 % 10).chain([10]).collect();
+        let aside = hold_out(&sorted, 0.3, 5);
+        for class in 0..10 {
+            assert_eq!((0..101).filter(|i| aside[*i] && sorted[*i] == class).count(), 3, "class {class}");
+        }
+        assert!(!aside[100], "the only one of its class is learned from");
+        assert_ne!(aside, hold_out(&sorted, 0.3, 6));
+        assert!(hold_out(&[], 0.3, 5).is_empty());
+    }
+
+    #[test]
+    fn a_sample_is_of_the_whole() {
+        let drawn = sample(1000, 100, 1);
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn.len() == 100);
+        // Of ten equal stretches each gives about ten: the hypergeometric distribution's standard deviation is 2.8.
+        for stretch in 0..10 {
+            let count = drawn.iter().filter(|i| **i / 100 == stretch).count();
+            assert!((1..=20).contains(&count), "{count} of stretch {stretch}");
+        }
+        assert_eq!(sample(3, 3, 1), [0, 1, 2]);
+        assert_eq!(sample(0, 3, 1), [0; 0]);
     }
 
     proptest! {

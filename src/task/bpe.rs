@@ -14,7 +14,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::batch::PAD;
 use super::short;
 use super::tokenizer::TextTokenizer;
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// The token in front of a text that is to be written.
 pub const BEGIN: u32 = 1;
@@ -71,7 +71,7 @@ impl Vocabulary {
 
     /// Opens a vocabulary that was saved, or one made elsewhere that has the same special tokens and loses nothing.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::file(path))?;
+        let bytes = file::bytes(path)?;
         let malformed = |what: String| Error::malformed(path, what, LAYOUT);
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
         tokenizer.with_truncation(None).map_err(|error| malformed(error.to_string()))?.with_padding(None);

@@ -4,10 +4,12 @@
 //! `label TAB id TAB rating TAB text`. Texts are bytes of any encoding; a byte b is token b + 1, and 0 is the padding, so
 //! an embedding has [`TOKENS`] rows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::batch::shuffle;
+use super::batch;
 use super::short;
+use crate::file::without_mark;
 use crate::{Error, Result, name};
 
 /// How many token numbers there are: the padding and the 256 bytes.
@@ -45,7 +47,7 @@ impl Item {
 impl Labelled {
     /// Reads a file of labelled texts: see [`Labelled::parse`].
     pub fn read(path: &Path, classes: Option<&[String]>) -> Result<Self> {
-        Self::parse(path, &std::fs::read(path).map_err(Error::file(path))?, classes)
+        Self::parse(path, &crate::file::bytes(path)?, classes)
     }
 
     /// Labelled texts from the bytes of the file at `path` (named in errors, not read).
@@ -53,10 +55,10 @@ impl Labelled {
     /// `classes` are those of a file read before, which the labels must then be of; without them the classes are the
     /// labels that occur, two or more. Every class needs a text.
     ///
-    /// A line has as many columns as most lines have; further tabs belong to the text. Lines end in LF or CR LF, and
-    /// every other byte is left as it is.
+    /// A line has as many columns as most lines have; further tabs belong to the text. White space around a label is none
+    /// of it. Lines end in LF or CR LF, and every other byte of a text is left as it is.
     pub fn parse(path: &Path, bytes: &[u8], classes: Option<&[String]>) -> Result<Self> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = without_mark(path, bytes)?;
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         if bytes.is_empty() {
             return Err(Error::malformed(path, "nothing in it", LAYOUT));
@@ -101,30 +103,32 @@ impl Labelled {
         counts
     }
 
+    /// Classes that somebody may have meant as one, in groups: equal as numbers (`1` and `1.0`), or but for the case of
+    /// letters (`pos` and `Pos`).
+    pub fn alike(&self) -> Vec<Vec<&str>> {
+        let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for class in &self.classes {
+            let number = class.parse::<f64>().ok().filter(|number| number.is_finite());
+            // 0 and -0 are equal and are written in two ways.
+            let meant = number.map_or_else(|| class.to_lowercase(), |number| (number + 0.0).to_string());
+            groups.entry(meant).or_default().push(class);
+        }
+        groups.into_values().filter(|group| group.len() > 1).collect()
+    }
+
     /// Puts `share` of every class aside (rounded, at least one text and not all), drawn by the seed: what is left, and
     /// what was put aside, each in the order of the file.
     pub fn hold_out(self, share: f64, seed: u64) -> Result<(Self, Self)> {
         if !(share > 0.0 && share < 1.0) {
             return Err(Error::value("share of texts to hold out", share, "above 0 and below 1"));
         }
-        let mut aside = vec![false; self.items.len()];
-        for (class, name) in self.classes.iter().enumerate() {
-            let mut of_class: Vec<usize> =
-                (0..self.items.len()).filter(|i| self.items[*i].class == class).collect();
-            if of_class.len() < 2 {
-                let accepted = "2 or more, to hold one out and keep one";
-                return Err(Error::value(
-                    format!("texts of class '{}'", short(name)),
-                    of_class.len(),
-                    accepted,
-                ));
-            }
-            shuffle(&mut of_class, seed, &format!("hold out class {class}"));
-            let count = (of_class.len() as f64 * share).round() as usize;
-            for i in &of_class[..count.clamp(1, of_class.len() - 1)] {
-                aside[*i] = true;
-            }
+        let counts = self.counts();
+        if let Some(class) = counts.iter().position(|count| *count < 2) {
+            let what = format!("texts of class '{}'", short(&self.classes[class]));
+            return Err(Error::value(what, counts[class], "2 or more, to hold one out and keep one"));
         }
+        let classes: Vec<usize> = self.items.iter().map(|item| item.class).collect();
+        let aside = batch::hold_out(&classes, share, seed);
         let (held, kept): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
         let of = |items: Vec<(Item, bool)>| Self {
             classes: self.classes.clone(),
@@ -137,7 +141,7 @@ impl Labelled {
 
 /// The tabs that most lines have; of equally many the fewer, and at least one.
 fn usual_tabs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> usize {
-    let mut counts = std::collections::BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for line in lines {
         let tabs = line.split(|byte| *byte == b'\t').count() - 1;
         *counts.entry(tabs).or_insert(0_usize) += 1;
@@ -157,13 +161,14 @@ fn row(line: &[u8], columns: usize) -> Result<(String, &[u8]), String> {
             tabs => format!("{tabs} tabs, where most lines have {columns}"),
         });
     }
-    if fields[0].is_empty() {
+    let label = String::from_utf8_lossy(fields[0]);
+    if label.trim().is_empty() {
         return Err("no label before the first tab".to_string());
     }
     if fields[columns].is_empty() {
         return Err("no text behind the last tab".to_string());
     }
-    Ok((String::from_utf8_lossy(fields[0]).into_owned(), fields[columns]))
+    Ok((label.trim().to_string(), fields[columns]))
 }
 
 /// The labels that occur, each once.
@@ -213,6 +218,16 @@ mod tests {
             assert_eq!(texts(&labelled), [(1, &b"good"[..]), (0, b"bad\tand worse"), (0, b"bad")]);
             assert_eq!(labelled.counts(), [2, 1]);
         }
+    }
+
+    #[test]
+    fn labels_that_look_alike_are_named() {
+        let labelled = parse("1\ta\n1 \tb\n 1\tc\n1.0\td\nPos\te\npos\tf\n2\tg").unwrap();
+        assert_eq!(labelled.classes, ["1", "1.0", "2", "Pos", "pos"], "white space makes no class");
+        assert_eq!(labelled.counts(), [3, 1, 1, 1, 1]);
+        assert_eq!(labelled.alike(), [["1", "1.0"], ["Pos", "pos"]]);
+        assert!(parse("0\ta\n1\tb\nnan\tc").unwrap().alike().is_empty());
+        assert!(parse("0\ta\n \tb").unwrap_err().to_string().contains("line 2: no label"));
     }
 
     #[test]

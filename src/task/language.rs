@@ -1,4 +1,8 @@
 //! A text to model: its beginning to learn from, its end to be judged on, in windows of n tokens.
+//!
+//! The end is one stretch, as is usual for texts: windows drawn from all over it would lie beside, or over, what is learned
+//! from, and would be known by heart. Where the text changes on its way (several books in one file), the end is another
+//! text than the beginning, and the loss on it says so.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,7 +10,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use crate::rng::{below, stream};
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// How many token numbers a model of bytes has: a byte is its own token, and nothing needs padding.
 pub const BYTES: usize = 256;
@@ -44,7 +48,7 @@ impl Language {
     ///
     /// Either part must be longer than a window.
     pub fn read(path: &Path, n: usize, validation: f64) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::file(path))?;
+        let bytes = file::bytes(path)?;
         Self::new(&format!("'{}'", path.display()), bytes.into_iter().map(u32::from).collect(), n, validation)
     }
 

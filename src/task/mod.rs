@@ -15,19 +15,7 @@ pub mod tokens;
 pub mod translation;
 pub mod window;
 
-use std::path::Path;
-
-use crate::{Error, Result};
-
-/// The text of a file, which must be UTF-8; an error names the first byte that is not.
-pub(crate) fn text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let byte = error.as_bytes()[at];
-        Error::malformed(path, format!("byte {at} (0x{byte:02x}) is not UTF-8"), "text in UTF-8")
-    })
-}
+pub(crate) use crate::file::text;
 
 /// An item as an error shows it: one line, not longer than a line.
 pub(crate) fn short(item: &impl ToString) -> String {

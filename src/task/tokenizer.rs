@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 use super::short;
-use crate::file::save_text;
+use crate::file::{self, save_text};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "a tokenizer.json of Hugging Face's tokenizers";
@@ -33,7 +33,7 @@ impl TextTokenizer {
     /// Opens a `tokenizer.json`; truncation, padding and special tokens around a text that it was saved with are left
     /// out.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::file(path))?;
+        let bytes = file::bytes(path)?;
         let malformed = |error: tokenizers::Error| Error::malformed(path, error, LAYOUT);
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(malformed)?;
         tokenizer.with_truncation(None).map_err(malformed)?.with_padding(None);

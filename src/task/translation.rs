@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::batch::shuffle;
 use super::bpe::{END, Vocabulary};
+use crate::file::without_mark;
 use crate::{Error, Result};
 
 const LAYOUT: &str = "one sentence a line, in UTF-8";
@@ -40,8 +41,7 @@ pub struct Buckets {
 impl Parallel {
     /// Reads two files that are aligned line by line: see [`Parallel::parse`].
     pub fn read(source: &Path, target: &Path) -> Result<Self> {
-        let [source_bytes, target_bytes] =
-            [source, target].map(|path| std::fs::read(path).map_err(Error::file(path)));
+        let [source_bytes, target_bytes] = [source, target].map(crate::file::bytes);
         Self::parse((source, &source_bytes?), (target, &target_bytes?))
     }
 
@@ -76,7 +76,7 @@ impl Parallel {
 
 /// The lines of a file, each with a text.
 fn lines(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = without_mark(path, bytes)?;
     if bytes.is_empty() {
         return Err(Error::malformed(path, "nothing in it", LAYOUT));
     }

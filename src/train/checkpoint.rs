@@ -35,6 +35,11 @@ pub fn write(
     save::save(path, &all, &facts)
 }
 
+/// The facts that were kept with a checkpoint.
+pub fn facts(path: &Path) -> Result<BTreeMap<String, String>> {
+    Ok(Named::open(path)?.facts())
+}
+
 /// Reads a checkpoint of a network of this layout: its weights, its facts; the optimiser goes on where it was.
 pub fn read(path: &Path, layout: &Layout, adam: &mut Adam) -> Result<(Vec<f32>, BTreeMap<String, String>)> {
     const ACCEPTED: &str = "a checkpoint that luna wrote";

@@ -48,7 +48,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("process::exit", &["cli/", "main.rs"]),
     ("Instant::now", &["profile/clock.rs"]),
     ("SystemTime::now", &["profile/clock.rs"]),
-    ("unsafe", &["linalg/", "profile/memory.rs", "model/mapped.rs"]),
+    ("unsafe", &["linalg/", "profile/memory.rs", "model/mapped.rs", "cli/signal.rs"]),
 ];
 
 const NAMELESS: &[&str] = &["util", "utils", "helper", "helpers", "manager", "common", "misc"];

@@ -1,5 +1,10 @@
 //! The program as it is met: what it writes where, and how it ends.
 
+#[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
+mod signals;
+
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 

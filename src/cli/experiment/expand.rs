@@ -58,7 +58,7 @@ pub(crate) fn expand(argv: Vec<OsString>, command: &Command) -> Result<Vec<OsStr
 }
 
 fn read(path: &Path) -> Result<Experiment> {
-    parse(path, &std::fs::read_to_string(path).map_err(Error::file(path))?)
+    parse(path, &crate::file::text(path)?)
 }
 
 /// Where the next word stands that is neither a flag nor the value of a global flag.
@@ -206,7 +206,7 @@ fn arguments(experiment: &Experiment, entry: &Entry, arg: &Arg) -> Result<Vec<Os
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ArgGroup;
+    use clap::{ArgGroup, CommandFactory, Parser};
 
     fn app() -> Command {
         let model = Arg::new("model").long("model");
@@ -322,5 +322,33 @@ mod tests {
         assert!(expanded("luna run FILE/none", FILE).is_err());
         let twice = expanded("luna run FILE --config FILE", FILE).unwrap_err().to_string();
         assert!(twice.starts_with("--config: "), "{twice}");
+    }
+
+    /// Files that say how a published result came about must still say it to this program.
+    #[test]
+    fn every_experiment_of_this_project_is_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        let folders =
+            std::fs::read_dir(root).expect("experiments").map(|entry| entry.expect("an entry").path());
+        let files: Vec<PathBuf> = folders
+            .filter(|folder| folder.is_dir())
+            .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"))
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+            .collect();
+        assert!(files.len() >= 10, "{files:?}");
+        for file in files {
+            let argv = vec!["luna".into(), "run".into(), file.clone().into()];
+            let argv = expand(argv, &crate::cli::App::command()).expect("an experiment file");
+            if let Err(error) = crate::cli::App::try_parse_from(argv) {
+                panic!("{}: {error}", file.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_file() {
+        let marked = format!("\u{feff}{FILE}");
+        assert_eq!(expanded("luna run FILE", &marked).unwrap(), format!("luna svd-spectrum {SAID}"));
     }
 }

@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::study::fingerprint::Fingerprint;
 
 /// The file in the run folder, and what it becomes when another sweep begins there.
 const FILE: &str = "journal.jsonl";
 const OLD: &str = "journal.old.jsonl";
+
+const ACCEPTED: &str =
+    "for --resume the same configuration on the same machine with as many threads; or another --out";
 
 /// What the run of a cell by itself found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,9 +34,19 @@ pub(super) struct Probe {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Sweep { hash: String },
-    Cell { key: String, probe: Probe },
-    Round { round: usize, seconds: BTreeMap<String, f64> },
+    Sweep {
+        /// What decides its figures; empty in files of earlier versions.
+        #[serde(default)]
+        facts: Fingerprint,
+    },
+    Cell {
+        key: String,
+        probe: Probe,
+    },
+    Round {
+        round: usize,
+        seconds: BTreeMap<String, f64>,
+    },
 }
 
 /// Lines of before and lines to come; without a folder they are kept in memory only.
@@ -45,7 +59,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Begins a journal in a folder, or goes on with the one that is there if `resume`.
-    pub(super) fn open(folder: Option<&Path>, hash: &str, resume: bool) -> Result<Self> {
+    pub(super) fn open(folder: Option<&Path>, facts: &Fingerprint, resume: bool) -> Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let path = folder.join(FILE);
         let mut journal = Self::default();
@@ -53,7 +67,7 @@ impl Journal {
             // Somebody's minutes: the last ones are kept under another name.
             std::fs::rename(&path, folder.join(OLD)).map_err(Error::file(&path))?;
         }
-        let kept = if resume && path.exists() { journal.read(&path, hash)? } else { 0 };
+        let kept = if resume && path.exists() { journal.read(&path, facts)? } else { 0 };
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
             // What an interruption cut off must not stand before the next line.
@@ -63,25 +77,25 @@ impl Journal {
         let file = open().map_err(Error::file(&path))?;
         journal.file = Some((path, file));
         if kept == 0 {
-            journal.write(&Line::Sweep { hash: hash.into() })?;
+            journal.write(&Line::Sweep { facts: facts.clone() })?;
         }
         Ok(journal)
     }
 
     /// Reads the whole lines of before; returns how many bytes they are.
-    fn read(&mut self, path: &Path, hash: &str) -> Result<u64> {
+    fn read(&mut self, path: &Path, facts: &Fingerprint) -> Result<u64> {
         let text = read_to_string(path).map_err(Error::file(path))?;
         // A line without its end is one that an interruption cut off.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let line = serde_json::from_str(line)
                 .map_err(|error| Error::malformed(path, error, "lines that scale-sweep wrote"))?;
             match line {
-                Line::Sweep { hash: other } if other != hash => {
-                    let accepted =
-                        format!("the configuration and threads of '{}' (or another --out)", path.display());
-                    return Err(Error::value("--resume", format!("sweep {hash}, not {other}"), accepted));
+                Line::Sweep { facts: before } => {
+                    if let Some(what) = facts.differs(&before) {
+                        let what = format!("a sweep that was told otherwise ({what})");
+                        return Err(Error::malformed(path, what, ACCEPTED));
+                    }
                 }
-                Line::Sweep { .. } => {}
                 Line::Cell { key, probe } => {
                     self.probes.insert(key, probe);
                 }
@@ -116,13 +130,29 @@ impl Journal {
         let Some((path, file)) = &mut self.file else { return Ok(()) };
         let text = serde_json::to_string(line).map_err(|error| Error::malformed(&*path, error, "numbers"))?;
         // One write a line: what an interruption leaves is whole lines and at most one that is cut off.
-        file.write_all(format!("{text}\n").as_bytes()).map_err(Error::file(&*path))
+        let mut write = || {
+            let whole = file.metadata()?.len();
+            let written = file.write_all(format!("{text}\n").as_bytes());
+            if written.is_err() {
+                // Best effort: what stopped the writing is the error to report.
+                let _ = file.set_len(whole);
+            }
+            written
+        };
+        write().map_err(Error::file(&*path))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn facts(heads: usize) -> Fingerprint {
+        let mut facts = Fingerprint::default();
+        facts.push("threads", 2);
+        facts.push("heads", heads);
+        facts
+    }
 
     fn probe(first_s: f64) -> Probe {
         Probe { first_s, macs: 12, extra_bytes: Some(64), rss_growth: None }
@@ -131,7 +161,7 @@ mod tests {
     #[test]
     fn lines_of_before_are_gone_on_from_and_a_cut_one_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let open = |resume| Journal::open(Some(dir.path()), "abc", resume);
+        let open = |resume| Journal::open(Some(dir.path()), &facts(4), resume);
         let mut first = open(false).unwrap();
         first.write_probe("luna at n = 8", &probe(0.5)).unwrap();
         first.write_round(0, BTreeMap::from([("luna at n = 8".to_string(), 0.25)])).unwrap();
@@ -155,11 +185,17 @@ mod tests {
     #[test]
     fn another_sweep_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        Journal::open(Some(dir.path()), "abc", false).unwrap();
-        let error = Journal::open(Some(dir.path()), "abd", true).unwrap_err().to_string();
-        assert!(error.contains("'sweep abd, not abc' is not accepted"), "{error}");
+        Journal::open(Some(dir.path()), &facts(4), false).unwrap();
+        let error = Journal::open(Some(dir.path()), &facts(3), true).unwrap_err().to_string();
+        assert!(
+            error.contains("journal.jsonl': a sweep that was told otherwise (heads: '4' then, '3' now)"),
+            "{error}"
+        );
+        std::fs::write(dir.path().join(FILE), "{\"sweep\":{\"hash\":\"1a2b\"}}\n").unwrap();
+        let error = Journal::open(Some(dir.path()), &facts(4), true).unwrap_err().to_string();
+        assert!(error.contains("(threads: nothing then, '2' now)"), "{error}");
         std::fs::write(dir.path().join(FILE), "nonsense\n").unwrap();
-        assert!(Journal::open(Some(dir.path()), "abc", true).is_err());
-        assert!(Journal::open(None, "abc", true).unwrap().rounds().is_empty());
+        assert!(Journal::open(Some(dir.path()), &facts(4), true).is_err());
+        assert!(Journal::open(None, &facts(4), true).unwrap().rounds().is_empty());
     }
 }

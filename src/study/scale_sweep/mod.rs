@@ -244,7 +244,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         let accepted = "nothing, or --measure with error: only that reads an input";
         return Err(Error::value("--model or --synthetic", "given", accepted));
     }
-    let hash = settings.hash(context.seed);
+    let hash = settings.fingerprint(context.seed);
     let mut journal = Journal::open(config.folder.as_deref(), &hash, config.resume)?;
     let watch = Stopwatch::start();
     let errors = Errors::measure(&config.input, &cells, &settings, (watch, context))?;
@@ -262,7 +262,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     report.views = views.into_iter().flatten().map(|(name, table)| (name.into(), table)).collect();
     report.figures = figures::all(&sweep);
     report.notes = notes::all(&sweep, &settings, &errors);
-    notes::stamp(&mut report, &sweep, &settings, &hash);
+    notes::stamp(&mut report, &sweep, &settings, &hash.word());
     if !sweep.complete {
         report.notes.insert(0, "interrupted: not everything that was asked for is in this result".into());
     }

@@ -1,15 +1,12 @@
 //! The configuration with its preset and its defaults filled in.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest, Sha256};
-
 use super::preset::{self, Preset};
 use super::{Config, Measure, Pass, Unit};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::machine::Machine;
+use crate::study::fingerprint::Fingerprint;
 
 /// Everything that a sweep is told, nothing left open.
 #[derive(Clone, Debug)]
@@ -146,34 +143,26 @@ impl Settings {
         Ok(())
     }
 
-    /// What decides the figures of a row, as a fingerprint: an interrupted sweep is only taken up by the same one.
-    pub(super) fn hash(&self, seed: u64) -> String {
-        let Self {
-            attention,
-            seq_len,
-            l,
-            heads,
-            head_dim,
-            batch,
-            unit,
-            ffn,
-            layers,
-            mask,
-            pass,
-            measure,
-            ..
-        } = self;
-        let mut text = format!(
-            "{} {seed} {seq_len:?} {l:?} {heads} {head_dim} {batch} {unit:?} {ffn} {layers} {mask:?} {pass:?} {measure} {:?}",
-            env!("CARGO_PKG_VERSION"),
-            (rayon::current_num_threads(), Machine::read().cpu),
-        );
-        for spec in attention {
-            let _ = write!(text, " {spec}"); // a String takes everything
-        }
-        Sha256::digest(text.as_bytes())
-            .iter()
-            .take(8)
-            .fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+    /// What decides the figures of a row: an interrupted sweep is only taken up by the same one, on the same machine.
+    pub(super) fn fingerprint(&self, seed: u64) -> Fingerprint {
+        let specs: Vec<String> = self.attention.iter().map(ToString::to_string).collect();
+        let mut print = Fingerprint::default();
+        print.push("version", env!("CARGO_PKG_VERSION"));
+        print.push("cpu", Machine::read().cpu.unwrap_or_default());
+        print.push("threads", rayon::current_num_threads());
+        print.push("seed", seed);
+        print.push("attention", specs.join(","));
+        print.push("seq-len", self.seq_len.clone());
+        print.push("l", self.l.clone());
+        print.push("heads", self.heads);
+        print.push("head-dim", self.head_dim);
+        print.push("batch", self.batch);
+        print.push("unit", format!("{:?}", self.unit).to_lowercase());
+        print.push("ffn", self.ffn);
+        print.push("layers", self.layers);
+        print.push("mask", format!("{:?}", self.mask).to_lowercase());
+        print.push("pass", format!("{:?}", self.pass).to_lowercase());
+        print.push("measure", self.measure.to_string());
+        print
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn compare(runs: &[Ran], data: &Data, recipes: &[Recipe], complete: b
     if recipes.len() > 1 {
         views.push(("rates".into(), rates(&groups, &best, data)));
         notes.extend(notes_on_rates(&groups, &best, data, complete));
-    } else if best.len() > 1 {
+    } else if complete && best.len() > 1 {
         let rate = recipes[0].rate;
         notes.push(format!(
             "all learned at one rate: what suits one attention need not suit another; --rate {:?},{rate:?},{:?} takes each at the one that suits it best",

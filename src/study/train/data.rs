@@ -5,16 +5,17 @@ use std::path::Path;
 
 use super::learner::Examples;
 use super::open;
-use super::recipe::{Recipe, fingerprint};
-use super::translation::Translation;
-use super::written::{TOKENIZER, Written};
+use super::recipe::Recipe;
+use super::source::{self, Labelling, Part, Source};
+use super::written::TOKENIZER;
 use crate::error::Result;
+use crate::file::save_text;
 use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig, Head, Mechanism};
 use crate::name::{self, Param, Params, Spec};
-use crate::task::batch::Shuffled;
-use crate::task::language::{self, Language, Windows};
-use crate::task::recall::{self, Recall};
-use crate::task::tokenizer::TextTokenizer;
+use crate::study::fingerprint::Fingerprint;
+use crate::task::batch::{Shuffled, sample};
+use crate::task::language::{self, Windows};
+use crate::task::recall;
 use crate::train::{Batch, Rows};
 
 /// One line of the list of tasks.
@@ -26,7 +27,7 @@ pub struct TaskKind {
     pub about: &'static str,
     /// Its parameters with defaults.
     pub takes: &'static [Param],
-    /// Whether a share of one file is held out.
+    /// Whether a share of a file may be held out.
     pub(super) splits: bool,
     /// Whether every row has a target, and not every sequence.
     pub(super) of_tokens: bool,
@@ -64,7 +65,7 @@ pub const ALL: &[TaskKind] = &[
             Param { name: "min", default: Some("100"), about: "least symbols" },
             Param { name: "max", default: Some("500"), about: "most symbols" },
         ],
-        splits: false,
+        splits: true,
         of_tokens: false,
         open: open::listops,
     },
@@ -110,44 +111,20 @@ pub const ALL: &[TaskKind] = &[
     },
 ];
 
-/// Held out for choosing, or for the last word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Validation,
-    Test,
-}
-
 /// A task with its data.
 pub(super) struct Data {
     /// As it was typed, with the files' names.
     pub(super) title: String,
+    /// What decides its batches, and what is held out: files by their contents.
+    pub(super) facts: Fingerprint,
+    /// Whether no file was named.
+    generated: bool,
     n: usize,
     batch: usize,
     seed: u64,
     most: usize,
     source: Source,
 }
-
-/// Examples of a kind, in their parts.
-pub(super) enum Source {
-    Labelled {
-        train: Vec<Labelling>,
-        validation: Vec<Labelling>,
-        test: Vec<Labelling>,
-        vocab: usize,
-        names: Vec<String>,
-        bytes: bool,
-    },
-    Language(Language, Box<Written>),
-    Recall {
-        recall: Recall,
-        held: usize,
-    },
-    Translation(Box<Translation>),
-}
-
-/// Tokens and their class.
-pub(super) type Labelling = (Vec<u32>, u32);
 
 impl Data {
     pub(super) fn kind(spec: &Spec) -> Result<&'static TaskKind> {
@@ -164,7 +141,9 @@ impl Data {
                 let _ = write!(title, " {what}={}", name.to_string_lossy()); // a String takes everything
             }
         }
-        Ok(Self { title, n: recipe.n, batch: recipe.batch, seed, most: recipe.eval_examples, source })
+        let facts = source::facts(spec, files, &source)?;
+        let (generated, most) = (files.data.is_none(), recipe.eval_examples);
+        Ok(Self { title, facts, generated, n: recipe.n, batch: recipe.batch, seed, most, source })
     }
 
     /// Vocabulary, mask and head of a network for this task; the rest is anything.
@@ -197,23 +176,7 @@ impl Data {
 
     /// Writes what makes tokens of texts, where they are not bytes, to belong beside the network.
     pub(super) fn save_tokenizer(&self, path: &Path) -> Result<()> {
-        match &self.source {
-            Source::Translation(pairs) => pairs.vocabulary.save(path),
-            Source::Language(_, written) => written.tokenizer.as_ref().map_or(Ok(()), |own| own.save(path)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What makes tokens of texts, in one word, where they are not bytes.
-    pub(super) fn tokenizer_digest(&self) -> Result<Option<String>> {
-        let json = match &self.source {
-            Source::Translation(pairs) => Some(pairs.vocabulary.json()?),
-            Source::Language(_, written) => {
-                written.tokenizer.as_ref().map(TextTokenizer::json).transpose()?
-            }
-            _ => None,
-        };
-        Ok(json.map(|json| fingerprint(&json)))
+        self.source.tokenizer()?.map_or(Ok(()), |json| save_text(path, &json))
     }
 
     /// Endings of the names of a translation's files: from and to.
@@ -293,12 +256,14 @@ impl Data {
             Source::Labelled { validation, test, .. } => {
                 let of = if part == Part::Test { test } else { validation };
                 // Sequences of a length stand together, so that their heads are worked on at once.
-                let mut of: Vec<&Labelling> = of.iter().take(most).collect();
+                let mut of: Vec<&Labelling> =
+                    self.places(of.len(), most).into_iter().map(|i| &of[i]).collect();
                 of.sort_by_key(|(tokens, _)| tokens.len().min(self.n));
                 of.chunks(self.batch).map(|chunk| labelled(chunk.iter().copied(), self.n)).collect()
             }
             Source::Language(text, _) => {
-                let judged: Vec<_> = text.judged(self.n)?.take(most).collect();
+                let judged: Vec<_> = text.judged(self.n)?.collect();
+                let judged: Vec<_> = spread(judged.len(), most).map(|i| judged[i].clone()).collect();
                 let batch = |chunk: &[language::Judged<'_>]| {
                     let (mut ids, mut targets) = (Vec::new(), Vec::new());
                     for window in chunk {
@@ -327,6 +292,22 @@ impl Data {
         Ok(batches.into_iter().map(Examples::One).collect())
     }
 
+    /// Which of so many held-out sequences an evaluation of at most `most` takes: what was generated has no order, and its
+    /// first ones are as good as any.
+    fn places(&self, sequences: usize, most: usize) -> Vec<usize> {
+        if self.generated { (0..sequences.min(most)).collect() } else { sample(sequences, most, self.seed) }
+    }
+
+    /// What a reader should know of the data.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = vec![format!("data: {}", self.source.amount())];
+        if let Source::Labelled { alike, .. } = &self.source {
+            let note = |names: &String| format!("labels '{names}' look alike, and are classes of their own");
+            notes.extend(alike.iter().map(note));
+        }
+        notes
+    }
+
     /// The accuracy of the best constant answer on what is held out, where answers are classes or values.
     pub(super) fn constant(&self, part: Part) -> Option<f64> {
         match &self.source {
@@ -340,29 +321,12 @@ impl Data {
             Source::Language(..) | Source::Translation(_) => None,
         }
     }
+}
 
-    /// How much there is to learn from, in words.
-    pub(super) fn amount(&self) -> String {
-        match &self.source {
-            Source::Labelled { train, validation, test, .. } => {
-                format!(
-                    "{} sequences to learn from, {} to choose by, {} to test",
-                    train.len(),
-                    validation.len(),
-                    test.len()
-                )
-            }
-            Source::Language(text, written) => {
-                let unit = if written.tokenizer.is_none() { "bytes" } else { "tokens" };
-                let (learned, held) = (text.training().len(), text.validation().len());
-                format!("{learned} {unit} to learn from, {held} held out")
-            }
-            Source::Recall { held, .. } => {
-                format!("fresh sequences to learn from, {held} to choose by, {held} to test")
-            }
-            Source::Translation(pairs) => pairs.amount(),
-        }
-    }
+/// `most` of so many places, evenly spread over all of them; all of them where there are no more.
+fn spread(places: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = places.min(most);
+    (0..count).map(move |i| i * places / count)
 }
 
 fn labelled<'a>(items: impl Iterator<Item = &'a Labelling>, n: usize) -> Batch {

@@ -1,59 +1,28 @@
 //! The folder of one run: what it logs, where it stands, and the best network so far.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, create_dir_all, read_to_string};
-use std::io::{BufWriter, Write};
+use std::fs::create_dir_all;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::data::Data;
+use super::metrics::{self, Line, Metrics};
 use super::written::TOKENIZER;
 use crate::error::{Error, Result};
 use crate::file::save_text;
 use crate::model::save;
+use crate::profile::machine::Machine;
+use crate::study::fingerprint::Fingerprint;
 use crate::train::{Adam, Layout, checkpoint};
 
 const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best";
-
-/// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Line {
-    /// A step of the optimiser.
-    Step {
-        /// Counted from 1.
-        step: usize,
-        /// The mean of what was minimised.
-        loss: f64,
-        /// The rate of learning.
-        rate: f64,
-        /// The norm of the gradients before clipping.
-        gradient_norm: f64,
-        /// Seconds of the step.
-        seconds: f64,
-    },
-    /// A look at what is held out.
-    Look {
-        /// Behind this step.
-        step: usize,
-        /// The mean of -ln p of the targets.
-        validation_loss: f64,
-        /// The share of right answers.
-        validation_accuracy: f64,
-    },
-}
-
-impl Line {
-    fn step(&self) -> usize {
-        match self {
-            Self::Step { step, .. } | Self::Look { step, .. } => *step,
-        }
-    }
-}
+/// Where a checkpoint has what decides its run.
+const RUN: &str = "run";
+/// And what its times are of.
+const MACHINE: &str = "machine";
 
 /// What a checkpoint holds beside weights and means.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +31,8 @@ pub(super) struct Facts {
     pub(super) best: Option<(usize, f64)>,
     /// Bytes that the first step held at most, beyond what was there.
     pub(super) peak: Option<u64>,
+    /// Steps whose times do not count: up to this one they were of another machine, or of other threads.
+    pub(super) timed_after: usize,
 }
 
 /// Weights and facts of a checkpoint, if there was one.
@@ -70,7 +41,7 @@ type Stood = Option<(Vec<f32>, Facts)>;
 /// A run folder, or lines in memory where there is none.
 pub(super) struct Folder {
     path: Option<PathBuf>,
-    metrics: Option<BufWriter<File>>,
+    metrics: Option<Metrics>,
     pub(super) lines: Vec<Line>,
 }
 
@@ -78,7 +49,7 @@ impl Folder {
     /// Begins anew, or goes on with what stands in the folder if `resume`: then with weights and means as well.
     pub(super) fn open(
         path: Option<&Path>,
-        hash: &str,
+        print: &Fingerprint,
         resume: bool,
         layout: &Layout,
         adam: &mut Adam,
@@ -95,38 +66,28 @@ impl Folder {
         let mut stood = None;
         let mut lines = Vec::new();
         if resume && last.exists() {
+            // First of all: of another network the tensors would not fit, and that would not say why.
+            same(&last, &checkpoint::facts(&last)?, print)?;
             let (numbers, facts) = checkpoint::read(&last, layout, adam)?;
-            if facts.get("run").map(String::as_str) != Some(hash) {
-                let accepted = "the same task, recipe, attention and seed; or another folder";
-                return Err(Error::malformed(&last, "a training that was told otherwise", accepted));
-            }
             let steps = adam.steps();
-            lines = read_lines(&path.join(METRICS))?;
+            lines = metrics::read(&path.join(METRICS))?;
             lines.retain(|line| line.step() <= steps);
-            stood = Some((numbers, facts_of(&facts)));
-        }
-        let metrics = path.join(METRICS);
-        let open = || {
-            let mut out =
-                BufWriter::new(OpenOptions::new().create(true).write(true).truncate(true).open(&metrics)?);
-            for line in &lines {
-                writeln!(out, "{}", serde_json::to_string(line)?)?;
+            let mut stands = facts_of(&facts);
+            if facts.get(MACHINE) != Some(&machine()) {
+                // The first step of a process warms up, and is not timed either.
+                stands.timed_after = steps + 1;
             }
-            out.flush()?;
-            Ok(out)
-        };
-        let out = open().map_err(Error::file(&metrics))?;
-        Ok((Self { path: Some(path.to_path_buf()), metrics: Some(out), lines }, stood))
+            stood = Some((numbers, stands));
+        }
+        let metrics = Some(Metrics::begin(&path.join(METRICS), &lines)?);
+        Ok((Self { path: Some(path.to_path_buf()), metrics, lines }, stood))
     }
 
     /// Adds a line.
     pub(super) fn log(&mut self, line: Line) -> Result<()> {
-        if let (Some(path), Some(out)) = (&self.path, &mut self.metrics) {
-            let text = serde_json::to_string(&line).unwrap_or_default();
-            writeln!(out, "{text}").map_err(Error::file(&path.join(METRICS)))?;
-        }
+        let written = self.metrics.as_mut().map_or(Ok(()), |metrics| metrics.add(&line));
         self.lines.push(line);
-        Ok(())
+        written
     }
 
     /// Keeps where the run stands.
@@ -135,14 +96,17 @@ impl Folder {
         layout: &Layout,
         numbers: &[f32],
         adam: &Adam,
-        hash: &str,
+        print: &Fingerprint,
         facts: Facts,
     ) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        if let Some(out) = &mut self.metrics {
-            out.flush().map_err(Error::file(&path.join(METRICS)))?;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.flush()?;
         }
-        let mut text = BTreeMap::from([("run".to_string(), hash.to_string())]);
+        let print = serde_json::to_string(print).unwrap_or_default();
+        let mut text = BTreeMap::from([(RUN.to_string(), print)]);
+        text.insert(MACHINE.into(), machine());
+        text.insert("timed_after".into(), facts.timed_after.to_string());
         if let Some((step, score)) = facts.best {
             text.insert("best_step".into(), step.to_string());
             text.insert("best_score".into(), format!("{score:?}"));
@@ -169,30 +133,30 @@ impl Folder {
         save::save(&best.join("model.safetensors"), &layout.tensors(numbers), &BTreeMap::new())
     }
 
-    /// The best network so far, if one is kept.
+    /// The best network so far, which was kept if there is a folder.
     pub(super) fn best(&self, layout: &Layout) -> Result<Option<Vec<f32>>> {
         let Some(path) = &self.path else { return Ok(None) };
         let path = path.join(BEST).join("model.safetensors");
-        if !path.exists() {
-            return Ok(None);
-        }
         checkpoint::weights(&path, layout).map(Some)
     }
 }
 
-fn read_lines(path: &Path) -> Result<Vec<Line>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = read_to_string(path).map_err(Error::file(path))?;
-    // A line without its end is one that an interruption cut off.
-    let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    whole
-        .map(|line| {
-            serde_json::from_str(line)
-                .map_err(|error| Error::malformed(path, error, "lines that luna train wrote"))
-        })
-        .collect()
+/// Refuses to go on with another run than that of the checkpoint, and says in what it is another.
+fn same(last: &Path, facts: &BTreeMap<String, String>, print: &Fingerprint) -> Result<()> {
+    let before: Option<Fingerprint> = facts.get(RUN).and_then(|text| serde_json::from_str(text).ok());
+    let what = match before.map(|before| print.differs(&before)) {
+        Some(None) => return Ok(()),
+        Some(Some(what)) => format!("a training that was told otherwise ({what})"),
+        None => "a training of an earlier version, which does not say what it learned from".to_string(),
+    };
+    let accepted = "for --resume the same task, data, recipe, attention and seed; or another folder";
+    Err(Error::malformed(last, what, accepted))
+}
+
+/// What times depend on, in one line.
+fn machine() -> String {
+    let cpu = Machine::read().cpu.unwrap_or_default();
+    format!("{cpu}, {} threads", rayon::current_num_threads())
 }
 
 fn facts_of(text: &BTreeMap<String, String>) -> Facts {
@@ -200,5 +164,6 @@ fn facts_of(text: &BTreeMap<String, String>) -> Facts {
     Facts {
         best: number("best_step").zip(number("best_score")).map(|(step, score)| (step as usize, score)),
         peak: number("peak").map(|peak| peak as u64),
+        timed_after: number("timed_after").map_or(0, |step| step as usize),
     }
 }

@@ -8,10 +8,12 @@ mod compare;
 mod data;
 mod folder;
 pub(in crate::study) mod learner;
+mod metrics;
 mod open;
 mod recipe;
 mod report;
 mod run;
+mod source;
 pub(in crate::study) mod translation;
 pub(in crate::study) mod written;
 
@@ -120,13 +122,13 @@ pub struct Config {
     /// Share of each target that is spread over all answers
     #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
     pub label_smoothing: Option<f64>,
-    /// Share of the data that is held out for choosing
+    /// Share of the data that is held out for choosing: drawn by the seed from every class, or pair by pair; of a text its end
     #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
     pub validation: Option<f64>,
     /// Steps between looks at it, and between checkpoints
     #[arg(long, value_name = "N", help_heading = "Network and training")]
     pub eval_every: Option<usize>,
-    /// The most examples of it that a look takes
+    /// The most examples of it that an evaluation takes: drawn by the seed; of a text, windows spread over all of it
     #[arg(long, value_name = "N", help_heading = "Network and training")]
     pub eval_examples: Option<usize>,
     /// Where runs are kept.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::data::{Files, Labelling, Source};
+use super::data::Files;
 use super::recipe::Recipe;
+use super::source::{Labelling, Source};
 use super::translation::{Settings, Translation};
 use super::written::Written;
 use crate::error::{Error, Result};
@@ -35,6 +36,7 @@ pub(super) fn text(_: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64
     let all = Labelled::read(needed(files, "text")?, None)?;
     let test = files.test.map(|path| Labelled::read(path, Some(&all.classes))).transpose()?;
     let names = all.classes.clone();
+    let alike = all.alike().into_iter().map(|group| group.join("' and '")).collect();
     let (train, validation) = all.hold_out(recipe.validation, seed)?;
     Ok(Source::Labelled {
         train: of(&train),
@@ -43,6 +45,7 @@ pub(super) fn text(_: &Params<'_>, files: &Files<'_>, recipe: &Recipe, seed: u64
         vocab: labelled::TOKENS,
         names,
         bytes: true,
+        alike,
     })
 }
 
@@ -52,11 +55,13 @@ pub(super) fn listops(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, s
         examples.iter().map(|example| (cut(example), u32::from(example.label))).collect()
     };
     let (train, validation, test) = if let Some(path) = files.data {
-        let all = listops::read(path)?;
-        let held = (all.len() as f64 * 0.1).ceil() as usize;
-        let (train, validation) = all.split_at(all.len() - held);
+        let (train, validation) = listops::hold_out(listops::read(path)?, recipe.validation, seed);
+        if validation.is_empty() {
+            let accepted = "2 or more expressions of a value, to hold one out and keep one";
+            return Err(Error::malformed(path, "no value that two expressions have", accepted));
+        }
         let test = files.test.map(listops::read).transpose()?.unwrap_or_default();
-        (of(train), of(validation), of(&test))
+        (of(&train), of(&validation), of(&test))
     } else {
         refuse_test(files, "listops")?;
         let settings = listops::Settings {
@@ -73,7 +78,15 @@ pub(super) fn listops(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, s
         (of(train), of(validation), of(test))
     };
     let names = (0..listops::CLASSES).map(|class| class.to_string()).collect();
-    Ok(Source::Labelled { train, validation, test, vocab: listops::TOKENS, names, bytes: false })
+    Ok(Source::Labelled {
+        train,
+        validation,
+        test,
+        vocab: listops::TOKENS,
+        names,
+        bytes: false,
+        alike: Vec::new(),
+    })
 }
 
 pub(super) fn language(params: &Params<'_>, files: &Files<'_>, recipe: &Recipe, _: u64) -> Result<Source> {

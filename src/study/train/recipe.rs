@@ -1,7 +1,6 @@
 //! Everything that a training is told, and the presets that fill it in.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::Config;
 use super::data::TaskKind;
@@ -345,10 +344,4 @@ impl Recipe {
             }
         })
     }
-}
-
-/// A fingerprint of everything that decides the numbers of a run: only the same run is gone on with.
-pub(super) fn fingerprint(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().take(8).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
 }

@@ -1,8 +1,8 @@
 //! What the runs came to: rows, the table that people read, figures, notes.
 
 use super::compare::compare;
-use super::data::{Data, Part};
-use super::folder::Line;
+use super::data::Data;
+use super::metrics::Line;
 use super::recipe::Recipe;
 use super::run::Ran;
 use crate::report::{Column, Curves, Digits, Figure, Kind, Report, Series, Table};
@@ -94,7 +94,7 @@ pub(super) fn accuracy(sums: &Sums) -> f64 {
 pub(super) fn seconds(run: &Ran) -> Option<f64> {
     let seconds = run.lines.iter().filter_map(|line| match line {
         // The first step warms up, and is measured for memory.
-        Line::Step { step, seconds, .. } if *step > 1 => Some(*seconds),
+        Line::Step { step, seconds, .. } if *step > run.timed_after.max(1) => Some(*seconds),
         _ => None,
     });
     let seconds: Vec<f64> = seconds.collect();
@@ -124,7 +124,6 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool, 
         // Tokens of one text are not independent answers.
         let judged = run.test.as_ref().filter(|_| !data.by_loss());
         let wilson = judged.map(|sums| stats::wilson(accuracy(sums), sums.count));
-        let part = if run.test.is_some() { Part::Test } else { Part::Validation };
         let step = seconds(run);
         rows.push(vec![
             run.spec.to_string().into(),
@@ -148,7 +147,7 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool, 
             run.test.as_ref().map(accuracy).into(),
             wilson.map(|ends| ends.low).into(),
             wilson.map(|ends| ends.high).into(),
-            data.constant(part).into(),
+            run.constant.into(),
             step.into(),
             step.map(|step| run.rows / step).filter(|speed| speed.is_finite()).into(),
             run.memory.map(|bytes| bytes as i64).into(),
@@ -161,7 +160,13 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool, 
     report.notes = notes(runs, data, recipe);
     report.notes.extend(compared.notes);
     if !complete {
-        report.notes.push("interrupted: the same command with --resume goes on".into());
+        report.stamp.push("interrupted", true);
+        let how = if kept {
+            "the same command with --resume goes on"
+        } else {
+            "without --out there is no going on"
+        };
+        report.notes.push(format!("interrupted: {how}"));
     }
     if !kept {
         report.notes.push(
@@ -223,31 +228,11 @@ fn figure(runs: &[Ran], bits_a_nat: Option<f64>, rates: bool) -> Figure {
 }
 
 fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
-    let mut notes = vec![format!("data: {}", data.amount())];
-    if runs.iter().any(|run| run.test.is_some()) {
-        if let Some(share) = data.constant(Part::Test) {
-            notes.push(format!(
-                "chance: the best constant answer has {:.1} % of the test part",
-                100.0 * share
-            ));
-        }
-    } else {
-        notes.push(
-            "validation figures chose the step that they are given for, and flatter it by a little: there is no test part"
-                .into(),
-        );
-    }
-    match runs.iter().map(|run| run.seed).max() == runs.iter().map(|run| run.seed).min() {
-        true if data.by_loss() => notes.push("one seed: no interval; --seeds 3 gives one".into()),
-        true => notes.push(
-            "one seed: the interval is Wilson's over the answers of this one network; another seed may differ by more (--seeds 3)"
-                .into(),
-        ),
-        false if data.by_loss() => notes.push(
-            "intervals: Student's over seeds, each of which draws weights and batches anew; what is held out is the same"
-                .into(),
-        ),
-        false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
+    let mut notes = data.notes();
+    // What was not measured, in a training that was stopped, gets no word.
+    let judged: Vec<&Ran> = runs.iter().filter(|run| run.best.is_some()).collect();
+    if !judged.is_empty() {
+        notes.extend(notes_on_figures(&judged, data));
     }
     if data.pairs() {
         notes.push(
@@ -263,18 +248,61 @@ fn notes(runs: &[Ran], data: &Data, recipe: &Recipe) -> Vec<String> {
                 .into(),
         );
     }
-    if data.answers_share_sequences() && runs.iter().any(|run| run.test.is_some()) {
+    if recipe.dropout > 0.0 {
+        notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());
+    }
+    if let Some(step) = runs.iter().map(|run| run.timed_after).max().filter(|step| *step > 0) {
+        notes.push(format!(
+            "steps 1 to {} ran on another machine or with other threads, and are not among the step times",
+            step - 1
+        ));
+    }
+    if runs.iter().any(|run| seconds(run).is_some()) {
+        notes.push(
+            "step times are of this machine beside whatever else ran on it; only runs of one command compare"
+                .into(),
+        );
+    }
+    notes
+}
+
+/// What must be known of the figures of these runs, which were all judged.
+fn notes_on_figures(judged: &[&Ran], data: &Data) -> Vec<String> {
+    let mut notes = Vec::new();
+    if data.has_test() {
+        notes.extend(chance(judged));
+    } else {
+        notes.push(
+            "validation figures chose the step that they are given for, and flatter it by a little: there is no test part"
+                .into(),
+        );
+    }
+    match judged.iter().all(|run| run.seed == judged[0].seed) {
+        true if data.by_loss() => notes.push("one seed: no interval; --seeds 3 gives one".into()),
+        true => notes.push(
+            "one seed: the interval is Wilson's over the answers of this one network; another seed may differ by more (--seeds 3)"
+                .into(),
+        ),
+        false if data.by_loss() => notes.push(
+            "intervals: Student's over seeds, each of which draws weights and batches anew; what is held out is the same"
+                .into(),
+        ),
+        false => notes.push("intervals: Student's over seeds, each of which draws weights, batches and split anew".into()),
+    }
+    if data.answers_share_sequences() && data.has_test() {
         notes.push(
             "several answers of one sequence are not independent: Wilson's interval over them is a little too short"
                 .into(),
         );
     }
-    if recipe.dropout > 0.0 {
-        notes.push("dropout leaves attention weights alone: the fused passes have none to drop from".into());
-    }
-    notes.push(
-        "step times are of this machine beside whatever else ran on it; only runs of one command compare"
-            .into(),
-    );
     notes
+}
+
+/// What the best constant answer would come to; seeds may have other test parts.
+fn chance(judged: &[&Ran]) -> Option<String> {
+    let shares = || judged.iter().filter_map(|run| run.constant);
+    let shown = |share: f64| format!("{:.1}", 100.0 * share);
+    let (low, high) = (shown(shares().reduce(f64::min)?), shown(shares().reduce(f64::max)?));
+    let share = if low == high { low } else { format!("{low} to {high}") };
+    Some(format!("chance: the best constant answer has {share} % of the test part"))
 }

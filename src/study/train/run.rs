@@ -4,16 +4,19 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::data::{Data, Part};
-use super::folder::{Facts, Folder, Line};
+use super::data::Data;
+use super::folder::{Facts, Folder};
 use super::learner::{Examples, Learner};
-use super::recipe::{Recipe, fingerprint};
+use super::metrics::Line;
+use super::recipe::Recipe;
+use super::source::Part;
 use crate::error::{Error, Result};
 use crate::linalg::gemm;
 use crate::model::encoder::Mechanism;
 use crate::name::Spec;
 use crate::profile::{clock::Stopwatch, memory};
 use crate::study::Watch;
+use crate::study::fingerprint::Fingerprint;
 use crate::train::loss::Sums;
 use crate::train::{Adam, AdamConfig, Dropout, Rates, gradient_norm};
 
@@ -70,6 +73,8 @@ pub(super) struct Ran {
     pub(super) steps: usize,
     pub(super) state: State,
     pub(super) lines: Vec<Line>,
+    /// The last step whose time does not count.
+    pub(super) timed_after: usize,
     /// Bytes that weights, gradients, means and the largest step hold.
     pub(super) memory: Option<u64>,
     /// Rows that a step learns from, in the mean.
@@ -78,6 +83,8 @@ pub(super) struct Ran {
     pub(super) best: Option<(usize, Sums)>,
     /// On what no choice has seen.
     pub(super) test: Option<Sums>,
+    /// The accuracy of the best constant answer on what it was judged on: seeds may have other data.
+    pub(super) constant: Option<f64>,
 }
 
 /// Where a run stands.
@@ -111,8 +118,8 @@ impl Run<'_> {
             },
             layout,
         );
-        let hash = self.fingerprint(mechanism)?;
-        let (folder, stood) = Folder::open(self.folder, &hash, self.resume, layout, &mut adam)?;
+        let print = self.fingerprint(mechanism);
+        let (folder, stood) = Folder::open(self.folder, &print, self.resume, layout, &mut adam)?;
         let (numbers, facts) = match stood {
             Some(stood) => stood,
             None => (network.draw(self.seed), Facts::default()),
@@ -122,7 +129,7 @@ impl Run<'_> {
         let mut at =
             Standing { network, numbers, gradients, adam, folder, facts, best: None, rows: 0, done: 0 };
         watch.skip(at.adam.steps());
-        let state = match self.learn(&mut at, &hash, watch) {
+        let state = match self.learn(&mut at, &print, watch) {
             Ok(()) if at.adam.steps() >= self.recipe.steps => State::Trained,
             Ok(()) => State::Interrupted,
             // That a rate is too high is what the others are there to tell.
@@ -132,7 +139,7 @@ impl Run<'_> {
             }
             Err(error) => return Err(error),
         };
-        let (mut best, mut test) = (None, None);
+        let (mut best, mut test, mut constant) = (None, None, None);
         if let (State::Trained, Some((step, _))) = (&state, at.facts.best)
             && let Some(numbers) = at.folder.best(layout)?.or(at.best)
         {
@@ -140,6 +147,7 @@ impl Run<'_> {
             if self.data.has_test() {
                 test = Some(network.evaluate(&numbers, &self.data.held_out(Part::Test, true)?)?);
             }
+            constant = self.data.constant(if test.is_some() { Part::Test } else { Part::Validation });
         }
         let held = 4 * std::mem::size_of::<f32>() * at.numbers.len();
         Ok(Ran {
@@ -152,15 +160,17 @@ impl Run<'_> {
             steps: at.adam.steps(),
             state,
             lines: at.folder.lines,
+            timed_after: at.facts.timed_after,
             memory: at.facts.peak.map(|peak| peak + held as u64),
             rows: if at.done == 0 { f64::NAN } else { at.rows as f64 / f64::from(at.done) },
             best,
             test,
+            constant,
         })
     }
 
     /// Steps to the end, or until it is stopped, with a look at what is held out now and then.
-    fn learn(&self, at: &mut Standing<'_>, hash: &str, watch: &dyn Watch) -> Result<()> {
+    fn learn(&self, at: &mut Standing<'_>, print: &Fingerprint, watch: &dyn Watch) -> Result<()> {
         let layout = at.network.layout();
         while at.adam.steps() < self.recipe.steps {
             let (loss, norm, rate, seconds) = self.step(at)?;
@@ -173,7 +183,7 @@ impl Run<'_> {
                 self.look(at)?;
             }
             if looks || stopped {
-                at.folder.keep(layout, &at.numbers, &at.adam, hash, at.facts)?;
+                at.folder.keep(layout, &at.numbers, &at.adam, print, at.facts)?;
             }
             let speed = at.rows as f64 / f64::from(at.done) / seconds.max(1e-9);
             watch.step(1, &format!("{} loss {loss:.4}, {speed:.0} tokens/s", self.title()));
@@ -256,15 +266,14 @@ impl Run<'_> {
     }
 
     /// Everything that decides the numbers of this run.
-    fn fingerprint(&self, mechanism: Mechanism) -> Result<String> {
-        let recipe = serde_json::to_string(self.recipe).unwrap_or_default();
-        let tokenizer = self.data.tokenizer_digest()?.map_or_else(String::new, |digest| format!(" {digest}"));
-        Ok(fingerprint(&format!(
-            "{} {recipe} {mechanism:?} {} {}{tokenizer}",
-            self.data.title,
-            self.seed,
-            self.data.amount()
-        )))
+    fn fingerprint(&self, mechanism: Mechanism) -> Fingerprint {
+        let mut print = self.data.facts.clone();
+        print.push("attention", mechanism.spec());
+        print.push("seed", self.seed);
+        if let Ok(Value::Object(recipe)) = serde_json::to_value(self.recipe) {
+            recipe.into_iter().for_each(|(key, value)| print.push(key, value));
+        }
+        print
     }
 
     /// The configuration of a network that is kept, and what stands beside it.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::learner::Examples;
 use crate::error::{Error, Result};
 use crate::rng::{below, stream};
+use crate::study::fingerprint::Contents;
+use crate::task::batch::sample;
 use crate::task::bpe::{BEGIN, END, Vocabulary};
 use crate::task::translation::{Buckets, Pair, Parallel};
 use crate::train::{Pairs, Rows};
@@ -82,13 +84,23 @@ impl Translation {
         Examples::Two(side_by_side(epoch.1[place].iter().map(|pair| &self.train[*pair])))
     }
 
-    /// What is held out, short pairs first, at most so many.
+    /// What is held out, short pairs first, at most so many, drawn from all over the files.
     pub(super) fn held_out(&self, test: bool, most: usize, tokens: usize) -> Result<Vec<Examples>> {
         let of = if test { &self.test } else { &self.validation };
-        let of = &of[..of.len().min(most)];
-        let batches = Buckets::new(of, tokens, 0)?.sorted();
+        let of: Vec<Pair> =
+            sample(of.len(), most, HELD_OUT).into_iter().map(|pair| of[pair].clone()).collect();
+        let batches = Buckets::new(&of, tokens, 0)?.sorted();
         let pairs = batches.into_iter().map(|batch| side_by_side(batch.into_iter().map(|pair| &of[pair])));
         Ok(pairs.map(Examples::Two).collect())
+    }
+
+    /// Adds the pairs that are learned from and validated with, or those of the test part.
+    pub(super) fn contents(&self, test: bool, contents: &mut Contents) {
+        let parts: &[&Vec<Pair>] = if test { &[&self.test] } else { &[&self.train, &self.validation] };
+        for pair in parts.iter().copied().flatten() {
+            contents.add_tokens(&pair.source);
+            contents.add_tokens(&pair.target);
+        }
     }
 
     /// How much there is, in words.

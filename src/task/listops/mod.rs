@@ -13,7 +13,7 @@ mod symbol;
 
 pub use expression::Expression;
 pub use generate::{Settings, generate};
-pub use read::{parse, read};
+pub use read::{hold_out, parse, read};
 pub use symbol::VOCAB;
 
 /// How many token numbers there are: the padding and the 15 symbols.

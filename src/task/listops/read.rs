@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::expression::ACCEPTED;
 use super::{Example, Expression};
-use crate::task::short;
+use crate::task::{batch, short};
 use crate::{Error, Result};
 
 /// The first line of Long Range Arena's files.
@@ -24,7 +24,7 @@ pub fn read(path: &Path) -> Result<Vec<Example>> {
 /// that header a digit, a tab and an expression (Nangia & Bowman 2018). Lines may end in CR LF. A label that is not the
 /// value of its expression is an error, like every line that is not of the layout: with its number.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Example>> {
-    let text = text.trim_start_matches('\u{feff}');
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let headed = text.lines().next() == Some(HEADER);
     let lines = text.lines().enumerate().skip(usize::from(headed));
     let examples: Vec<Example> = lines
@@ -38,6 +38,16 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Example>> {
         return Err(Error::malformed(path, "no examples", LAYOUTS));
     }
     Ok(examples)
+}
+
+/// Puts `share` of the examples of every value aside (rounded, at least one and not all), drawn by the seed, in whichever
+/// order the file has them: what is left, and what was put aside. Of a value that one example has, it is left.
+pub fn hold_out(examples: Vec<Example>, share: f64, seed: u64) -> (Vec<Example>, Vec<Example>) {
+    let classes: Vec<usize> = examples.iter().map(|example| usize::from(example.label)).collect();
+    let aside = batch::hold_out(&classes, share, seed);
+    let (held, kept): (Vec<_>, Vec<_>) = examples.into_iter().zip(aside).partition(|(_, aside)| *aside);
+    let of = |items: Vec<(Example, bool)>| items.into_iter().map(|(example, _)| example).collect();
+    (of(kept), of(held))
 }
 
 /// The example of a line, or what is wrong with it and what would be accepted.

@@ -1,6 +1,8 @@
 //! Options: values out of range, names that nobody has, options that exclude each other.
 
-use super::{misused, refused, with};
+use std::process::Command;
+
+use super::{misused, refusal, refused, with};
 
 #[test]
 fn values_out_of_range() {
@@ -76,6 +78,30 @@ fn names_that_stand_in_no_registry() {
 #[cfg(not(feature = "lapack"))]
 fn an_engine_that_is_not_built_in() {
     misused(&["--engine", "lapack"], &["'--engine", "'lapack'", "--features lapack"]);
+}
+
+/// Where another backend would change nothing, the flag has no meaning, and no stamp names it.
+#[test]
+fn an_engine_where_none_decides() {
+    for study in ["approx-error", "scale-sweep", "train", "evaluate"] {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
+        command.args([study, "--engine", "faer"]);
+        refusal(command, 2, &["unexpected argument '--engine'"]);
+    }
+    let lanczos = ["--method", "lanczos", "--top", "4", "--synthetic", "gaussian"];
+    refused(
+        with(&[&lanczos[..], &["--engine", "faer"]].concat()),
+        &["--engine with --method lanczos: 'faer'"],
+    );
+    let stamp = |args: &[&str]| -> serde_json::Value {
+        let output = with(&[args, &["--format", "json", "--quiet"]].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["stamp"].clone()
+    };
+    assert_eq!(stamp(&[])["engine"], "faer");
+    assert!(stamp(&lanczos).get("engine").is_none());
+    #[cfg(feature = "lapack")]
+    assert_eq!(stamp(&["--engine", "lapack"])["engine"], "lapack");
 }
 
 #[test]

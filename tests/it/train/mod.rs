@@ -5,6 +5,7 @@ mod golden;
 mod memory;
 mod program;
 mod rates;
+mod resume;
 mod study;
 mod translate;
 mod translator;

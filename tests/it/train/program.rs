@@ -108,14 +108,14 @@ fn a_checkpoint_that_cannot_be_written_or_read_is_one_line() {
     assert_eq!(cut.status.code(), Some(1));
     let said = text(&cut.stderr);
     assert!(said.contains("last.safetensors") && said.trim().lines().count() == 1, "{said}");
-    // A checkpoint of another shape.
+    // A checkpoint of another network.
     let other = train(&file, &folder.path().join("other"), &["--attention", "linear", "--d", "16"]);
     assert!(other.status.success());
     fs::copy(folder.path().join("other/last.safetensors"), &last).unwrap();
     let shaped = train(&file, &run, &["--attention", "linear", "--resume"]);
     let said = text(&shaped.stderr);
     assert!(
-        said.contains("embed_tokens") && said.contains("shape") && said.trim().lines().count() == 1,
+        said.contains("told otherwise (d: '16' then, '32' now)") && said.trim().lines().count() == 1,
         "{said}"
     );
 }
@@ -144,23 +144,6 @@ fn a_configuration_of_absurd_sizes_is_one_line() {
         assert!(said.contains("expected [16777216") || said.contains("language model of bytes"), "{said}");
         assert_eq!(said.trim().lines().count(), 1, "{said}");
     }
-}
-
-/// A full disk cannot be had without rights; a folder in the way of the temporary file fails as late.
-#[test]
-fn a_write_that_fails_leaves_the_checkpoint_that_was_there() {
-    use luna::model::save;
-    use std::collections::BTreeMap;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("last.safetensors");
-    let tensor = |x: f32| BTreeMap::from([("a".to_string(), ndarray::arr1(&[x]).into_dyn())]);
-    save::save(&path, &tensor(1.0), &BTreeMap::new()).unwrap();
-    let before = fs::read(&path).unwrap();
-    let blocked = folder.path().join(format!(".last.safetensors.{}.partial", std::process::id()));
-    fs::create_dir(&blocked).unwrap();
-    let error = save::save(&path, &tensor(2.0), &BTreeMap::new()).unwrap_err().to_string();
-    assert!(error.contains("last.safetensors"), "{error}");
-    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]

@@ -82,6 +82,16 @@ fn a_language_of_digits_is_learned_and_translated() {
         let few = luna(&["translate", run, "--beam", "1"], "1 2 3\n\n3 2 1");
         assert_eq!(text(&few.stdout).lines().count(), 3);
         assert_eq!(text(&few.stdout).lines().nth(1), Some(""));
+        // What an editor puts in front of a text is no part of its first line, or of that of a reference.
+        let marked = folder.join("marked.b");
+        fs::write(&marked, format!("\u{feff}{to}")).unwrap();
+        let scored =
+            luna(&["translate", run, "--reference", marked.to_str().unwrap()], &format!("\u{feff}{from}"));
+        assert_eq!(
+            (text(&scored.stdout), text(&scored.stderr)),
+            (text(&written.stdout), text(&written.stderr))
+        );
+        assert!(luna(&["translate", run], "\u{feff}").stdout.is_empty());
     }
     // A run that goes on has the same vocabulary and takes no step again.
     let resumed = train(folder, "softmax", &["--steps", "300", "--resume"]);
@@ -99,6 +109,9 @@ fn a_language_of_digits_is_learned_and_translated() {
     refused(&["translate", run, "--reference", "none"], "", "none");
     refused(&["translate", run], &"1 ".repeat(60), "24");
     refused(&["translate", folder.to_str().unwrap()], "", "config.json");
+    let wide = folder.join("wide.txt");
+    fs::write(&wide, b"\xff\xfe1\0 \0").unwrap();
+    refused(&["translate", run, "--input", wide.to_str().unwrap()], "", "UTF-16");
     refused(&["generate", run], "", "luna translate");
     refused(&["evaluate", run, "--data", "x"], "", "x.a");
     refused(&["svd-spectrum", "--model", run], "", "luna translate");

@@ -1,0 +1,107 @@
+//! What decides the figures of a run, fact by fact: a run that goes on is the same one, or is refused with what differs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Facts by name, in the order in which they are compared. Files stand in it by their contents.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Fingerprint(Map<String, Value>);
+
+impl Fingerprint {
+    /// Adds a fact.
+    pub(super) fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// All of it in one word.
+    pub(super) fn word(&self) -> String {
+        let mut contents = Contents::default();
+        for (name, value) in &self.0 {
+            contents.add(name.as_bytes());
+            contents.add(value.to_string().as_bytes());
+        }
+        contents.word()
+    }
+
+    /// The first fact in which a run of before was another one, in words.
+    pub(super) fn differs(&self, before: &Self) -> Option<String> {
+        let changed = self.0.iter().find(|(name, value)| before.0.get(*name) != Some(*value));
+        if let Some((name, now)) = changed {
+            let was = before.0.get(name).map_or_else(|| "nothing".to_string(), shown);
+            return Some(format!("{name}: {was} then, {} now", shown(now)));
+        }
+        let gone = before.0.iter().find(|(name, _)| !self.0.contains_key(*name));
+        gone.map(|(name, was)| format!("{name}: {} then, nothing now", shown(was)))
+    }
+}
+
+/// A value as a message of one line has it.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 100;
+    let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("'{}…'", &text[..end]),
+        None => format!("'{text}'"),
+    }
+}
+
+/// Contents in one word.
+#[derive(Clone, Default)]
+pub(super) struct Contents(Sha256);
+
+impl Contents {
+    /// Adds a piece; the same bytes in other pieces are other contents.
+    pub(super) fn add(&mut self, piece: &[u8]) {
+        self.0.update((piece.len() as u64).to_le_bytes());
+        self.0.update(piece);
+    }
+
+    /// Adds tokens, as [`add`](Self::add) does.
+    pub(super) fn add_tokens(&mut self, tokens: &[u32]) {
+        self.0.update((tokens.len() as u64).to_le_bytes());
+        tokens.iter().for_each(|token| self.0.update(token.to_le_bytes()));
+    }
+
+    /// The first 16 hexadecimal digits of the SHA-256 hash of all that was added.
+    pub(super) fn word(self) -> String {
+        self.0.finalize().iter().take(8).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(facts: &[(&str, Value)]) -> Fingerprint {
+        let mut print = Fingerprint::default();
+        facts.iter().for_each(|(name, value)| print.push(*name, value.clone()));
+        print
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let before = of(&[("rate", 0.001.into()), ("seed", 1.into()), ("data", "a.tsv".into())]);
+        let read: Fingerprint = serde_json::from_str(&serde_json::to_string(&before).unwrap()).unwrap();
+        assert_eq!(before.differs(&read), None, "as a file has it");
+        let rate = of(&[("rate", 0.5.into()), ("seed", 2.into()), ("data", "a.tsv".into())]);
+        assert_eq!(rate.differs(&before).unwrap(), "rate: '0.001' then, '0.5' now");
+        let more =
+            of(&[("rate", 0.001.into()), ("seed", 1.into()), ("data", "a.tsv".into()), ("test", "b".into())]);
+        assert_eq!(more.differs(&before).unwrap(), "test: nothing then, 'b' now");
+        assert_eq!(before.differs(&more).unwrap(), "test: 'b' then, nothing now");
+    }
+
+    #[test]
+    fn contents_are_told_apart() {
+        let word = |pieces: &[&str]| {
+            let mut contents = Contents::default();
+            pieces.iter().for_each(|piece| contents.add(piece.as_bytes()));
+            contents.word()
+        };
+        assert_eq!(word(&["ab", "c"]), word(&["ab", "c"]));
+        assert_ne!(word(&["ab", "c"]), word(&["a", "bc"]));
+        assert_eq!(word(&[]), "e3b0c44298fc1c14", "the SHA-256 hash of nothing");
+    }
+}

@@ -1,0 +1,244 @@
+//! A training that goes on is the same one, or is refused with what differs; and what is held out of a file.
+#![allow(clippy::unwrap_used)] // the helpers are test code too
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use luna::linalg::engine::Engine;
+use luna::report::Report;
+use luna::study::train::{Config, run};
+use luna::study::{Context, Unwatched, Watch};
+use luna::task::bpe::Vocabulary;
+
+fn trained(config: &Config) -> Result<Report, String> {
+    let context = Context { seed: 1, engine: Engine::default(), watch: &Unwatched };
+    run(config, context).map(|outcome| outcome.report).map_err(|error| error.to_string())
+}
+
+fn small(task: &str, data: PathBuf, run: PathBuf) -> Config {
+    Config {
+        task: task.into(),
+        attention: Some("linear".into()),
+        data: Some(data),
+        seq_len: Some(16),
+        d: Some(8),
+        heads: Some(2),
+        layers: Some(1),
+        steps: Some(2),
+        batch: Some(4),
+        folder: Some(run),
+        ..Config::default()
+    }
+}
+
+/// Texts of two classes, sorted by class.
+fn labelled(count: usize) -> String {
+    (0..count).fold(String::new(), |mut text, i| {
+        writeln!(text, "{}\ttext {i}", i * 2 / count).unwrap();
+        text
+    })
+}
+
+/// Lists of two digits, sorted by value: ten of each.
+fn lists() -> String {
+    (0..100).fold(String::new(), |mut text, i| {
+        writeln!(text, "{}\t[MIN {} 9 ]", i / 10, i / 10).unwrap();
+        text
+    })
+}
+
+fn lines(word: &str, count: usize) -> String {
+    (0..count).fold(String::new(), |mut text, i| {
+        writeln!(text, "{word} {i}").unwrap();
+        text
+    })
+}
+
+/// A file with another byte in it: as many bytes, under the same name.
+fn changed(file: &Path, from: &str, to: &str) -> Vec<u8> {
+    let before = fs::read(file).unwrap();
+    let text = String::from_utf8(before.clone()).unwrap();
+    let after = text.replacen(from, to, 1);
+    assert!(after != text && after.len() == text.len(), "{file:?}");
+    fs::write(file, after).unwrap();
+    before
+}
+
+#[test]
+fn data_that_changed_under_its_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let run = |name: &str| folder.path().join(name);
+    let tokenizer = run("words.json");
+    let text = "to be or not to be\n".repeat(40);
+    Vocabulary::train(text.lines(), 280).unwrap().save(&tokenizer).unwrap();
+    let by_words = format!("language:tokens={}", tokenizer.display());
+    let with_test = |config: Config, test: PathBuf| Config { test: Some(test), ..config };
+    let [en, de] = ["en", "de"].map(|side| file(&format!("pairs.{side}"), &lines(side, 40)));
+    let test = ["en", "de"].map(|side| file(&format!("more.{side}"), &lines(side, 4)));
+    let pairs = with_test(small("translation:vocab=270", run("pairs"), run("t")), run("more"));
+    let texts = with_test(small("text", file("a.tsv", &labelled(20)), run("a")), file("b.tsv", &labelled(4)));
+    let cases = [
+        (texts.clone(), run("a.tsv"), ("text 3", "text 4"), "--data: 'a.tsv"),
+        (texts, run("b.tsv"), ("text 3", "text 4"), "--test: 'b.tsv"),
+        (
+            small("listops", file("l.tsv", &lists()), run("l")),
+            run("l.tsv"),
+            ("0 9 ]", "0 8 ]"),
+            "--data: 'l.tsv",
+        ),
+        (small("language", file("c.txt", &text), run("c")), run("c.txt"), ("not", "NOT"), "--data: 'c.txt"),
+        (small(&by_words, file("d.txt", &text), run("d")), run("d.txt"), ("not", "nut"), "--data: 'd.txt"),
+        (pairs.clone(), en, ("en 7", "en 8"), "pairs, sha256"),
+        (pairs.clone(), de, ("de 7", "de 8"), "pairs, sha256"),
+        (pairs, test[1].clone(), ("de 2", "de 3"), "--test: 'more"),
+    ];
+    for (config, file, (from, to), named) in cases {
+        let again = Config { resume: true, ..config.clone() };
+        if !config.folder.as_ref().unwrap().exists() {
+            trained(&config).unwrap();
+        }
+        let before = changed(&file, from, to);
+        let refused = trained(&again).unwrap_err();
+        assert!(
+            refused.contains("last.safetensors': a training that was told otherwise (contents of"),
+            "{refused}"
+        );
+        assert!(refused.contains(named), "{named}: {refused}");
+        fs::write(&file, before).unwrap();
+        trained(&again).unwrap_or_else(|error| panic!("{error}"));
+    }
+    // Another file of words under the same name.
+    let config = Config { resume: true, ..small(&by_words, run("d.txt"), run("d")) };
+    Vocabulary::train("be not to or".split(' '), 270).unwrap().save(&tokenizer).unwrap();
+    let refused = trained(&config).unwrap_err();
+    assert!(refused.contains("(contents of the tokenizer: '"), "{refused}");
+}
+
+#[test]
+fn a_checkpoint_without_its_facts_or_its_best_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.tsv");
+    fs::write(&file, labelled(20)).unwrap();
+    let config = small("text", file, folder.path().join("run"));
+    trained(&config).unwrap();
+    let again = Config { resume: true, ..config };
+    fs::remove_file(folder.path().join("run/best/model.safetensors")).unwrap();
+    let refused = trained(&again).unwrap_err();
+    assert!(refused.contains("best/model.safetensors"), "{refused}");
+    let last = folder.path().join("run/last.safetensors");
+    let bytes = fs::read(&last).unwrap();
+    // The name under which the facts stand, as long as before.
+    let at = bytes.windows(5).position(|five| five == b"\"run\"").unwrap();
+    fs::write(&last, [&bytes[..at], b"\"old\"", &bytes[at + 5..]].concat()).unwrap();
+    let refused = trained(&again).unwrap_err();
+    assert!(refused.contains("earlier version"), "{refused}");
+}
+
+#[test]
+fn every_class_of_a_sorted_file_is_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sorted.tsv");
+    fs::write(&file, lists()).unwrap();
+    let share = |config: &Config| {
+        let report = trained(config).unwrap();
+        let share = report.rows.cells("constant_accuracy").unwrap().next().unwrap().number();
+        (share.unwrap(), report.notes)
+    };
+    let config = small("listops", file.clone(), folder.path().join("lists"));
+    let (constant, notes) = share(&config);
+    assert!((constant - 0.1).abs() < 1e-12, "ten values, as many of each: {constant}");
+    assert!(notes[0].contains("90 sequences to learn from, 10 to choose by"), "{notes:?}");
+    let third = Config { validation: Some(0.3), folder: Some(folder.path().join("third")), ..config };
+    assert!(share(&third).1[0].contains("70 sequences to learn from, 30 to choose by"));
+    fs::write(&file, "0\t0\n1\t1\n2\t2\n").unwrap();
+    let few = small("listops", file.clone(), folder.path().join("few"));
+    let refused = trained(&few).unwrap_err();
+    assert!(refused.contains("no value that two expressions have"), "{refused}");
+    fs::write(&file, labelled(100)).unwrap();
+    let (constant, _) = share(&small("text", file, folder.path().join("texts")));
+    assert!((constant - 0.5).abs() < 1e-12, "{constant}");
+}
+
+#[test]
+fn labels_that_look_alike_get_a_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("labels.tsv");
+    let rows = ["0\ta", "0 \tb", "1\tc", "1 \td", "1.0\te", "1.0\tf"];
+    fs::write(&file, rows.join("\n")).unwrap();
+    let notes = trained(&small("text", file.clone(), folder.path().join("run"))).unwrap().notes;
+    assert!(notes.iter().any(|note| note.starts_with("labels '1' and '1.0' look alike")), "{notes:?}");
+    fs::write(&file, rows[..4].join("\n")).unwrap();
+    let notes = trained(&small("text", file, folder.path().join("two"))).unwrap().notes;
+    assert!(!notes.iter().any(|note| note.contains("alike")), "{notes:?}");
+}
+
+#[test]
+fn times_of_other_threads_are_not_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.tsv");
+    fs::write(&file, labelled(20)).unwrap();
+    let begun =
+        Config { steps: Some(6), eval_every: Some(3), ..small("text", file, folder.path().join("run")) };
+    let on = |threads: usize, config: &Config, steps: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let context = Context { seed: 1, engine: Engine::default(), watch: &After(steps.into()) };
+        let report = pool.install(|| run(config, context)).unwrap().report;
+        let step = report.rows.cells("step_s").unwrap().next().unwrap().number();
+        (step, report.notes.join("\n"))
+    };
+    let (step, notes) = on(1, &begun, 3);
+    assert!(step.is_some() && notes.contains("interrupted"), "{notes}");
+    assert!(!notes.contains("ran on another machine"), "{notes}");
+    let again = Config { resume: true, ..begun };
+    let (step, notes) = on(2, &again, 100);
+    assert!(step.is_some() && notes.contains("steps 1 to 3 ran on another machine"), "{notes}");
+    // The lines stay apart when nothing is left to do.
+    let (_, notes) = on(2, &again, 100);
+    assert!(notes.contains("steps 1 to 3 ran on another machine"), "{notes}");
+}
+
+/// Asks to stop after so many steps.
+struct After(AtomicUsize);
+
+impl Watch for After {
+    fn step(&self, steps: usize, _: &str) {
+        self.0.fetch_sub(steps.min(self.0.load(Relaxed)), Relaxed);
+    }
+
+    fn stopped(&self) -> bool {
+        self.0.load(Relaxed) <= 1
+    }
+}
+
+/// What was not measured gets neither a figure nor a word.
+#[test]
+fn a_stopped_training_speaks_of_what_it_measured_only() {
+    let config = Config {
+        task: "recall:pairs=2,vocab=17,held=64".into(),
+        attention: Some("softmax".into()),
+        seeds: Some(2),
+        data: None,
+        folder: None,
+        ..small("recall", PathBuf::new(), PathBuf::new())
+    };
+    let context = Context { seed: 1, engine: Engine::default(), watch: &After(1.into()) };
+    let outcome = run(&config, context).unwrap();
+    assert!(!outcome.complete);
+    assert_eq!(outcome.report.stamp.get("interrupted"), Some(&true.into()));
+    let notes = outcome.report.notes.join("\n");
+    for word in ["chance", "Wilson", "seed", "independent", "flatter", "--resume goes on"] {
+        assert!(!notes.contains(word), "'{word}': {notes}");
+    }
+    assert!(notes.contains("interrupted: without --out"), "{notes}");
+    for column in ["constant_accuracy", "validation_loss", "test_loss"] {
+        assert!(outcome.report.rows.cells(column).unwrap().next().unwrap().number().is_none(), "{column}");
+    }
+}
