@@ -24,7 +24,9 @@ mod unix {
 
     /// Ignores these signals again.
     pub(in crate::cli) fn restore(ignored: &[c_int]) {
-        ignored.iter().for_each(|signal| ignore(*signal));
+        for signal in ignored {
+            ignore(*signal);
+        }
     }
 
     /// A file that reaches the limit of its size (`ulimit -f`) is an error of whoever writes it, as a full disk is, where

@@ -61,7 +61,9 @@ impl Contents {
     /// Adds tokens, as [`add`](Self::add) does.
     pub(super) fn add_tokens(&mut self, tokens: &[u32]) {
         self.0.update((tokens.len() as u64).to_le_bytes());
-        tokens.iter().for_each(|token| self.0.update(token.to_le_bytes()));
+        for token in tokens {
+            self.0.update(token.to_le_bytes());
+        }
     }
 
     /// The first 16 hexadecimal digits of the SHA-256 hash of all that was added.
@@ -76,7 +78,9 @@ mod tests {
 
     fn of(facts: &[(&str, Value)]) -> Fingerprint {
         let mut print = Fingerprint::default();
-        facts.iter().for_each(|(name, value)| print.push(*name, value.clone()));
+        for (name, value) in facts {
+            print.push(*name, value.clone());
+        }
         print
     }
 
@@ -97,7 +101,9 @@ mod tests {
     fn contents_are_told_apart() {
         let word = |pieces: &[&str]| {
             let mut contents = Contents::default();
-            pieces.iter().for_each(|piece| contents.add(piece.as_bytes()));
+            for piece in pieces {
+                contents.add(piece.as_bytes());
+            }
             contents.word()
         };
         assert_eq!(word(&["ab", "c"]), word(&["ab", "c"]));

@@ -61,7 +61,9 @@ impl Source {
         let is_test = part == Part::Test;
         match self {
             Self::Labelled { train, validation, test, names, .. } => {
-                names.iter().for_each(|name| contents.add(name.as_bytes()));
+                for name in names {
+                    contents.add(name.as_bytes());
+                }
                 let parts: &[&Vec<Labelling>] = if is_test { &[test] } else { &[train, validation] };
                 for (tokens, class) in parts.iter().copied().flatten() {
                     contents.add_tokens(tokens);
