@@ -3,6 +3,8 @@
 
 use ndarray::Array2;
 
+use super::scale::Scale;
+
 /// One figure; its name is the name of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
@@ -21,6 +23,8 @@ pub enum Kind {
     Curves(Curves),
     /// One number a cell.
     Heat(Heat),
+    /// Values with their intervals, below each other.
+    Dots(Dots),
     /// Figures side by side.
     Panels(Vec<Figure>),
 }
@@ -79,6 +83,55 @@ pub enum Mark {
         /// What it stands for.
         label: String,
     },
+}
+
+/// Values with their intervals, each on a line of its own: what is compared at one setting, where a line over an axis would
+/// be a single point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dots {
+    /// The axis of the values, with its unit.
+    pub value_label: String,
+    /// Whether it is logarithmic; values at or below zero are left out.
+    pub log: bool,
+    /// The values, from the top.
+    pub dots: Vec<Dot>,
+    /// Values to compare them with, and what those stand for.
+    pub marks: Vec<(f64, String)>,
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dot {
+    /// Its name.
+    pub label: String,
+    /// Where it stands.
+    pub value: f64,
+    /// The ends of its interval, if it has one.
+    pub ends: Option<(f64, f64)>,
+    /// Drawn pale: a floor, a control.
+    pub faint: bool,
+}
+
+impl Dots {
+    /// The axis that holds every value, and intervals as far as they leave the values apart.
+    pub(super) fn scale(&self, pad: f64) -> Scale {
+        let values = || self.dots.iter().map(|dot| dot.value).chain(self.marks.iter().map(|(at, _)| *at));
+        let ends = self.dots.iter().filter_map(|dot| dot.ends).flat_map(|(low, high)| [low, high]);
+        Scale::over(values().chain(near(values(), ends, self.log)), self.log, pad)
+    }
+}
+
+/// Ends of intervals, cut where they would press the values together: on a logarithmic axis at a tenth of the least value,
+/// and at ten times the largest.
+pub(super) fn near(
+    values: impl Iterator<Item = f64>,
+    ends: impl Iterator<Item = f64>,
+    log: bool,
+) -> Vec<f64> {
+    let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
+    let (low, high) = shown.fold((f64::INFINITY, 0.0_f64), |(a, b), value| (a.min(value), b.max(value)));
+    let cut = |end: f64| if log && low <= high { end.clamp(low / 10.0, high * 10.0) } else { end };
+    ends.filter(|end| !end.is_nan()).map(cut).collect()
 }
 
 /// One number a cell: rows downwards, columns to the right. NaN is a missing cell.

@@ -13,6 +13,7 @@
 
 mod cell;
 mod csv;
+mod dots;
 mod figure;
 pub mod folder;
 mod format;
@@ -31,7 +32,7 @@ mod text;
 mod wrap;
 
 pub use cell::{Cell, Digits};
-pub use figure::{Curves, Figure, Heat, Kind, Mark, Series};
+pub use figure::{Curves, Dot, Dots, Figure, Heat, Kind, Mark, Series};
 pub use format::{Format, Style};
 pub use heat::heat_map;
 pub use printable::printable;

@@ -43,6 +43,11 @@ impl Scale {
         (place.is_finite() && (-1e-9..=1.0 + 1e-9).contains(&place)).then_some(place)
     }
 
+    /// Where a value stands, or the end of the axis that it is beyond; the lower one of what is no number.
+    pub(super) fn clamped(&self, value: f64) -> f64 {
+        self.place(value).unwrap_or(if value > self.high { 1.0 } else { 0.0 })
+    }
+
     /// Round values along the axis with their labels, about `most` of them.
     pub(super) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         let most = most.max(2);

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::dots;
 use super::figure::{Curves, Figure, Kind, Mark, Series};
 use super::heat::heat_map;
 use super::scale::Scale;
@@ -20,6 +21,7 @@ pub fn to_terminal(figure: &Figure, style: Style, height: usize) -> String {
     match &figure.kind {
         Kind::Curves(curves) => text += &plot(curves, style, height),
         Kind::Heat(heat) => text += &heat_map(heat, None, style),
+        Kind::Dots(dots) => text += &dots::plot(dots, style),
         Kind::Panels(panels) => {
             let panels: Vec<String> = panels.iter().map(|panel| to_terminal(panel, style, height)).collect();
             text += &panels.join("\n");
@@ -164,7 +166,7 @@ fn labelled(series: &Series, style: Style) -> String {
 }
 
 /// The horizontal axis with its labels.
-fn foot(x: &Scale, margin: usize, cols: usize) -> String {
+pub(super) fn foot(x: &Scale, margin: usize, cols: usize) -> String {
     let mut axis: Vec<char> = vec!['─'; cols];
     let mut labels = String::new();
     for (value, label) in x.ticks(cols / 7) {
@@ -237,10 +239,11 @@ mod tests {
         assert!(to_terminal(&figure, Style { width: 3, colour: true }, 0).contains('└'));
     }
 
-    /// A plot to look at: `LUNA_FIGURES=DIR cargo test --lib terminal`.
+    /// A plot to look at: `LUNA_FIGURES=DIR cargo test --lib terminal -- --ignored`.
     #[test]
+    #[ignore = "writes to LUNA_FIGURES, for eyes"]
     fn a_plot_to_look_at() {
-        let Some(dir) = std::env::var_os("LUNA_FIGURES").map(std::path::PathBuf::from) else { return };
+        let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
         std::fs::write(dir.join("plot.txt"), to_terminal(&figure(), Style::default(), 18)).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Lines over a common axis: bands below, then pale lines, then the lines that matter; the legend below the
 //! axis and the labels of marks outside the frame, so that nothing stands on a curve.
 
-use super::super::figure::{Curves, Mark, Series};
+use super::super::figure::{Curves, Mark, Series, near};
 use super::super::palette;
 use super::super::scale::Scale;
 use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, cut, width};
@@ -33,10 +33,12 @@ impl<'a> Layout<'a> {
         let vertical = |mark: &Mark| if let Mark::Vertical { at, .. } = mark { Some(*at) } else { None };
         let horizontal = |mark: &Mark| if let Mark::Horizontal { at, .. } = mark { Some(*at) } else { None };
         let xs = curves.series.iter().flat_map(|series| series.x.iter().copied());
-        let ys = curves.series.iter().flat_map(|series| {
-            let band = series.band.iter().flat_map(|(low, high)| low.iter().chain(high));
-            series.y.iter().chain(band).copied()
-        });
+        let ys = || curves.series.iter().flat_map(|series| series.y.iter().copied());
+        let bands = curves
+            .series
+            .iter()
+            .flat_map(|series| series.band.iter().flat_map(|(low, high)| low.iter().chain(high).copied()));
+        let ys = ys().chain(near(ys(), bands, curves.log_y));
         let x = Scale::over(xs.chain(curves.marks.iter().filter_map(vertical)), curves.log_x, 0.0);
         let y = Scale::over(ys.chain(curves.marks.iter().filter_map(horizontal)), curves.log_y, 0.03);
         let y_ticks = y.ticks(6);
@@ -117,9 +119,18 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
         Some((left + x * PLOT.0, bottom - y * PLOT.1))
     };
     let looks = looks(&curves.series);
+    svg.begin_data();
     for (series, look) in curves.series.iter().zip(&looks) {
         if let Some((low, high)) = &series.band {
-            for (below, above) in runs(&series.x, low, at).into_iter().zip(runs(&series.x, high, at)) {
+            // What ends beyond the axis, as an interval that reaches 0 on a logarithmic one, is cut at the frame.
+            let end = |x: f64, y: f64| {
+                let x = layout.x.place(x).filter(|_| !y.is_nan())?;
+                Some((left + x * PLOT.0, bottom - layout.y.clamped(y) * PLOT.1))
+            };
+            for (below, above) in runs(&series.x, low, end).into_iter().zip(runs(&series.x, high, end)) {
+                if is_point(&below) {
+                    bar(svg, below[0], above[0], &look.colour);
+                }
                 let outline: Vec<_> = below.into_iter().chain(above.into_iter().rev()).collect();
                 svg.area(&outline, &look.colour, 0.2);
             }
@@ -128,7 +139,8 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
     for faint in [true, false] {
         for (series, look) in curves.series.iter().zip(&looks).filter(|(series, _)| series.faint == faint) {
             for run in runs(&series.x, &series.y, at) {
-                if series.dots {
+                // A line of one point has no length, and would not be seen.
+                if series.dots || is_point(&run) {
                     for point in &run {
                         svg.dot(*point, 2.6, &look.colour);
                     }
@@ -137,6 +149,7 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
             }
         }
     }
+    svg.end_data();
     for (place, row, index) in &layout.legend {
         let series = &curves.series[*index];
         let (x, y) = (left + place, bottom + FOOT + *row as f64 * LINE + 8.0);
@@ -229,6 +242,20 @@ fn looks(series: &[Series]) -> Vec<Look> {
         Look { rgb, colour: palette::css(rgb), dashes, faint: series.faint }
     };
     series.iter().enumerate().map(look).collect()
+}
+
+/// Whether all of these are one place.
+fn is_point(run: &[(f64, f64)]) -> bool {
+    run.iter().all(|point| *point == run[0])
+}
+
+/// An interval that belongs to one point.
+fn bar(svg: &mut Svg, low: (f64, f64), high: (f64, f64), colour: &str) {
+    let pen = Pen { opacity: 0.6, ..Pen::solid(colour, 1.4) };
+    svg.line(low, high, pen);
+    for (x, y) in [low, high] {
+        svg.line((x - 3.5, y), (x + 3.5, y), pen);
+    }
 }
 
 /// The stretches without a gap.

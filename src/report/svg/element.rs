@@ -69,6 +69,16 @@ impl Svg {
         Self { width: width.ceil(), height: height.ceil(), body: String::new() }
     }
 
+    /// What follows is drawn of data, and not of axes, legends or titles.
+    pub(super) fn begin_data(&mut self) {
+        self.body.push_str("<g class=\"data\">\n");
+    }
+
+    /// The end of what is drawn of data.
+    pub(super) fn end_data(&mut self) {
+        self.body.push_str("</g>\n");
+    }
+
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), pen: Pen) {
         self.path(&[from, to], pen);
     }

@@ -60,6 +60,7 @@ pub(super) fn draw(heat: &Heat, svg: &mut Svg, (x, y): (f64, f64)) {
     let layout = Layout::of(heat);
     let (left, top) = (x + LEFT, y + TOP);
     let (wide, high) = layout.cell;
+    svg.begin_data();
     for ((row, col), value) in heat.values.indexed_iter() {
         let place = (left + col as f64 * wide, top + row as f64 * high);
         // A hair of white between the cells, where there is room for it.
@@ -79,6 +80,7 @@ pub(super) fn draw(heat: &Heat, svg: &mut Svg, (x, y): (f64, f64)) {
             Some(_) => {}
         }
     }
+    svg.end_data();
     axes(heat, &layout, svg, (left, top));
     bar(heat, &layout, svg, (left + layout.width() + BAR_GAP, top));
 }

@@ -6,6 +6,7 @@
 //! labelled outside the frame, and the same figure always gives the same bytes.
 
 mod curves;
+mod dots;
 mod element;
 mod heat;
 
@@ -32,6 +33,7 @@ fn size(figure: &Figure, panel: bool) -> (f64, f64) {
     let (width, height) = match &figure.kind {
         Kind::Curves(curves) => curves::size(curves),
         Kind::Heat(heat) => heat::size(heat),
+        Kind::Dots(dots) => dots::size(dots),
         Kind::Panels(panels) => {
             let sizes = panels.iter().map(|panel| size(panel, true));
             sizes.fold((-GAP, 0.0), |(width, height), (w, h)| (width + w + GAP, f64::max(height, h)))
@@ -58,6 +60,7 @@ fn draw(figure: &Figure, svg: &mut Svg, (x, mut y): (f64, f64), letter: Option<c
     match &figure.kind {
         Kind::Curves(curves) => curves::draw(curves, svg, (x, y)),
         Kind::Heat(heat) => heat::draw(heat, svg, (x, y)),
+        Kind::Dots(dots) => dots::draw(dots, svg, (x, y)),
         Kind::Panels(panels) => {
             let mut x = x;
             for (panel, letter) in panels.iter().zip(('a'..='z').cycle()) {

@@ -128,10 +128,11 @@ fn gaps_break_a_line_and_long_spectra_are_thinned() {
     assert_eq!(svg.matches("#0072b2").count(), 3, "two runs and the legend");
 }
 
-/// Figures to look at: `LUNA_FIGURES=DIR cargo test --lib svg`.
+/// Figures to look at: `LUNA_FIGURES=DIR cargo test --lib svg -- --ignored`.
 #[test]
+#[ignore = "writes to LUNA_FIGURES, for eyes"]
 fn figures_to_look_at() {
-    let Some(dir) = std::env::var_os("LUNA_FIGURES").map(std::path::PathBuf::from) else { return };
+    let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
     for (name, figure) in [("panels", panels()), ("heat-48x64", heat(48, 64)), ("curves", curves())] {
         std::fs::write(dir.join(name).with_extension("svg"), to_svg(&figure)).unwrap();
     }

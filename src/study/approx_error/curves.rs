@@ -1,27 +1,49 @@
-//! Error against l for every mechanism, with the optimum as the floor.
+//! Error against l for every mechanism, with the optimum as the floor; where there is one l, the mechanisms themselves.
+
+use std::collections::BTreeSet;
 
 use super::fits::Role;
 use super::measure::Job;
 use super::rows::place;
 use super::summary::Group;
-use crate::report::{Curves, Figure, Kind, Series};
+use crate::report::{Curves, Dot, Dots, Figure, Kind, Mark, Series};
 use crate::study::input::Source;
+
+/// What a point is beside the mechanisms that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Apart {
+    No,
+    /// A floor under the others.
+    Floor,
+    /// Of a mechanism that stands before it: on the windows of its fit.
+    Train,
+}
+
+/// A mechanism at one l.
+pub(super) struct Point {
+    pub(super) label: String,
+    /// None if it takes none, and is as good at every l.
+    pub(super) l: Option<usize>,
+    pub(super) value: f64,
+    pub(super) ends: Option<(f64, f64)>,
+    pub(super) apart: Apart,
+}
+
+/// The axis of the values, with the values to compare them with.
+pub(super) struct Axis {
+    pub(super) value: String,
+    pub(super) log: bool,
+    pub(super) marks: Vec<(f64, String)>,
+}
 
 /// One figure: output errors beside matrix errors, at the longest n.
 pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Vec<Figure> {
     let Some(n) = groups.iter().map(|group| group.n).max() else { return Vec::new() };
     let groups: Vec<&Group> = groups.iter().filter(|group| group.n == n).collect();
-    let panel = |name: &str, title: &str, label: &str| Figure {
-        name: name.into(),
-        title: title.into(),
-        kind: Kind::Curves(Curves {
-            x_label: "projected length l".into(),
-            y_label: label.into(),
-            log_x: true,
-            log_y: true,
-            series: series(job, &groups, place(name)),
-            marks: Vec::new(),
-        }),
+    let panel = |name: &str, title: &str, label: &str| {
+        let points = groups.iter().filter_map(|group| point(job, group, place(name))).collect();
+        let axis = Axis { value: label.into(), log: true, marks: Vec::new() };
+        Figure { name: name.into(), title: title.into(), kind: against_l(points, axis) }
     };
     let title = format!("{}, n = {n}", source.name());
     let fitted = groups.iter().any(|group| group.role == Role::Train);
@@ -33,33 +55,71 @@ pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> V
     vec![Figure { name: "error".into(), title: String::new(), kind: Kind::Panels(panels) }]
 }
 
-fn series(job: &Job<'_>, groups: &[&Group], metric: usize) -> Vec<Series> {
-    let lengths = groups.iter().filter_map(|group| group.l).map(|l| l as f64);
-    let (least, most) = lengths.fold((f64::INFINITY, 0.0_f64), |(low, high), l| (low.min(l), high.max(l)));
+fn point(job: &Job<'_>, group: &Group, metric: usize) -> Option<Point> {
+    let (value, interval) = group.interval(metric)?;
+    let apart = match (group.asked, group.role) {
+        (None, _) => Apart::Floor,
+        (_, Role::Train) => Apart::Train,
+        _ => Apart::No,
+    };
+    let label = match group.role {
+        Role::Judged => group.name(job.asked).to_string(),
+        role => format!("{} ({})", group.name(job.asked), role.name().unwrap_or_default()),
+    };
+    // An error cannot be below 0.
+    let ends = interval.map(|interval| (interval.low.max(0.0), interval.high));
+    Some(Point { label, l: group.l, value, ends, apart })
+}
+
+/// Lines over l; a line has to have two ends, so that of one l (or none) the mechanisms stand below each other.
+pub(super) fn against_l(points: Vec<Point>, axis: Axis) -> Kind {
+    let lengths: BTreeSet<usize> = points.iter().filter_map(|point| point.l).collect();
+    match (lengths.first(), lengths.last()) {
+        (Some(least), Some(most)) if least < most => Kind::Curves(Curves {
+            x_label: "projected length l".into(),
+            y_label: axis.value,
+            log_x: true,
+            log_y: axis.log,
+            series: series(points, (*least as f64, *most as f64)),
+            marks: axis.marks.into_iter().map(|(at, label)| Mark::Horizontal { at, label }).collect(),
+        }),
+        _ => Kind::Dots(dots(points, axis)),
+    }
+}
+
+fn dots(mut points: Vec<Point>, axis: Axis) -> Dots {
+    points.sort_by(|a, b| a.value.total_cmp(&b.value));
+    let value_label = match points.iter().find_map(|point| point.l) {
+        Some(l) => format!("{} at l = {l}", axis.value),
+        None => axis.value,
+    };
+    let dot = |point: Point| {
+        let Point { label, value, ends, apart, l } = point;
+        let label = if l.is_none() { format!("{label} (takes no l)") } else { label };
+        Dot { label, value, ends, faint: apart != Apart::No }
+    };
+    Dots { value_label, log: axis.log, dots: points.into_iter().map(dot).collect(), marks: axis.marks }
+}
+
+fn series(points: Vec<Point>, (least, most): (f64, f64)) -> Vec<Series> {
     let mut all: Vec<(String, Series)> = Vec::new();
-    for group in groups {
-        let Some((mean, interval)) = group.interval(metric, job) else { continue };
-        let label = match group.role {
-            Role::Judged => group.name(job.asked).to_string(),
-            role => format!("{} ({})", group.name(job.asked), role.name().unwrap_or_default()),
-        };
+    for point in points {
         // Groups of one mechanism follow each other, held-out ones first: the training errors share their colour.
-        let train = group.role == Role::Train;
-        let (low, high) = interval.map_or((mean, mean), |interval| (interval.low, interval.high));
-        let at = all.iter().position(|(known, _)| *known == label).unwrap_or_else(|| {
-            let shown = if train { String::new() } else { label.clone() };
-            let dashed = group.asked.is_none() || train;
-            let band = (!train).then(|| (vec![], vec![]));
-            let empty = Series { label: shown, dashed, band, ..Series::default() };
-            all.push((label, empty));
+        let train = point.apart == Apart::Train;
+        let (low, high) = point.ends.unwrap_or((point.value, point.value));
+        let at = all.iter().position(|(known, _)| *known == point.label).unwrap_or_else(|| {
+            let label = if train { String::new() } else { point.label.clone() };
+            let band = (!train && point.ends.is_some()).then(|| (vec![], vec![]));
+            let dashed = point.apart != Apart::No;
+            all.push((point.label.clone(), Series { label, dashed, band, dots: true, ..Series::default() }));
             all.len() - 1
         });
         // What takes no l is as good at every l.
-        let x = group.l.map_or_else(|| vec![least, most], |l| vec![l as f64]);
+        let x = point.l.map_or_else(|| vec![least, most], |l| vec![l as f64]);
         let series = &mut all[at].1;
-        for x in x.into_iter().filter(|x| x.is_finite() && *x > 0.0) {
+        for x in x {
             series.x.push(x);
-            series.y.push(mean);
+            series.y.push(point.value);
             if let Some((lows, highs)) = &mut series.band {
                 lows.push(low);
                 highs.push(high);
