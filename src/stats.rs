@@ -1,11 +1,17 @@
-//! Means with intervals, and straight lines through points with intervals of their slopes.
+//! Means with intervals, paired differences with verdicts, and straight lines through points with intervals of their
+//! slopes.
+//!
+//! Which interval is used where was decided by measurement (`experiments/calibration`): Student's for means and paired
+//! differences, at every count; the bootstrap for statistics that are no means, from eight things on; Wilson's for
+//! shares; the sign test's for medians.
+
+mod bootstrap;
+mod paired;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::rng::{Rng, below};
-
-/// Resamples of a bootstrap interval.
-const RESAMPLES: usize = 2_000;
+pub use bootstrap::{FEWEST, bootstrap, bootstrap_mean, bootstrap_ratio};
+pub use paired::{Differences, Verdict, from_baseline, from_best, paired};
 
 /// An estimate with the ends of its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,41 +43,6 @@ pub fn sd(values: &[f64]) -> f64 {
     (squares / (values.len() as f64 - 1.0)).sqrt()
 }
 
-/// A percentile bootstrap interval of `statistic` over `count` things, which it is told by their places: once all of
-/// them, then as many drawn with replacement, again and again; none below two things.
-pub fn bootstrap(count: usize, rng: &mut Rng, statistic: impl Fn(&[usize]) -> f64) -> Option<Interval> {
-    if count < 2 {
-        return None;
-    }
-    let mut places: Vec<usize> = (0..count).collect();
-    let mid = statistic(&places);
-    let mut found: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            places.fill_with(|| below(rng, count));
-            statistic(&places)
-        })
-        .collect();
-    found.sort_unstable_by(f64::total_cmp);
-    Some(Interval { mid, low: quantile(&found, 0.025), high: quantile(&found, 0.975) })
-}
-
-/// A percentile bootstrap interval of the mean; none below two values.
-///
-/// Below about eight values such intervals are too narrow; say so beside them.
-pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
-    bootstrap(values.len(), rng, |drawn| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64)
-}
-
-/// A percentile bootstrap interval of the ratio of two means over the same things, drawn together; none below two.
-///
-/// The mean of their ratios would be another figure: a few small divisors dominate it.
-pub fn bootstrap_ratio(values: &[f64], divisors: &[f64], rng: &mut Rng) -> Option<Interval> {
-    bootstrap(values.len().min(divisors.len()), rng, |drawn| {
-        let (over, under) = drawn.iter().fold((0.0, 0.0), |(a, b), at| (a + values[*at], b + divisors[*at]));
-        over / under
-    })
-}
-
 /// The median with an interval between two of the values themselves that covers the true median in at least 95 of 100
 /// samples, whatever the distribution (the sign test turned round; David and Nagaraja 2003, section 7.1); none below six
 /// values, of which not even the smallest and the largest do.
@@ -95,10 +66,15 @@ pub fn median_interval(values: &[f64]) -> Option<Interval> {
     Some(Interval { mid: median(values), low: sorted[place], high: sorted[n - 1 - place] })
 }
 
-/// Student's interval of the mean; none below two values.
+/// Student's 95 % interval of the mean; none below two values.
 pub fn student_mean(values: &[f64]) -> Option<Interval> {
+    student_mean_at(values, 0.95)
+}
+
+/// Student's interval of the mean that covers it in this share of samples; none below two values.
+pub fn student_mean_at(values: &[f64], confidence: f64) -> Option<Interval> {
     let freedom = values.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
-    let half = student_quantile(freedom)? * sd(values) / (values.len() as f64).sqrt();
+    let half = student_quantile(freedom, confidence)? * sd(values) / (values.len() as f64).sqrt();
     let mid = mean(values);
     Some(Interval { mid, low: mid - half, high: mid + half })
 }
@@ -109,9 +85,21 @@ pub fn student_mean(values: &[f64]) -> Option<Interval> {
 /// Half-width `t s sqrt(1 + 1 / n)`; it does not shrink to nothing with n, as the interval of the mean does.
 pub fn student_prediction(values: &[f64]) -> Option<Interval> {
     let freedom = values.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
-    let half = student_quantile(freedom)? * sd(values) * (1.0 + 1.0 / values.len() as f64).sqrt();
+    let half = student_quantile(freedom, 0.95)? * sd(values) * (1.0 + 1.0 / values.len() as f64).sqrt();
     let mid = mean(values);
     Some(Interval { mid, low: mid - half, high: mid + half })
+}
+
+/// Student's 95 % interval of the ratio of two means over the same things (their linearised differences; Cochran 1977,
+/// section 6.3); none below two.
+///
+/// The mean of their ratios would be another figure: a few small divisors dominate it.
+pub fn student_ratio(values: &[f64], divisors: &[f64]) -> Option<Interval> {
+    let under = mean(divisors);
+    let mid = mean(values) / under;
+    let apart: Vec<f64> = values.iter().zip(divisors).map(|(x, y)| (x - mid * y) / under).collect();
+    let ends = student_mean(&apart)?;
+    Some(Interval { mid, low: mid + ends.low, high: mid + ends.high })
 }
 
 /// A share of `count` trials with Wilson's score interval (Wilson 1927); NaN of nothing.
@@ -150,7 +138,7 @@ impl Line {
     pub fn predict(&self, x: f64) -> Interval {
         let far = (x - self.mean_x).powi(2) / self.spread;
         let error = self.residual * (1.0 + 1.0 / self.points as f64 + far).sqrt();
-        let half = student_quantile(self.points - 2).map_or(f64::NAN, |t| t * error);
+        let half = student_quantile(self.points - 2, 0.95).map_or(f64::NAN, |t| t * error);
         let mid = self.at(x);
         Interval { mid, low: mid - half, high: mid + half }
     }
@@ -168,7 +156,7 @@ pub fn line(x: &[f64], y: &[f64]) -> Option<Line> {
     let squares: f64 = x.iter().zip(y).map(|(x, y)| (y - intercept - slope * x).powi(2)).sum();
     let freedom = x.len() - 2;
     let residual = (squares / freedom as f64).sqrt();
-    let half = student_quantile(freedom).map_or(f64::NAN, |t| t * residual / spread.sqrt());
+    let half = student_quantile(freedom, 0.95).map_or(f64::NAN, |t| t * residual / spread.sqrt());
     let slope = Interval { mid: slope, low: slope - half, high: slope + half };
     Some(Line { intercept, slope, mean_x, spread, points: x.len(), residual })
 }
@@ -179,9 +167,10 @@ pub fn rms_difference(a: &[f64], b: &[f64]) -> f64 {
     (squares / a.len() as f64).sqrt()
 }
 
-/// The 97.5 % quantile of Student's distribution; none for 0 degrees of freedom.
-pub fn student_quantile(freedom: usize) -> Option<f64> {
-    StudentsT::new(0.0, 1.0, freedom as f64).ok().map(|student| student.inverse_cdf(0.975))
+/// How many standard errors Student's interval reaches to either side; none for 0 degrees of freedom.
+pub fn student_quantile(freedom: usize, confidence: f64) -> Option<f64> {
+    let share = f64::midpoint(1.0, confidence);
+    StudentsT::new(0.0, 1.0, freedom as f64).ok().map(|student| student.inverse_cdf(share))
 }
 
 /// The quantile of sorted values, interpolated; NaN of nothing.
@@ -195,7 +184,7 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{normal, stream};
+    use crate::rng::{below, normal, stream};
 
     #[test]
     fn student_intervals_match_the_table() {
@@ -205,16 +194,40 @@ mod tests {
     }
 
     #[test]
-    fn a_bootstrap_interval_covers_the_mean_about_as_often_as_it_says() {
-        let mut rng = stream(1, "coverage");
-        let covered = (0..300)
-            .filter(|_| {
-                let sample: Vec<f64> = normal(&mut rng, 1, 30).iter().map(|x| f64::from(*x)).collect();
-                let interval = bootstrap_mean(&sample, &mut rng).unwrap();
-                interval.low <= 0.0 && 0.0 <= interval.high
-            })
-            .count();
-        assert!((265..=298).contains(&covered), "{covered} of 300");
+    fn a_ratio_of_means_is_covered_as_often_as_it_says_and_knows_that_pairs_belong_together() {
+        let mut rng = stream(4, "ratio");
+        for n in [3, 8, 30] {
+            let missed = (0..400)
+                .filter(|_| {
+                    let divisors: Vec<f64> =
+                        normal(&mut rng, 1, n).iter().map(|x| (0.3 * f64::from(*x)).exp()).collect();
+                    let noise = normal(&mut rng, 1, n);
+                    let values: Vec<f64> =
+                        divisors.iter().zip(&noise).map(|(x, e)| 3.0 * x + 0.3 * f64::from(*e)).collect();
+                    let interval = student_ratio(&values, &divisors).unwrap();
+                    interval.low > 3.0 || interval.high < 3.0
+                })
+                .count();
+            assert!(missed <= 33, "{missed} of 400 at {n}: 5 % and three standard deviations are 33");
+        }
+        let pairs = student_ratio(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0]).unwrap();
+        assert!((pairs.low - 2.0).abs() < 1e-12 && (pairs.high - 2.0).abs() < 1e-12, "{pairs:?}");
+    }
+
+    #[test]
+    fn wilson_s_interval_misses_a_share_as_often_as_it_says() {
+        let mut rng = stream(6, "shares");
+        for (share, count) in [(0.1, 200), (0.5, 40), (0.35, 2000), (0.9, 100)] {
+            let missed = (0..400)
+                .filter(|_| {
+                    let right =
+                        (0..count).filter(|_| below(&mut rng, 1000) < (1000.0 * share) as usize).count();
+                    let ends = wilson(right as f64 / count as f64, count);
+                    ends.low > share || ends.high < share
+                })
+                .count();
+            assert!(missed <= 33, "{missed} of 400 at {share} of {count}");
+        }
     }
 
     #[test]
@@ -240,26 +253,6 @@ mod tests {
             })
             .count();
         assert!(covered >= 384, "{covered} of 400, of which 98.4 in 100 are expected");
-    }
-
-    #[test]
-    fn a_bootstrap_interval_of_a_ratio_covers_it_and_knows_that_pairs_belong_together() {
-        let mut rng = stream(4, "coverage");
-        let covered = (0..200)
-            .filter(|_| {
-                let divisors: Vec<f64> =
-                    normal(&mut rng, 1, 30).iter().map(|x| (0.5 * f64::from(*x)).exp()).collect();
-                let noise = normal(&mut rng, 1, 30);
-                let values: Vec<f64> =
-                    divisors.iter().zip(&noise).map(|(x, e)| 3.0 * x + 0.3 * f64::from(*e)).collect();
-                let interval = bootstrap_ratio(&values, &divisors, &mut rng).unwrap();
-                interval.low <= 3.0 && 3.0 <= interval.high
-            })
-            .count();
-        assert!((176..=199).contains(&covered), "{covered} of 200");
-        let pairs = bootstrap_ratio(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0], &mut rng).unwrap();
-        assert!((pairs.low - 2.0).abs() < 1e-12 && (pairs.high - 2.0).abs() < 1e-12, "{pairs:?}");
-        assert_eq!(bootstrap_ratio(&[1.0], &[1.0], &mut rng), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::metric::{bleu, chrf};
 use crate::report::printable;
 use crate::rng::stream;
-use crate::stats::{Interval, bootstrap};
+use crate::stats::{FEWEST, Interval, Verdict, bootstrap};
 
 const BLEU: &str = "BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp";
 const CHRF: &str = "chrF2|nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no";
@@ -62,7 +62,8 @@ fn drawn<T: Copy + Sum>(parts: &[T], places: &[usize]) -> T {
 }
 
 /// BLEU and chrF of the lines that say something, each behind its signature, with 95 % intervals by the bootstrap over
-/// sentences (Koehn 2004); and how far they are above those of another's lines, the same sentences drawn for both.
+/// sentences (Koehn 2004); and how far they are above those of another's lines, the same sentences drawn for both, with
+/// what that decides.
 pub(super) fn judge(
     done: &[(String, String)],
     references: &Judging,
@@ -118,6 +119,8 @@ fn told(own: &Parts, other: Option<(&Judging, &Parts)>, seed: u64) -> String {
             "luna: 95 % by the bootstrap over {count} sentences: BLEU {:.2} to {:.2}, chrF {:.2} to {:.2}",
             bleu.low, bleu.high, chrf.low, chrf.high
         );
+    } else {
+        let _ = writeln!(text, "luna: {count} sentences leave no interval; {FEWEST} or more do");
     }
     let Some((against, other)) = other else { return text };
     let found = [
@@ -126,7 +129,10 @@ fn told(own: &Parts, other: Option<(&Judging, &Parts)>, seed: u64) -> String {
     ];
     if let [Some(bleu), Some(chrf)] = found {
         let name = printable(&against.path.display().to_string());
-        let ends = |x: Interval| format!("{:+.2} ({:+.2} to {:+.2})", x.mid, x.low, x.high);
+        let ends = |x: Interval| {
+            let verdict = Verdict::of(Some(x)).name();
+            format!("{:+.2} ({:+.2} to {:+.2}, {verdict})", x.mid, x.low, x.high)
+        };
         let _ = writeln!(
             text,
             "luna: above '{name}', sentence beside sentence: BLEU {}, chrF {}; one training of each: other seeds \
@@ -141,6 +147,7 @@ fn told(own: &Parts, other: Option<(&Judging, &Parts)>, seed: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::below;
 
     fn judging(lines: &[&str]) -> Judging {
         Judging { path: "lines".into(), lines: lines.iter().map(|line| (*line).to_string()).collect() }
@@ -148,18 +155,71 @@ mod tests {
 
     #[test]
     fn a_difference_is_of_the_same_sentences() {
-        let words = ["a b c d e f", "g h i j k", "l m n o p q r", "s t u v w x"];
+        let words = ["a b c d e f", "g h i j k", "l m n o p q r", "s t u v w x"].repeat(2);
         let done: Vec<(String, String)> =
             words.iter().map(|line| ("x".to_string(), (*line).to_string())).collect();
-        let references = judging(&["a b c d e f", "g h i j k", "l m n o p q r", "s t u v w y"]);
+        let references = judging(&["a b c d e f", "g h i j k", "l m n o p q r", "s t u v w y"].repeat(2));
         let same = judge(&done, &references, Some(&judging(&words)), 1).unwrap();
-        assert!(same.contains("BLEU +0.00 (+0.00 to +0.00), chrF +0.00 (+0.00 to +0.00)"), "{same}");
-        let worse = judging(&["a b c d e x", "g h i j x", "l m n o p q x", "s t u v w y"]);
+        assert!(
+            same.contains("BLEU +0.00 (+0.00 to +0.00, undecided), chrF +0.00 (+0.00 to +0.00, undecided)"),
+            "{same}"
+        );
+        let worse = judging(&["a b c d e x", "g h i j x", "l m n o p q x", "s t u v w y"].repeat(2));
         let told = judge(&done, &references, Some(&worse), 1).unwrap();
         let end = told.split("BLEU +").nth(1).expect("a difference above zero");
         assert!(end.contains(" to +"), "{told}");
-        assert!(told.contains("bootstrap over 4 sentences"), "{told}");
+        assert!(told.contains("bootstrap over 8 sentences"), "{told}");
         let refused = judge(&done, &references, Some(&judging(&["a"])), 1).unwrap_err().to_string();
-        assert!(refused.contains("1 lines") && refused.contains('4'), "{refused}");
+        assert!(refused.contains("1 lines") && refused.contains('8'), "{refused}");
+        let few = judge(&done[..4], &judging(&words[..4]), Some(&judging(&words[4..])), 1).unwrap();
+        assert!(few.contains("4 sentences leave no interval; 8 or more do"), "{few}");
+        assert!(!few.contains("above"), "{few}");
+    }
+
+    /// Translations that are right but for words lost at random, and their scores' parts.
+    fn translated(lines: &[Vec<String>], loses: usize, rng: &mut crate::rng::Rng) -> Parts {
+        let mut parts = Parts::default();
+        for words in lines {
+            let kept: Vec<&str> = words
+                .iter()
+                .map(|word| if below(rng, 100) < loses { "lost" } else { word.as_str() })
+                .collect();
+            parts.add(&kept.join(" "), &words.join(" "));
+        }
+        parts
+    }
+
+    /// How many of 200 tests of two systems that lose so many words in 100 were decided, by BLEU and by chrF.
+    fn decided(sentences: usize, loses: [usize; 2]) -> [usize; 2] {
+        let mut counts = [0; 2];
+        for seed in 0..200 {
+            let mut rng = stream(seed, "translations");
+            let lines: Vec<Vec<String>> = (0..sentences)
+                .map(|_| (0..6 + below(&mut rng, 10)).map(|_| format!("w{}", below(&mut rng, 900))).collect())
+                .collect();
+            let [one, other] = loses.map(|loses| translated(&lines, loses, &mut rng));
+            let verdict = |statistic: &dyn Fn(&[usize]) -> f64| {
+                Verdict::of(bootstrap(sentences, &mut stream(seed, "bootstrap of sentences"), statistic))
+            };
+            let found = [
+                verdict(&|places| one.bleu(places) - other.bleu(places)),
+                verdict(&|places| one.chrf(places) - other.chrf(places)),
+            ];
+            for (count, verdict) in counts.iter_mut().zip(found) {
+                *count += usize::from(verdict != Verdict::Undecided);
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn equal_systems_are_told_apart_in_at_most_5_of_100_tests() {
+        for sentences in [8, 40] {
+            let counts = decided(sentences, [20, 20]);
+            // 5 % and three standard deviations of 200 tests.
+            assert!(counts.iter().all(|count| *count <= 19), "{counts:?} of 200 over {sentences} sentences");
+        }
+        let counts = decided(40, [20, 30]);
+        assert!(counts.iter().all(|count| *count >= 150), "{counts:?} of 200 that do differ");
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Cell, Curves, Figure, Heat, Kind, Mark, Report, Table};
+use super::{Cell, Curves, Dots, Figure, Heat, Kind, Mark, Report, Table};
 
 /// A text without control characters and without marks that turn the direction of writing; each becomes a space.
 pub fn printable(text: &str) -> String {
@@ -60,6 +60,11 @@ fn figure(one: &mut Figure) {
         Kind::Panels(panels) => panels.iter_mut().for_each(figure),
         Kind::Heat(Heat { row_label, col_label, value_label, .. }) => {
             [row_label, col_label, value_label].into_iter().for_each(clean);
+        }
+        Kind::Dots(Dots { value_label, dots, marks, .. }) => {
+            clean(value_label);
+            dots.iter_mut().for_each(|dot| clean(&mut dot.label));
+            marks.iter_mut().for_each(|(_, label)| clean(label));
         }
         Kind::Curves(Curves { x_label, y_label, series, marks, .. }) => {
             [x_label, y_label].into_iter().for_each(clean);

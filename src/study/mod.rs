@@ -2,6 +2,7 @@
 //! only where time is the question.
 
 pub mod approx_error;
+mod difference;
 pub mod evaluate;
 mod fingerprint;
 pub mod input;

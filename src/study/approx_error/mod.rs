@@ -14,6 +14,7 @@
 
 mod asked;
 mod curves;
+mod differences;
 mod fits;
 mod measure;
 mod own;
@@ -67,6 +68,10 @@ pub struct Config {
     /// Print the smallest l at which each mechanism's output error stays below these
     #[arg(long, value_name = "EPS,...", conflicts_with_all = ["substitute", "check"])]
     pub tolerance: Option<List<f64>>,
+    /// Mechanism of --attention that the others are compared with, head by head or window by window
+    /// [default: the best of the same l]
+    #[arg(long, value_name = "SPEC", conflicts_with = "check")]
+    pub baseline: Option<String>,
     /// First windows to fit p=fitted and e=fitted on; the others are judged [default: all but the last quarter]
     #[arg(long, value_name = "W")]
     pub fit_windows: Option<usize>,
@@ -151,6 +156,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if !outcome.complete {
         let note = "interrupted: not everything that was asked for is in this result";
         outcome.report.notes.insert(0, note.into());
+        outcome.report.stamp.push("interrupted", true);
     }
     Ok(outcome)
 }
@@ -190,6 +196,7 @@ fn compare(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let source = config.input.open(context.seed, Unnamed::Model)?;
     let source = source.as_ref();
     let asked = Asked::all(config.attention.as_deref(), &config.l, source)?;
+    differences::check(config.baseline.as_deref(), &asked)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
     check_memory(source, windows)?;
     let fitted = Asked::count(asked.iter().filter(|asked| asked.fitted), source.lengths());
@@ -250,13 +257,17 @@ fn report(config: &Config, source: &dyn Source, job: &Job<'_>, measured: &[Measu
         rows::table(source, job.asked, measured)
     };
     let mut report = Report { rows, ..Report::default() };
+    report.notes = summary::notes(source, job, measured);
     for n in source.lengths() {
         report.views.push((format!("summary_n{n}"), summary::table(source, job, &groups, *n)));
+        if let Some((table, note)) = differences::view(source, job, &groups, *n, config.baseline.as_deref()) {
+            report.views.push((format!("differences_n{n}"), table));
+            report.notes.push(note);
+        }
     }
     if let Some(tolerance) = &config.tolerance {
         report.views.push(("reach".into(), reach::table(tolerance, job, &groups)));
     }
-    report.notes = summary::notes(source, job, measured);
     report.notes.extend(own::note(source));
     if let Some(slots) = slots::All::of(measured) {
         report.views.push(("slots".into(), slots.view(source)));

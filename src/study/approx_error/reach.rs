@@ -4,11 +4,8 @@ use super::measure::Job;
 use super::rows::place;
 use super::summary::Group;
 use crate::report::{Cell, Column, Digits, Table};
-use crate::rng::{below, stream};
+use crate::rng::stream;
 use crate::stats;
-
-/// Resamples of heads behind an interval.
-const RESAMPLES: usize = 1_000;
 
 /// Where a curve of errors over l comes to stay below a tolerance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +45,11 @@ pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table
         ("n", "rows of the attention matrix", Digits::Integer),
         ("tolerance", "output error to stay below", Digits::Significant(3)),
         ("l_star", "smallest l at which the mean output error stays below it", Digits::Fixed(1)),
-        ("l_star_low", "lower end of its 95 % bootstrap interval over heads", Digits::Fixed(1)),
+        (
+            "l_star_low",
+            "lower end of its 95 % bootstrap interval over heads (of 8 or more)",
+            Digits::Fixed(1),
+        ),
         ("l_star_high", "upper end; none if some resamples never reach it", Digits::Fixed(1)),
         ("reached", "yes, at the least l, or not reached", Digits::Text),
     ]
@@ -77,11 +78,10 @@ pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table
             };
             let found = Reach::of(&mean(&|values| stats::mean(values)), *eps);
             let count = curve.iter().map(|(_, values)| values.len()).min().unwrap_or(0);
-            let (low, high) = ends(job, count, |drawn| {
-                Reach::of(
-                    &mean(&|values| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64),
-                    *eps,
-                )
+            let mut rng = stream(job.context.seed, "bootstrap reach");
+            let ends = stats::bootstrap(count, &mut rng, |drawn| {
+                let drawn = |values: &[f64]| drawn.iter().map(|at| values[*at]).sum::<f64>() / count as f64;
+                Reach::of(&mean(&drawn), *eps).number()
             });
             let (l, reached) = match found {
                 Reach::At(l) => (Some(l), "yes"),
@@ -94,8 +94,8 @@ pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table
                 key.0.into(),
                 (*eps).into(),
                 l.into(),
-                finite(low),
-                finite(high),
+                finite(ends.map(|ends| ends.low)),
+                finite(ends.map(|ends| ends.high)),
                 reached.into(),
             ]);
         }
@@ -105,24 +105,6 @@ pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table
 
 fn finite(value: Option<f64>) -> Cell {
     value.filter(|value| value.is_finite()).into()
-}
-
-/// The ends of the interval over resampled heads; none below two heads.
-fn ends(job: &Job<'_>, heads: usize, reach: impl Fn(&[usize]) -> Reach) -> (Option<f64>, Option<f64>) {
-    if heads < 2 {
-        return (None, None);
-    }
-    let mut rng = stream(job.context.seed, "bootstrap reach");
-    let mut found: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let drawn: Vec<usize> = (0..heads).map(|_| below(&mut rng, heads)).collect();
-            reach(&drawn).number()
-        })
-        .collect();
-    found.sort_unstable_by(f64::total_cmp);
-    // Without interpolation: between a length and "never" there is nothing to interpolate.
-    let at = |share: f64| found.get((share * (found.len() - 1) as f64).round() as usize).copied();
-    (at(0.025), at(0.975))
 }
 
 #[cfg(test)]

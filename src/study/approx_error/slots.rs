@@ -80,8 +80,8 @@ fn effective(weights: impl Iterator<Item = f64> + Clone) -> f64 {
     entropy.exp()
 }
 
-/// The slots of every head and length: means over windows.
-pub(super) struct All<'a>(Vec<(&'a Measured, Slots)>);
+/// The slots of every head and length: means over windows, of which there were so many.
+pub(super) struct All<'a>(Vec<(&'a Measured, Slots, usize)>);
 
 impl<'a> All<'a> {
     /// Of measurements in the order of n, layers and heads; none if no head has slots.
@@ -90,7 +90,7 @@ impl<'a> All<'a> {
         let all: Vec<_> = heads
             .filter_map(|head| {
                 let slots: Option<Vec<&Slots>> = head.iter().map(|one| one.slots.as_ref()).collect();
-                slots.map(|slots| (&head[0], Slots::mean(&slots)))
+                slots.map(|slots| (&head[0], Slots::mean(&slots), head.len()))
             })
             .collect();
         (!all.is_empty()).then_some(Self(all))
@@ -116,7 +116,7 @@ impl<'a> All<'a> {
             .map(|(name, about, digits)| Column::new(name, "", about, digits)),
         );
         let mut table = Table::new(format!("Slots of P: {}", source.name()), columns);
-        for (one, slots) in &self.0 {
+        for (one, slots, _) in &self.0 {
             let usage = &slots.usage;
             let mut row = cells(one);
             row.extend([
@@ -154,7 +154,7 @@ impl<'a> All<'a> {
             .map(|(name, about, digits)| Column::new(name, "", about, digits)),
         );
         let mut table = Table::new(format!("Every slot of P: {}", source.name()), columns);
-        for (one, slots) in &self.0 {
+        for (one, slots, _) in &self.0 {
             for slot in 0..slots.usage.len() {
                 let mut row = cells(one);
                 row.extend([
@@ -172,10 +172,13 @@ impl<'a> All<'a> {
 
     /// What a reader must know beside the numbers.
     pub(super) fn notes(&self, source: &dyn Source) -> Vec<String> {
-        let (heads, windows) = (self.0.len(), source.windows());
-        let dead: usize = self.0.iter().map(|(_, slots)| slots.dead()).sum();
-        let all: usize = self.0.iter().map(|(_, slots)| slots.usage.len()).sum();
-        let revived = self.0.iter().flat_map(|(_, slots)| {
+        let heads = self.0.len();
+        let counts = self.0.iter().map(|(.., windows)| *windows);
+        let (least, most) = counts.fold((usize::MAX, 0), |(a, b), count| (a.min(count), b.max(count)));
+        let windows = if least == most { most.to_string() } else { format!("{least} to {most}") };
+        let dead: usize = self.0.iter().map(|(_, slots, _)| slots.dead()).sum();
+        let all: usize = self.0.iter().map(|(_, slots, _)| slots.usage.len()).sum();
+        let revived = self.0.iter().flat_map(|(_, slots, _)| {
             (0..slots.usage.len()).filter(|slot| slots.is_dead(*slot)).map(|slot| slots.peak[slot])
         });
         let peak = revived.fold(0.0, f64::max);

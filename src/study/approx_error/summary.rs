@@ -1,6 +1,6 @@
 //! Means over heads and windows with intervals: what people read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::asked::Asked;
 use super::fits::Role;
@@ -8,7 +8,6 @@ use super::measure::{Job, Measured, Optimum, metrics};
 use super::rows::place;
 use crate::attention::{Mask, Under};
 use crate::report::{Column, Digits, Table};
-use crate::rng::stream;
 use crate::stats::{self, Interval};
 use crate::study::input::Source;
 
@@ -20,6 +19,8 @@ pub(super) struct Group {
     pub(super) asked: Option<usize>,
     pub(super) l: Option<usize>,
     pub(super) role: Role,
+    /// Which heads of this length were measured, by their place among them.
+    pub(super) places: Vec<usize>,
     /// By head, in the order of the heads: values of [`metrics`], of which the optimum knows three.
     pub(super) heads: Vec<Vec<Option<f64>>>,
     /// By head: what the best matrix of the same rank leaves, where the rank is bounded.
@@ -43,8 +44,8 @@ impl Group {
     }
 
     fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
-        let (mut heads, mut optima) = (Vec::new(), Vec::new());
-        for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
+        let (mut places, mut heads, mut optima) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, head) in by_head(measured).enumerate() {
             let cells: Vec<_> = head
                 .iter()
                 .flat_map(|one| one.cells.iter().filter(|cell| cell.asked == at && cell.role == role))
@@ -56,36 +57,47 @@ impl Group {
                 let all: Option<Vec<f64>> = (0..cells.len()).map(value).collect();
                 all.map(|all| stats::mean(&all))
             };
+            places.push(place);
             heads.push((0..metrics().count()).map(|i| mean(&|c| Some(cells[c].values[i]))).collect());
             optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
         }
         let l = job.asked[at].l;
-        (!heads.is_empty()).then_some(Self { n, asked: Some(at), l, role, heads, optima })
+        (!heads.is_empty()).then_some(Self { n, asked: Some(at), l, role, places, heads, optima })
     }
 
     fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
-        let places = ["matrix_rel_fro", "matrix_rel_spectral", "output_rel_fro"].map(place);
-        let mut heads = Vec::new();
-        for head in measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer) {
+        let known = ["matrix_rel_fro", "matrix_rel_spectral", "output_rel_fro"].map(place);
+        let (mut places, mut heads) = (Vec::new(), Vec::new());
+        for (place, head) in by_head(measured).enumerate() {
             let judged = head.iter().filter(|one| job.fits.is_judged(one.window));
             let best: Vec<Optimum> = judged
                 .flat_map(|one| one.floor.iter().filter(|(at, _)| *at == l).map(|(_, best)| *best))
                 .collect();
+            // Of a run that was interrupted, some heads have no judged window yet.
             if best.is_empty() {
-                return None;
+                continue;
             }
             let count = best.len() as f64;
             let mut values: Vec<Option<f64>> = vec![None; metrics().count()];
             for best in &best {
-                let known = [best.rel_fro, best.rel_spectral, best.output_rel_fro];
-                for (at, value) in places.into_iter().zip(known) {
+                let least = [best.rel_fro, best.rel_spectral, best.output_rel_fro];
+                for (at, value) in known.into_iter().zip(least) {
                     *values[at].get_or_insert(0.0) += value / count;
                 }
             }
+            places.push(place);
             heads.push(values);
         }
         let optima = vec![None; heads.len()];
-        Some(Self { n, asked: None, l: Some(l), role: Role::Judged, heads, optima })
+        (!heads.is_empty()).then_some(Self {
+            n,
+            asked: None,
+            l: Some(l),
+            role: Role::Judged,
+            places,
+            heads,
+            optima,
+        })
     }
 
     /// What stands in tables and legends.
@@ -98,26 +110,28 @@ impl Group {
         self.heads.iter().map(|head| head[metric]).collect()
     }
 
-    /// The mean of one metric over heads, with the bootstrap interval over heads if there are several.
-    pub(super) fn interval(&self, metric: usize, job: &Job<'_>) -> Option<(f64, Option<Interval>)> {
+    /// The mean of one metric over heads, with Student's interval over heads if there are several.
+    pub(super) fn interval(&self, metric: usize) -> Option<(f64, Option<Interval>)> {
         let values = self.values(metric)?;
-        // One stream for all groups: heads are drawn alike, so that intervals of the same heads move together.
-        let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", values.len()));
-        Some((stats::mean(&values), stats::bootstrap_mean(&values, &mut rng)))
+        Some((stats::mean(&values), stats::student_mean(&values)))
     }
 
-    /// How many times the mean error of the best matrices of its rank its own mean error is, with the bootstrap interval
+    /// How many times the mean error of the best matrices of its rank its own mean error is, with Student's interval
     /// over heads if there are several.
-    fn gap(&self, job: &Job<'_>) -> Option<(f64, Option<Interval>)> {
+    fn gap(&self) -> Option<(f64, Option<Interval>)> {
         let (values, best) = (
             self.values(place("matrix_rel_fro"))?,
             self.optima.iter().copied().collect::<Option<Vec<f64>>>()?,
         );
         // An optimum of 0 (the matrices have that rank themselves) leaves no gap to speak of.
         let least = Some(stats::mean(&best)).filter(|least| *least > 1e-6)?;
-        let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", values.len()));
-        Some((stats::mean(&values) / least, stats::bootstrap_ratio(&values, &best, &mut rng)))
+        Some((stats::mean(&values) / least, stats::student_ratio(&values, &best)))
     }
+}
+
+/// The windows of each head, of measurements of one length.
+pub(super) fn by_head(measured: &[Measured]) -> impl Iterator<Item = &[Measured]> {
+    measured.chunk_by(|a, b| a.label == b.label && a.head == b.head && a.layer == b.layer)
 }
 
 /// A group, the mean of a metric over its heads, and the interval of it.
@@ -133,13 +147,8 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
         ("mechanism", "the mechanism with its parameters but l", Digits::Text),
         ("fit", "train: on the windows that its pieces were fitted on; held-out: on others", Digits::Text),
         ("out_err", "output_rel_fro: ||O - B v||_F / ||O||_F, mean over heads", Digits::Fixed(3)),
-        ("low", "lower end of its 95 % bootstrap interval over heads", Digits::Fixed(3)),
+        ("low", "lower end of its Student's 95 % interval over heads, cut at 0", Digits::Fixed(3)),
         ("high", "upper end of it", Digits::Fixed(3)),
-        (
-            "tied",
-            "~ if the interval overlaps that of the row above, * if paired heads are apart",
-            Digits::Text,
-        ),
         ("mat_err", "matrix_rel_fro: ||A - B||_F / ||A||_F, mean over heads", Digits::Fixed(3)),
         (
             "gap",
@@ -156,30 +165,27 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
     let (output, matrix, kl) = (place("output_rel_fro"), place("matrix_rel_fro"), place("row_kl"));
     let mut by_length: BTreeMap<(bool, usize), Vec<Shown<'_>>> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.n == n) {
-        if let Some((mean, interval)) = group.interval(output, job) {
+        if let Some((mean, interval)) = group.interval(output) {
             let key = (group.l.is_none(), group.l.unwrap_or(0));
             by_length.entry(key).or_default().push((group, mean, interval));
         }
     }
     for (_, mut rows) in by_length {
         rows.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let mut above: Option<&Shown<'_>> = None;
-        for row in &rows {
-            let (group, mean, interval) = row;
+        for (group, mean, interval) in &rows {
             let mean_of = |metric: usize| group.values(metric).map(|values| stats::mean(&values));
             table.push(vec![
                 group.l.into(),
                 group.name(job.asked).into(),
                 group.role.name().into(),
                 (*mean).into(),
-                interval.map(|interval| interval.low).into(),
+                // An error cannot be below 0.
+                interval.map(|interval| interval.low.max(0.0)).into(),
                 interval.map(|interval| interval.high).into(),
-                above.and_then(|above| tied(above, row, output, job)).into(),
                 mean_of(matrix).into(),
-                group.gap(job).map(|(gap, _)| gap).into(),
+                group.gap().map(|(gap, _)| gap).into(),
                 mean_of(kl).into(),
             ]);
-            above = Some(row);
         }
     }
     without(table, "fit", !job.asked.iter().any(|asked| asked.fitted))
@@ -211,12 +217,15 @@ pub(super) fn aggregated_columns() -> Vec<Column> {
             Column::new(name, metric.unit, format!("{about} of {}", metric.name), Digits::Significant(4))
         };
         columns.push(Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4)));
-        columns.extend([end("low", "2.5 % bootstrap end"), end("high", "97.5 % bootstrap end")]);
+        columns.extend([
+            end("low", "lower end of Student's 95 % interval over heads"),
+            end("high", "upper end"),
+        ]);
     }
     columns.extend([
         key("gap", "matrix_rel_fro over the mean of optimal_rel_fro of the same heads", Digits::Fixed(3)),
-        key("gap_low", "2.5 % bootstrap end of gap", Digits::Fixed(3)),
-        key("gap_high", "97.5 % bootstrap end of gap", Digits::Fixed(3)),
+        key("gap_low", "lower end of Student's 95 % interval of gap over heads", Digits::Fixed(3)),
+        key("gap_high", "upper end of gap", Digits::Fixed(3)),
     ]);
     columns
 }
@@ -235,13 +244,13 @@ pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -
             group.heads.len().into(),
         ];
         for metric in 0..metrics().count() {
-            let found = group.interval(metric, job);
+            let found = group.interval(metric);
             let interval = found.and_then(|(_, interval)| interval);
             row.push(found.map(|(mean, _)| mean).into());
             row.push(interval.map(|interval| interval.low).into());
             row.push(interval.map(|interval| interval.high).into());
         }
-        let gap = group.gap(job);
+        let gap = group.gap();
         let interval = gap.and_then(|(_, interval)| interval);
         row.push(gap.map(|(gap, _)| gap).into());
         row.push(interval.map(|interval| interval.low).into());
@@ -249,23 +258,6 @@ pub(super) fn aggregated(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -
         table.push(row);
     }
     table
-}
-
-/// The mark of a row whose interval overlaps that of the row above; with a star if the same heads, compared one by one,
-/// are apart all the same.
-fn tied(above: &Shown<'_>, own: &Shown<'_>, metric: usize, job: &Job<'_>) -> Option<&'static str> {
-    let (high, low) = (above.2?, own.2?);
-    if low.low > high.high || high.low > low.high {
-        return None;
-    }
-    let (better, worse) = (above.0.values(metric)?, own.0.values(metric)?);
-    let differences: Vec<f64> = worse.iter().zip(&better).map(|(worse, better)| worse - better).collect();
-    let mut rng = stream(job.context.seed, &format!("bootstrap heads {}", differences.len()));
-    // Below 8 heads all differences often have one sign by chance.
-    let apart = worse.len() == better.len()
-        && worse.len() >= 8
-        && stats::bootstrap_mean(&differences, &mut rng).is_some_and(|interval| interval.low > 0.0);
-    Some(if apart { "~*" } else { "~" })
 }
 
 /// The names of the compared mechanisms of which something holds.
@@ -277,6 +269,50 @@ fn names(asked: &[Asked], holds: impl Fn(usize, &Asked) -> bool) -> Vec<&str> {
         }
     }
     names
+}
+
+/// What the means and intervals are over: only what was measured.
+fn amount(job: &Job<'_>, measured: &[Measured]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let fitted_on = job.fits.trained_on();
+    let judged = measured.iter().filter(|one| job.fits.is_judged(one.window));
+    let windows: BTreeSet<usize> = judged.clone().map(|one| one.window).collect();
+    if fitted_on > 0 {
+        let steps: Vec<f64> = (0..job.asked.len()).flat_map(|at| job.fits.steps(at)).collect();
+        notes.push(format!(
+            "fitted on windows 0 to {} (stopped after {:.0} steps in the median), and every mean in the tables but those marked train \
+             is judged on the other {} windows only",
+            fitted_on - 1,
+            stats::median(&steps),
+            windows.len()
+        ));
+    }
+    for all in measured.chunk_by(|a, b| a.n == b.n) {
+        let counts = by_head(all)
+            .map(|head| head.iter().filter(|one| job.fits.is_judged(one.window)).count())
+            .filter(|count| *count > 0);
+        let mut heads_by_count: BTreeMap<usize, usize> = BTreeMap::new();
+        counts.for_each(|count| *heads_by_count.entry(count).or_default() += 1);
+        if heads_by_count.len() > 1 {
+            let each =
+                heads_by_count.iter().rev().map(|(count, heads)| format!("{heads} heads over {count}"));
+            notes.push(format!(
+                "interrupted: at n = {} means are not over the same windows: {}",
+                all[0].n,
+                each.collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    let heads = judged.map(|one| (&one.label, one.layer, one.head)).collect::<BTreeSet<_>>().len();
+    notes.push(if heads < 2 {
+        "one head: no interval; means are over its windows".into()
+    } else {
+        format!(
+            "intervals: Student's over {heads} heads, each the mean of its windows; they describe the heads of this model (or \
+             of this list) on this text, not those of other models"
+        )
+    });
+    notes
 }
 
 /// What a reader must know beside the numbers.
@@ -299,30 +335,7 @@ pub(super) fn notes(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -
             unbounded.join(", ")
         ));
     }
-    let heads = measured
-        .iter()
-        .map(|one| (&one.label, one.layer, one.head))
-        .collect::<std::collections::BTreeSet<_>>();
-    let windows = source.windows();
-    let fitted_on = job.fits.trained_on();
-    if fitted_on > 0 {
-        let steps: Vec<f64> = (0..job.asked.len()).flat_map(|at| job.fits.steps(at)).collect();
-        notes.push(format!(
-            "fitted on windows 0 to {} (stopped after {:.0} steps in the median), and every mean in the tables but those marked train \
-             is judged on the other {} windows only",
-            fitted_on - 1,
-            stats::median(&steps),
-            windows - fitted_on
-        ));
-    }
-    notes.push(format!(
-        "intervals: bootstrap over {} heads, each the mean of its windows; ~ marks one that overlaps the row above, ~* \
-         one that does although the 95 % interval of the differences head by head leaves out 0",
-        heads.len()
-    ));
-    if (2..8).contains(&heads.len()) {
-        notes.push(format!("{} heads: bootstrap intervals of so few are too narrow", heads.len()));
-    }
+    notes.extend(amount(job, measured));
     let causal = source.mask() == Mask::Causal;
     if causal && job.asked.iter().any(|asked| asked.kind.under(Mask::Causal) == Under::Leaks) {
         notes.push(

@@ -189,7 +189,7 @@ fn held_out(points: &[Points], step: f64) -> Option<HeldOut> {
     let all = predictions(points)?;
     let (power, logarithm, found) = all;
     let closer = standard_error(points, (power - logarithm).signum()).and_then(|(error, fewest)| {
-        let half = (stats::student_quantile(fewest - 1)? * error).max(step / 2.0 / found.exp());
+        let half = (stats::student_quantile(fewest - 1, 0.95)? * error).max(step / 2.0 / found.exp());
         let ahead = lead(all);
         match (ahead > half, ahead < -half) {
             (true, _) => Some("power"),

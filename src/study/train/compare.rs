@@ -7,6 +7,7 @@ use super::run::{Ran, State, score};
 use crate::error::Error;
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats::{self, Interval};
+use crate::study::difference::{Compared as Pairs, Competitor};
 use crate::train::loss::Sums;
 
 /// What is printed of a comparison.
@@ -132,6 +133,10 @@ pub(super) fn compare(runs: &[Ran], data: &Data, recipes: &[Recipe], complete: b
     let best = chosen(&groups, data);
     let mut views = vec![("compare".to_string(), attentions(&best, data, recipes))];
     let mut notes = Vec::new();
+    if let Some((table, note)) = differences(&best, data) {
+        views.push(("differences".into(), table));
+        notes.push(note);
+    }
     if recipes.len() > 1 {
         views.push(("rates".into(), rates(&groups, &best, data)));
         notes.extend(notes_on_rates(&groups, &best, data, complete));
@@ -176,10 +181,7 @@ fn attentions(best: &[&Group<'_>], data: &Data, recipes: &[Recipe]) -> Table {
     let mut table = Table::new(title, columns);
     for group in best {
         let runs = &group.runs;
-        let judged: Vec<&Sums> = runs
-            .iter()
-            .filter_map(|run| run.test.as_ref().or(run.best.as_ref().map(|(_, sums)| sums)))
-            .collect();
+        let judged: Vec<&Sums> = runs.iter().filter_map(|run| run.judged()).collect();
         let steps: Vec<f64> = runs.iter().filter_map(|run| seconds(run)).collect();
         let memory: Vec<f64> = runs.iter().filter_map(|run| run.memory).map(|bytes| bytes as f64).collect();
         let middle = |values: &[f64]| (!values.is_empty()).then(|| stats::median(values));
@@ -197,6 +199,32 @@ fn attentions(best: &[&Group<'_>], data: &Data, recipes: &[Recipe]) -> Table {
         table.push(row);
     }
     table
+}
+
+/// How far each attention is from the best, seed by seed: runs of one seed share what they learn from and are judged on;
+/// none of fewer than two seeds.
+fn differences(best: &[&Group<'_>], data: &Data) -> Option<(Table, String)> {
+    let measure = Measure::of(data);
+    let pairs = Pairs {
+        name: measure.name,
+        unit: measure.unit,
+        digits: measure.digits,
+        lowest: measure.by_loss,
+        pairs: "seeds",
+        baseline: None,
+    };
+    let competitor = |group: &&Group<'_>| {
+        let scored =
+            group.runs.iter().filter_map(|run| Some((run.seed as usize, measure.score(run.judged()?))));
+        Competitor { keys: vec![group.attention.clone().into()], values: scored.collect(), baseline: false }
+    };
+    let set: Vec<Competitor> = best.iter().map(competitor).collect();
+    if set.iter().map(|one| one.values.len()).max()? < 2 {
+        return None;
+    }
+    let keys = vec![Column::new("attention", "", "the mechanism with its parameters", Digits::Text)];
+    let (table, tally) = pairs.table("Which is better, seed by seed", keys, vec![set])?;
+    Some((table, tally.note(pairs)))
 }
 
 /// A rate as it is written elsewhere, in folders and notes.

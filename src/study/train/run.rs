@@ -87,6 +87,13 @@ pub(super) struct Ran {
     pub(super) constant: Option<f64>,
 }
 
+impl Ran {
+    /// What it is compared by: the test set, or the validation set where there is none.
+    pub(super) fn judged(&self) -> Option<&Sums> {
+        self.test.as_ref().or(self.best.as_ref().map(|(_, sums)| sums))
+    }
+}
+
 /// Where a run stands.
 struct Standing<'a> {
     network: &'a Learner,

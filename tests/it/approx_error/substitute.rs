@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use luna::report::{Report, Table};
+use luna::stats::student_mean_at;
 
 use super::{approx_error, refusal};
 use crate::study::{cell, number};
@@ -65,30 +66,44 @@ fn language_models_are_judged_by_what_they_predict() {
 }
 
 #[test]
-fn rows_whose_intervals_overlap_are_marked() {
-    for (name, attention) in [
-        ("stories260k", "local,longformer,luna-causal,softmax,linear"),
-        ("bert", "local,longformer,luna,nystrom"),
+fn mechanisms_are_compared_window_by_window() {
+    for (name, attention, column) in [
+        ("stories260k", "local,longformer,luna-causal,softmax,linear", "nll_change"),
+        ("bert", "local,longformer,luna,nystrom", "hidden_rel_fro"),
     ] {
         let report = report(name, attention, "4,8", "all");
-        let (_, summary) = &report.views[0];
-        let mut marked = 0;
-        for row in 0..summary.rows.len() {
-            let end = |row: usize, column: &str| number(summary, row, column);
-            let beside = row > 0 && cell(summary, row, "l") == cell(summary, row - 1, "l");
-            let overlap =
-                beside && end(row, "low") <= end(row - 1, "high") && end(row - 1, "low") <= end(row, "high");
-            let mark = cell(summary, row, "tied").exact();
-            assert_eq!(!mark.is_empty(), overlap, "{name} {row}");
-            assert!(mark.is_empty() || mark == "~" || mark == "~*", "{mark}");
-            marked += usize::from(overlap);
+        let of = |mechanism: &str, l: &str| -> Vec<f64> {
+            let rows = 0..report.rows.rows.len();
+            let at = |row: &usize, column: &str| cell(&report.rows, *row, column).exact();
+            let own = rows.filter(|row| at(row, "mechanism") == mechanism && at(row, "l") == l);
+            own.map(|row| number(&report.rows, row, column)).collect()
+        };
+        let (_, table) = report.views.iter().find(|(name, _)| name == "differences_n32").unwrap();
+        let (mut best, mut compared) = (Vec::new(), 0);
+        for row in 0..table.rows.len() {
+            let text = |column: &str| cell(table, row, column).exact();
+            let own = of(&text("mechanism"), &text("l"));
+            assert_eq!((own.len(), number(table, row, "windows")), (2, 2.0), "{name} {row}");
+            if text("verdict") == "best" {
+                best = own;
+                continue;
+            }
+            let set = (0..table.rows.len()).filter(|other| cell(table, *other, "l").exact() == text("l"));
+            let differences: Vec<f64> = own.iter().zip(&best).map(|(own, best)| own - best).collect();
+            let ends = student_mean_at(&differences, 1.0 - 0.1 / set.count() as f64).unwrap();
+            assert!(ends.mid >= 0.0, "the best comes first");
+            for (column, expected) in [("diff", ends.mid), ("low", ends.low), ("high", ends.high)] {
+                let found = number(table, row, column);
+                assert!((found - expected).abs() < 1e-9 * expected.abs().max(1.0), "{name} {row} {column}");
+            }
+            assert_eq!(text("verdict"), if ends.low > 0.0 { "higher" } else { "undecided" });
+            compared += 1;
         }
-        assert!(marked > 0, "{name}: intervals of two windows are wide");
-        assert!(
-            report.notes.iter().any(|note| note.contains("over 2 windows; ~ marks")),
-            "{:?}",
-            report.notes
-        );
+        assert!(compared >= 4, "{name}: {compared}");
+        let said = |part: &str| report.notes.iter().any(|note| note.contains(part));
+        assert!(said("windows of one text") && said("are not independent"), "{:?}", report.notes);
+        let compared = format!(" of {compared} differences of ");
+        assert!(said(&compared) && said("would be by chance"), "{:?}", report.notes);
     }
 }
 

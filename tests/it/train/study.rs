@@ -6,7 +6,8 @@ use std::path::Path;
 
 use luna::linalg::engine::Engine;
 use luna::name::List;
-use luna::report::Report;
+use luna::report::{Report, Table};
+use luna::stats::student_mean_at;
 use luna::study::train::{Config, run};
 use luna::study::{Context, Outcome, Unwatched, Watch};
 use serde_json::Value;
@@ -172,6 +173,33 @@ fn several_are_trained_on_the_same_batches_and_compared() {
     let (name, table) = &report.views[0];
     assert_eq!((name.as_str(), table.rows.len()), ("compare", 4));
     assert!(table.rows.iter().all(|row| row[4].number().unwrap() <= row[5].number().unwrap()));
+    // Seed by seed, by the figures of the rows, and from the best of the four.
+    let (name, table) = &report.views[1];
+    assert_eq!((name.as_str(), table.rows.len()), ("differences", 4));
+    let cell =
+        |table: &Table, row: usize, column: &str| table.rows[row][table.index(column).unwrap()].clone();
+    let scores = |attention: &str| -> Vec<f64> {
+        let own = (0..8).filter(|row| cell(&report.rows, *row, "attention").exact() == attention);
+        own.map(|row| 100.0 * number(&report, row, "test_accuracy")).collect()
+    };
+    let best = scores(&cell(table, 0, "attention").exact());
+    assert_eq!(cell(table, 0, "verdict").exact(), "best");
+    for row in 1..4 {
+        let own = scores(&cell(table, row, "attention").exact());
+        let differences: Vec<f64> = own.iter().zip(&best).map(|(own, best)| own - best).collect();
+        let ends = student_mean_at(&differences, 1.0 - 0.1 / 4.0).unwrap();
+        for (column, expected) in [("diff", ends.mid), ("low", ends.low), ("high", ends.high)] {
+            assert!((cell(table, row, column).number().unwrap() - expected).abs() < 1e-9, "{row} {column}");
+        }
+        let verdict = if ends.high < 0.0 { "lower" } else { "undecided" };
+        assert_eq!((cell(table, row, "verdict").exact(), ends.mid <= 0.0), (verdict.into(), true));
+    }
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains(" of 3 differences of accuracy from the best are decided"))
+    );
     let rates = |run: &str| -> Vec<Value> {
         metrics(&folder.path().join(run)).iter().map(|line| line["rate"].clone()).collect()
     };

@@ -47,6 +47,7 @@ pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result
     let layers = layers(chosen, source.model()?.config().layers)?;
     source.restrict(layers.clone());
     let asked = Asked::all(config.attention.as_deref(), &config.l, &source)?;
+    super::differences::check(config.baseline.as_deref(), &asked)?;
     let windows = Fits::windows(&asked, config.fit_windows, source.windows())?;
     super::check_memory(&source, windows)?;
     let fitted = Asked::count(asked.iter().filter(|asked| asked.fitted), source.lengths());
@@ -59,7 +60,7 @@ pub(super) fn run(config: &Config, chosen: &str, context: Context<'_>) -> Result
         Err(Error::Interrupted) if !measured.is_empty() => false,
         Err(error) => return Err(error),
     };
-    let mut report = report::report(&source, &asked, &layers, &measured);
+    let mut report = report::report(&source, &asked, &layers, &measured, config.baseline.as_deref());
     super::stamp(&mut report, &source);
     report::describe(&mut report, &source, &layers, &fits);
     report.notes.extend(Asked::notes(&asked, &config.l, source.lengths()));

@@ -5,21 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Measured;
 use super::drift::Prediction;
 use crate::attention::{Mask, Under};
-use crate::report::{Cell, Column, Curves, Digits, Figure, Kind, Mark, Report, Series, Table};
+use crate::report::{Cell, Column, Digits, Figure, Report, Table};
 use crate::stats;
 use crate::study::approx_error::asked::Asked;
+use crate::study::approx_error::curves::{Apart, Axis, Point, against_l};
+use crate::study::approx_error::differences::{keys, sets};
 use crate::study::approx_error::fits::Fits;
+use crate::study::difference::Compared;
 use crate::study::input::{Source, Trained};
 
 /// Everything that was measured, and what people read of it.
-pub(super) fn report(source: &Trained, asked: &[Asked], layers: &[usize], measured: &[Measured]) -> Report {
+pub(super) fn report(
+    source: &Trained,
+    asked: &[Asked],
+    layers: &[usize],
+    measured: &[Measured],
+    baseline: Option<&str>,
+) -> Report {
     let mut report = Report { rows: rows(source, asked, layers, measured), ..Report::default() };
     let groups = groups(asked, measured);
+    report.notes = notes(source, asked, measured);
     for n in source.lengths() {
         report.views.push((format!("summary_n{n}"), summary(source, asked, &groups, *n)));
+        if let Some((table, note)) = differences(source, asked, &groups, *n, baseline) {
+            report.views.push((format!("differences_n{n}"), table));
+            report.notes.push(note);
+        }
     }
     report.figures = figure(source, asked, &groups).into_iter().collect();
-    report.notes = notes(source, asked, measured);
     report
 }
 
@@ -131,25 +144,38 @@ fn perplexity(group: &[&Measured], value: fn(&Prediction) -> f64) -> Option<f64>
     mean(group, |one| one.drift.prediction.as_ref().map(value)).map(f64::exp)
 }
 
-/// The mark of a row whose interval over windows overlaps that of the row above; with a star if the differences window by
-/// window leave out 0 all the same.
-fn tied(above: &[f64], own: &[f64]) -> Option<&'static str> {
-    let (one, other) = (stats::student_mean(above)?, stats::student_mean(own)?);
-    if one.high < other.low || other.high < one.low {
-        return None;
+/// What a mechanism is judged by on a window: how much less likely it makes the text; of an encoder, how far hidden
+/// states are off.
+fn judged(one: &Measured, language: bool) -> Option<f64> {
+    if language { one.drift.prediction.map(|p| p.nll - p.nll_exact) } else { Some(one.drift.hidden_rel_fro) }
+}
+
+/// How far every mechanism of one length is from the best of the same l, window by window, and what to know of it.
+fn differences(
+    source: &Trained,
+    asked: &[Asked],
+    groups: &Groups<'_>,
+    n: usize,
+    baseline: Option<&str>,
+) -> Option<(Table, String)> {
+    let language = is_language_model(groups);
+    let (name, unit) = if language { ("nll_change", "nats") } else { ("hidden_err", "") };
+    let digits = if language { Digits::Fixed(3) } else { Digits::Significant(3) };
+    let compared = Compared { name, unit, digits, lowest: true, pairs: "windows", baseline };
+    let mut found = Vec::new();
+    for ((_, at), group) in groups.iter().filter(|((length, _), _)| *length == n) {
+        let values = group.iter().filter_map(|one| Some((one.window, judged(one, language)?))).collect();
+        found.push((&asked[*at], values));
     }
-    let differences: Vec<f64> = own.iter().zip(above).map(|(own, above)| own - above).collect();
-    let apart = above.len() == own.len()
-        && stats::student_mean(&differences).is_some_and(|between| between.low > 0.0 || between.high < 0.0);
-    Some(if apart { "~*" } else { "~" })
+    let title = format!("Which changes {} less, window by window, n = {n}", source.name());
+    let (table, tally) = compared.table(title, keys(), sets(found, baseline))?;
+    let note = tally.note(compared);
+    Some((table, if source.lengths().len() > 1 { format!("n = {n}: {note}") } else { note }))
 }
 
 fn is_language_model(groups: &Groups<'_>) -> bool {
     groups.values().flatten().any(|one| one.drift.prediction.is_some())
 }
-
-/// What stands about the marks of [`tied`].
-const TIED: &str = "~ if the interval overlaps that of the row above, * if paired windows are apart";
 
 /// One row a mechanism, sorted by the drift at equal l.
 fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> Table {
@@ -176,7 +202,6 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
             column("nll_change", "nats", "mean over windows of nll - nll_softmax", Digits::Fixed(3)),
             column("low", "nats", "lower end of its Student's 95 % interval over windows", Digits::Fixed(3)),
             column("high", "nats", "upper end of it", Digits::Fixed(3)),
-            column("tied", "", TIED, Digits::Text),
             column(
                 "kl",
                 "nats",
@@ -194,7 +219,6 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
                 Digits::Significant(3),
             ),
             column("high", "", "upper end of it", Digits::Significant(3)),
-            column("tied", "", TIED, Digits::Text),
         ]);
     }
     let mut table = Table::new(format!("{} with its attention replaced, n = {n}", source.name()), columns);
@@ -205,7 +229,6 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
         let key = |at: usize| (asked[at].l.is_none(), asked[at].l);
         key(a.0).cmp(&key(b.0)).then(error(a.1).total_cmp(&error(b.1)))
     });
-    let mut above: Option<(Option<usize>, Vec<f64>)> = None;
     for (at, group) in order {
         let mut row: Vec<Cell> = vec![
             asked[at].l.into(),
@@ -214,18 +237,9 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
             mean(group, |one| Some(one.drift.hidden_cosine)).into(),
         ];
         let of = |value: fn(&Prediction) -> f64| mean(group, |one| one.drift.prediction.as_ref().map(value));
-        let spread: Option<Vec<f64>> = if language {
-            group.iter().map(|one| one.drift.prediction.map(|p| p.nll - p.nll_exact)).collect()
-        } else {
-            Some(group.iter().map(|one| one.drift.hidden_rel_fro).collect())
-        };
-        let interval = spread.as_ref().and_then(|values| stats::student_mean(values));
-        let mark = match (&above, &spread) {
-            (Some((l, above)), Some(own)) if *l == asked[at].l => tied(above, own),
-            _ => None,
-        };
-        above = spread.map(|values| (asked[at].l, values));
-        let ends = [interval.map(|i| i.low).into(), interval.map(|i| i.high).into(), Cell::from(mark)];
+        let spread: Option<Vec<f64>> = group.iter().map(|one| judged(one, language)).collect();
+        let interval = spread.and_then(|values| stats::student_mean(&values));
+        let ends = [interval.map(|i| i.low), interval.map(|i| i.high)].map(Cell::from);
         if language {
             row.push(perplexity(group, |p| p.nll).into());
             row.push(of(|p| p.nll - p.nll_exact).into());
@@ -240,46 +254,33 @@ fn summary(source: &Trained, asked: &[Asked], groups: &Groups<'_>, n: usize) -> 
     table
 }
 
-/// Perplexity (of an encoder: the drift of the hidden states) against l.
+/// Perplexity (of an encoder: the drift of the hidden states) against l, or of every mechanism where there is one l.
 fn figure(source: &Trained, asked: &[Asked], groups: &Groups<'_>) -> Option<Figure> {
     let n = groups.keys().map(|(n, _)| *n).max()?;
     let language = is_language_model(groups);
-    let value = |group: &[&Measured]| {
-        if language {
-            perplexity(group, |p| p.nll)
-        } else {
-            mean(group, |one| Some(one.drift.hidden_rel_fro))
-        }
-    };
-    let lengths: Vec<f64> = asked.iter().filter_map(|asked| asked.l).map(|l| l as f64).collect();
-    let (least, most) = lengths.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), l| (a.min(*l), b.max(*l)));
-    let mut series: Vec<Series> = Vec::new();
-    for ((_, at), group) in groups.iter().filter(|((length, _), _)| *length == n) {
-        let (asked, Some(y)) = (&asked[*at], value(group)) else { continue };
-        let place = series.iter().position(|known| known.label == asked.name).unwrap_or_else(|| {
-            series.push(Series { label: asked.name.clone(), ..Series::default() });
-            series.len() - 1
-        });
-        // What takes no l is the same at every l.
-        for x in asked.l.map_or_else(|| vec![least, most], |l| vec![l as f64]) {
-            if x.is_finite() && x > 0.0 {
-                series[place].x.push(x);
-                series[place].y.push(y);
-            }
-        }
-    }
-    let softmax = groups.values().next().and_then(|group| perplexity(group, |p| p.nll_exact));
+    let groups: Vec<(&Asked, &Vec<&Measured>)> = groups
+        .iter()
+        .filter(|((length, _), _)| *length == n)
+        .map(|((_, at), group)| (&asked[*at], group))
+        .collect();
+    let softmax = groups.first().and_then(|(_, group)| perplexity(group, |p| p.nll_exact));
     let label = if language { "perplexity" } else { "relative drift of the last hidden states" };
-    let curves = Curves {
-        x_label: "projected length l".into(),
-        y_label: label.into(),
-        log_x: true,
-        log_y: true,
-        series,
-        marks: softmax.map(|at| Mark::Horizontal { at, label: "softmax".into() }).into_iter().collect(),
-    };
     let title = format!("{} with its attention replaced, n = {n}", source.name());
-    Some(Figure { name: "substitution".into(), title, kind: Kind::Curves(curves) })
+    let points = groups.iter().filter_map(|(asked, group)| {
+        let values: Option<Vec<f64>> = if language {
+            group.iter().map(|one| one.drift.prediction.map(|p| p.nll)).collect()
+        } else {
+            group.iter().map(|one| Some(one.drift.hidden_rel_fro)).collect()
+        };
+        let values = values?;
+        let shown = |value: f64| if language { value.exp() } else { value };
+        let ends = stats::student_mean(&values).map(|ends| (shown(ends.low), shown(ends.high)));
+        let label = asked.name.clone();
+        Some(Point { label, l: asked.l, value: shown(stats::mean(&values)), ends, apart: Apart::No })
+    });
+    let marks = softmax.map(|at| (at, "softmax".to_string())).into_iter().collect();
+    let axis = Axis { value: label.into(), log: true, marks };
+    Some(Figure { name: "substitution".into(), title, kind: against_l(points.collect(), axis) })
 }
 
 fn notes(source: &Trained, asked: &[Asked], measured: &[Measured]) -> Vec<String> {
@@ -288,23 +289,33 @@ fn notes(source: &Trained, asked: &[Asked], measured: &[Measured]) -> Vec<String
          what it could learn"
             .to_string(),
     ];
-    let exact: Vec<f64> =
-        measured.iter().filter_map(|one| one.drift.prediction.map(|p| p.nll_exact)).collect();
+    // Every window once, however many mechanisms were measured on it.
+    let mut exact: BTreeMap<usize, BTreeMap<usize, f64>> = BTreeMap::new();
+    for one in measured {
+        if let Some(p) = one.drift.prediction {
+            exact.entry(one.n).or_default().insert(one.window, p.nll_exact);
+        }
+    }
     if exact.is_empty() {
         notes.push("not a causal language model: hidden states only, no likelihood".into());
-    } else {
+    }
+    for (n, windows) in &exact {
+        let mean = stats::mean(&windows.values().copied().collect::<Vec<_>>());
+        let at = if exact.len() > 1 { format!(", n = {n}") } else { String::new() };
         notes.push(format!(
-            "as trained, with softmax attention: perplexity {:.3} ({:.4} nats a token)",
-            stats::mean(&exact).exp(),
-            stats::mean(&exact)
+            "as trained, with softmax attention{at}: perplexity {:.3} ({mean:.4} nats a token)",
+            mean.exp()
         ));
     }
-    let windows = measured.iter().map(|one| one.window).collect::<BTreeSet<_>>().len();
-    if windows > 1 {
+    let counts: BTreeSet<usize> = groups(asked, measured).values().map(Vec::len).collect();
+    if let (Some(least), Some(most)) = (counts.first(), counts.last())
+        && *most > 1
+    {
         let what = if exact.is_empty() { "hidden_err" } else { "nll_change" };
+        let windows = if least == most { most.to_string() } else { format!("{least} to {most}") };
         notes.push(format!(
-            "intervals: Student's, of {what} over {windows} windows; ~ marks one that overlaps the row above at the same l, \
-             ~* one that does although the 95 % interval of the differences window by window leaves out 0"
+            "intervals: Student's, of {what} over {windows} windows; windows of one text, and the more so where they lie side \
+             by side, are not independent: the intervals are about this text, and too narrow for others"
         ));
     }
     if source.mask() == Mask::Causal
