@@ -116,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn masks_are_pinned() {
+        let mut x = Array2::ones((2, 16));
+        Dropout::new(0.3, 1, 5, 2).apply(&mut x, 3);
+        let mask: String = x.iter().map(|x| if *x > 0.0 { '1' } else { '0' }).collect();
+        assert_eq!(mask, PINNED, "the masks changed: every published run with dropout would change");
+    }
+
+    const PINNED: &str = "11111111110101001110100111010011";
+
+    #[test]
     fn nothing_is_dropped_when_it_is_off() {
         let mut x = Array2::ones((3, 5));
         Dropout::OFF.apply(&mut x, 7);
