@@ -79,7 +79,7 @@ mod tests {
     fn short_work_is_repeated_and_long_work_is_not() {
         let runs = Cell::new(0);
         let mut short = Piece::new(|| runs.set(runs.get() + 1), 1e-3);
-        assert!(short.sample() >= 0.0);
+        assert!(short.sample().is_finite());
         assert_eq!(runs.take(), 4); // one to warm, three of a millisecond
         let mut long = Piece::new(|| runs.set(runs.get() + 1), 1.0);
         long.sample();
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn warming_up_runs_at_least_once() {
         let runs = Cell::new(0);
-        assert!(warm_up(0.0, || runs.set(runs.get() + 1)) >= 0.0);
+        warm_up(0.0, || runs.set(runs.get() + 1));
         assert_eq!(runs.get(), 1);
     }
 }

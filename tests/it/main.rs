@@ -7,10 +7,13 @@ static ALLOCATOR: luna::profile::memory::Counting = luna::profile::memory::Count
 mod approx_error;
 mod attention;
 mod bad_input;
+mod calibration;
 mod dumped;
+mod figures;
 mod floors;
 mod lanczos;
 mod model;
+mod pinned;
 mod program;
 mod readme;
 mod real_data;

@@ -123,7 +123,10 @@ fn by_program(threads: usize, flags: &[&str]) -> Vec<Row> {
             .concat();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_luna")).args(program).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    csv::Reader::from_reader(&output.stdout[..]).deserialize().map(|row| row.unwrap()).collect()
+    let rows: Vec<Row> =
+        csv::Reader::from_reader(&output.stdout[..]).deserialize().map(|row| row.unwrap()).collect();
+    assert!(!rows.is_empty());
+    rows
 }
 
 fn alike(first: &[Row], second: &[Row], exact: bool) {

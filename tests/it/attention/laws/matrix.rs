@@ -1,5 +1,8 @@
 //! The matrix that a mechanism stands for: what it gives, what its rows sum to, its rank, and that it stays finite.
 
+use std::collections::BTreeSet;
+
+use luna::attention::ALL;
 use luna::linalg::engine::{Engine, singular_values};
 use ndarray::Axis;
 
@@ -17,10 +20,12 @@ fn the_output_is_the_matrix_times_the_values() {
 
 #[test]
 fn rows_are_weights_that_sum_to_one() {
+    let mut seen = BTreeSet::new();
     walk(|attention, given| {
         if !attention.kind().stochastic {
             return;
         }
+        seen.insert(attention.kind().name);
         let a = given.matrix(attention);
         for (i, row) in a.axis_iter(Axis(0)).enumerate() {
             let at = || format!("{attention:?}, {:?}, row {i}: {row}", given.shape());
@@ -33,6 +38,8 @@ fn rows_are_weights_that_sum_to_one() {
             assert!((sum - 1.0).abs() <= 1e-5, "{}", at());
         }
     });
+    let stochastic: BTreeSet<_> = ALL.iter().filter(|kind| kind.stochastic).map(|kind| kind.name).collect();
+    assert_eq!(seen, stochastic);
 }
 
 #[test]
