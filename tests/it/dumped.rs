@@ -71,7 +71,11 @@ fn the_result_says_which_mask_the_matrices_have() {
         (Box::new(|_, _| true), None, "full (inferred"),
         (Box::new(|i, j| i / 4 == j / 4), None, "4 blocks of 4, 4, 4, 4 (inferred"),
         (Box::new(|_, j| j < 10), Some("padding:keys=6"), "padding:keys=6 (as --mask says"),
-        (Box::new(|i, j| (i + j) % 3 != 0), Some("zeros"), "exactly the zeros of each matrix (as --mask"),
+        (
+            Box::new(|i, j| !(i + j).is_multiple_of(3)),
+            Some("zeros"),
+            "exactly the zeros of each matrix (as --mask",
+        ),
     ];
     for (sees, asked, words) in cases {
         write(&path, &heads((1, 2, 16, 16), sees).into_dyn());

@@ -193,11 +193,15 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     config.check()?;
     // Mistakes in names cost nothing if they are found before a model is opened.
     let nulls = null::find(config.null())?;
+    let compared = config.method == Method::Exact && !nulls.is_empty();
+    if let Some(mask) = config.dump.mask.as_ref().filter(|_| !compared) {
+        return Err(Error::value("--mask", mask, "only beside null models, which draw under it"));
+    }
     let source = match config.dump.open(&config.input)? {
         Some(dumped) => dumped,
         None => config.input.open(context.seed, Unnamed::Model)?,
     };
-    if config.method == Method::Exact && !nulls.is_empty() {
+    if compared {
         source.comparable()?;
     }
     source.reads().iter().for_each(|line| context.watch.say(line));
@@ -211,7 +215,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let first = usize::from(!outcome.complete).min(report.notes.len());
     report.notes.splice(first..first, source.warnings());
     report.notes.extend(source.notes());
-    if config.method == Method::Exact && !nulls.is_empty() {
+    if compared {
         report.notes.extend(source.null_notes());
     }
     Ok(outcome)

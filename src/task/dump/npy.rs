@@ -1,4 +1,4 @@
-//! Arrays in NumPy's `.npy` format.
+//! Arrays in the `.npy` format of `NumPy`.
 
 use std::path::Path;
 

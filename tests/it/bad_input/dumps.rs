@@ -270,6 +270,8 @@ fn masks_that_do_not_fit() {
     said("causal", &["'causal' is not accepted", "hides 0.25 in layer 0, head 0, row 0, column 1"]);
     said("padding:keys=4", &["fewer than the 4 keys"]);
     said("blocks:sizes=2+3", &["4 x 4"]);
+    let alone = ["--attention", text(&path), "--mask", "full", "--null", "none"];
+    refused(with(&alone), &["--mask", "only beside null models"]);
     said("cuasal", &["'cuasal'", "auto, zeros, or one or more of full, causal"]);
     misused(&["--synthetic", "uniform", "--mask", "full"], &["--mask"]);
 }

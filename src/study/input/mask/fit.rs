@@ -49,19 +49,38 @@ fn band(rows: &[Row], real: &[usize]) -> Option<Reach> {
     let ahead = agreed(rows.iter().map(|row| {
         let least = at(row.last) - row.i as isize;
         (least, (row.last < end).then(|| at(row.last + 1) - row.i as isize - 1))
-    }))?;
+    }))?
+    .keys();
     let back = agreed(rows.iter().map(|row| {
         let least = row.i as isize - at(row.first);
         (least, (row.first > 0).then(|| row.i as isize - at(row.first - 1) - 1))
-    }))?;
+    }))?
+    .keys();
     // One key a query is what a sharp softmax leaves too.
     let narrow = matches!((back, ahead), (Some(back), Some(ahead)) if back + ahead < 1);
     (!narrow).then_some(Reach::Band { back, ahead })
 }
 
-/// The distance that lies within the bounds of every row: 0 if it does, else the least. The inner value is none where no row
-/// has an upper bound, the outer where they contradict each other.
-fn agreed(bounds: impl Iterator<Item = (isize, Option<isize>)>) -> Option<Option<isize>> {
+/// How far a window reaches to one side.
+enum Side {
+    /// As far as there are keys.
+    Open,
+    /// So many keys.
+    Keys(isize),
+}
+
+impl Side {
+    fn keys(self) -> Option<isize> {
+        match self {
+            Self::Open => None,
+            Self::Keys(keys) => Some(keys),
+        }
+    }
+}
+
+/// The distance that lies within the bounds of every row: open where no row has an upper bound, 0 if it lies within them,
+/// else the least; none where they contradict each other.
+fn agreed(bounds: impl Iterator<Item = (isize, Option<isize>)>) -> Option<Side> {
     let (mut least, mut most) = (isize::MIN, None::<isize>);
     for (low, high) in bounds {
         least = least.max(low);
@@ -71,10 +90,10 @@ fn agreed(bounds: impl Iterator<Item = (isize, Option<isize>)>) -> Option<Option
         };
     }
     match most {
-        None => Some(None),
+        None => Some(Side::Open),
         Some(most) if most < least => None,
-        Some(most) if (least..=most).contains(&0) => Some(Some(0)),
-        Some(_) => Some(Some(least)),
+        Some(most) if (least..=most).contains(&0) => Some(Side::Keys(0)),
+        Some(_) => Some(Side::Keys(least)),
     }
 }
 

@@ -88,11 +88,11 @@ fn each_kind_of_mask_is_inferred_from_its_zeros_and_can_be_said() {
                     assert_eq!(found, right, "{words}, {asked:?}, row {i}");
                 }
             }
-            if asked != Some(flag) {
+            if asked == Some(flag) {
+                assert!(masks.note().contains("as --mask says"), "{}", masks.note());
+            } else {
                 assert!(masks.words.starts_with(words), "{words}: {}", masks.words);
                 assert!(masks.note().contains("inferred") && masks.doubt.is_none());
-            } else {
-                assert!(masks.note().contains("as --mask says"), "{}", masks.note());
             }
         }
         // One head alone, and heads of different masks in one layer.
