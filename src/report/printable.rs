@@ -68,7 +68,7 @@ fn figure(one: &mut Figure) {
         }
         Kind::Curves(Curves { x_label, y_label, series, marks, .. }) => {
             [x_label, y_label].into_iter().for_each(clean);
-            series.iter_mut().for_each(|series| clean(&mut series.label));
+            series.iter_mut().map(|series| &mut series.label).for_each(clean);
             for Mark::Vertical { label, .. } | Mark::Horizontal { label, .. } in marks {
                 clean(label);
             }
