@@ -164,7 +164,7 @@ pub(super) fn report(runs: &[Ran], data: &Data, recipes: &[Recipe], kept: bool, 
         let how = if kept {
             "the same command with --resume goes on"
         } else {
-            "without --out there is no going on"
+            "without --out DIR, --resume has nothing to go on with"
         };
         report.notes.push(format!("interrupted: {how}"));
     }

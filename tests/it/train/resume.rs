@@ -62,7 +62,7 @@ fn changed(file: &Path, from: &str, to: &str) -> Vec<u8> {
     let before = fs::read(file).unwrap();
     let text = String::from_utf8(before.clone()).unwrap();
     let after = text.replacen(from, to, 1);
-    assert!(after != text && after.len() == text.len(), "{file:?}");
+    assert!(after != text && after.len() == text.len(), "{}", file.display());
     fs::write(file, after).unwrap();
     before
 }
