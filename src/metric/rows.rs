@@ -272,7 +272,7 @@ mod tests {
         };
         let exact = norm(&|i, j| f64::from(a[[i, j]]) - mean[j]) / norm(&|i, j| f64::from(a[[i, j]]));
         let found = RowProfile::of(a.view()).rank1_residual;
-        assert!((found / exact - 1.0).abs() < 1e-4, "{found:e} for {exact:e}");
+        assert!((found / exact - 1.0).abs() < 1e-3, "{found:e} for {exact:e}");
     }
 
     #[test]

@@ -127,10 +127,10 @@ fn windows_are_those_of_the_whole_text() {
         assert_eq!(windows.special_tokens(), (front.len(), behind.len()));
         let pieces = windows.whole().unwrap();
         assert!(text.len() > 100_000, "several pieces");
-        if front.len() == behind.len() {
+        if !behind.is_empty() {
             assert_eq!(pieces.ids, whole, "a word does not see over a line's end");
         } else {
-            // A tokenizer that marks the beginning of a text marks that of a piece.
+            // Some mark the beginning of a text, or join white space over several line ends.
             assert!(pieces.ids.len().abs_diff(whole.len()) < 10);
         }
         assert!(pieces.starts.is_sorted() && pieces.starts.len() == pieces.ids.len());
