@@ -60,6 +60,15 @@ pub(crate) fn vectors_mut<S: Simd, const NV: usize>(x: &mut [f32]) -> &mut [S::f
     vectors.first_chunk_mut().expect("NV vectors were cut")
 }
 
+/// Whether `depth` rows that begin `stride` numbers apart, of which `len` numbers each are read, lie within `count` numbers.
+///
+/// What is read without a check of its own rests on this: no step of it may wrap.
+#[inline(always)]
+fn rows_lie_within(count: usize, depth: usize, stride: usize, len: usize) -> bool {
+    let end = |last: usize| last.checked_mul(stride)?.checked_add(len);
+    depth.checked_sub(1).is_none_or(|last| end(last).is_some_and(|end| end <= count))
+}
+
 /// `len` numbers from `at` on, which the caller has made sure are there.
 ///
 /// # Safety
@@ -67,7 +76,7 @@ pub(crate) fn vectors_mut<S: Simd, const NV: usize>(x: &mut [f32]) -> &mut [S::f
 #[inline(always)]
 #[allow(unsafe_code)]
 unsafe fn piece(x: &[f32], at: usize, len: usize) -> &[f32] {
-    debug_assert!(at + len <= x.len());
+    debug_assert!(at.checked_add(len).is_some_and(|end| end <= x.len()));
     // SAFETY: the caller's promise.
     unsafe { x.get_unchecked(at..at + len) }
 }
@@ -92,7 +101,7 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
     let pairs = if NV == 1 { depth / 2 } else { 0 };
     // One check for all rows of `b`: one in each turn costs up to a twelfth of a pass.
     let len = NV * S::F32_LANES;
-    assert!(depth == 0 || (depth - 1).checked_mul(ldb).is_some_and(|last| last + len <= b.len()));
+    assert!(rows_lie_within(b.len(), depth, ldb, len));
     for pair in 0..pairs {
         let k = 2 * pair;
         let (first, second) = (vectors::<S, NV>(&b[k * ldb..]), vectors::<S, NV>(&b[(k + 1) * ldb..]));
@@ -135,8 +144,7 @@ pub(crate) fn outers<S: Simd, const R: usize, const NV: usize>(
     let mut sums = [[simd.splat_f32s(0.0); NV]; R];
     // One check for all rows, as in `dots`.
     let len = NV * S::F32_LANES;
-    assert!(depth == 0 || (depth - 1).checked_mul(lda).is_some_and(|last| last + R <= a.len()));
-    assert!(depth == 0 || (depth - 1).checked_mul(ldb).is_some_and(|last| last + len <= b.len()));
+    assert!(rows_lie_within(a.len(), depth, lda, R) && rows_lie_within(b.len(), depth, ldb, len));
     for k in 0..depth {
         // SAFETY: k is at most depth - 1, whose rows were checked to end within `a` and `b`.
         #[allow(unsafe_code)]
@@ -201,6 +209,38 @@ pub(crate) fn elu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_of_rows_does_not_wrap_around() {
+        assert!(rows_lie_within(10, 2, 6, 4) && !rows_lie_within(9, 2, 6, 4));
+        assert!(rows_lie_within(0, 0, usize::MAX, usize::MAX));
+        // The product, and the sum behind it, each past the end of the numbers that there are.
+        for stride in [usize::MAX, usize::MAX - 1, usize::MAX / 2 + 1] {
+            for depth in [2, 3, usize::MAX] {
+                assert!(!rows_lie_within(1 << 20, depth, stride, 8), "{depth} rows {stride} apart");
+            }
+        }
+    }
+
+    struct Far<'a>(&'a [f32], usize);
+
+    impl WithSimd for Far<'_> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            let found = dots::<S, 1, 1>(simd, [&[1.0, 1.0]], self.0, self.1);
+            simd.reduce_sum_f32s(found[0][0])
+        }
+    }
+
+    #[test]
+    fn rows_so_far_apart_that_their_place_wraps_are_refused_by_every_path() {
+        for path in Path::ALL {
+            let found = std::panic::catch_unwind(|| path.run(Far(&[0.0; 64], usize::MAX)));
+            assert!(found.is_err(), "{path:?}");
+        }
+    }
 
     struct Softplus<'a>(&'a mut [f32]);
 

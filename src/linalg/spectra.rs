@@ -69,7 +69,7 @@ pub fn of_f32_or(
         let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
         let mut gram = gram.into_raw_vec_and_offset().0;
         let t = tridiagonal::reduce(&mut gram, n, &vec![1.0; n]);
-        let (plain, mut centred) = eigenvalues::pair(&t);
+        let (plain, mut centred) = eigenvalues::pair(&t)?;
         centred.resize(n, 0.0);
         let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
         Spectra { plain: root(plain), centred: root(centred), rounding }
