@@ -10,7 +10,7 @@ mod paired;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-pub use bootstrap::{FEWEST, bootstrap, bootstrap_mean, bootstrap_ratio};
+pub use bootstrap::{FEWEST, bootstrap, bootstrap_mean, bootstrap_of_medians, bootstrap_ratio};
 pub use paired::{Differences, Verdict, from_baseline, from_best, paired};
 
 /// An estimate with the ends of its 95 % interval.
@@ -200,47 +200,6 @@ fn median_place(n: usize, miss: f64) -> Option<usize> {
         place += 1;
     }
     place.checked_sub(1)
-}
-
-/// The 95 % interval of a statistic of medians over `count` repetitions that are drawn together (it is told their places);
-/// none below six.
-///
-/// A percentile bootstrap of so few medians is too narrow (87 in 100 at seven): at each end as many resamples are cut off as
-/// make the interval of one median that of [`median_interval`]. Ends are values that were found, and not interpolated: a
-/// statistic may be infinite.
-pub fn bootstrap_of_medians(
-    count: usize,
-    rng: &mut Rng,
-    statistic: impl Fn(&[usize]) -> f64,
-) -> Option<(f64, f64)> {
-    let place = median_place(count, 0.05)?;
-    // How often the median of a resample is at most the k-th smallest value: that at least half of it is.
-    let below = |k: usize| {
-        let (n, p) = (count as f64, k as f64 / count as f64);
-        let mut chance = (1.0 - p).powi(i32::try_from(count).unwrap_or(i32::MAX));
-        let mut sum = 0.0;
-        for hits in 0..=count {
-            let weight = match (2 * hits).cmp(&count) {
-                std::cmp::Ordering::Less => 0.0,
-                std::cmp::Ordering::Equal => 0.5,
-                std::cmp::Ordering::Greater => 1.0,
-            };
-            sum += weight * chance;
-            chance *= (n - hits as f64) / (hits as f64 + 1.0) * p / (1.0 - p);
-        }
-        sum
-    };
-    let share = f64::midpoint(below(place), below(place + 1)).min(0.025);
-    let mut places: Vec<usize> = vec![0; count];
-    let mut found: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            places.fill_with(|| self::below(rng, count));
-            statistic(&places)
-        })
-        .collect();
-    found.sort_unstable_by(f64::total_cmp);
-    let out = (share * RESAMPLES as f64) as usize;
-    Some((found[out], found[RESAMPLES - 1 - out]))
 }
 
 #[cfg(test)]

@@ -39,6 +39,11 @@ impl Layers {
         })
     }
 
+    /// Where each tensor lies among the numbers.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// The numbers of all tensors, decided by the seed.
     pub fn draw(&self, seed: u64) -> Vec<f32> {
         super::draw::values(&self.layout, self.config.d, seed)

@@ -1,6 +1,7 @@
 //! One cell in a process of its own: how much its resident set grows, by whatever allocates or maps.
 
 use super::Config;
+use super::asked::Asked;
 use super::cell::Cell;
 use super::settings::Settings;
 use super::subject::{self, Shared};
@@ -36,7 +37,7 @@ pub(super) fn in_child(again: Again, cell: &Cell, settings: &Settings) -> Option
 /// In the child: runs the one cell that the configuration names, in the form of this name.
 pub fn growth(config: &Config, form: &str, seed: u64) -> Result<Option<u64>> {
     let settings = Settings::of(config)?;
-    let cells = Cell::all(&settings)?;
+    let cells = Asked::of(&settings)?.cells;
     // Exact attention stands in front of what was named.
     let cell = cells.iter().rev().find(|cell| cell.form.name() == form);
     let cell = cell.ok_or_else(|| Error::value("--alone", form, "a form that the mechanism has"))?;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
 use super::cell::{Cell, Form};
+use super::gate::{self, Agreement};
 use super::settings::Settings;
 use super::subject::{Facts, Subject};
 use super::train::{self, Training};
@@ -17,11 +18,10 @@ use crate::attention::luna_causal::Weight;
 use crate::attention::{Attention, Input, Learned, Mask, Origin, materialised};
 use crate::cost::{Cost, Shape, Tally};
 use crate::error::Result;
+use crate::name::Spec;
 use crate::rng::{normal, stream};
 
-/// Added to the features of performer; that of its reference form.
-const EPS: f32 = 1e-4;
-/// Length at which a fast form is held against the obvious one: several blocks, and more than one segment.
+/// Length at which a fast form is held against its reference implementation: several blocks, and more than one segment.
 const GATE: usize = 384;
 
 /// Queries, keys and values (h, n, `d_h`) that the cells of one length share; h counts the heads of every sequence of the
@@ -56,28 +56,47 @@ fn cube(seed: u64, label: &str, (h, rows, width): (usize, usize, usize)) -> Arra
 /// What a mechanism is given beside the heads.
 enum Pieces {
     Nothing,
-    P { p: Array3<f32>, weight: Weight },
-    E { e: Array2<f32> },
-    W { w: Array2<f32> },
-    Window { l: usize },
+    P {
+        p: Array3<f32>,
+        weight: Weight,
+    },
+    /// F where it is not E.
+    E {
+        e: Array2<f32>,
+        f: Option<Array2<f32>>,
+    },
+    W {
+        w: Array2<f32>,
+        eps: f32,
+    },
+    Window {
+        l: usize,
+    },
 }
 
 impl Pieces {
-    fn new(cell: &Cell, (h, n, d_h): (usize, usize, usize), seed: u64) -> Self {
+    fn new(cell: &Cell, (h, n, d_h): (usize, usize, usize), seed: u64) -> Result<Self> {
         let l = cell.l.unwrap_or(1);
         let label = |what: &str| format!("scale-sweep {what} l {l} n {n}");
-        match cell.kind.name {
-            "luna" | "luna-causal" => {
-                let elu = cell.spec.params.iter().any(|(key, value)| key == "w" && value == "elu");
-                let weight = if elu { Weight::Elu } else { Weight::Softplus };
-                Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight }
+        let params = cell.spec.params("attention", cell.kind.takes)?;
+        Ok(match cell.kind.name {
+            "luna" => Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight: Weight::default() },
+            "luna-causal" => {
+                Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight: Weight::of(&params)? }
             }
-            // The paper's own draw, N(0, 1/l).
-            "linformer" => Self::E { e: normal(&mut stream(seed, &label("e")), l, n) / (l as f32).sqrt() },
-            "performer" => Self::W { w: normal(&mut stream(seed, &label("w")), l, d_h) },
+            "linformer" => {
+                // The paper's own draw, N(0, 1/l).
+                let draw = |what| normal(&mut stream(seed, &label(what)), l, n) / (l as f32).sqrt();
+                let shared: bool = params.get("shared")?;
+                Self::E { e: draw("e"), f: (!shared).then(|| draw("f")) }
+            }
+            "performer" => {
+                let eps: f64 = params.get("eps")?;
+                Self::W { w: normal(&mut stream(seed, &label("w")), l, d_h), eps: eps as f32 }
+            }
             "local" => Self::Window { l },
             _ => Self::Nothing,
-        }
+        })
     }
 
     fn given(&self, mask: Mask) -> Given<'_> {
@@ -87,8 +106,8 @@ impl Pieces {
                 Given::LunaCausal { p: p.view(), weight: *weight }
             }
             Self::P { p, .. } => Given::Luna { p: p.view() },
-            Self::E { e } => Given::Linformer { e: e.view(), f: e.view() },
-            Self::W { w } => Given::Performer { w: w.view(), eps: EPS },
+            Self::E { e, f } => Given::Linformer { e: e.view(), f: f.as_ref().unwrap_or(e).view() },
+            Self::W { w, eps } => Given::Performer { w: w.view(), eps: *eps },
             Self::Window { l } => Given::Local { l: *l },
         }
     }
@@ -98,8 +117,11 @@ impl Pieces {
         Learned(match self {
             Self::Nothing | Self::Window { .. } => BTreeMap::new(),
             Self::P { p, .. } => BTreeMap::from([("p", p.index_axis(Axis(0), head).to_owned())]),
-            Self::E { e } => BTreeMap::from([("e", e.clone())]),
-            Self::W { w } => BTreeMap::from([("features", w.clone())]),
+            Self::E { e, f } => {
+                let f = f.as_ref().map(|f| ("f", f.clone()));
+                [("e", e.clone())].into_iter().chain(f).collect()
+            }
+            Self::W { w, .. } => BTreeMap::from([("features", w.clone())]),
         })
     }
 }
@@ -122,8 +144,8 @@ pub(super) struct Core<'a> {
 }
 
 impl<'a> Core<'a> {
-    pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Self {
-        let pieces = Pieces::new(cell, inputs.q.dim(), seed);
+    pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Result<Self> {
+        let pieces = Pieces::new(cell, inputs.q.dim(), seed)?;
         let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
         let mut core =
             Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell, settings) };
@@ -131,7 +153,7 @@ impl<'a> Core<'a> {
             let gradients = Gradients::zeros(&core.heads(), &core.given());
             core.train = Some(Training::new(cell, gradients));
         }
-        core
+        Ok(core)
     }
 
     fn heads(&self) -> Heads<'_> {
@@ -171,6 +193,7 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
         let l = cell.l.unwrap_or(0);
         match cell.kind.name {
             "luna" | "luna-causal" => h * l * d_h,
+            "linformer" if is_set(&cell.spec, "shared", "false") => 2 * l * n,
             "linformer" => l * n,
             "performer" => l * d_h,
             _ => 0,
@@ -205,15 +228,15 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
     })
 }
 
+/// Whether a parameter was typed with this value.
+fn is_set(spec: &Spec, key: &str, value: &str) -> bool {
+    spec.params.iter().any(|(other, typed)| other == key && typed == value)
+}
+
 /// What one head costs.
 fn one(cell: &Cell, shape: &Shape, tied: bool) -> Result<Cost> {
     let origin = Origin { seed: 0, label: "cost", learned: None };
-    let mut spec = cell.spec.clone();
-    if cell.kind.name == "linformer" && !spec.params.iter().any(|(key, _)| key == "max" || key == "e") {
-        // What E costs depends on the context and not on how many columns are drawn.
-        spec.params.push(("max".into(), "1".into()));
-    }
-    let mut cost = Attention::build(&spec, &origin)?.cost(shape);
+    let mut cost = Attention::build(&priced(&cell.spec), &origin)?.cost(shape);
     if tied {
         // The keys are packed with the values: one product of (l, m) and (m, d_h) less.
         let l = cell.l.unwrap_or(1).min(shape.n);
@@ -222,21 +245,28 @@ fn one(cell: &Cell, shape: &Shape, tied: bool) -> Result<Cost> {
     Ok(cost)
 }
 
-/// How far the fast form is from the obvious one: the largest difference over the largest number, over two heads.
-pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<f64> {
+/// The same mechanism for the same cost, with nothing to be drawn: what Linformer's E costs depends on the context and not
+/// on how many columns it has.
+pub(super) fn priced(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    if spec.name == "linformer" {
+        spec.params.retain(|(key, _)| key != "max");
+        spec.params.push(("max".into(), "1".into()));
+    }
+    spec
+}
+
+/// How far the form is from the reference implementation, in each head of these settings: forward, and for forward and
+/// backward the gradients too.
+pub(super) fn agreement(cell: &Cell, settings: &Settings, seed: u64) -> Result<Agreement> {
     let n = GATE.max(cell.l.unwrap_or(1));
-    let small = Settings { heads: 2.min(settings.heads), batch: 1, ..settings.clone() };
-    let inputs = Inputs::new(n, &small, seed);
+    let inputs = Inputs::new(n, settings, seed);
     let cell = Cell { n, ..cell.clone() };
-    let mut core = Core::new(&cell, &small, &inputs, seed);
+    let mut core = Core::new(&cell, settings, &inputs, seed)?;
     core.run(None)?;
-    let slopes = match core.train.take() {
-        Some(mut train) => train.difference(&core.heads(), &core.given(), inputs.q.view(), seed)?,
-        None => 0.0,
-    };
     let own = inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut far: (f64, f64) = (0.0, 0.0);
-    for head in 0..small.heads {
+    let mut truth = Vec::new();
+    for head in 0..settings.heads {
         let learned = core.pieces.learned(head);
         let label = format!("head {head}");
         let origin = Origin { seed, label: &label, learned: Some(&learned) };
@@ -244,17 +274,21 @@ pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<
         let of = |x: &'_ Array3<f32>| -> Array2<f32> { x.index_axis(Axis(0), head).to_owned() };
         let (q, k) = (of(&inputs.q), of(&inputs.k));
         let v = if core.tied { k.clone() } else { of(&inputs.v) };
-        let truth = attention.forward(&Input::new(q.view(), k.view(), small.mask), v.view())?;
-        for (a, b) in truth.iter().zip(own.slice(s![head, .., ..])) {
-            let off = f64::from(a - b).abs();
-            far = (if off <= far.0 { far.0 } else { off }, far.1.max(f64::from(a.abs())));
-        }
+        let found = attention.forward(&Input::new(q.view(), k.view(), settings.mask), v.view())?;
+        truth.extend(found.iter().map(|x| f64::from(*x)));
     }
-    Ok((far.0 / far.1).max(slopes * train::SLOPES))
+    let gradients = match &core.train {
+        Some(train) => {
+            let (heads, given) = (core.heads(), core.given());
+            Some(gate::slopes_of_heads(cell.kind.name, &heads, &given, &inputs.q, train.gradients(), seed)?)
+        }
+        None => None,
+    };
+    Ok(Agreement { output: gate::off(own.iter(), &truth), gradients })
 }
 
-/// The spec of the obvious form that takes the pieces that the fast one was given.
-fn obvious(cell: &Cell) -> crate::name::Spec {
+/// The spec of the reference implementation, which takes the pieces that the fast form was given.
+fn obvious(cell: &Cell) -> Spec {
     let mut spec = cell.spec.clone();
     let piece = match cell.kind.name {
         "luna" | "luna-causal" => "p",
@@ -262,7 +296,8 @@ fn obvious(cell: &Cell) -> crate::name::Spec {
         "performer" => "features",
         _ => return spec,
     };
-    spec.params.retain(|(key, _)| key == "l" || key == "w");
+    // What is given takes the place of what is drawn; everything else stands as it was typed.
+    spec.params.retain(|(key, _)| key != piece && key != "max");
     spec.params.push((piece.into(), "fitted".into()));
     spec
 }

@@ -75,6 +75,7 @@ impl Errors {
             let cells: Vec<&Cell> =
                 cells.iter().filter(|cell| cell.n == *n && cell.form != Form::Materialised).collect();
             for window in 0..source.windows() {
+                let whole = errors.heads.clone();
                 let visited = source.visit(*n, window, false, &mut |head| {
                     context.watch.check()?;
                     if watch.seconds() > SHARE * settings.budget {
@@ -87,11 +88,16 @@ impl Errors {
                     Err(Error::Interrupted) => {
                         let why =
                             if context.watch.stopped() { "interrupted" } else { "half of --budget was gone" };
-                        let note = format!(
-                            "errors stop at n = {n}, in window {window} of {}: {why}",
-                            source.windows()
-                        );
-                        errors.notes.push(note);
+                        // A window of which some heads are missing counts for none: all means are over the same windows.
+                        errors.heads = whole;
+                        let windows = source.windows();
+                        errors.notes.push(match window {
+                            0 => format!("no errors from n = {n} on: {why}"),
+                            _ => format!(
+                                "errors at n = {n} are over {window} of {windows} windows, and there are none at longer n: \
+                                 {why}"
+                            ),
+                        });
                         return Ok(errors);
                     }
                     Err(error) => return Err(error),
@@ -113,7 +119,9 @@ impl Errors {
         let exact = Output::new(exact);
         for cell in cells {
             let mut spec = cell.spec.clone();
-            if cell.kind.name == "linformer" {
+            // What is drawn for the longest sequence is drawn for this one.
+            let takes_max = cell.kind.takes.iter().any(|param| param.name == "max");
+            if takes_max && !spec.params.iter().any(|(key, _)| key == "max") {
                 spec.params.push(("max".into(), cell.n.to_string()));
             }
             let out = Attention::build(&spec, &origin)?.forward(&input, v.view())?;

@@ -3,24 +3,37 @@
 
 use super::cell::Form;
 use super::errors::Errors;
-use super::measure::Sweep;
+use super::fit::{Verdict, compare};
+use super::measure::{Measured, Sweep};
 use super::row;
 use crate::report::{Column, Digits, Table};
 
-/// Error, FLOPs, seconds and bytes of one cell, with the ends of the interval of its time: less is better in each.
+/// Error, FLOPs, seconds and bytes of one cell: less is better in each.
 #[derive(Clone, Copy, Debug)]
 struct Costs {
     /// Error, FLOPs and bytes.
     exact: [f64; 3],
     time: f64,
-    ends: (f64, f64),
 }
 
-/// Whether `a` is nowhere worse than `b` and somewhere better. Times whose intervals overlap are alike.
-fn beats(a: &Costs, b: &Costs) -> bool {
+/// Whether `a` is nowhere worse than `b` and somewhere better. Times that the rounds do not tell apart are alike.
+fn beats(a: &Costs, b: &Costs, time: Verdict) -> bool {
     let pairs = || a.exact.iter().zip(&b.exact);
-    let (quicker, slower) = (a.ends.1 < b.ends.0, a.ends.0 > b.ends.1);
-    pairs().all(|(a, b)| a <= b) && !slower && (pairs().any(|(a, b)| a < b) || quicker)
+    pairs().all(|(a, b)| a <= b)
+        && time != Verdict::Slower
+        && (pairs().any(|(a, b)| a < b) || time == Verdict::Quicker)
+}
+
+/// Whether any of `others` beats a cell. Every comparison may miss so much less that all of them together call one of equal
+/// cost beaten in at most 5 of 100 sweeps (Bonferroni).
+fn is_beaten(own: (&Measured, &Costs), others: &[(&Measured, &Costs)]) -> bool {
+    let miss = 0.05 / others.len().max(1) as f64;
+    others.iter().any(|(one, costs)| {
+        // That the other is slower is decided as usual: it keeps a cell on the front.
+        let slower = compare(one, own.0, 0.05) == Verdict::Slower;
+        let time = if slower { Verdict::Slower } else { compare(one, own.0, miss) };
+        beats(costs, own.1, time)
+    })
 }
 
 /// A point that lies below the line by less than this is on it.
@@ -53,7 +66,7 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
         (
             "front",
             "",
-            "yes: no other cell of this length is better in one of the four and worse in none; times whose intervals overlap are alike",
+            "yes: no other cell of this length is better in one of the four and worse in none; times are alike unless the interval of their ratio within a round leaves out 1 (5 % for all comparisons of a cell together)",
             Digits::Text,
         ),
         ("knee", "", "knee: the l of this mechanism after which more time buys less error", Digits::Text),
@@ -67,14 +80,19 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
             let time = row::time(sweep, one).filter(|_| !one.times.is_empty())?;
             let exact =
                 [errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, row::extra(one)? as f64];
-            Some(Costs { exact, time: time.mid, ends: time.ends.unwrap_or((time.mid, time.mid)) })
+            Some(Costs { exact, time: time.mid })
         };
         known.extend(costs().map(|costs| (at, costs)));
     }
     for (at, costs) in &known {
         let cell = &sweep.cells[*at].cell;
         let same = |other: usize| sweep.cells[other].cell.n == cell.n;
-        let beaten = known.iter().any(|(other, others)| same(*other) && beats(others, costs));
+        let others: Vec<(&Measured, &Costs)> = known
+            .iter()
+            .filter(|(other, _)| other != at && same(*other))
+            .map(|(other, costs)| (&sweep.cells[*other], costs))
+            .collect();
+        let beaten = is_beaten((&sweep.cells[*at], costs), &others);
         let mut curve: Vec<(usize, usize, Costs)> = known
             .iter()
             .filter(|(other, _)| same(*other) && sweep.cells[*other].cell.name == cell.name)
@@ -100,17 +118,44 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::planted;
     use super::*;
+    use crate::rng::stream;
 
     #[test]
     fn only_what_is_nowhere_worse_beats() {
-        let costs = |exact, time: f64| Costs { exact, time, ends: (time - 0.1, time + 0.1) };
-        let a = costs([0.1, 5.0, 8.0], 1.0);
-        assert!(beats(&a, &costs([0.1, 5.0, 8.0], 2.0)));
-        assert!(beats(&a, &costs([0.2, 5.0, 8.0], 0.9)), "times that overlap are alike");
-        assert!(!beats(&a, &costs([0.2, 5.0, 8.0], 0.5)));
-        assert!(!beats(&a, &a));
-        assert!(!beats(&a, &costs([0.2, 4.0, 9.0], 2.0)));
+        let costs = |exact| Costs { exact, time: 1.0 };
+        let a = costs([0.1, 5.0, 8.0]);
+        assert!(beats(&a, &a, Verdict::Quicker));
+        assert!(
+            beats(&a, &costs([0.2, 5.0, 8.0]), Verdict::Undecided),
+            "times that are not told apart are alike"
+        );
+        assert!(!beats(&a, &costs([0.2, 5.0, 8.0]), Verdict::Slower));
+        assert!(!beats(&a, &a, Verdict::Undecided));
+        assert!(!beats(&a, &costs([0.2, 4.0, 9.0]), Verdict::Quicker));
+    }
+
+    #[test]
+    fn of_equal_costs_few_are_taken_off_the_front() {
+        let mut rng = stream(31, "front");
+        let costs = Costs { exact: [0.1, 1.0, 1.0], time: 1e-3 };
+        for (cells, rounds, noise) in [(2, 6, 0.2), (6, 15, 0.1), (12, 15, 0.3)] {
+            let beaten = (0..300)
+                .filter(|_| {
+                    let all: Vec<Measured> = (0..cells)
+                        .map(|_| {
+                            let times = planted::times(1e-3, rounds, noise, &mut rng);
+                            planted::cell("linear", Form::Fused, 64, times)
+                        })
+                        .collect();
+                    let others: Vec<_> = all[1..].iter().map(|one| (one, &costs)).collect();
+                    is_beaten((&all[0], &costs), &others)
+                })
+                .count();
+            // 5 in 100, and three standard deviations.
+            assert!(beaten <= 26, "{beaten} of 300 among {cells} cells");
+        }
     }
 
     #[test]

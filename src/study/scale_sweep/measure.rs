@@ -7,7 +7,9 @@ use rayon::prelude::*;
 
 use super::Measure;
 use super::alone::{Again, in_child};
+use super::asked::Asked;
 use super::cell::{Cell, Form};
+use super::gate::{self, Agreement};
 use super::journal::{Journal, Probe};
 use super::plan::Plan;
 use super::settings::Settings;
@@ -22,8 +24,6 @@ use crate::profile::{memory, ram};
 use crate::rng::stream;
 use crate::study::Context;
 
-/// A fast form must be this near to the obvious one, relative to its largest number.
-const NEAR: f64 = 1e-4;
 /// Rows of the product, and numbers of the triad's arrays, that stand for the machine in every round.
 const PRODUCT: usize = 1024;
 const TRIAD: usize = 1 << 24;
@@ -53,6 +53,8 @@ pub(super) struct Measured {
     pub(super) cell: Cell,
     pub(super) facts: Facts,
     pub(super) state: State,
+    /// How near the code that is timed was to its reference implementation, if it was asked.
+    pub(super) gate: Option<Agreement>,
     /// What the run by itself found.
     pub(super) probe: Option<Probe>,
     /// Seconds, by round.
@@ -63,6 +65,9 @@ pub(super) struct Measured {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sweep {
     pub(super) cells: Vec<Measured>,
+    /// Cells that cannot run, each with its reason, and mechanisms that cannot.
+    pub(super) impossible: Vec<(Cell, String)>,
+    pub(super) unusable: Vec<(String, String)>,
     /// Seconds by round of the machine's product on all threads, of one product on each thread, and of its triad.
     pub(super) gemm: BTreeMap<usize, f64>,
     pub(super) apart: BTreeMap<usize, f64>,
@@ -88,19 +93,21 @@ impl Sweep {
 
 /// Measures all cells, as far as the budget goes.
 pub(super) fn run(
-    cells: Vec<Cell>,
+    asked: Asked,
     settings: &Settings,
     again: Option<Again>,
     journal: &mut Journal,
     (watch, context): (Stopwatch, Context<'_>),
 ) -> Result<Sweep> {
-    let mut sweep = Sweep { complete: true, ..Sweep::default() };
+    let Asked { cells, impossible, unusable } = asked;
+    let mut sweep = Sweep { complete: true, impossible, unusable, ..Sweep::default() };
     for cell in cells {
         let facts = subject::facts(&cell, settings)?;
         sweep.cells.push(Measured {
             cell,
             facts,
             state: State::NotReached,
+            gate: None,
             probe: None,
             times: BTreeMap::new(),
         });
@@ -120,7 +127,7 @@ pub(super) fn run(
     let shared = lengths(settings, context.seed);
     let mut subjects: BTreeMap<usize, Box<dyn Subject + '_>> = BTreeMap::new();
     let mut plan = Plan { watch, settings, rounds: 0.0 };
-    let mut gates: BTreeMap<String, f64> = BTreeMap::new();
+    let mut gates: BTreeMap<String, Agreement> = BTreeMap::new();
     // The cheapest first, so that a budget goes as far as it can; lines are met in the order of their lengths.
     let mut order: Vec<usize> = (0..sweep.cells.len()).collect();
     order.sort_by_key(|at| (effort(&sweep.cells[*at], settings), *at));
@@ -131,7 +138,7 @@ pub(super) fn run(
         }
         let key = sweep.cells[at].cell.key();
         let guess = guess(&sweep, at);
-        let state = match refusal(&sweep.cells[at], settings, &mut gates, context.seed)? {
+        let state = match refusal(&mut sweep.cells[at], settings, &mut gates, context.seed)? {
             Some(reason) => State::Skipped(reason),
             None if journal.probe(&key).is_none() && !plan.has_time_for(guess, timed) => {
                 State::Skipped(format!("--budget: about {}", seconds(guess)))
@@ -184,11 +191,11 @@ fn require(sweep: &Sweep, settings: &Settings) -> Result<()> {
     ram::require(format!("inputs and outputs up to n = {n}"), held.values().sum::<u64>() + own, instead)
 }
 
-/// Why a cell cannot be run at all.
+/// Why a cell cannot be run at all, or is not timed because its code does not agree with its reference implementation.
 fn refusal(
-    one: &Measured,
+    one: &mut Measured,
     settings: &Settings,
-    gates: &mut BTreeMap<String, f64>,
+    gates: &mut BTreeMap<String, Agreement>,
     seed: u64,
 ) -> Result<Option<String>> {
     let cell = &one.cell;
@@ -201,15 +208,15 @@ fn refusal(
         let [extra, available] = [extra, available].map(|bytes| bytes as f64 / f64::from(1 << 30));
         return Ok(Some(format!("would need {extra:.1} GiB, {available:.1} are available")));
     }
-    let gate = format!("{} {}", cell.spec, cell.form.name());
-    let off = match gates.get(&gate) {
-        Some(off) => *off,
-        None => subject::difference(cell, settings, seed)?,
+    // The length of the input is the gate's own: a line is asked once.
+    let line = format!("{} {}", cell.spec, cell.form.name());
+    let agreement = match gates.get(&line) {
+        Some(agreement) => *agreement,
+        None => gate::ask(cell, settings, seed)?,
     };
-    gates.insert(gate, off);
-    // A difference that is no number is no agreement either.
-    let agrees = off <= NEAR;
-    Ok((!agrees).then(|| format!("differs from its obvious form by {off:.1e}: not timed")))
+    gates.insert(line, agreement);
+    one.gate = Some(agreement);
+    Ok(agreement.refusal())
 }
 
 /// What a cell takes before it is timed, in units that only their order matters of: a multiply-add is one, and a number

@@ -2,21 +2,28 @@
 //!
 //! Every mechanism with a fused form is run at every length: by itself once, for what its tiles count and what it
 //! allocates, then together with all others in rounds whose order is drawn anew, so that ratios are of runs side by side.
-//! Exact attention is there twice, fused and with its n x n matrices. No time is printed for a fast form that has not just
-//! agreed with its obvious form.
+//! Exact attention is there twice, fused and with its n x n matrices. No time is printed for code that has not just agreed
+//! with its reference implementation (the table of what is held against what is in `gate`).
 
 mod alone;
+mod asked;
 mod cell;
 mod conventions;
 mod core;
+mod crossing;
 mod errors;
+mod exponent;
 mod figures;
 mod fit;
 mod front;
+mod gate;
 mod journal;
 mod measure;
 mod notes;
+mod pays;
 mod plan;
+#[cfg(test)]
+mod planted;
 pub mod preset;
 mod row;
 mod settings;
@@ -39,7 +46,7 @@ use crate::name::{self, Item, List};
 use crate::profile::clock::Stopwatch;
 use crate::report::{Column, Report};
 
-use cell::Cell;
+use asked::Asked;
 use errors::Errors;
 use journal::Journal;
 use settings::Settings;
@@ -238,7 +245,7 @@ pub fn columns() -> Vec<Column> {
 /// Runs the sweep.
 pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let settings = Settings::of(config)?;
-    let cells = Cell::all(&settings)?;
+    let asked = Asked::of(&settings)?;
     let named = config.input.model.is_some() || config.input.synthetic.is_some();
     if named && !settings.measures(Measure::Error) {
         let accepted = "nothing, or --measure with error: only that reads an input";
@@ -247,24 +254,25 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let hash = settings.fingerprint(context.seed);
     let mut journal = Journal::open(config.folder.as_deref(), &hash, config.resume)?;
     let watch = Stopwatch::start();
-    let errors = Errors::measure(&config.input, &cells, &settings, (watch, context))?;
-    let sweep = measure::run(cells, &settings, config.again, &mut journal, (watch, context))?;
+    let errors = Errors::measure(&config.input, &asked.cells, &settings, (watch, context))?;
+    let sweep = measure::run(asked, &settings, config.again, &mut journal, (watch, context))?;
     let mut report =
         Report { rows: row::table(&sweep, &settings, &errors, context.seed), ..Report::default() };
     let views = [
         Some(("costs", view::costs(&sweep, &settings))),
         settings.preset.map(|preset| ("published", preset.table(&sweep))),
         front::table(&sweep, &errors, context.seed).map(|table| ("front", table)),
-        fit::exponents(&sweep).map(|table| ("exponents", table)),
-        fit::crossovers(&sweep, &settings, context.seed).map(|table| ("crossover", table)),
+        exponent::table(&sweep).map(|table| ("exponents", table)),
+        pays::table(&sweep, &settings, context.seed).map(|table| ("crossover", table)),
         conventions::table(&sweep, &settings).map(|table| ("conventions", table)),
     ];
     report.views = views.into_iter().flatten().map(|(name, table)| (name.into(), table)).collect();
     report.figures = figures::all(&sweep);
-    report.notes = notes::all(&sweep, &settings, &errors);
+    report.notes = notes::all(&sweep, &settings, &errors, context.seed);
     notes::stamp(&mut report, &sweep, &settings, &hash.word());
     if !sweep.complete {
-        report.notes.insert(0, "interrupted: not everything that was asked for is in this result".into());
+        report.stamp.push("interrupted", true);
+        report.notes.insert(0, notes::interrupted(&sweep));
     }
     Ok(Outcome { report, complete: sweep.complete })
 }

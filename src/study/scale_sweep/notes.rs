@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::cell::{Cell, Form};
 use super::errors::Errors;
+use super::gate::Agreement;
 use super::measure::{State, Sweep};
 use super::settings::Settings;
-use super::{Measure, Pass, Unit, fit, preset, row};
+use super::{Measure, Pass, Unit, fit, pays, preset, row};
 use crate::report::Report;
 use crate::stats;
 
@@ -30,17 +31,17 @@ pub(super) fn stamp(report: &mut Report, sweep: &Sweep, settings: &Settings, has
 }
 
 /// What a reader must know beside the numbers.
-pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<String> {
-    let mut notes = Vec::new();
+pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Vec<String> {
+    let mut notes = left_out(sweep, settings);
     let is = |name: &str| sweep.cells.iter().any(|one| one.cell.kind.name == name);
     let any = |state: fn(&State) -> bool| sweep.cells.iter().any(|one| state(&one.state));
     if !sweep.gemm.is_empty() {
         notes.push(format!(
-            "times: medians of {} rounds, in each of which everything was timed once in a new order (work below 3 ms several times over); intervals hold the true \
-             median in 95 of 100 cases whatever the distribution (none below 6 rounds), speedups are medians of ratios \
-             within a round; ~ marks a time whose interval overlaps that of the \
-             row above",
-            sweep.gemm.len()
+            "times: medians of {} rounds, in each of which everything was timed once in a new order (work below 3 ms several \
+             times over); intervals hold the true median in 95 of 100 cases whatever the distribution (none below 6 rounds), \
+             speedups are medians of ratios within a round; ~ marks a time that is not told from that of the row above: the \
+             interval of their ratio within a round holds 1, or there are fewer than 6 rounds",
+            rounds(sweep)
         ));
         let noise: Vec<String> = fit::noise(sweep)
             .iter()
@@ -63,14 +64,8 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
     if any(|state| *state == State::Once) && settings.measures(Measure::Time) {
         notes.push("1: run once, without an interval".into());
     }
-    if !sweep.gemm.is_empty() && sweep.cells.iter().any(|one| one.cell.kind.name != "softmax") {
-        notes.push(
-            "it pays: n_time extrapolated lies beyond the measured lengths, on the line through the nearest three, and \
-             has no interval because rounds do not know how that line bends; - in n_flops and n_memory means at no length, \
-             or not known"
-                .into(),
-        );
-    }
+    notes.extend(pays::note(sweep, seed));
+    notes.extend(gate(sweep));
     if sweep.cells.iter().any(|one| one.cell.form == Form::Reference) {
         notes.push(
             "mechanisms that have only their obvious form here are counted and not timed: it is written to be read".into(),
@@ -94,10 +89,6 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
                 .to_string()
         });
     }
-    let left_out = Cell::left_out(settings);
-    if !left_out.is_empty() {
-        notes.push(format!("left out, an l above n: {}", left_out.join(", ")));
-    }
     if settings.measures(Measure::Memory) {
         memory(sweep, settings, &mut notes);
     }
@@ -119,6 +110,60 @@ pub(super) fn all(sweep: &Sweep, settings: &Settings, errors: &Errors) -> Vec<St
     notes.extend(errors.notes.iter().cloned());
     notes.extend(preset::changed(settings));
     notes
+}
+
+/// How many rounds there were: of all cells alike, or from the fewest to the most.
+fn rounds(sweep: &Sweep) -> String {
+    let counts = || sweep.cells.iter().map(|one| one.times.len()).filter(|count| *count > 0);
+    match (counts().min(), counts().max()) {
+        (Some(fewest), Some(most)) if fewest < most => format!("{fewest} to {most}"),
+        (_, most) => most.unwrap_or(sweep.gemm.len()).to_string(),
+    }
+}
+
+/// What was asked for and cannot be measured, and why.
+fn left_out(sweep: &Sweep, settings: &Settings) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !sweep.unusable.is_empty() {
+        let all: Vec<String> = sweep.unusable.iter().map(|(spec, why)| format!("{spec} ({why})")).collect();
+        notes.push(format!("left out: {}", all.join(", ")));
+    }
+    if !sweep.impossible.is_empty() {
+        let all: Vec<String> = sweep
+            .impossible
+            .iter()
+            .map(|(cell, why)| format!("{} at n = {} ({why})", cell.spec, cell.n))
+            .collect();
+        notes.push(format!("left out: {}", all.join(", ")));
+    }
+    let short = Cell::left_out(settings);
+    if !short.is_empty() {
+        notes.push(format!("left out, an l above n: {}", short.join(", ")));
+    }
+    notes
+}
+
+/// What agreed with what before it was timed.
+fn gate(sweep: &Sweep) -> Option<String> {
+    let asked = || sweep.cells.iter().filter_map(|one| one.gate).filter(|found| found.refusal().is_none());
+    let worst = |of: fn(&Agreement) -> Option<f64>| asked().filter_map(|found| of(&found)).reduce(f64::max);
+    let output = worst(|found| Some(found.output))?;
+    let gradients = worst(|found| found.gradients);
+    let gradients = gradients.map_or(String::new(), |off| format!(", gradients of {off:.0e}"));
+    Some(format!(
+        "checked before it was timed: the code of every timed row, on a smaller input, against a reference implementation; \
+         largest relative difference of outputs {output:.0e}{gradients}"
+    ))
+}
+
+/// What an interrupted sweep reached.
+pub(super) fn interrupted(sweep: &Sweep) -> String {
+    let (all, run) = (sweep.cells.len(), sweep.cells.iter().filter(|one| one.probe.is_some()).count());
+    format!(
+        "interrupted: not everything that was asked for is in this result; {run} of {all} cells were run, in {} rounds. \
+         What follows is about those only",
+        rounds(sweep)
+    )
 }
 
 /// What memory is of.

@@ -3,7 +3,10 @@
 use super::fit;
 use super::measure::{Measured, State, Sweep};
 use super::settings::Settings;
-use super::{cell::Form, errors::Errors};
+use super::{
+    cell::{Cell, Form},
+    errors::Errors,
+};
 use crate::report::{Cell as Value, Column, Digits, Table};
 use crate::stats::{self, Interval};
 
@@ -102,7 +105,21 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ),
     ("output_rel_fro_low", "", "lower end of its 95 % bootstrap interval over heads", Digits::Significant(4)),
     ("output_rel_fro_high", "", "upper end of it", Digits::Significant(4)),
-    ("state", "", "measured, once, counted, predicted or skipped, and why", Digits::Text),
+    (
+        "gate_output",
+        "",
+        "largest difference of the timed code's output from the reference implementation's, over the largest number of it, on \
+         a smaller input; a time is only there where it is 1e-4 or less",
+        Digits::Significant(2),
+    ),
+    (
+        "gate_gradients",
+        "",
+        "largest difference of a slope that its gradients give from that of the reference implementation in f64, over the \
+         length of the gradient; a time is only there where it is 1e-4 or less; none of a forward pass",
+        Digits::Significant(2),
+    ),
+    ("state", "", "measured, once, counted, predicted, skipped or left out, and why", Digits::Text),
 ];
 
 pub(super) fn columns() -> Vec<Column> {
@@ -165,17 +182,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
         let exact = sweep.cells.iter().find(|other| other.cell.is_exact(Form::Materialised, cell.n));
         let ratio = exact.and_then(|exact| Some(extra(one)? as f64 / extra(exact)? as f64));
         let error = errors.of(cell, seed);
-        let row: Vec<Value> = vec![
-            cell.name.as_str().into(),
-            cell.form.name().into(),
-            cell.n.into(),
-            cell.l.into(),
-            settings.heads.into(),
-            settings.head_dim.into(),
-            settings.batch.into(),
-            settings.unit.name().into(),
-            settings.mask.name().into(),
-            settings.pass.name().into(),
+        let mut row = which(cell, settings);
+        let figures: Vec<Value> = vec![
             whole(facts.cost.flops()).into(),
             whole(facts.cost.macs).into(),
             whole(facts.cost.exps).into(),
@@ -200,11 +208,36 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
             error.map(|(mean, _)| mean).into(),
             error.and_then(|(_, interval)| interval).map(|interval| interval.low).into(),
             error.and_then(|(_, interval)| interval).map(|interval| interval.high).into(),
+            one.gate.map(|found| found.output).into(),
+            one.gate.and_then(|found| found.gradients).into(),
             state(one, time).into(),
         ];
+        row.extend(figures);
+        table.push(row);
+    }
+    for (cell, why) in &sweep.impossible {
+        let mut row = which(cell, settings);
+        row.resize(COLUMNS.len() - 1, Value::from(None::<f64>));
+        row.push(format!("left out ({why})").into());
         table.push(row);
     }
     table
+}
+
+/// What a row is of.
+fn which(cell: &Cell, settings: &Settings) -> Vec<Value> {
+    vec![
+        cell.name.as_str().into(),
+        cell.form.name().into(),
+        cell.n.into(),
+        cell.l.into(),
+        settings.heads.into(),
+        settings.head_dim.into(),
+        settings.batch.into(),
+        settings.unit.name().into(),
+        settings.mask.name().into(),
+        settings.pass.name().into(),
+    ]
 }
 
 /// How the row came about, in words.

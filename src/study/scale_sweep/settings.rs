@@ -12,6 +12,8 @@ use crate::study::fingerprint::Fingerprint;
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) attention: Vec<Spec>,
+    /// Whether exact attention was added to what was named.
+    pub(super) adds_softmax: bool,
     /// Ascending.
     pub(super) seq_len: Vec<usize>,
     /// Ascending.
@@ -31,17 +33,18 @@ pub(super) struct Settings {
 }
 
 /// What is swept: exact attention first, whether it was named or not; where nothing was named, all that have fused forms.
-fn attention(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<Vec<Spec>> {
+fn attention(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<(Vec<Spec>, bool)> {
     let all = match (mask, pass) {
         (Mask::Full, _) => "luna,linformer,performer,linear,local",
         (Mask::Causal, Pass::Forward) => "luna-causal,performer,linear,local",
         (Mask::Causal, Pass::Train) => "luna-causal,linear,local",
     };
     let mut specs = name::specs(typed.unwrap_or(all))?;
-    if !specs.iter().any(|spec| spec.name == "softmax") {
+    let named = specs.iter().any(|spec| spec.name == "softmax");
+    if !named {
         specs.insert(0, "softmax".parse()?);
     }
-    Ok(specs)
+    Ok((specs, !named))
 }
 
 impl Settings {
@@ -62,15 +65,19 @@ impl Settings {
             Some(measure) => measure.clone(),
             None => "flops,time,memory".parse()?,
         };
+        let (attention, adds_softmax) =
+            attention(config.attention.as_deref(), mask, config.pass.unwrap_or_default())?;
         let settings = Self {
-            attention: attention(config.attention.as_deref(), mask, config.pass.unwrap_or_default())?,
+            attention,
+            adds_softmax,
             seq_len: lengths(config.seq_len, &[128, 256, 512, 1024, 2048, 4096]),
             l: lengths(config.l, &[16, 128, 256]),
             heads,
             head_dim,
             batch: config.batch.unwrap_or(1),
             unit: config.unit.unwrap_or_default(),
-            ffn: config.ffn.unwrap_or(4 * heads * head_dim),
+            // What is too large is refused below, and must not wrap before.
+            ffn: config.ffn.unwrap_or(heads.saturating_mul(head_dim).saturating_mul(4)),
             layers: config.layers.unwrap_or(4),
             mask,
             pass: config.pass.unwrap_or_default(),
@@ -127,6 +134,14 @@ impl Settings {
         if self.unit != Unit::Core {
             if self.layers > 1_000_000 {
                 return Err(Error::value("--layers", self.layers, "1 to 1000000"));
+            }
+            let (d, ffn, layers) =
+                (self.heads as f64 * self.head_dim as f64, self.ffn as f64, self.layers as f64);
+            if d * d * layers > 1e15 {
+                return Err(Error::value("--heads", self.heads, "widths that are not astronomical"));
+            }
+            if d * ffn * layers > 1e15 {
+                return Err(Error::value("--ffn", self.ffn, "widths that are not astronomical"));
             }
             let rows = self.seq_len.last().map_or(0.0, |n| *n as f64) * self.batch as f64;
             if rows * self.ffn as f64 * self.layers as f64 > 1e15 {

@@ -41,7 +41,7 @@ pub(super) fn build<'a>(
     seed: u64,
 ) -> Result<Box<dyn Subject + 'a>> {
     Ok(match (&shared.0, settings.unit) {
-        (Some(inputs), Unit::Core) => Box::new(core::Core::new(cell, settings, inputs, seed)),
+        (Some(inputs), Unit::Core) => Box::new(core::Core::new(cell, settings, inputs, seed)?),
         _ if settings.pass == Pass::Train => Box::new(whole::Learning::new(cell, settings, seed)?),
         _ => Box::new(whole::Whole::new(cell, settings, seed)?),
     })
@@ -54,16 +54,4 @@ impl Shared {
     pub(super) fn new(n: usize, settings: &Settings, seed: u64) -> Self {
         Self((settings.unit == Unit::Core).then(|| core::Inputs::new(n, settings, seed)))
     }
-}
-
-/// How far the cell's fast form is from the obvious one, on a small input of the same widths: the largest difference over
-/// the largest number. A time is only printed where this is small.
-pub(super) fn difference(cell: &Cell, settings: &Settings, seed: u64) -> Result<f64> {
-    if settings.unit == Unit::Core || cell.kind.name != "luna" {
-        return core::difference(cell, settings, seed);
-    }
-    // As a layer Luna is exact attention twice, of P over the context and of the queries over what was packed.
-    let spec: crate::name::Spec = "softmax".parse()?;
-    let exact = Cell { kind: crate::attention::find(&spec)?, spec, l: None, ..cell.clone() };
-    core::difference(&exact, settings, seed)
 }

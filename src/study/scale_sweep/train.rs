@@ -1,6 +1,6 @@
 //! Forward and backward of the bare attention: the gradients of queries, keys, values and learned pieces.
 
-use ndarray::{Array, ArrayView, ArrayView3, ArrayViewMut3, Dimension};
+use ndarray::{ArrayView3, ArrayViewMut3};
 
 use super::cell::{Cell, Form};
 use super::subject::Facts;
@@ -9,12 +9,6 @@ use crate::attention::fused::{Given, Heads};
 use crate::attention::materialised;
 use crate::cost::{Cost, Shape, Tally};
 use crate::error::Result;
-use crate::rng::{Rng, normal, stream};
-
-/// What a difference of slopes counts beside one of outputs: slopes are taken from differences of f32 outputs.
-pub(super) const SLOPES: f64 = 1e-2;
-/// How far an input is moved to see a slope, as a share of the size of its numbers.
-const STEP: f64 = 3e-3;
 
 /// Forward, then backward, into gradients that are there already.
 pub(super) struct Training {
@@ -54,97 +48,10 @@ impl Training {
         Ok(())
     }
 
-    /// How far the gradients are from what the outputs do when one input after the other moves a little along a drawn
-    /// direction: the difference of the two slopes over the length of that input's gradient, the largest of all inputs.
-    ///
-    /// Performer's maxima are constants to its gradients, which its outputs depend on through eps: it is not asked.
-    pub(super) fn difference(
-        &mut self,
-        heads: &Heads<'_>,
-        given: &Given<'_>,
-        d_out: ArrayView3<'_, f32>,
-        seed: u64,
-    ) -> Result<f64> {
-        if matches!(given, Given::Performer { .. }) {
-            return Ok(0.0);
-        }
-        let mut out = Array::zeros((heads.q.dim().0, heads.q.dim().1, heads.v.dim().2));
-        self.run(heads, given, out.view_mut(), d_out, None)?;
-        let gradients = self.gradients.clone();
-        let mut rng = stream(seed, "scale-sweep slopes");
-        let mut seen = |heads: &Heads<'_>, given: &Given<'_>| -> Result<f64> {
-            self.run(heads, given, out.view_mut(), d_out, None)?;
-            Ok(dot(out.view(), d_out))
-        };
-        let mut far: f64 = 0.0;
-        for part in 0..3 {
-            let (x, gradient) =
-                [(heads.q, &gradients.q), (heads.k, &gradients.k), (heads.v, &gradients.v)][part];
-            let moved = Moved::new(&mut rng, x);
-            let with = |x| match part {
-                0 => Heads { q: x, ..*heads },
-                1 => Heads { k: x, ..*heads },
-                _ => Heads { v: x, ..*heads },
-            };
-            let ends = [seen(&with(moved.up.view()), given)?, seen(&with(moved.down.view()), given)?];
-            far = worse(far, moved.off(ends, gradient.view()));
-        }
-        if let (Given::Luna { p } | Given::LunaCausal { p, .. }, Some(gradient)) = (given, &gradients.p) {
-            let moved = Moved::new(&mut rng, *p);
-            let with = |p| match given {
-                Given::LunaCausal { weight, .. } => Given::LunaCausal { p, weight: *weight },
-                _ => Given::Luna { p },
-            };
-            let ends = [seen(heads, &with(moved.up.view()))?, seen(heads, &with(moved.down.view()))?];
-            far = worse(far, moved.off(ends, gradient.view()));
-        }
-        if let (Given::Linformer { e, .. }, Some(of_e), Some(of_f)) = (given, &gradients.e, &gradients.f) {
-            let moved = Moved::new(&mut rng, *e);
-            // E and F are one array here: they move together, and its gradient is the sum.
-            let with = |e| Given::Linformer { e, f: e };
-            let ends = [seen(heads, &with(moved.up.view()))?, seen(heads, &with(moved.down.view()))?];
-            far = worse(far, moved.off(ends, (of_e + of_f).view()));
-        }
-        Ok(far)
+    /// What the last pass found.
+    pub(super) fn gradients(&self) -> &Gradients {
+        &self.gradients
     }
-}
-
-/// The larger of two, of which one that is no number is the largest.
-fn worse(a: f64, b: f64) -> f64 {
-    if b <= a { a } else { b }
-}
-
-/// An input moved both ways along a drawn direction.
-struct Moved<D: Dimension> {
-    direction: Array<f32, D>,
-    step: f64,
-    up: Array<f32, D>,
-    down: Array<f32, D>,
-}
-
-impl<D: Dimension> Moved<D> {
-    fn new(rng: &mut Rng, x: ArrayView<'_, f32, D>) -> Self {
-        let step = STEP * (dot(x.view(), x.view()) / x.len() as f64).sqrt();
-        let mut direction = Array::zeros(x.raw_dim());
-        direction.iter_mut().zip(normal(rng, 1, x.len())).for_each(|(x, drawn)| *x = drawn);
-        let [up, down] = [step, -step].map(|step| {
-            let mut moved = x.to_owned();
-            moved.scaled_add(step as f32, &direction);
-            moved
-        });
-        Self { direction, step, up, down }
-    }
-
-    /// The slope that was seen beside the one that the gradient gives, over the gradient's length.
-    fn off(&self, [up, down]: [f64; 2], gradient: ArrayView<'_, f32, D>) -> f64 {
-        let slope = (up - down) / (2.0 * self.step);
-        (slope - dot(gradient.view(), self.direction.view())).abs()
-            / dot(gradient.view(), gradient.view()).sqrt()
-    }
-}
-
-fn dot<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 /// The closed forms of a cell of h heads whose inputs, outputs and gradients take so many bytes.

@@ -1,6 +1,7 @@
 //! The tables that people read.
 
 use super::cell::Form;
+use super::fit;
 use super::measure::{Measured, State, Sweep};
 use super::row::{self, Time};
 use super::settings::Settings;
@@ -22,7 +23,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
             (
                 "tied",
                 "",
-                "~ if its 95 % interval overlaps that of the row above; * predicted; 1 run once",
+                "~ if it is not told from the row above (95 % interval of the ratio within a round); * predicted; 1 run once",
                 Digits::Text,
             ),
             ("speedup", "", "over fused exact attention, in the same rounds", Digits::Significant(3)),
@@ -46,7 +47,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
         sweep.cells.iter().map(|one| (one, row::time(sweep, one))).collect();
     let order = |time: &Option<Time>| time.map_or(f64::INFINITY, |time| time.mid);
     cells.sort_by(|a, b| (a.0.cell.n.cmp(&b.0.cell.n)).then(order(&a.1).total_cmp(&order(&b.1))));
-    let mut above: Option<(usize, Time)> = None;
+    let mut above: Option<&Measured> = None;
     for (one, time) in cells {
         let cell = &one.cell;
         let mut row: Vec<Value> = vec![
@@ -61,7 +62,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
             let rate = time
                 .filter(|time| !time.predicted)
                 .map(|time| one.facts.cost.flops() as f64 / time.mid / 1e9);
-            let tied = mark(one, time, above.filter(|(n, _)| *n == cell.n).map(|(_, time)| time));
+            let tied = mark(one, time, above.filter(|above| above.cell.n == cell.n));
             row.extend([
                 time.map(|time| 1e3 * time.mid).into(),
                 Some(tied).filter(|tied| !tied.is_empty()).into(),
@@ -75,23 +76,23 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
             row.push(row::extra(one).map(|bytes| bytes as f64 / 1024.0).into());
         }
         table.push(row);
-        above = time.map(|time| (cell.n, time));
+        above = Some(one);
     }
     table
 }
 
 /// Whether a row can be told from the one above, and whether its time was measured at all.
-fn mark(one: &Measured, time: Option<Time>, above: Option<Time>) -> String {
-    let overlaps = || {
-        let (own, above) = (time?.ends?, above?.ends?);
-        (own.0 <= above.1 && above.0 <= own.1).then_some("~")
+fn mark(one: &Measured, time: Option<Time>, above: Option<&Measured>) -> String {
+    let tied = || {
+        let above = above.filter(|above| !above.times.is_empty() && !one.times.is_empty())?;
+        (!fit::compare(one, above, 0.05).is_decided()).then_some("~")
     };
     let how = match (&one.state, time) {
         (_, Some(time)) if time.predicted => "*",
         (State::Once, _) => "1",
         _ => "",
     };
-    format!("{}{how}", overlaps().unwrap_or_default())
+    format!("{}{how}", tied().unwrap_or_default())
 }
 
 fn title(settings: &Settings) -> String {

@@ -29,16 +29,15 @@ pub(super) struct Learning {
 }
 
 /// The sizes of a cell's layers.
-fn config(cell: &Cell, settings: &Settings) -> Result<EncoderConfig> {
+pub(super) fn config(cell: &Cell, settings: &Settings) -> Result<EncoderConfig> {
     let mechanism = if cell.form == Form::Materialised {
         Mechanism::Materialised
     } else {
-        let mut spec = cell.spec.clone();
-        if cell.kind.name == "linformer" {
-            // E is as long as the sequence: no pass reads more of it.
-            spec.params.push(("max".into(), cell.n.to_string()));
+        // E is as long as the sequence: no pass reads more of it.
+        match Mechanism::build(&cell.spec)? {
+            Mechanism::Linformer { l, .. } => Mechanism::Linformer { l, max: cell.n },
+            other => other,
         }
-        Mechanism::build(&spec)?
     };
     let layers = if settings.unit == Unit::Layer { 1 } else { settings.layers };
     let causal = settings.causal();
@@ -56,8 +55,19 @@ impl Whole {
         for (sequence, mut one) in x.outer_iter_mut().enumerate() {
             one.assign(&normal(&mut stream(seed, &format!("scale-sweep x n {n} sequence {sequence}")), n, d));
         }
-        let stream = Some(Stream::new(x, encoder.p()));
-        Ok(Self { encoder, stream })
+        let stream = Stream::new(x, encoder.p());
+        Ok(Self::of(encoder, stream))
+    }
+
+    /// An encoder over what stands below its lowest layer.
+    pub(super) fn of(encoder: Encoder, stream: Stream) -> Self {
+        Self { encoder, stream: Some(stream) }
+    }
+
+    /// What one pass that is not counted leaves.
+    pub(super) fn pass(mut self) -> Result<Stream> {
+        self.run(None)?;
+        self.stream.ok_or_else(|| Error::value("pass of an encoder", "nothing", "what its layers gave"))
     }
 }
 
@@ -70,24 +80,38 @@ impl Learning {
         for (sequence, mut one) in x.axis_chunks_iter_mut(Axis(0), n).enumerate() {
             one.assign(&normal(&mut stream(seed, &format!("scale-sweep x n {n} sequence {sequence}")), n, d));
         }
-        let rows = Rows::of(std::iter::repeat_n(n, b));
+        Ok(Self::of(layers, numbers, Rows::of(std::iter::repeat_n(n, b)), x))
+    }
+
+    /// Layers with these numbers over these rows.
+    pub(super) fn of(layers: Layers, numbers: Vec<f32>, rows: Rows, x: Array2<f32>) -> Self {
         // Written to here, so that no pass is the first to touch their pages.
         let gradients = vec![1.0; numbers.len()];
-        Ok(Self { layers, numbers, gradients, rows, x: Some(x) })
+        Self { layers, numbers, gradients, rows, x: Some(x) }
     }
-}
 
-impl Subject for Learning {
-    fn run(&mut self, tally: Option<&Tally>) -> Result<()> {
+    /// What the last pass gave, and the gradients of all numbers.
+    pub(super) fn found(&self) -> (Option<&Array2<f32>>, &[f32]) {
+        (self.x.as_ref(), &self.gradients)
+    }
+
+    /// One pass each way; returns the gradient of its input.
+    pub(super) fn pass(&mut self, tally: Option<&Tally>) -> Result<Array2<f32>> {
         let Some(x) = self.x.take() else {
             return Err(Error::value("pass of layers", "a second one", "none after one that failed"));
         };
         self.gradients.fill(0.0);
         let d_out = x.clone();
-        let (y, _) =
+        let (y, dx) =
             self.layers.pass(&self.numbers, &mut self.gradients, x, &self.rows, d_out.view(), tally)?;
         self.x = Some(y);
-        Ok(())
+        Ok(dx)
+    }
+}
+
+impl Subject for Learning {
+    fn run(&mut self, tally: Option<&Tally>) -> Result<()> {
+        self.pass(tally).map(drop)
     }
 }
 

@@ -63,6 +63,18 @@ fn a_stop_among_the_cells_keeps_those_before() {
     let folder = tempfile::tempdir().unwrap();
     let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(3))).unwrap();
     assert!(!stopped.complete);
+    assert!(stopped.report.stamp.get("interrupted").is_some());
+    assert!(
+        stopped.report.notes[0].starts_with("interrupted: ")
+            && stopped.report.notes[0].contains("3 of 6 cells")
+    );
+    // Nothing was timed beside each other: nothing is said of who is quicker.
+    for (name, table) in &stopped.report.views {
+        if name == "crossover" {
+            assert!(rows(table).iter().all(|row| row["how"] == "not timed" && row["n_time"].is_empty()));
+        }
+    }
+    assert!(!stopped.report.notes.iter().any(|note| note.starts_with("it pays")));
     assert_eq!(journal(folder.path()).len(), 1 + 3);
     let states: Vec<String> =
         rows(&stopped.report.rows).into_iter().map(|row| row["state"].clone()).collect();

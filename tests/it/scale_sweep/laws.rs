@@ -350,3 +350,131 @@ fn the_front_holds_what_nothing_beats() {
     }
     assert!(rows.iter().any(|row| row["front"] == "yes"));
 }
+
+#[test]
+fn a_parameter_that_changes_little_is_swept_and_not_refused() {
+    for (flags, name) in [
+        (&["--causal", "--attention", "luna-causal:weight=elu"][..], "luna-causal:weight=elu"),
+        (&["--attention", "luna:p=segment"], "luna:p=segment"),
+        (&["--attention", "performer:eps=1e-6"], "performer:eps=1e-6"),
+        (&["--attention", "linformer:shared=false"], "linformer:shared=false"),
+    ] {
+        let report = swept(&with(&[flags, &["--seq-len", "64,128", "--measure", "flops,time"]].concat()));
+        let rows = rows(&report.rows);
+        let timed = rows.iter().filter(|row| row["mechanism"] == name && row["state"] == "measured").count();
+        assert_eq!(timed, 4, "{name}: two lengths, two l");
+    }
+    // Means of segments in the place of a product with E: other code, of which there is no fast form.
+    let report = swept(&with(&["--attention", "linformer:e=segment", "--measure", "flops"]));
+    let rows = rows(&report.rows);
+    assert!(rows.iter().any(|row| row["mechanism"] == "linformer:e=segment" && row["form"] == "reference"));
+}
+
+#[test]
+fn a_cell_that_cannot_run_is_left_out_with_its_reason_and_the_others_run() {
+    for unit in ["core", "layer"] {
+        let flags =
+            ["--unit", unit, "--attention", "softmax,linformer:max=64", "--seq-len", "64,128", "--l", "16"];
+        let report = swept(&[&flags[..], &["--heads", "2", "--rounds", "3"]].concat());
+        let rows = rows(&report.rows);
+        let of = |n: &str| {
+            rows.iter().find(|row| row["mechanism"].starts_with("linformer") && row["n"] == n).unwrap()
+        };
+        assert_eq!(of("64")["state"], "measured", "{unit}");
+        let out = of("128");
+        assert_eq!(out["state"], "left out (its longest sequence is max = 64, and n is 128)", "{unit}");
+        assert!(out["flops"].is_empty() && out["time_s"].is_empty(), "{unit}");
+        assert_eq!(rows.iter().filter(|row| row["state"] == "measured").count(), 5, "{unit}");
+        assert!(
+            report.notes.iter().any(|note| note.contains("left out") && note.contains("max = 64")),
+            "{unit}"
+        );
+    }
+    let flags = ["--causal", "--attention", "luna,linear,linformer", "--seq-len", "64", "--measure", "flops"];
+    let report = swept(&flags);
+    let note = report.notes.iter().find(|note| note.starts_with("left out")).unwrap();
+    assert!(note.contains("luna (no causal form") && note.contains("linformer (no causal form"), "{note}");
+    assert!(rows(&report.rows).iter().any(|row| row["mechanism"] == "linear"));
+}
+
+#[test]
+fn every_timed_row_says_how_near_its_code_was_to_the_reference() {
+    let small =
+        ["--seq-len", "33", "--l", "5", "--heads", "2", "--head-dim", "16", "--ffn", "24", "--rounds", "3"];
+    for unit in ["core", "layer", "encoder"] {
+        for pass in ["forward", "train"] {
+            for mask in [&[][..], &["--causal"]] {
+                let flags =
+                    [&small[..], &["--unit", unit, "--pass", pass, "--measure", "time"], mask].concat();
+                let report = swept(&flags);
+                let rows = rows(&report.rows);
+                let timed: Vec<_> = rows.iter().filter(|row| !row["time_s"].is_empty()).collect();
+                assert!(timed.len() >= 5, "{flags:?}");
+                for row in timed {
+                    let gate = |name: &str| row[name].parse::<f64>().ok();
+                    let near = |off: Option<f64>| off.is_some_and(|off| off > 0.0 && off <= 1e-4);
+                    assert!(near(gate("gate_output")), "{flags:?} {row:?}");
+                    assert_eq!(gate("gate_gradients").is_some(), pass == "train", "{flags:?} {row:?}");
+                    assert!(pass == "forward" || near(gate("gate_gradients")), "{flags:?} {row:?}");
+                }
+                assert!(report.notes.iter().any(|note| note.starts_with("checked before it was timed")));
+            }
+        }
+    }
+}
+
+#[test]
+fn cheaper_from_a_length_on_is_true_of_every_row_from_there_on() {
+    let flags = ["--seq-len", "8,16,32,64,128,256", "--l", "16", "--heads", "1", "--measure", "flops,memory"];
+    for (unit, mask, attention) in
+        [("layer", &["--causal"][..], "luna-causal"), ("core", &[], "luna,linformer,local")]
+    {
+        let report = swept(&[&flags[..], mask, &["--unit", unit, "--attention", attention]].concat());
+        let all = rows(&report.rows);
+        let crossover = &report.views.iter().find(|(name, _)| name == "crossover").unwrap().1;
+        for row in rows(crossover) {
+            for (column, figure) in [("n_flops", "flops"), ("n_memory", "extra_memory_bytes")] {
+                let from: Option<f64> = row[column].parse().ok();
+                let cost = |mechanism: &str, form: &str, n: &str| {
+                    let found = all
+                        .iter()
+                        .find(|one| one["mechanism"] == mechanism && one["form"] == form && one["n"] == n)?;
+                    found[figure].parse::<f64>().ok()
+                };
+                let lengths = ["16", "32", "64", "128", "256"];
+                for n in
+                    lengths.into_iter().filter(|n| from.is_some_and(|from| n.parse::<f64>().unwrap() >= from))
+                {
+                    let (own, exact) =
+                        (cost(&row["mechanism"], "fused", n), cost("softmax", &row["against"], n));
+                    assert!(own < exact, "{column} {row:?} at {n}: {own:?} and {exact:?}");
+                }
+            }
+        }
+        let dearer = |row: &&Row| row["against"] == "fused" && row["mechanism"] == "luna-causal";
+        for row in rows(crossover).iter().filter(dearer) {
+            assert_eq!(row["n_memory"], "", "it is dearer at the longest lengths");
+        }
+    }
+}
+
+#[test]
+fn exponents_of_closed_forms_are_local_and_have_no_interval() {
+    let report =
+        swept(&with(&["--seq-len", "64,128,1024", "--attention", "softmax,linear", "--measure", "flops"]));
+    let table = &report.views.iter().find(|(name, _)| name == "exponents").unwrap().1;
+    let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["mechanism", "l", "flops", "mem", "time", "low", "high", "from", "to"]);
+    for row in rows(table) {
+        let expected = if row["mechanism"].starts_with("softmax") { 2.0 } else { 1.0 };
+        assert!((row["flops"].parse::<f64>().unwrap() - expected).abs() < 1e-9, "{row:?}");
+        assert!(row["time"].is_empty() && row["from"].is_empty(), "{row:?}");
+    }
+    let timed = swept(&with(&["--attention", "linear", "--measure", "time", "--rounds", "6"]));
+    let table = &timed.views.iter().find(|(name, _)| name == "exponents").unwrap().1;
+    for row in rows(table) {
+        assert_eq!((&*row["from"], &*row["to"]), ("33", "70"), "{row:?}");
+        let [low, mid, high] = ["low", "time", "high"].map(|name| row[name].parse::<f64>().unwrap());
+        assert!(low <= mid && mid <= high, "{row:?}");
+    }
+}

@@ -20,15 +20,25 @@ fn refused(args: &[&str], parts: &[&str]) {
 fn mistakes_get_one_line() {
     refused(&["--attention", "lnua"], &["unknown attention 'lnua'", "did you mean 'luna'?"]);
     refused(&["--attention", "luna:l=x"], &["'l' of attention 'luna'", "'x'", "a whole number"]);
-    refused(&["--attention", "luna:p=segment"], &["'p' of attention 'luna'", "do not depend on it"]);
+    refused(&["--attention", "luna:p=fitted"], &["'p' of attention 'luna'", "a fit on windows of a model"]);
     refused(&["--attention", "luna:k=3"], &["'luna' takes no parameter 'k'"]);
     refused(&["--attention", "luna,luna"], &["--attention", "each mechanism once"]);
+    refused(
+        &["--attention", "luna,linformer", "--causal"],
+        &["'luna, linformer'", "luna: no causal form ('luna-causal' has one)", "linformer: no causal form"],
+    );
+    refused(&["--attention", "nystrom", "--unit", "layer"], &["'nystrom'", "for layers: softmax, "]);
     refused(&["--attention", "luna", "--causal"], &["--attention: 'luna'", "'luna-causal' does"]);
     refused(&["--attention", "luna-causal"], &["'luna-causal' is not accepted", "or --causal"]);
     refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
     refused(&["--l", "0"], &["--l: '0'"]);
     refused(&["--heads", "0"], &["--heads: '0'"]);
     refused(&["--unit", "layer", "--ffn", "4000000000000000000"], &["--ffn", "astronomical"]);
+    refused(
+        &["--unit", "layer", "--seq-len", "1", "--heads", "100000000000", "--head-dim", "100"],
+        &["--heads", "astronomical"],
+    );
+    refused(&["--heads", "4611686018427387904", "--head-dim", "4"], &["--seq-len", "astronomical"]);
     refused(&["--unit", "encoder", "--layers", "1000000000000"], &["--layers", "1 to 1000000"]);
     refused(&["--rounds", "2"], &["--rounds: '2'", "3 to 10000"]);
     refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
