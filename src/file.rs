@@ -32,9 +32,10 @@ pub(crate) fn without_mark<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]>
     }
 }
 
-/// The bytes of a file that holds a text: see [`without_mark`].
+/// The bytes of a file that holds a text: see [`without_mark`] and [`refuse_pointer`].
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = fs::read(path).map_err(Error::file(path))?;
+    refuse_pointer(path, &bytes)?;
     let mark = bytes.len() - without_mark(path, &bytes)?.len();
     bytes.drain(..mark);
     Ok(bytes)
@@ -43,6 +44,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
 /// The text of a file, without its byte order mark; what is not UTF-8 is refused with the place of the first such byte.
 pub(crate) fn text(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(Error::file(path))?;
+    refuse_pointer(path, &bytes)?;
     let text = without_mark(path, &bytes)?;
     let mark = bytes.len() - text.len();
     match std::str::from_utf8(text) {
@@ -68,7 +70,8 @@ pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
     if !bytes.starts_with(POINTER) {
         return Ok(());
     }
-    let accepted = "the file itself: run `git lfs pull` in the clone, or fetch the model with `hf download`";
+    let accepted =
+        "the file itself: run `git lfs pull` in the clone, or fetch it from where the clone is from";
     Err(Error::malformed(path, "a Git LFS pointer, not the file that it stands for", accepted))
 }
 
@@ -162,6 +165,11 @@ mod tests {
         fs::write(&file, b"\xef\xbb\xbfab\xc3").unwrap();
         let refused = text(&file).unwrap_err().to_string();
         assert!(refused.contains("byte 5 (0xc3) is not UTF-8; expected text in UTF-8"), "{refused}");
+        // Learned from as if it were the text, it would be 130 bytes of nothing.
+        fs::write(&file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n").unwrap();
+        for refused in [text(&file).unwrap_err(), bytes(&file).unwrap_err()] {
+            assert!(refused.to_string().contains("a Git LFS pointer"), "{refused}");
+        }
     }
 
     #[test]

@@ -164,12 +164,9 @@ fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
     if !path.exists() {
         return Err(Error::malformed(path, "no such file", accepted));
     }
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    crate::file::refuse_pointer(path, &bytes)?;
-    // Some editors put a byte order mark in front.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let bytes = crate::file::bytes(path)?;
     let mut tokenizer =
-        Tokenizer::from_bytes(bytes).map_err(|error| Error::malformed(path, error, accepted))?;
+        Tokenizer::from_bytes(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_truncation(None).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_padding(None);
     let probe = |special| {

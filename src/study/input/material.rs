@@ -38,7 +38,7 @@ impl Material {
                 let tokenizer = reader.dir.join("tokenizer.json");
                 let material = if let Some(first) = reader.first_byte.filter(|_| !tokenizer.is_file()) {
                     facts.push(("token_ids".into(), "bytes".into()));
-                    as_bytes(std::fs::read(path).map_err(Error::file(path))?.into(), first)
+                    as_bytes(crate::file::bytes(path)?.into(), first)
                 } else {
                     Self::Text(Box::new(TextWindows::open(&tokenizer, path, reader.positions)?))
                 };

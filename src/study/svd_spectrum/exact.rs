@@ -289,3 +289,67 @@ fn rows(source: &dyn Source, figures: &[Figure], nulls: &[Asked], measured: &[Me
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::null;
+    use super::super::verdict::{LEVEL, Verdict, decide};
+    use super::*;
+    use crate::attention::{Mask, softmax};
+    use crate::linalg::engine::Engine;
+    use crate::model::luna::Factors;
+    use crate::rng::normal;
+    use crate::study::Unwatched;
+    use crate::study::input::Body;
+
+    const N: usize = 40;
+
+    /// A head of Luna whose two steps nobody trained.
+    fn untrained(place: usize, causal: bool) -> Head {
+        let mut rng = stream(31, &format!("luna {place} {causal}"));
+        let mut step = |n: usize, m: usize| {
+            let (q, k) = (normal(&mut rng, n, 16), normal(&mut rng, m, 16));
+            softmax::matrix(q.view(), k.view(), 0.25, Mask::Full)
+        };
+        let (unpack, pack) = (step(N, 8), step(8, N));
+        let none = || Array2::zeros((N, 16));
+        Head {
+            label: format!("head {place}"),
+            layer: 0,
+            head: place,
+            window: 0,
+            shape: (N, N),
+            mask: if causal { Mask::Causal } else { Mask::Full },
+            width: Some(16),
+            body: Body::Projected {
+                q: none(),
+                k: none(),
+                v: none(),
+                scale: 1.0,
+                precise: false,
+                matrix: None,
+            },
+            own: Some(Factors { unpack, pack, causal }),
+        }
+    }
+
+    #[test]
+    fn untrained_heads_of_luna_are_decided_in_one_of_twenty() {
+        let figures = Figure::all(&[8]);
+        let nulls = null::find("gaussian").unwrap();
+        let context = Context { seed: 32, engine: Engine::Faer, watch: &Unwatched };
+        let job = Job { figures: &figures, nulls: &nulls, draws: 3, context };
+        let heads = 240;
+        for causal in [false, true] {
+            let decided = (0..heads).filter(|place| {
+                let one = job.head(&untrained(*place, causal)).unwrap();
+                let own = one.values.plain[effective_rank_index(&figures)];
+                let found = decide(&[difference(&[(own, &one.nulls[0].effective_ranks)])]);
+                found.unwrap().verdict != Verdict::Undecided
+            });
+            let (decided, expected) = (decided.count() as f64, LEVEL * heads as f64);
+            let most = expected + 3.0 * (expected * (1.0 - LEVEL)).sqrt();
+            assert!(decided <= most, "{decided} of {heads}, causal: {causal}");
+        }
+    }
+}

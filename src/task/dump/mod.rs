@@ -17,11 +17,10 @@ pub use precision::Precision;
 pub use safetensors::parse_safetensors;
 
 use crate::error::{Error, Result};
+use crate::file::refuse_pointer;
 
 const FILES: &str = "a .npy, .npz or .safetensors file";
 const SHAPES: &str = "(n, m), (h, n, m), (layers, h, n, m) or (layers, batch, h, n, m), none of them 0";
-/// What a Git LFS pointer starts with.
-const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// Names of arrays that a message lists.
 const LISTED: usize = 16;
 
@@ -56,10 +55,7 @@ impl Dump {
     /// Reads a file; `tensor` names one of several, and an array of more than `memory` bytes is refused.
     pub fn read(path: &Path, tensor: Option<&str>, memory: u64) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file(path))?;
-        if bytes.starts_with(LFS) {
-            let what = format!("a Git LFS pointer of {} bytes, not the file itself", bytes.len());
-            return Err(Error::malformed(path, what, format!("{FILES} (git lfs pull fetches it)")));
-        }
+        refuse_pointer(path, &bytes)?;
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npy") if tensor.is_some() => {
                 let accepted = "no --tensor: an .npy file holds one array";

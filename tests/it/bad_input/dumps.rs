@@ -219,7 +219,7 @@ fn a_pointer_in_the_place_of_a_file() {
     let folder = Folder::new();
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 12345\n";
     for name in ["a.npy", "a.npz", "a.safetensors"] {
-        folder.refused(name, pointer, &[], &["a Git LFS pointer of", "git lfs pull"]);
+        folder.refused(name, pointer, &[], &["a Git LFS pointer", "git lfs pull"]);
     }
 }
 
