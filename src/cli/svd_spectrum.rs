@@ -30,7 +30,8 @@ impl SvdSpectrum {
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
         // Chosen columns are shown as tables are: means over windows, unless every window was asked for.
-        if self.output.columns.is_some() && config.aggregate == Aggregate::Auto {
+        let exact = config.method == Method::Exact;
+        if exact && self.output.columns.is_some() && config.aggregate == Aggregate::Auto {
             let for_people = matches!(self.output.format.name, "table" | "markdown");
             config.aggregate = if for_people { Aggregate::Yes } else { Aggregate::No };
         }

@@ -159,12 +159,6 @@ pub trait Source {
         Ok(())
     }
 
-    /// What is worth knowing before the work is done (which windows are read, and that they are few of many); stands
-    /// among the notes as well.
-    fn reads(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// What intervals over its windows rest on, where the windows are of one text.
     fn dependence(&self) -> Option<String> {
         None

@@ -119,10 +119,6 @@ impl Source for Trained {
         self.notes.clone()
     }
 
-    fn reads(&self) -> Vec<String> {
-        self.reading.notes.clone()
-    }
-
     fn dependence(&self) -> Option<String> {
         self.reading.dependence.clone()
     }

@@ -145,7 +145,8 @@ fn left_out(sweep: &Sweep, settings: &Settings) -> Vec<String> {
 
 /// What agreed with what before it was timed.
 fn gate(sweep: &Sweep) -> Option<String> {
-    let asked = || sweep.cells.iter().filter_map(|one| one.gate).filter(|found| found.refusal().is_none());
+    let timed = || sweep.cells.iter().filter(|one| !one.times.is_empty());
+    let asked = || timed().filter_map(|one| one.gate).filter(|found| found.refusal().is_none());
     let worst = |of: fn(&Agreement) -> Option<f64>| asked().filter_map(|found| of(&found)).reduce(f64::max);
     let output = worst(|found| Some(found.output))?;
     let gradients = worst(|found| found.gradients);

@@ -140,13 +140,6 @@ impl Config {
                 return Err(Error::value(*flag, value, accepted));
             }
         }
-        if let (Some(draws), "none") = (self.null_draws, self.null().trim()) {
-            return Err(Error::value(
-                "--null-draws",
-                draws,
-                "only beside null models, and --null none was asked for",
-            ));
-        }
         Ok(())
     }
 
@@ -204,7 +197,6 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if compared {
         source.comparable()?;
     }
-    source.reads().iter().for_each(|line| context.watch.say(line));
     let mut outcome = match config.method {
         Method::Exact => exact::run(config, source.as_ref(), &nulls, context)?,
         Method::Lanczos => leading::run(config, source.as_ref(), context)?,

@@ -269,6 +269,7 @@ pub(super) fn notes(
     if !nulls.is_empty() {
         notes.extend(verdicts(config, heads, source, figures, nulls));
     }
+    notes.extend(source.dependence());
     notes.extend(growth);
     notes.push(
         "two definitions of energy: cum_l1 is the share of the sum of singular values (Linformer's figure 1), cum_energy \
@@ -384,7 +385,6 @@ fn verdicts(
              of one more of {draws} draws)"
         ),
     });
-    notes.extend(source.dependence());
     notes
 }
 

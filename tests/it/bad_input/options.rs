@@ -47,7 +47,6 @@ fn options_of_the_other_method() {
     refused(with(&["--top", "4"]), &["--top: '4'", "only beside --method lanczos"]);
     refused(with(&["--rounds", "4"]), &["--rounds: '4'", "only beside --method lanczos"]);
     refused(with(&["--tolerance", "0.1"]), &["--tolerance: '0.1'", "only beside --method lanczos"]);
-    refused(with(&["--null", "none", "--null-draws", "4"]), &["--null-draws: '4'", "--null none"]);
 }
 
 #[test]
