@@ -66,7 +66,7 @@ pub struct Config {
     /// lanczos]
     #[arg(long, value_name = "SPECS")]
     pub null: Option<String>,
-    /// Draws of each null model a head and window [default: 3; 10 for --attention, which has one window]
+    /// Draws of each null model a head and window [default: 3; 10 for --attention, whose heads have few windows]
     #[arg(long, value_name = "D")]
     pub null_draws: Option<usize>,
     /// How singular values are found
@@ -157,8 +157,8 @@ impl Config {
         self.null.as_deref().unwrap_or("gaussian,shuffled")
     }
 
-    /// Draws of each null model: the one window of a dump leaves them alone to say what varies. They do not follow
-    /// --windows, so that a row does not depend on the rows beside it.
+    /// Draws of each null model: where a dump has one window, they alone say what varies. They do not follow --windows, so
+    /// that a row does not depend on the rows beside it.
     fn draws(&self) -> usize {
         self.null_draws.unwrap_or(if self.dump.attention.is_some() { 10 } else { 3 })
     }
