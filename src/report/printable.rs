@@ -63,8 +63,8 @@ fn figure(one: &mut Figure) {
         }
         Kind::Dots(Dots { value_label, dots, marks, .. }) => {
             clean(value_label);
-            dots.iter_mut().for_each(|dot| clean(&mut dot.label));
-            marks.iter_mut().for_each(|(_, label)| clean(label));
+            let labels = dots.iter_mut().map(|dot| &mut dot.label);
+            labels.chain(marks.iter_mut().map(|(_, label)| label)).for_each(clean);
         }
         Kind::Curves(Curves { x_label, y_label, series, marks, .. }) => {
             [x_label, y_label].into_iter().for_each(clean);

@@ -202,7 +202,7 @@ fn held_out(points: &[Points], step: f64) -> Option<HeldOut> {
 
 /// Points in ascending order of length; none where a value is not positive, or there is one length.
 fn fit(points: &[Points], step: f64) -> Option<Fit> {
-    if points.iter().flat_map(|at| &at.values).any(|value| !(*value > 0.0)) {
+    if points.iter().flat_map(|at| &at.values).any(|value| value.is_nan() || *value <= 0.0) {
         return None;
     }
     Some(Fit {
