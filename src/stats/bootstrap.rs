@@ -52,8 +52,8 @@ fn resampled(count: usize, rng: &mut Rng, statistic: impl Fn(&[usize]) -> f64) -
 /// none below six.
 ///
 /// A percentile bootstrap of so few medians is too narrow (87 in 100 at seven): at each end as many resamples are cut off as
-/// make the interval of one median that of [`median_interval`](super::median_interval). Ends are values that were found, and not interpolated: a
-/// statistic may be infinite.
+/// make the interval of one median that of [`median_interval`](super::median_interval). Ends are values that were found,
+/// and not interpolated: a statistic may be infinite.
 pub fn bootstrap_of_medians(
     count: usize,
     rng: &mut Rng,
