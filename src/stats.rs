@@ -10,7 +10,7 @@ mod paired;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-pub use bootstrap::{FEWEST, bootstrap, bootstrap_mean, bootstrap_of_medians, bootstrap_ratio};
+pub use bootstrap::{FEWEST, bootstrap, bootstrap_mean, bootstrap_of_medians};
 pub use paired::{Differences, Verdict, from_baseline, from_best, paired};
 
 /// An estimate with the ends of its 95 % interval.
@@ -159,12 +159,6 @@ pub fn line(x: &[f64], y: &[f64]) -> Option<Line> {
     let half = student_quantile(freedom, 0.95).map_or(f64::NAN, |t| t * residual / spread.sqrt());
     let slope = Interval { mid: slope, low: slope - half, high: slope + half };
     Some(Line { intercept, slope, mean_x, spread, points: x.len(), residual })
-}
-
-/// The root of the mean squared difference.
-pub fn rms_difference(a: &[f64], b: &[f64]) -> f64 {
-    let squares: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-    (squares / a.len() as f64).sqrt()
 }
 
 /// How many standard errors Student's interval reaches to either side; none for 0 degrees of freedom.

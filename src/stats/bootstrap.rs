@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::{Interval, median_place, student_mean, student_quantile, student_ratio};
+use super::{Interval, median_place, student_mean, student_quantile};
 use crate::rng::{Rng, below};
 
 /// Resamples of an interval.
@@ -97,21 +97,6 @@ pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
     bootstrap(values.len(), rng, |drawn| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64)
 }
 
-/// A bootstrap interval of the ratio of two means over the same things, drawn together, or Student's of fewer than
-/// [`FEWEST`]; none below two.
-///
-/// The mean of their ratios would be another figure: a few small divisors dominate it.
-pub fn bootstrap_ratio(values: &[f64], divisors: &[f64], rng: &mut Rng) -> Option<Interval> {
-    let count = values.len().min(divisors.len());
-    if count < FEWEST {
-        return student_ratio(&values[..count], &divisors[..count]);
-    }
-    bootstrap(count, rng, |drawn| {
-        let (over, under) = drawn.iter().fold((0.0, 0.0), |(a, b), at| (a + values[*at], b + divisors[*at]));
-        over / under
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,23 +120,6 @@ mod tests {
             let missed = missed(count, bootstrap_mean, 0.0);
             assert!(missed <= 19, "{missed} of 200 at {count}: 5 % and three standard deviations are 19");
         }
-    }
-
-    #[test]
-    fn intervals_of_a_ratio_miss_it_as_often_as_they_say() {
-        for count in [4, 8, 30] {
-            let ratio = |sample: &[f64], rng: &mut Rng| {
-                let divisors: Vec<f64> = sample.iter().map(|x| (0.4 * x).exp()).collect();
-                let noise = normal(rng, 1, sample.len());
-                let values: Vec<f64> =
-                    divisors.iter().zip(&noise).map(|(x, e)| 3.0 * x + 0.3 * f64::from(*e)).collect();
-                bootstrap_ratio(&values, &divisors, rng)
-            };
-            let missed = missed(count, ratio, 3.0);
-            assert!(missed <= 19, "{missed} of 200 at {count}");
-        }
-        let pairs = bootstrap_ratio(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0], &mut stream(0, "")).unwrap();
-        assert!((pairs.low - 2.0).abs() < 1e-12 && (pairs.high - 2.0).abs() < 1e-12, "{pairs:?}");
     }
 
     #[test]
