@@ -6,6 +6,7 @@
 //! Long Range Arena's published code draws them from the first 1024 tokens only; here they come from everywhere. The
 //! paper has no causal form.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
@@ -72,6 +73,14 @@ impl BigBird {
         b < self.global.div_ceil(2) || b + self.global / 2 >= blocks
     }
 
+    /// The blocks of keys that a block of queries sees without a draw: sorted ranges that do not touch.
+    fn near(&self, row: usize, blocks: usize) -> Vec<Range<usize>> {
+        let half = self.window / 2;
+        let (first, last) = (self.global.div_ceil(2).min(blocks), blocks.saturating_sub(self.global / 2));
+        let window = row.saturating_sub(half).min(blocks)..row.saturating_add(half + 1).min(blocks);
+        pattern::merged(vec![0..first, window, last..blocks])
+    }
+
     /// The keys that each block of queries sees.
     fn plan(&self, n: usize, m: usize) -> Vec<Vec<Range<usize>>> {
         let (query_blocks, blocks) = (n.div_ceil(self.block), m.div_ceil(self.block));
@@ -82,15 +91,27 @@ impl BigBird {
                 let everything = 0..m;
                 return vec![everything];
             }
-            let near = |b: usize| self.is_global(b, blocks) || b.abs_diff(row) <= self.window / 2;
-            let (mut seen, mut others): (Vec<usize>, Vec<usize>) = (0..blocks).partition(|b| near(*b));
-            for _ in 0..self.random.min(others.len()) {
-                seen.push(others.swap_remove(below(&mut rng, others.len())));
+            let near = self.near(row, blocks);
+            let mut seen: Vec<usize> = near.iter().cloned().flatten().collect();
+            // A shuffle of the others that is never written out: closed forms ask for lengths of millions.
+            let mut left = blocks - seen.len();
+            let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
+            for _ in 0..self.random.min(left) {
+                let at = below(&mut rng, left);
+                left -= 1;
+                let last = moved.remove(&left).unwrap_or(left);
+                let drawn = if at == left { last } else { moved.insert(at, last).unwrap_or(at) };
+                seen.push(outside(&near, drawn));
             }
             pattern::merged(seen.into_iter().map(keys).collect())
         });
         rows.collect()
     }
+}
+
+/// The number that has `rank` numbers before it that lie in none of the sorted ranges.
+fn outside(ranges: &[Range<usize>], rank: usize) -> usize {
+    ranges.iter().fold(rank, |at, range| if at >= range.start { at + range.len() } else { at })
 }
 
 impl Mechanism for BigBird {
@@ -135,6 +156,39 @@ mod tests {
         assert_eq!(plan[4], [0..4, 12..24, 36..38]);
         assert_eq!(bigbird(1, 0, 0).plan(38, 38)[9], [36..38]);
         assert_eq!(bigbird(1, 3, 0).plan(38, 38)[4], [0..8, 16..20, 36..38], "the first is ahead when odd");
+    }
+
+    #[test]
+    fn blocks_are_drawn_as_from_a_list_of_all_that_are_left() {
+        for (n, m, window, global, random) in
+            [(40, 40, 3, 2, 3), (37, 90, 5, 3, 4), (90, 37, 1, 0, 7), (16, 8, 3, 2, 2), (50, 50, 7, 1, 99)]
+        {
+            let bigbird = bigbird(window, global, random);
+            let (rows, blocks) = (usize::div_ceil(n, 4), usize::div_ceil(m, 4));
+            let mut rng = bigbird.rng.clone();
+            for (row, ranges) in bigbird.plan(n, m).into_iter().enumerate() {
+                if bigbird.is_global(row, rows) {
+                    continue;
+                }
+                let near = |b: usize| bigbird.is_global(b, blocks) || b.abs_diff(row) <= window / 2;
+                let (mut seen, mut others): (Vec<usize>, Vec<usize>) = (0..blocks).partition(|b| near(*b));
+                for _ in 0..random.min(others.len()) {
+                    seen.push(others.swap_remove(below(&mut rng, others.len())));
+                }
+                let keys = seen.into_iter().map(|b| 4 * b..(4 * b + 4).min(m));
+                assert_eq!(ranges, pattern::merged(keys.collect()), "{n} x {m}, row {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_millions_of_tokens_cost_is_known_at_once() {
+        let n = 1 << 22;
+        let cost = bigbird(3, 2, 3).cost(&Shape::square(n, 8));
+        let global = 2 * 4 * n;
+        let pairs = global + (n / 4 - 2) * 4 * 4 * 8;
+        // Beside a global block the window sees one block less.
+        assert_eq!(cost.exps as usize, pairs - 2 * 4 * 4);
     }
 
     #[test]
