@@ -91,6 +91,8 @@ pub enum Arrangement {
     NormAfter,
     /// x + block(norm(x)), and one norm at the end: GPT-2, Llama.
     NormBefore,
+    /// x + attention(norm(x)) + feed-forward(another norm(x)), and one norm at the end: GPT-NeoX.
+    Parallel,
 }
 
 /// Which norm.

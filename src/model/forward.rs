@@ -1,6 +1,6 @@
 //! The forward pass: embeddings, layers, final norm. Hidden states are f32.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 
 use super::config::{Arrangement, Config, Position};
 use super::family::Role;
@@ -66,7 +66,7 @@ impl Pass<'_> {
         last: bool,
     ) -> Result<bool> {
         let (attn, ffn) = ((Role::AttnGain, Role::AttnShift), (Role::FfnGain, Role::FfnShift));
-        let before = self.config.arrangement == Arrangement::NormBefore;
+        let before = self.config.arrangement != Arrangement::NormAfter;
         let input = if before { Some(self.normed(x, attn, layer)?) } else { None };
         let heads = self.project(layer, input.as_ref().unwrap_or(x))?;
         let watches = observer.wants_layer(layer);
@@ -78,14 +78,19 @@ impl Pass<'_> {
         };
         let Some(attended) = attended else { return Ok(false) };
         drop(heads);
+        let parallel = self.config.arrangement == Arrangement::Parallel;
+        let input = if parallel { Some(self.normed(x, ffn, layer)?) } else { None };
         self.linear((Role::O, Role::OBias), layer)?.add_to(x.view_mut(), &attended, None);
-        if before {
-            let input = self.normed(x, ffn, layer)?;
-            self.feed_forward(layer, x, &input)?;
-        } else {
-            self.norm(x, attn, layer)?;
-            let input = x.clone();
-            self.feed_forward(layer, x, &input)?;
+        let input = match (self.config.arrangement, input) {
+            (Arrangement::NormAfter, _) => {
+                self.norm(x, attn, layer)?;
+                x.clone()
+            }
+            (_, Some(input)) => input,
+            (_, None) => self.normed(x, ffn, layer)?,
+        };
+        self.feed_forward(layer, x, &input)?;
+        if self.config.arrangement == Arrangement::NormAfter {
             self.norm(x, ffn, layer)?;
         }
         Ok(true)
@@ -97,6 +102,13 @@ impl Pass<'_> {
         let mut qkv = Array2::zeros((input.nrows(), (heads + 2 * kv_heads) * d_h));
         if self.store.has(Role::Qkv, layer) {
             self.linear((Role::Qkv, Role::QkvBias), layer)?.apply_into(input, qkv.view_mut());
+        } else if self.store.has(Role::QkvByHead, layer) {
+            let by_head = self.linear((Role::QkvByHead, Role::QkvByHeadBias), layer)?.apply(input);
+            for (at, block) in by_head.axis_chunks_iter(Axis(1), d_h).enumerate() {
+                // Block at: the query, key or value (at % 3) of head at / 3.
+                let first = (at % 3 * heads + at / 3) * d_h;
+                qkv.slice_mut(s![.., first..first + d_h]).assign(&block);
+            }
         } else {
             let mut at = 0;
             for roles in [(Role::Q, Role::QBias), (Role::K, Role::KBias), (Role::V, Role::VBias)] {

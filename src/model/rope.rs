@@ -11,10 +11,26 @@ use crate::Result;
 /// How a model turns its queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
-    /// The base of the frequencies: pair i of `d_h` / 2 turns by theta^(-2i / `d_h`) a position.
+    /// The leading elements of each head that are rotated, an even number of at most `d_h`.
+    pub width: usize,
+    /// The base of the frequencies: pair i of `width` / 2 is rotated by theta^(-2i / `width`) a position.
     pub theta: f64,
     /// How the frequencies are stretched for inputs longer than those first trained on.
     pub scaling: Scaling,
+}
+
+/// What a family adds to the rotary settings that all have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// The width of a head.
+    pub(super) d_h: usize,
+    /// The longest input.
+    pub(super) positions: usize,
+    /// The key of the base, where the section of rotary settings does not hold one.
+    pub(super) theta: &'static str,
+    /// The key of the share of a head that is rotated, and the share where the file does not say; `None` if the family
+    /// rotates whole heads.
+    pub(super) share: Option<(&'static str, f64)>,
 }
 
 /// The base where a file says nothing.
@@ -30,8 +46,8 @@ const KEYS: &[&str] = &[
 
 impl Rope {
     /// From `rope_scaling`, or from `rope_parameters` (transformers 5), or from `rope_theta` alone, with notes on what
-    /// was not used. `positions` is the longest input.
-    pub(super) fn read(keys: &Keys<'_>, positions: usize) -> Result<(Self, Vec<String>)> {
+    /// was not used.
+    pub(super) fn read(keys: &Keys<'_>, settings: Settings) -> Result<(Self, Vec<String>)> {
         let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
         let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
         let parameters = named("rope_parameters")?;
@@ -47,12 +63,16 @@ impl Rope {
             None => parameters,
         };
         let Some((name, section)) = section else {
-            let theta = keys.positive_or("rope_theta", THETA)?;
-            return Ok((Self { theta, scaling: Scaling::None }, notes));
+            let theta = keys.positive_or(settings.theta, THETA)?;
+            let width = settings.width(keys, None)?;
+            return Ok((Self { width, theta, scaling: Scaling::None }, notes));
         };
-        section.only("partial_rotary_factor", &["1", "1.0"])?;
-        let theta =
-            if section.has("rope_theta") { &section } else { keys }.positive_or("rope_theta", THETA)?;
+        let width = settings.width(keys, Some(&section))?;
+        let theta = if section.has("rope_theta") {
+            section.positive("rope_theta")?
+        } else {
+            keys.positive_or(settings.theta, THETA)?
+        };
         let mut unknown = Vec::new();
         for key in section.given().filter(|key| !KEYS.contains(key)) {
             // Settings of each kind of layer: no family here has them.
@@ -62,19 +82,19 @@ impl Rope {
             unknown.push(format!("{name}.{key}"));
         }
         notes.extend(unused(&unknown.iter().map(String::as_str).collect::<Vec<_>>()));
-        Ok((Self { theta, scaling: Scaling::read(&section, positions)? }, notes))
+        Ok((Self { width, theta, scaling: Scaling::read(&section, settings.positions)? }, notes))
     }
 
-    /// Angle by which each of the `d_h` / 2 pairs turns a position, in radians.
-    pub fn frequencies(&self, d_h: usize) -> Vec<f64> {
-        (0..d_h / 2).map(|i| self.scaling.frequency(i, self.theta, d_h)).collect()
+    /// Angle by which each of the `width` / 2 pairs is rotated a position, in radians.
+    pub fn frequencies(&self) -> Vec<f64> {
+        (0..self.width / 2).map(|i| self.scaling.frequency(i, self.theta, self.width)).collect()
     }
 
     /// Turns each row (a position, from 0) of heads of width `d_h` that stand side by side, shape (n, heads `d_h`).
     ///
-    /// Number i of a head is paired with number i + `d_h` / 2, as in Hugging Face's files.
+    /// Element i of a head is paired with element i + `width` / 2, as in Hugging Face's files; those from `width` on stay.
     pub(super) fn turn(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
-        let (frequencies, size) = (self.frequencies(d_h), self.scaling.size());
+        let (frequencies, size) = (self.frequencies(), self.scaling.size());
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
         rows.for_each(|(position, mut row)| {
             let turn = |frequency: &f64| {
@@ -84,12 +104,33 @@ impl Rope {
             let turns: Vec<(f32, f32)> = frequencies.iter().map(turn).collect();
             for mut head in row.exact_chunks_mut(d_h) {
                 for (i, (sin, cos)) in turns.iter().enumerate() {
-                    let (a, b) = (head[i], head[i + d_h / 2]);
+                    let (a, b) = (head[i], head[i + self.width / 2]);
                     head[i] = a * cos - b * sin;
-                    head[i + d_h / 2] = b * cos + a * sin;
+                    head[i + self.width / 2] = b * cos + a * sin;
                 }
             }
         });
+    }
+}
+
+impl Settings {
+    /// How many leading elements of a head are rotated.
+    fn width(&self, keys: &Keys<'_>, section: Option<&Keys<'_>>) -> Result<usize> {
+        let section = section.filter(|section| section.has("partial_rotary_factor"));
+        let Some((key, usual)) = self.share else {
+            return section
+                .map_or(Ok(()), |section| section.only("partial_rotary_factor", &["1", "1.0"]))
+                .map(|()| self.d_h);
+        };
+        let (holder, key) = section.map_or((keys, key), |section| (section, "partial_rotary_factor"));
+        let width = (self.d_h as f64 * holder.positive_or(key, usual)?) as usize;
+        if (2..=self.d_h).contains(&width) && width.is_multiple_of(2) {
+            return Ok(width);
+        }
+        Err(holder.wrong(
+            key,
+            format!("a share that rotates an even number of the {} elements of a head", self.d_h),
+        ))
     }
 }
 
@@ -100,12 +141,26 @@ mod tests {
 
     #[test]
     fn a_dot_product_depends_on_the_distance_only() {
-        let rope = Rope { theta: 100.0, scaling: Scaling::None };
+        let rope = Rope { width: 6, theta: 100.0, scaling: Scaling::None };
         let row = [0.3, -0.7, 1.1, 0.4, 0.2, 0.9];
         let mut x = Array2::from_shape_fn((12, 6), |(_, j)| row[j]);
         rope.turn(x.view_mut(), 6);
         let dot = |i: usize, j: usize| x.row(i).dot(&x.row(j));
         assert!((dot(0, 3) - dot(8, 11)).abs() < 1e-5);
         assert!((dot(0, 3) - dot(0, 4)).abs() > 1e-3);
+    }
+
+    #[test]
+    fn elements_beyond_the_width_stay() {
+        let rope = Rope { width: 4, theta: 100.0, scaling: Scaling::None };
+        let mut x = Array2::from_shape_fn((5, 12), |(i, j)| (i * 12 + j) as f32);
+        let before = x.clone();
+        rope.turn(x.view_mut(), 6);
+        for (j, column) in x.columns().into_iter().enumerate() {
+            assert_eq!(column == before.column(j), j % 6 >= 4, "element {j}");
+        }
+        // Element 0 is paired with element 2.
+        let (sin, cos) = 1.0_f32.sin_cos();
+        assert!((x[[1, 0]] - (before[[1, 0]] * cos - before[[1, 2]] * sin)).abs() < 1e-5);
     }
 }

@@ -6,7 +6,7 @@ use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
-use crate::model::rope::Rope;
+use crate::model::rope::{self, Rope};
 
 pub(super) static LLAMA: Family = Family {
     name: "llama",
@@ -164,7 +164,8 @@ fn config(family: &'static Family, keys: &Keys<'_>, default_kv: Option<usize>) -
         return Err(keys.wrong(key, "heads of even width (rotary positions turn pairs of numbers)"));
     }
     let positions = keys.size("max_position_embeddings")?;
-    let (rope, notes) = Rope::read(keys, positions)?;
+    let settings = rope::Settings { d_h, positions, theta: "rope_theta", share: None };
+    let (rope, notes) = Rope::read(keys, settings)?;
     let activation = Activation::find(keys.name("hidden_act", "silu")?)?;
     Ok(Config {
         family,

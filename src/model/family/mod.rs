@@ -96,7 +96,7 @@ const IGNORED: &[&str] =
 #[rustfmt::skip]
 pub(super) enum Role {
     Token, Position, Segment, EmbedGain, EmbedShift,
-    AttnGain, AttnShift, Q, QBias, K, KBias, V, VBias, Qkv, QkvBias, O, OBias,
+    AttnGain, AttnShift, Q, QBias, K, KBias, V, VBias, Qkv, QkvBias, QkvByHead, QkvByHeadBias, O, OBias,
     FfnGain, FfnShift, Gate, GateBias, Up, UpBias, Down, DownBias,
     FinalGain, FinalShift,
     HeadDense, HeadDenseBias, HeadGain, HeadShift, HeadOut, HeadOutBias,
@@ -117,7 +117,7 @@ pub(super) enum Dim {
     Q,
     /// The width of all keys, or of all values: (key and value heads) `d_h`.
     K,
-    /// Queries, keys and values side by side.
+    /// Queries, keys and values side by side: all heads of each (`Role::Qkv`), or head by head (`Role::QkvByHead`).
     Qkv,
     /// The width inside the feed-forward network.
     Ffn,
