@@ -3,6 +3,7 @@
 mod bert;
 mod distilbert;
 mod gpt2;
+mod gpt_neox;
 mod known;
 mod llama;
 mod luna;
@@ -45,6 +46,7 @@ pub static ALL: &[&Family] = &[
     &bert::ROBERTA,
     &distilbert::DISTILBERT,
     &gpt2::GPT2,
+    &gpt_neox::GPT_NEOX,
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::QWEN2,

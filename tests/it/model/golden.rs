@@ -1,5 +1,7 @@
 //! Each family against Hugging Face's float64 forward pass of the same weights.
 
+#![allow(clippy::print_stdout)] // says which families opened
+
 use luna::linalg::softmax::{softmax_rows, softmax_rows_causal};
 use luna::model::{HeadTap, Model, Observer, Unobserved};
 use ndarray::{Axis, s};
@@ -35,6 +37,12 @@ fn distilbert() {
 #[test]
 fn gpt2() {
     family("gpt2");
+}
+
+#[test]
+fn gpt_neox_with_parallel_and_with_sequential_residuals() {
+    family("gpt_neox");
+    family("gpt_neox-sequential");
 }
 
 #[test]
@@ -116,4 +124,35 @@ fn watching_changes_nothing_and_may_end_the_pass() {
             }
         }
     }
+}
+
+/// Every folder of other families that opens is computed as transformers computes it; the others say by name what they
+/// lack.
+#[test]
+#[ignore = "reads data outside the clone: LUNA_SHARED"]
+fn real_data_of_more_families() {
+    let shared = std::env::var("LUNA_SHARED").expect("LUNA_SHARED names the folder with oracles/");
+    let mut opened = Vec::new();
+    for entry in std::fs::read_dir(std::path::Path::new(&shared).join("oracles/hf_families")).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_string();
+        match Model::open(&folder) {
+            Ok(model) => {
+                let expected = Expected::read(folder.to_str().unwrap());
+                // A window shorter than the input is refused by name.
+                if model.config().sliding_window.is_none_or(|window| expected.ids().len() <= window) {
+                    compare(&model, &expected, 1e-5, 1e-4);
+                    opened.push(name);
+                } else {
+                    assert!(model.forward(&expected.ids(), &mut Unobserved).is_err(), "{name}");
+                }
+            }
+            Err(error) => assert!(!error.to_string().contains('\n'), "{name}: {error}"),
+        }
+    }
+    opened.sort();
+    for family in ["gpt_neox", "gpt_neox-sequential"] {
+        assert!(opened.iter().any(|name| name == family), "{family} is not among {opened:?}");
+    }
+    println!("{} families: {}", opened.len(), opened.join(", "));
 }
