@@ -46,6 +46,9 @@ pub enum Error {
         /// What would be accepted.
         accepted: String,
     },
+    /// Options that cannot be met, in the words of their case: what does not fit, and what does.
+    #[error("{0}")]
+    Refused(String),
     /// The operating system refused a file.
     #[error("'{}': {source}", .path.display())]
     File {

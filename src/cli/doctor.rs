@@ -1,4 +1,4 @@
-//! `luna doctor`: what this program and this machine are, for a report of a problem or beside a measurement.
+//! `luna doctor`: this build and this machine, for a bug report or beside a measurement.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Format};
+use super::exit::Failure;
+use super::plain::{PlainFormat, write_json};
 use crate::linalg::engine;
 use crate::model::hub::Hub;
 use crate::profile::calibrate::{self, Rate};
@@ -16,15 +17,15 @@ use crate::report::printable;
 /// Large enough for the rate of large products, and below a second for all four.
 const CALIBRATION: (usize, usize) = (1024, 5);
 
-/// What `luna doctor` takes.
+/// Flags of `luna doctor`.
 #[derive(Args, Clone, Debug)]
 pub struct Doctor {
     /// How to write the findings
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PlainFormat,
 }
 
-/// Everything found.
+/// The findings.
 #[derive(Debug, Serialize)]
 struct Findings {
     version: &'static str,
@@ -58,22 +59,22 @@ struct Gemm {
 struct Cache {
     folder: PathBuf,
     exists: bool,
-    /// The environment variables that have a say in it, as far as they are set.
+    /// The environment variables that decide it, as far as they are set.
     variables: Vec<(&'static str, String)>,
     offline: bool,
 }
 
-/// What decides where [`Hub`] looks.
+/// The environment variables that [`Hub`] reads.
 const VARIABLES: &[&str] =
     &["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT"];
 
 impl Doctor {
-    /// Looks around, measures for about a second, and writes what was found.
+    /// Measures for about a second and writes the findings.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let findings = Findings::gather();
         match self.format {
-            Format::Json => super::write_json(&findings, out)?,
-            Format::Table => {
+            PlainFormat::Json => write_json(&findings, out)?,
+            PlainFormat::Table => {
                 for (name, value) in findings.lines() {
                     writeln!(out, "{name:<14}{}", printable(&value))?;
                 }

@@ -1,16 +1,16 @@
-//! How a command ends: the exit codes, and one line on stderr for what went wrong.
+//! How a command ends: its exit code, and one line on stderr if it failed.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::interrupt;
+use super::signal;
 use crate::error::Error;
 use crate::report::printable;
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The library refused or failed.
+    /// An error of the library.
     #[error(transparent)]
     Luna(#[from] Error),
     /// The result could not be written to stdout.
@@ -18,17 +18,17 @@ pub enum Failure {
     Output(#[from] io::Error),
 }
 
-/// Says what went wrong, if anything did, and gives the exit code: 0 done, 1 failed, 130 asked to stop, by whichever
-/// signal. (2, misused, is clap's.)
+/// Reports a failure and returns the exit code: 0 done, 1 failed, 75 stopped by SIGTERM (another start can continue), 130
+/// interrupted. (2, invalid arguments, is clap's.)
 pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
     let code = match &failure {
-        // Whoever closed the pipe has seen enough.
+        // The reader of a closed pipe wants no more.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-        Failure::Luna(Error::Interrupted) => interrupt::CODE,
+        Failure::Luna(Error::Interrupted) => signal::code(),
         Failure::Luna(_) | Failure::Output(_) => 1,
     };
-    // Nothing is left to be done about a stderr that is closed.
+    // Nothing can be done about a closed stderr.
     let _ = writeln!(io::stderr(), "luna: {}", printable(&failure.to_string()));
     ExitCode::from(code)
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_tell_the_ways_to_end_apart() {
+    fn every_end_has_its_code() {
         let shown = |outcome| format!("{:?}", code(outcome));
         let same = |outcome, code: u8| assert_eq!(shown(outcome), format!("{:?}", ExitCode::from(code)));
         same(Ok(()), 0);

@@ -1,4 +1,4 @@
-//! `luna list`: everything that can be named on the command line.
+//! `luna list`: the names that flags accept.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,7 +6,8 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::{Failure, Format};
+use super::exit::Failure;
+use super::plain::{PlainFormat, write_json};
 use crate::linalg::engine;
 use crate::model::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
@@ -17,12 +18,12 @@ use crate::task::synthetic;
 use crate::train::schedule;
 use crate::{attention, metric, model, name, report};
 
-/// A kind of thing that can be named, with all of its names.
+/// A kind of name that flags name, with all names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registry {
     /// What each of them is, in the singular ("null model").
     pub kind: &'static str,
-    /// Where they are named and what for, in one line.
+    /// What they are, and which flags name them, in one line.
     pub about: &'static str,
     /// The things, in the order to show.
     pub entries: Vec<Entry>,
@@ -38,24 +39,30 @@ pub struct Entry {
     /// Its equation, in the papers' letters; empty if it has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub equation: String,
-    /// Its parameters with defaults, as [`name::takes`] writes them; empty where there can be none.
+    /// Its parameters with defaults, as [`name::takes`] writes them; empty where there are none.
     pub takes: String,
     /// Its parameters one by one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
-    /// The paper or program that it comes from; empty if it is this one.
+    /// The paper or program that it comes from; empty if it is this program.
     pub source: String,
 }
 
-/// A parameter of a thing.
+/// A parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Parameter {
     /// Its key.
     pub name: &'static str,
-    /// Its value when none is typed; none if it is then off.
+    /// Its default; none if it is off by default.
     pub default: Option<&'static str>,
     /// One line about it.
     pub about: &'static str,
+}
+
+impl Registry {
+    fn of(kind: &'static str, about: &'static str, entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self { kind, about, entries: entries.into_iter().collect() }
+    }
 }
 
 impl Entry {
@@ -69,115 +76,111 @@ impl Entry {
         Self { takes: name::takes(takes), parameters: parameters.collect(), ..self }
     }
 
-    /// A thing without parameters or source.
+    /// An entry without parameters or source.
     pub fn new(name: impl Into<String>, about: impl Into<String>) -> Self {
         Self { name: name.into(), about: about.into(), ..Self::default() }
     }
 }
 
-/// Everything that can be named, in the order to show.
+/// Every registry, in the order to show.
 pub fn registries() -> Vec<Registry> {
-    let of_metric = |metric: &metric::Metric| Entry {
-        source: metric.source.into(),
-        ..Entry::new(metric.name, metric.about)
-    };
-    let synthetic =
-        synthetic::ALL.iter().map(|input| Entry::new(input.name, input.about).taking(input.takes));
-    let nulls = null::ALL.iter().map(|null| Entry::new(null.name, null.about).taking(null.takes));
-    let attentions = attention::ALL.iter().copied().chain([&TRAINED]).map(|kind| Entry {
-        equation: kind.equation.into(),
-        source: kind.paper.into(),
-        ..Entry::new(kind.name, kind.about).taking(kind.takes)
-    });
     vec![
-        Registry {
-            kind: "attention",
-            about: "mechanisms for --attention of approx-error and scale-sweep",
-            entries: attentions.collect(),
-        },
-        Registry {
-            kind: "layer",
-            about: "mechanisms of a layer, for --attention of train, and of scale-sweep with --unit",
-            // The form of softmax with its matrices is measured beside it, and not named.
-            entries: model::encoder::ALL
+        Registry::of(
+            "mechanism",
+            "attention mechanisms, for --mechanism of approx-error and scale-sweep",
+            attention::ALL.iter().copied().chain([&TRAINED]).map(|kind| Entry {
+                equation: kind.equation.into(),
+                source: kind.paper.into(),
+                ..Entry::new(kind.name, kind.about).taking(kind.takes)
+            }),
+        ),
+        Registry::of(
+            "layer",
+            "mechanisms of a layer, for --mechanism of train, and of scale-sweep with --unit",
+            // Softmax with its matrices is measured beside it, and not named.
+            model::encoder::ALL
                 .iter()
                 .filter(|kind| kind.name != "materialised")
-                .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes))
-                .collect(),
-        },
-        Registry {
-            kind: "preset",
-            about: "sweeps of the papers' tables, for --preset of scale-sweep",
-            entries: preset::ALL.iter().map(|preset| Entry::new(preset.name, preset.about)).collect(),
-        },
-        Registry {
-            kind: "task",
-            about: "what train learns, for --task",
-            entries: train::TASKS
-                .iter()
-                .map(|task| Entry::new(task.name, task.about).taking(task.takes))
-                .collect(),
-        },
-        Registry {
-            kind: "recipe",
-            about: "sizes and rates for --preset of train; the first of a task is its default",
-            entries: train::PRESETS.iter().map(|preset| Entry::new(preset.name, preset.about)).collect(),
-        },
-        Registry {
-            kind: "schedule",
-            about: "how the rate of learning changes, for --schedule of train",
-            entries: schedule::ALL.iter().map(|kind| Entry::new(kind.name, kind.about)).collect(),
-        },
-        Registry {
-            kind: "decoder",
-            about: "how the decoder of a translator attends, for --decoder of train",
-            entries: DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about())).collect(),
-        },
-        Registry {
-            kind: "model-family",
-            about: "trained models that --model opens, by model_type",
-            entries: model::ALL.iter().map(|family| Entry::new(family.name, family.about)).collect(),
-        },
-        Registry {
-            kind: "embedded-model",
-            about: "trained models that the program carries, for --model (the first if none is named); \
-                    without --text they read a text of their own",
-            entries: model::embedded::ALL.iter().map(|model| Entry::new(model.name, model.about)).collect(),
-        },
-        Registry { kind: "synthetic-input", about: "heads for --synthetic", entries: synthetic.collect() },
-        Registry { kind: "null-model", about: "what --null sets beside each head", entries: nulls.collect() },
-        Registry {
-            kind: "metric",
-            about: "figures of spectra (also with the prefixes centred_ and null_...), of rows, and of stand-ins",
-            entries: metric::ALL.iter().map(of_metric).collect(),
-        },
-        Registry {
-            kind: "format",
-            about: "what --format writes",
-            entries: report::Format::ALL.iter().map(|format| Entry::new(format.name, format.about)).collect(),
-        },
-        engines(),
+                .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes)),
+        ),
+        Registry::of(
+            "preset",
+            "sweeps of the papers' tables, for --preset of scale-sweep",
+            preset::ALL.iter().map(|preset| Entry::new(preset.name, preset.about)),
+        ),
+        Registry::of(
+            "task",
+            "what train learns, for --task",
+            train::TASKS.iter().map(|task| Entry::new(task.name, task.about).taking(task.takes)),
+        ),
+        Registry::of(
+            "recipe",
+            "sizes and learning rates for --preset of train; the first of a task is its default",
+            train::PRESETS.iter().map(|preset| Entry::new(preset.name, preset.about)),
+        ),
+        Registry::of(
+            "schedule",
+            "learning rate schedules, for --schedule of train",
+            schedule::ALL.iter().map(|kind| Entry::new(kind.name, kind.about)),
+        ),
+        Registry::of(
+            "decoder",
+            "attention of a translator's decoder, for --decoder of train",
+            DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about())),
+        ),
+        Registry::of(
+            "model-family",
+            "trained models that --model opens, by model_type",
+            model::ALL.iter().map(|family| Entry::new(family.name, family.about)),
+        ),
+        Registry::of(
+            "embedded-model",
+            "built-in trained models, for --model (default: the first); without --text they read a built-in text",
+            model::embedded::ALL.iter().map(|model| Entry::new(model.name, model.about)),
+        ),
+        Registry::of(
+            "synthetic-input",
+            "heads for --synthetic",
+            synthetic::ALL.iter().map(|input| Entry::new(input.name, input.about).taking(input.takes)),
+        ),
+        Registry::of(
+            "null-model",
+            "null models beside each head, for --null",
+            null::ALL.iter().map(|null| Entry::new(null.name, null.about).taking(null.takes)),
+        ),
+        Registry::of(
+            "metric",
+            "metrics of spectra (also with the prefixes centred_ and null_...), of rows, and of approximations",
+            metric::ALL.iter().map(|metric| Entry {
+                source: metric.source.into(),
+                ..Entry::new(metric.name, metric.about)
+            }),
+        ),
+        Registry::of(
+            "format",
+            "output formats, for --format",
+            report::Format::ALL.iter().map(|format| Entry::new(format.name, format.about)),
+        ),
+        Registry::of(
+            "engine",
+            "backends of the singular value decomposition, for --engine of svd-spectrum",
+            // Also those that this build lacks, which `luna doctor` shows.
+            engine::ALL.iter().map(|(_, name, about)| Entry::new(*name, *about)),
+        ),
     ]
 }
 
-fn engines() -> Registry {
-    // Also those that this build lacks: the list is of names, and `luna doctor` tells the builds apart.
-    let entries = engine::ALL.iter().map(|(_, name, about)| Entry::new(*name, *about)).collect();
-    Registry {
-        kind: "engine",
-        about: "what decomposes matrices in svd-spectrum --method exact, named by --engine",
-        entries,
-    }
-}
+/// Former names of registries.
+const FORMER: &[(&str, &str)] = &[("attention", "mechanism")];
 
-/// What `luna list` takes.
+/// Flags of `luna list`.
 #[derive(Args, Clone, Debug)]
 pub struct List {
-    /// One kind of thing; all kinds if left out
+    /// One kind of name [default: all]
     kind: Option<String>,
     /// How to write the list
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PlainFormat,
 }
 
 impl List {
@@ -185,13 +188,15 @@ impl List {
     pub fn run(&self, registries: &[Registry], out: &mut dyn Write) -> Result<(), Failure> {
         let shown = match &self.kind {
             Some(kind) => {
-                std::slice::from_ref(name::find("kind of thing", kind, registries, |registry| registry.kind)?)
+                let kind =
+                    FORMER.iter().find(|(former, _)| former == kind).map_or(kind.as_str(), |(_, now)| now);
+                std::slice::from_ref(name::find("kind of name", kind, registries, |registry| registry.kind)?)
             }
             None => registries,
         };
         match self.format {
-            Format::Json => super::write_json(&shown, out)?,
-            Format::Table => {
+            PlainFormat::Json => write_json(&shown, out)?,
+            PlainFormat::Table => {
                 let indent = 2;
                 let width = super::study::width(std::io::stdout().is_terminal()).saturating_sub(indent);
                 for (i, registry) in shown.iter().enumerate() {
@@ -247,7 +252,7 @@ fn table(registry: &Registry, width: usize) -> Table {
         ("about", |entry| &entry.about),
         ("source", |entry| &entry.source),
     ];
-    // A column in which nobody has anything would only take room.
+    // Empty columns are left out.
     let columns: Vec<_> = columns
         .into_iter()
         .filter(|(_, cell)| registry.entries.iter().any(|entry| !cell(entry).is_empty()))
@@ -266,7 +271,7 @@ fn table(registry: &Registry, width: usize) -> Table {
 mod tests {
     use super::*;
 
-    fn written(kind: Option<&str>, format: Format) -> Result<String, Failure> {
+    fn written(kind: Option<&str>, format: PlainFormat) -> Result<String, Failure> {
         let takes = [name::Param { name: "w", default: Some("17"), about: "width of the window in tokens" }];
         let local = Entry::new("local", "a window of keys").taking(&takes);
         let registries = [
@@ -279,8 +284,8 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_only_the_columns_that_say_something() {
-        let text = written(None, Format::Table).unwrap();
+    fn a_table_has_no_empty_columns() {
+        let text = written(None, PlainFormat::Table).unwrap();
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[1], ["name", "takes", "about"]);
         assert_eq!(lines[2], ["local", "w=17", "a", "window", "of", "keys"]);
@@ -291,14 +296,14 @@ mod tests {
     #[test]
     fn what_only_one_command_takes_is_listed_with_its_command() {
         let all = registries();
-        let attentions = &all.iter().find(|registry| registry.kind == "attention").unwrap().entries;
+        let attentions = &all.iter().find(|registry| registry.kind == "mechanism").unwrap().entries;
         let trained = attentions.iter().find(|entry| entry.name == "trained").unwrap();
         assert!(trained.about.contains("only for approx-error with --model RUN"), "{}", trained.about);
     }
 
     #[test]
     fn one_kind_is_shown_with_its_parameters() {
-        let text = written(Some("synthetic input"), Format::Table).unwrap();
+        let text = written(Some("synthetic input"), PlainFormat::Table).unwrap();
         let expected = [
             "synthetic input: named by --synthetic",
             "  local",
@@ -309,19 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_what_was_asked_for() {
+    fn json_has_one_registry_if_named() {
         let json: serde_json::Value =
-            serde_json::from_str(&written(Some("engine"), Format::Json).unwrap()).unwrap();
+            serde_json::from_str(&written(Some("engine"), PlainFormat::Json).unwrap()).unwrap();
         assert_eq!(json[0]["entries"][0]["name"], "faer");
         assert_eq!(json.as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn an_unknown_kind_answers_with_the_list() {
-        let error = written(Some("engines"), Format::Table).unwrap_err().to_string();
+        let error = written(Some("engines"), PlainFormat::Table).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown kind of thing 'engines' (did you mean 'engine'?); known: synthetic input, engine"
+            "unknown kind of name 'engines' (did you mean 'engine'?); known: synthetic input, engine"
         );
     }
 }

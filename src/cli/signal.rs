@@ -1,57 +1,107 @@
-//! Signals that the program leaves as it found them, and one that it does without.
+//! The signals that ask for an end (SIGINT, SIGTERM, SIGHUP), and one that is ignored.
 
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// 128 and the number of SIGINT: what a shell expects of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+/// `EX_TEMPFAIL`: a batch system ended the program by SIGTERM, and another start with --resume continues.
 #[cfg(unix)]
-pub(super) use unix::{ignored_stops, limits_are_errors, restore};
+const TRY_AGAIN: u8 = 75;
 
-#[cfg(unix)]
-mod unix {
-    use libc::{SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGXFSZ, c_int};
+const NOTICE: &[u8] = b"luna: stopping; Ctrl-C again stops at once\n";
 
-    /// The signals that ask the program to stop and that were ignored when it started: SIGHUP under `nohup`, SIGINT in
-    /// the background of a shell without job control.
-    #[allow(unsafe_code)] // what is done with a signal can be asked of the C library only
-    pub(in crate::cli) fn ignored_stops() -> Vec<c_int> {
-        let is_ignored = |signal: &c_int| {
-            // SAFETY: an all-zero `sigaction` is a value of that type; with no new action the call only fills it in.
-            let (asked, action) = unsafe {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                (libc::sigaction(*signal, std::ptr::null(), &raw mut action), action)
-            };
-            asked == 0 && action.sa_sigaction == SIG_IGN
-        };
-        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(is_ignored).collect()
+static STOPPED: AtomicBool = AtomicBool::new(false);
+static CODE: AtomicU8 = AtomicU8::new(INTERRUPTED);
+
+/// Becomes true at the first signal that asks for an end.
+pub(super) fn stopped() -> &'static AtomicBool {
+    &STOPPED
+}
+
+/// The exit code after a stop: 75 after SIGTERM, otherwise 130.
+pub(super) fn code() -> u8 {
+    CODE.load(Ordering::Relaxed)
+}
+
+/// Notes a request to stop; whether it is the first.
+fn first_stop(code: u8) -> bool {
+    let first = !STOPPED.swap(true, Ordering::Relaxed);
+    if first {
+        CODE.store(code, Ordering::Relaxed);
     }
+    first
+}
 
-    /// Ignores these signals again.
-    pub(in crate::cli) fn restore(ignored: &[c_int]) {
-        for signal in ignored {
-            ignore(*signal);
+#[cfg(unix)]
+pub(super) use unix::{handle_stops, ignore_file_limits};
+
+#[cfg(unix)]
+#[allow(unsafe_code)] // signals are handled by the C library only
+mod unix {
+    use std::ptr;
+
+    use libc::{SA_RESTART, SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGXFSZ, c_int};
+
+    use super::{INTERRUPTED, NOTICE, TRY_AGAIN, first_stop};
+
+    /// The first signal asks the work to stop, the second ends the program. Signals that were ignored when the program
+    /// started stay ignored: SIGHUP under `nohup`, SIGINT in the background of a shell without job control.
+    pub(in crate::cli) fn handle_stops() {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // SAFETY: an all-zero `sigaction` is a value of that type, which the first call only fills in; the handler does
+            // what a handler may do (atomics, `write`, `_exit`).
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                let asked = libc::sigaction(signal, ptr::null(), &raw mut action);
+                if asked != 0 || action.sa_sigaction == SIG_IGN {
+                    continue;
+                }
+                action.sa_sigaction = stop as extern "C" fn(c_int) as usize;
+                action.sa_flags = SA_RESTART;
+                libc::sigaction(signal, &raw const action, ptr::null_mut());
+            }
         }
     }
 
-    /// A file that reaches the limit of its size (`ulimit -f`) is an error of whoever writes it, as a full disk is, where
-    /// the system would end the program in the middle of the file.
-    pub(in crate::cli) fn limits_are_errors() {
-        ignore(SIGXFSZ);
+    extern "C" fn stop(signal: c_int) {
+        let code = if signal == SIGTERM { TRY_AGAIN } else { INTERRUPTED };
+        // SAFETY: both may be called in a handler; the message is a whole slice, and stderr may be closed.
+        unsafe {
+            if first_stop(code) {
+                libc::write(2, NOTICE.as_ptr().cast(), NOTICE.len());
+            } else {
+                libc::_exit(c_int::from(code));
+            }
+        }
     }
 
-    #[allow(unsafe_code)] // as above
-    fn ignore(signal: c_int) {
+    /// A file that reaches the size limit (`ulimit -f`) becomes an error of the write, like a full disk, where the system
+    /// would end the program in the middle of the file.
+    pub(in crate::cli) fn ignore_file_limits() {
         // SAFETY: the number of a signal of this system; ignoring it installs no handler.
-        unsafe { libc::signal(signal, SIG_IGN) };
+        unsafe { libc::signal(SIGXFSZ, SIG_IGN) };
     }
 }
 
 #[cfg(not(unix))]
-pub(super) use elsewhere::{ignored_stops, limits_are_errors, restore};
+pub(super) use elsewhere::{handle_stops, ignore_file_limits};
 
 #[cfg(not(unix))]
 mod elsewhere {
-    pub(in crate::cli) fn ignored_stops() -> Vec<i32> {
-        Vec::new()
+    use std::io::Write;
+
+    use super::{INTERRUPTED, NOTICE, first_stop};
+
+    /// The first Ctrl-C asks the work to stop, the second ends the program. Where no handler can be set, the first does.
+    #[allow(clippy::exit)] // the second request: work that does not check the flag cannot be waited for
+    pub(in crate::cli) fn handle_stops() {
+        let _ = ctrlc::set_handler(|| {
+            if !first_stop(INTERRUPTED) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            let _ = std::io::stderr().write_all(NOTICE);
+        });
     }
 
-    pub(in crate::cli) fn restore(_: &[i32]) {}
-
-    pub(in crate::cli) fn limits_are_errors() {}
+    pub(in crate::cli) fn ignore_file_limits() {}
 }

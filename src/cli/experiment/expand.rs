@@ -1,6 +1,6 @@
 //! From an experiment's entries to arguments: the file's first, then those typed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::name::suggest;
 
 /// Puts the arguments of an experiment file into `argv`, for `run FILE [flags]` and `SUB --config FILE [flags]`.
 ///
-/// Any other `argv` comes back as it is, mistakes included: clap says better what is wrong with it.
+/// Any other `argv` is returned unchanged, mistakes included: clap reports them.
 pub(crate) fn expand(argv: Vec<OsString>, command: &Command) -> Result<Vec<OsString>> {
     let mut root = command.clone();
     root.build(); // gives the subcommands the global flags
@@ -47,8 +47,13 @@ pub(crate) fn expand(argv: Vec<OsString>, command: &Command) -> Result<Vec<OsStr
 
     let mut args = vec![argv[0].clone(), sub.get_name().into()];
     let present = flags(&rest, sub);
+    let mut seen = HashMap::new();
     for entry in &experiment.entries {
         let arg = flag(&experiment, entry, sub)?;
+        if let Some(other) = seen.insert(arg.get_id(), entry) {
+            let what = format!("line {}: '{}' and '{}' are the same flag", entry.line, other.key, entry.key);
+            return Err(Error::malformed(&experiment.path, what, "one of them"));
+        }
         if !excluded(arg, sub, &present) {
             args.extend(arguments(&experiment, entry, arg)?);
         }
@@ -61,7 +66,7 @@ fn read(path: &Path) -> Result<Experiment> {
     parse(path, &crate::file::text(path)?)
 }
 
-/// Where the next word stands that is neither a flag nor the value of a global flag.
+/// The index of the next word that is neither a flag nor the value of a global flag.
 fn word(argv: &[OsString], from: usize, root: &Command) -> Option<usize> {
     let mut at = from;
     while let Some(token) = argv.get(at) {
@@ -82,7 +87,7 @@ fn word(argv: &[OsString], from: usize, root: &Command) -> Option<usize> {
 /// The flag that a token such as `--seed=3`, `--seed` or `-s` names.
 fn find<'a>(command: &'a Command, token: &str) -> Option<&'a Arg> {
     let is = |arg: &&Arg| match token.strip_prefix("--") {
-        Some(long) => arg.get_long() == long.split('=').next(),
+        Some(long) => long.split('=').next().is_some_and(|long| has_name(arg, long)),
         None => {
             token.starts_with('-') && arg.get_short().is_some() && arg.get_short() == token.chars().nth(1)
         }
@@ -90,7 +95,12 @@ fn find<'a>(command: &'a Command, token: &str) -> Option<&'a Arg> {
     command.get_arguments().find(is)
 }
 
-/// The file of the last `--config FILE` or `--config=FILE`, and where all of their words stand.
+/// Whether a flag is called so, now or formerly.
+fn has_name(arg: &Arg, long: &str) -> bool {
+    arg.get_long() == Some(long) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+}
+
+/// The file of the last `--config FILE` or `--config=FILE`, and the indices of all words of these.
 fn config(argv: &[OsString]) -> Option<(PathBuf, Vec<usize>)> {
     let (mut file, mut used) = (None, Vec::new());
     let mut at = 1;
@@ -108,11 +118,11 @@ fn config(argv: &[OsString]) -> Option<(PathBuf, Vec<usize>)> {
     Some((file?, used))
 }
 
-fn without(argv: &[OsString], taken: &[usize]) -> Vec<OsString> {
-    argv.iter().enumerate().filter(|(i, _)| !taken.contains(i)).map(|(_, token)| token.clone()).collect()
+fn without(argv: &[OsString], used: &[usize]) -> Vec<OsString> {
+    argv.iter().enumerate().filter(|(i, _)| !used.contains(i)).map(|(_, token)| token.clone()).collect()
 }
 
-/// The subcommand that the file is for; it has to be the one typed, if one was.
+/// The subcommand of the file; it must be the one on the command line, if there is one.
 fn named<'a>(
     experiment: &Experiment,
     entry: &Entry,
@@ -139,10 +149,10 @@ fn named<'a>(
 
 /// The flag of `sub` that an entry's key names.
 fn flag<'a>(experiment: &Experiment, entry: &Entry, sub: &'a Command) -> Result<&'a Arg> {
-    // An experiment file names no other, and a run that only shows help is no experiment.
+    // An experiment file names no other file, and shows no help.
     let usable = |arg: &&Arg| !matches!(arg.get_long(), None | Some("config" | "help" | "version"));
     let mut known = sub.get_arguments().filter(usable);
-    known.find(|arg| arg.get_long() == Some(&entry.key)).ok_or_else(|| {
+    known.find(|arg| has_name(arg, &entry.key)).ok_or_else(|| {
         let known: Vec<&str> = sub.get_arguments().filter(usable).filter_map(Arg::get_long).collect();
         let meant = did_you_mean(suggest(&entry.key, known.iter().copied()));
         Error::malformed(
@@ -157,13 +167,13 @@ fn did_you_mean(meant: Option<String>) -> String {
     meant.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
 }
 
-/// The flags among what was typed.
+/// The flags on the command line.
 fn flags(typed: &[OsString], sub: &Command) -> HashSet<String> {
     let before_dashes = typed.iter().take_while(|token| *token != OsStr::new("--"));
     before_dashes.filter_map(|token| Some(find(sub, token.to_str()?)?.get_id().to_string())).collect()
 }
 
-/// Whether a typed flag excludes this one: what is typed wins, so the file's then stays out.
+/// Whether a flag on the command line excludes this one of the file, which it then overrides.
 fn excluded(arg: &Arg, sub: &Command, typed: &HashSet<String>) -> bool {
     let is_typed = |other: &str| other != arg.get_id().as_str() && typed.contains(other);
     let excludes = |one: &Arg, other: &Arg| {
@@ -215,6 +225,7 @@ mod tests {
             .args([model, synthetic, Arg::new("at").long("at"), Arg::new("skip").long("skip")])
             .arg(Arg::new("plot").long("plot").action(ArgAction::SetTrue))
             .arg(Arg::new("no-plot").long("no-plot").action(ArgAction::SetTrue).conflicts_with("plot"))
+            .arg(Arg::new("mechanism").long("mechanism").alias("attention"))
             .arg(Arg::new("assert").long("assert").action(ArgAction::Append))
             .group(ArgGroup::new("input").args(["model", "synthetic"]))
             .args_override_self(true);
@@ -242,7 +253,7 @@ mod tests {
     const SAID: &str = "--seed=7 --at=16,32 --model=m --plot --skip=-1";
 
     #[test]
-    fn the_file_stands_before_what_is_typed() {
+    fn flags_of_the_file_come_first() {
         for (typed, expected) in [
             ("luna run FILE", format!("luna svd-spectrum {SAID}")),
             ("luna run FILE --at 8", format!("luna svd-spectrum {SAID} --at 8")),
@@ -255,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_excludes_what_it_cannot_stand_beside() {
+    fn conflicting_flags_of_the_file_are_left_out() {
         let args = expanded("luna run FILE --synthetic identity --no-plot", FILE).unwrap();
         assert_eq!(args, "luna svd-spectrum --seed=7 --at=16,32 --skip=-1 --synthetic identity --no-plot");
     }
@@ -267,7 +278,16 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_left_to_clap() {
+    fn former_names_of_flags_are_keys() {
+        let args = expanded("luna svd-spectrum --config FILE", "attention: luna\n").unwrap();
+        assert_eq!(args, "luna svd-spectrum --attention=luna");
+        let twice = expanded("luna svd-spectrum --config FILE", "attention: luna\nmechanism: local\n");
+        let error = twice.unwrap_err().to_string();
+        assert!(error.contains("line 2: 'attention' and 'mechanism' are the same flag"), "{error}");
+    }
+
+    #[test]
+    fn other_arguments_are_left_to_clap() {
         for typed in
             ["luna", "luna --help", "luna run", "luna run --help", "luna nothing FILE", "luna -- run FILE"]
         {
@@ -324,9 +344,9 @@ mod tests {
         assert!(twice.starts_with("--config: "), "{twice}");
     }
 
-    /// Files that say how a published result came about must still say it to this program.
+    /// Published results must remain reproducible.
     #[test]
-    fn every_experiment_of_this_project_is_understood() {
+    fn every_experiment_of_this_project_parses() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
         let folders =
             std::fs::read_dir(root).expect("experiments").map(|entry| entry.expect("an entry").path());
@@ -347,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_file() {
+    fn a_byte_order_mark_is_skipped() {
         let marked = format!("\u{feff}{FILE}");
         assert_eq!(expanded("luna run FILE", &marked).unwrap(), format!("luna svd-spectrum {SAID}"));
     }

@@ -1,18 +1,22 @@
-//! The configuration with its preset and its defaults filled in.
+//! The flags, checked, with the values of the preset and the defaults.
 
+use serde_json::Value;
+
+use super::config::ScaleSweepConfig;
+use super::options::{Measure, Pass, Unit};
 use super::preset::{self, Preset};
-use super::{Config, Measure, Pass, Unit};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::machine::Machine;
 use crate::study::fingerprint::Fingerprint;
 
-/// Everything that a sweep is told, nothing left open.
+/// The checked settings of a sweep.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    pub(super) attention: Vec<Spec>,
-    /// Whether exact attention was added to what was named.
+    /// Exact attention first, whether it was named or not.
+    pub(super) mechanisms: Vec<Spec>,
+    /// Whether exact attention was added to the named mechanisms.
     pub(super) adds_softmax: bool,
     /// Ascending.
     pub(super) seq_len: Vec<usize>,
@@ -32,8 +36,8 @@ pub(super) struct Settings {
     pub(super) preset: Option<&'static Preset>,
 }
 
-/// What is swept: exact attention first, whether it was named or not; where nothing was named, all that have fused forms.
-fn attention(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<(Vec<Spec>, bool)> {
+/// The named mechanisms, by default all that have fused implementations, with exact attention.
+fn mechanisms(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<(Vec<Spec>, bool)> {
     let all = match (mask, pass) {
         (Mask::Full, _) => "luna,linformer,performer,linear,local",
         (Mask::Causal, Pass::Forward) => "luna-causal,performer,linear,local",
@@ -48,7 +52,7 @@ fn attention(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<(Vec<Spec>, 
 }
 
 impl Settings {
-    pub(super) fn of(config: &Config) -> Result<Self> {
+    pub(super) fn of(config: &ScaleSweepConfig) -> Result<Self> {
         let preset = config.preset.as_deref().map(preset::find).transpose()?;
         let mut config = config.clone();
         if let Some(preset) = preset {
@@ -60,15 +64,15 @@ impl Settings {
             lengths.sort_unstable();
             lengths
         };
-        let (heads, head_dim) = (config.heads.unwrap_or(8), config.head_dim.unwrap_or(64));
+        let (heads, head_dim) = (config.num_heads.unwrap_or(8), config.head_dim.unwrap_or(64));
         let measure = match &config.measure {
             Some(measure) => measure.clone(),
             None => "flops,time,memory".parse()?,
         };
-        let (attention, adds_softmax) =
-            attention(config.attention.as_deref(), mask, config.pass.unwrap_or_default())?;
+        let pass = config.pass.unwrap_or_default();
+        let (mechanisms, adds_softmax) = mechanisms(config.mechanism.as_deref(), mask, pass)?;
         let settings = Self {
-            attention,
+            mechanisms,
             adds_softmax,
             seq_len: lengths(config.seq_len, &[128, 256, 512, 1024, 2048, 4096]),
             l: lengths(config.l, &[16, 128, 256]),
@@ -76,11 +80,11 @@ impl Settings {
             head_dim,
             batch: config.batch.unwrap_or(1),
             unit: config.unit.unwrap_or_default(),
-            // What is too large is refused below, and must not wrap before.
+            // Sizes that are too large are refused below: the product must not wrap around.
             ffn: config.ffn.unwrap_or(heads.saturating_mul(head_dim).saturating_mul(4)),
-            layers: config.layers.unwrap_or(4),
+            layers: config.num_layers.unwrap_or(4),
             mask,
-            pass: config.pass.unwrap_or_default(),
+            pass,
             measure,
             rounds: config.rounds.unwrap_or(15),
             budget: config.budget.map_or(60.0, |budget| budget.0),
@@ -107,77 +111,71 @@ impl Settings {
         let at_least_one = [
             ("--seq-len", self.seq_len.first()),
             ("--l", self.l.first()),
-            ("--heads", Some(&self.heads)),
+            ("--num-heads", Some(&self.heads)),
             ("--head-dim", Some(&self.head_dim)),
             ("--batch", Some(&self.batch)),
             ("--ffn", Some(&self.ffn)),
-            ("--layers", Some(&self.layers)),
+            ("--num-layers", Some(&self.layers)),
         ];
-        for (flag, value) in at_least_one {
-            if value == Some(&0) {
-                return Err(Error::value(flag, 0, "1 or more"));
-            }
+        if let Some((flag, _)) = at_least_one.into_iter().find(|(_, value)| *value == Some(&0)) {
+            return Err(Error::value(flag, 0, "1 or more"));
         }
         if !(3..=10_000).contains(&self.rounds) {
             return Err(Error::value("--rounds", self.rounds, "3 to 10000"));
         }
+        let layers = self.unit != Unit::Core;
+        if layers && self.layers > 1_000_000 {
+            return Err(Error::value("--num-layers", self.layers, "1 to 1000000"));
+        }
         // Counts stay within 64 bits.
-        let sizes = [self.seq_len.last(), self.seq_len.last(), Some(&self.heads), Some(&self.head_dim)];
-        let product = sizes.into_iter().flatten().fold(self.batch as f64, |all, size| all * *size as f64);
-        if product > 1e17 {
-            return Err(Error::value(
-                "--seq-len",
-                self.seq_len[self.seq_len.len() - 1],
-                "lengths that are not astronomical",
-            ));
-        }
-        if self.unit != Unit::Core {
-            if self.layers > 1_000_000 {
-                return Err(Error::value("--layers", self.layers, "1 to 1000000"));
-            }
-            let (d, ffn, layers) =
-                (self.heads as f64 * self.head_dim as f64, self.ffn as f64, self.layers as f64);
-            if d * d * layers > 1e15 {
-                return Err(Error::value("--heads", self.heads, "widths that are not astronomical"));
-            }
-            if d * ffn * layers > 1e15 {
-                return Err(Error::value("--ffn", self.ffn, "widths that are not astronomical"));
-            }
-            let rows = self.seq_len.last().map_or(0.0, |n| *n as f64) * self.batch as f64;
-            if rows * self.ffn as f64 * self.layers as f64 > 1e15 {
-                return Err(Error::value("--ffn", self.ffn, "widths that are not astronomical"));
+        let longest = self.seq_len.last().copied().unwrap_or(0);
+        let [n, b, h, d_h, ffn, depth] =
+            [longest, self.batch, self.heads, self.head_dim, self.ffn, self.layers].map(|size| size as f64);
+        let d = h * d_h;
+        for (flag, value, product, limit, of) in [
+            ("--seq-len", longest, b * n * n * d, 1e17, "shorter sequences or fewer of them"),
+            ("--num-heads", self.heads, d * d * depth, 1e15, "narrower layers or fewer of them"),
+            ("--ffn", self.ffn, d * ffn * depth, 1e15, "narrower layers or fewer of them"),
+            ("--ffn", self.ffn, n * b * ffn * depth, 1e15, "narrower layers or fewer of them"),
+        ] {
+            if product > limit && (layers || flag == "--seq-len") {
+                return Err(Error::value(flag, value, format!("{of}: counts must stay below 2^63")));
             }
         }
-        if self.measures(Measure::Error) && self.unit != Unit::Core {
+        if self.measures(Measure::Error) && layers {
             return Err(Error::value(
                 "--measure",
                 "error",
-                "what --unit core has; layers have no softmax to stand in for",
+                "flops, time and memory with --unit layer or encoder; error is measured with --unit core",
             ));
         }
         Ok(())
     }
 
-    /// What decides the figures of a row: an interrupted sweep is only taken up by the same one, on the same machine.
+    /// What the figures of a row depend on: an interrupted sweep is continued only by the same one on the same machine.
     pub(super) fn fingerprint(&self, seed: u64) -> Fingerprint {
-        let specs: Vec<String> = self.attention.iter().map(ToString::to_string).collect();
+        let specs: Vec<String> = self.mechanisms.iter().map(ToString::to_string).collect();
+        let facts: [(&str, Value); 16] = [
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("cpu", Machine::read().cpu.unwrap_or_default().into()),
+            ("threads", rayon::current_num_threads().into()),
+            ("seed", seed.into()),
+            // The names of the flags at the time of the first journals.
+            ("attention", specs.join(",").into()),
+            ("seq-len", self.seq_len.clone().into()),
+            ("l", self.l.clone().into()),
+            ("heads", self.heads.into()),
+            ("head-dim", self.head_dim.into()),
+            ("batch", self.batch.into()),
+            ("unit", self.unit.name().into()),
+            ("ffn", self.ffn.into()),
+            ("layers", self.layers.into()),
+            ("mask", self.mask.name().into()),
+            ("pass", self.pass.name().into()),
+            ("measure", self.measure.to_string().into()),
+        ];
         let mut print = Fingerprint::default();
-        print.push("version", env!("CARGO_PKG_VERSION"));
-        print.push("cpu", Machine::read().cpu.unwrap_or_default());
-        print.push("threads", rayon::current_num_threads());
-        print.push("seed", seed);
-        print.push("attention", specs.join(","));
-        print.push("seq-len", self.seq_len.clone());
-        print.push("l", self.l.clone());
-        print.push("heads", self.heads);
-        print.push("head-dim", self.head_dim);
-        print.push("batch", self.batch);
-        print.push("unit", format!("{:?}", self.unit).to_lowercase());
-        print.push("ffn", self.ffn);
-        print.push("layers", self.layers);
-        print.push("mask", format!("{:?}", self.mask).to_lowercase());
-        print.push("pass", format!("{:?}", self.pass).to_lowercase());
-        print.push("measure", self.measure.to_string());
+        facts.into_iter().for_each(|(name, value)| print.push(name, value));
         print
     }
 }

@@ -1,4 +1,4 @@
-//! Forward and backward of the bare attention: the gradients of queries, keys, values and learned pieces.
+//! Forward and backward of the bare attention: gradients of queries, keys, values and learned parameters.
 
 use ndarray::{ArrayView3, ArrayViewMut3};
 
@@ -10,7 +10,7 @@ use crate::attention::materialised;
 use crate::cost::{Cost, Shape, Tally};
 use crate::error::Result;
 
-/// Forward, then backward, into gradients that are there already.
+/// Forward, then backward, into allocated gradients.
 pub(super) struct Training {
     /// None for the form with n x n matrices.
     form: Option<&'static Backward>,
@@ -21,14 +21,14 @@ impl Training {
     pub(super) fn new(cell: &Cell, gradients: Gradients) -> Self {
         let form = if cell.form == Form::Fused { backward::find(cell.kind.name) } else { None };
         let mut gradients = gradients;
-        // Written to here, so that no pass is the first to touch their pages.
+        // Written here, so that no timed pass is the first to touch their pages.
         for x in [&mut gradients.q, &mut gradients.k, &mut gradients.v] {
             x.fill(1.0);
         }
         Self { form, gradients }
     }
 
-    /// One pass each way under the upstream gradient `d_out` (h, n, `d_v`).
+    /// One pass forward and backward under the upstream gradient `d_out` (h, n, `d_v`).
     pub(super) fn run(
         &mut self,
         heads: &Heads<'_>,
@@ -40,21 +40,21 @@ impl Training {
         match self.form {
             None => materialised::train_into(heads, out, d_out, &mut self.gradients, tally)?,
             Some(form) => {
-                let kept = form.forward_keeping(tally, heads, given, out.view_mut())?;
+                let saved = form.forward_keeping(tally, heads, given, out.view_mut())?;
                 let gradients = &mut self.gradients;
-                form.backward_into(tally, heads, given, &kept, out.view(), d_out, gradients)?;
+                form.backward_into(tally, heads, given, &saved, out.view(), d_out, gradients)?;
             }
         }
         Ok(())
     }
 
-    /// What the last pass found.
+    /// The gradients of the last pass.
     pub(super) fn gradients(&self) -> &Gradients {
         &self.gradients
     }
 }
 
-/// The closed forms of a cell of h heads whose inputs, outputs and gradients take so many bytes.
+/// The closed forms of a cell of h heads whose inputs, outputs and gradients have so many bytes.
 pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize; 2]) -> Facts {
     let (cost, matrices, extra) = match cell.form {
         Form::Materialised => {
@@ -71,7 +71,7 @@ pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize;
             });
             (forward + backward, 0, extra)
         }
-        // Nothing is known of a backward pass that is not here.
+        // A mechanism without a backward pass has no closed form of one.
         Form::Reference => (Cost::default(), 0, None),
     };
     Facts {

@@ -102,46 +102,113 @@ fn raw(rest: &[char]) -> usize {
         .map_or(rest.len(), |at| 2 + hashes + at + close.len())
 }
 
-/// The modules of this crate that the code names, each with its line: of `crate::a::b` and `luna::a` the `a`, of
-/// `crate::{a::{b, c}, d}` both `a` and `d`.
-pub(super) fn imports(code: &[Line]) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let letters: Vec<(usize, char)> =
-        code.iter().flat_map(|line| line.text.chars().chain(['\n']).map(|c| (line.number, c))).collect();
-    for root in ["crate::", "luna::"] {
-        let root: Vec<char> = root.chars().collect();
-        for at in 0..letters.len() {
-            let here = letters[at..].iter().map(|&(_, c)| c).take(root.len()).eq(root.iter().copied());
-            let path_before =
-                at > 0 && (letters[at - 1].1.is_alphanumeric() || "_:".contains(letters[at - 1].1));
-            if here && !path_before {
-                found.extend(heads(&letters[at + root.len()..]));
+/// A path that the code names: `a::b::C` in an expression, or one leaf of a `use` tree.
+#[derive(Debug, PartialEq)]
+pub(super) struct Named {
+    pub(super) line: usize,
+    pub(super) segments: Vec<String>,
+    /// The name that a `use` gives it here; `*` for all names of a module.
+    pub(super) alias: Option<String>,
+    /// Whether it stands in the initialiser of a registry, `ALL`.
+    pub(super) registered: bool,
+}
+
+/// Words and symbols of the code, `::` as one, each with its line.
+pub(super) fn tokens(code: &[Line]) -> Vec<(usize, String)> {
+    let letter = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for Line { number, text } in code {
+        let mut last = ' ';
+        for c in text.chars() {
+            let joined = letter(c) && letter(last) || (c, last) == (':', ':');
+            match found.last_mut().filter(|_| joined) {
+                Some((_, token)) => token.push(c),
+                None if c.is_whitespace() => {}
+                None => found.push((*number, c.to_string())),
             }
+            last = if (c, last) == (':', ':') { ' ' } else { c };
         }
     }
     found
 }
 
-/// The first names after a root: one name, or every first name of a group in braces.
-fn heads(letters: &[(usize, char)]) -> Vec<(usize, String)> {
-    let word = |from: usize| -> Option<(usize, String)> {
-        let mut rest = letters[from..].iter().skip_while(|(_, c)| c.is_whitespace()).peekable();
-        let line = rest.peek()?.0;
-        let name: String = rest.map(|&(_, c)| c).take_while(|&c| c.is_alphanumeric() || c == '_').collect();
-        (!name.is_empty()).then_some((line, name))
-    };
-    if letters.first().is_none_or(|&(_, c)| c != '{') {
-        return word(0).into_iter().collect();
-    }
-    let (mut found, mut depth) = (Vec::new(), 0);
-    for (i, &(_, c)) in letters.iter().enumerate() {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        if depth == 0 {
-            break;
+/// Every path of two names or more, and everything that a `use` imports.
+pub(super) fn paths(tokens: &[(usize, String)]) -> Vec<Named> {
+    let token = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
+    let (mut found, mut at) = (Vec::new(), 0);
+    let mut registry: Option<i32> = None; // how many brackets deep in the item of an `ALL`
+    while at < tokens.len() {
+        match token(at) {
+            "const" | "static" if token(at + 1) == "ALL" => registry = Some(0),
+            "(" | "[" | "{" => registry = registry.map(|depth| depth + 1),
+            ")" | "]" | "}" => registry = registry.map(|depth| depth - 1),
+            ";" if registry == Some(0) => registry = None,
+            "use" if token(at + 1) != "<" => {
+                at = tree(tokens, at + 1, &[], &mut found);
+                continue;
+            }
+            word if is_word(word)
+                && token(at + 1) == "::"
+                && !matches!(token(at.wrapping_sub(1)), "::" | ".") =>
+            {
+                let line = tokens[at].0;
+                let mut segments = vec![word.to_string()];
+                while token(at + 1) == "::" && is_word(token(at + 2)) {
+                    segments.push(token(at + 2).to_string());
+                    at += 2;
+                }
+                found.push(Named { line, segments, alias: None, registered: registry.is_some() });
+            }
+            _ => {}
         }
-        if depth == 1 && matches!(c, '{' | ',') {
-            found.extend(word(i + 1));
-        }
+        at += 1;
     }
     found
+}
+
+/// Reads one tree of a `use` that begins at `at`; returns where it ends.
+fn tree(tokens: &[(usize, String)], mut at: usize, prefix: &[String], found: &mut Vec<Named>) -> usize {
+    let token = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
+    let line = tokens.get(at).map_or(0, |(line, _)| *line);
+    let mut segments = prefix.to_vec();
+    loop {
+        match token(at) {
+            "{" => {
+                at += 1;
+                while !matches!(token(at), "}" | "") {
+                    at = tree(tokens, at, &segments, found);
+                    at += usize::from(token(at) == ",");
+                }
+                return at + 1;
+            }
+            "*" => {
+                found.push(Named { line, segments, alias: Some("*".into()), registered: false });
+                return at + 1;
+            }
+            "::" => at += 1,
+            word if is_word(word) => {
+                if word != "self" || segments.is_empty() {
+                    segments.push(word.into());
+                }
+                at += 1;
+                let renamed = (token(at) == "as").then(|| token(at + 1).to_string());
+                if token(at) != "::" {
+                    let alias = renamed.clone().or_else(|| segments.last().cloned());
+                    found.push(Named { line, segments, alias, registered: false });
+                    return at + if renamed.is_some() { 2 } else { 0 };
+                }
+            }
+            _ => return at + 1,
+        }
+    }
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// The modules of this crate that paths name, each with its line: the `a` of `crate::a::b`.
+pub(super) fn imports(paths: &[Named]) -> Vec<(usize, String)> {
+    let inside = paths.iter().filter(|path| matches!(path.segments[0].as_str(), "crate" | "luna"));
+    inside.filter_map(|path| Some((path.line, path.segments.get(1)?.clone()))).collect()
 }

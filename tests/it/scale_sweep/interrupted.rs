@@ -1,6 +1,5 @@
-//! Stopping and going on.
+//! Interrupted sweeps and --resume.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use luna::study::{Unwatched, Watch};
@@ -8,7 +7,7 @@ use luna::study::{Unwatched, Watch};
 use super::{outcome, rows};
 
 const FLAGS: &[&str] =
-    &["--attention", "softmax,luna", "--seq-len", "40,80", "--l", "8", "--heads", "2", "--rounds", "6"];
+    &["--mechanism", "softmax,luna", "--seq-len", "40,80", "--l", "8", "--num-heads", "2", "--rounds", "6"];
 
 /// Asks to stop after so many steps.
 struct After(AtomicUsize);
@@ -29,9 +28,9 @@ fn journal(folder: &std::path::Path) -> Vec<String> {
 }
 
 #[test]
-fn every_finished_line_is_kept_and_gone_on_from() {
+fn finished_lines_are_written_and_resumed_from() {
     let folder = tempfile::tempdir().unwrap();
-    // 6 cells, and 2 rounds of 6 cells, 2 second copies and 3 pieces of the machine's own; then half a round.
+    // 6 cells, and 2 rounds of 6 cells, 2 second copies and 3 pieces of the machine's own work; then half a round.
     let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(6 + 2 * 11 + 5))).unwrap();
     assert!(!stopped.complete);
     assert!(stopped.report.notes[0].starts_with("interrupted"));
@@ -46,20 +45,19 @@ fn every_finished_line_is_kept_and_gone_on_from() {
     assert!(whole.complete);
     let after = journal(folder.path());
     assert_eq!(after.len(), 1 + 6 + 6);
-    assert_eq!(after[..before.len()], before, "lines of before stand as they stood");
+    assert_eq!(after[..before.len()], before, "earlier lines are unchanged");
     for (early, late) in rows(&stopped.report.rows).iter().zip(rows(&whole.report.rows)) {
         assert_eq!(late["rounds"], "6");
         assert_eq!(early["extra_memory_bytes"], late["extra_memory_bytes"]);
     }
-    // Nothing is left to do: the same numbers again.
+    // Nothing is left to do: the same figures again.
     let again = outcome(&on, Some(folder.path()), &Unwatched).unwrap();
-    let without_extra =
-        |report: &luna::report::Report| -> Vec<BTreeMap<String, String>> { rows(&report.rows) };
-    assert_eq!(without_extra(&again.report), without_extra(&whole.report));
+    assert_eq!(rows(&again.report.rows), rows(&whole.report.rows));
+    assert_eq!(again.report.notes, whole.report.notes);
 }
 
 #[test]
-fn a_stop_among_the_cells_keeps_those_before() {
+fn a_stop_between_cells_leaves_the_finished_ones() {
     let folder = tempfile::tempdir().unwrap();
     let stopped = outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(3))).unwrap();
     assert!(!stopped.complete);
@@ -68,13 +66,13 @@ fn a_stop_among_the_cells_keeps_those_before() {
         stopped.report.notes[0].starts_with("interrupted: ")
             && stopped.report.notes[0].contains("3 of 6 cells")
     );
-    // Nothing was timed beside each other: nothing is said of who is quicker.
+    // Nothing was timed in rounds: nothing is stated about times.
     for (name, table) in &stopped.report.views {
         if name == "crossover" {
             assert!(rows(table).iter().all(|row| row["how"] == "not timed" && row["n_time"].is_empty()));
         }
     }
-    assert!(!stopped.report.notes.iter().any(|note| note.starts_with("it pays")));
+    assert!(!stopped.report.notes.iter().any(|note| note.starts_with("break-even")));
     assert_eq!(journal(folder.path()).len(), 1 + 3);
     let states: Vec<String> =
         rows(&stopped.report.rows).into_iter().map(|row| row["state"].clone()).collect();
@@ -83,10 +81,10 @@ fn a_stop_among_the_cells_keeps_those_before() {
 }
 
 #[test]
-fn another_configuration_is_refused() {
+fn resume_refuses_another_configuration() {
     let folder = tempfile::tempdir().unwrap();
     outcome(FLAGS, Some(folder.path()), &After(AtomicUsize::new(2))).unwrap();
-    let other = [FLAGS, &["--heads", "3", "--resume", "--out", "there"]].concat();
+    let other = [FLAGS, &["--num-heads", "3", "--resume", "--out", "there"]].concat();
     let error = outcome(&other, Some(folder.path()), &Unwatched).unwrap_err().to_string();
     assert!(error.contains("journal.jsonl") && error.contains("(heads: '2' then, '3' now)"), "{error}");
     // A longer budget or more rounds are the same sweep.

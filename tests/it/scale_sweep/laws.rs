@@ -4,7 +4,7 @@ use super::{rows, swept};
 
 /// Small, and dividing nothing evenly.
 const SHAPES: &[&str] =
-    &["--seq-len", "33,70", "--l", "5,16", "--heads", "3", "--head-dim", "24", "--rounds", "3"];
+    &["--seq-len", "33,70", "--l", "5,16", "--num-heads", "3", "--head-dim", "24", "--rounds", "3"];
 
 fn with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
     [SHAPES, flags].concat()
@@ -12,7 +12,7 @@ fn with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn counts_are_the_closed_forms() {
-    let encoder = ["--unit", "encoder", "--layers", "2", "--batch", "2"];
+    let encoder = ["--unit", "encoder", "--num-layers", "2", "--batch", "2"];
     let causal = [&encoder[..], &["--causal"]].concat();
     let forward = [&[][..], &["--causal"], &["--unit", "layer"], &encoder, &causal];
     let both = forward.map(|flags| [flags, &["--pass", "train"]].concat());
@@ -52,7 +52,7 @@ fn allocations_are_the_closed_forms_on_every_run() {
 #[test]
 fn layers_both_ways_allocate_what_their_closed_form_says() {
     let shapes: [&[&str]; 3] = [
-        &["--unit", "layer", "--seq-len", "70,600", "--l", "5,33", "--heads", "3", "--head-dim", "24"],
+        &["--unit", "layer", "--seq-len", "70,600", "--l", "5,33", "--num-heads", "3", "--head-dim", "24"],
         // Nearly no feed-forward network: the worst moment is inside attention.
         &[
             "--unit",
@@ -61,7 +61,7 @@ fn layers_both_ways_allocate_what_their_closed_form_says() {
             "300",
             "--l",
             "8,100",
-            "--heads",
+            "--num-heads",
             "2",
             "--head-dim",
             "32",
@@ -71,7 +71,7 @@ fn layers_both_ways_allocate_what_their_closed_form_says() {
         &[
             "--unit",
             "encoder",
-            "--layers",
+            "--num-layers",
             "3",
             "--batch",
             "2",
@@ -79,7 +79,7 @@ fn layers_both_ways_allocate_what_their_closed_form_says() {
             "130",
             "--l",
             "16",
-            "--heads",
+            "--num-heads",
             "4",
         ],
     ];
@@ -148,7 +148,7 @@ fn alike(first: &[Row], second: &[Row], exact: bool) {
 
 #[test]
 fn fused_softmax_takes_the_same_memory_at_every_length() {
-    let rows = by_program(2, &["--attention", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
+    let rows = by_program(2, &["--mechanism", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
     let fused: Vec<String> = rows
         .into_iter()
         .filter(|row| row["form"] == "fused")
@@ -176,7 +176,7 @@ fn times_have_intervals_rates_and_speedups() {
     assert_eq!(names, ["costs", "exponents", "crossover", "conventions"]);
     let figures: Vec<&str> = report.figures.iter().map(|figure| figure.name.as_str()).collect();
     assert_eq!(figures, ["scaling", "crossover", "roofline"]);
-    assert!(report.notes.iter().any(|note| note.starts_with("noise: a second copy")));
+    assert!(report.notes.iter().any(|note| note.starts_with("noise (A/A test)")));
     assert!(report.stamp.get("sgemm_gflop_per_s").is_some());
 }
 
@@ -229,7 +229,7 @@ fn layers_are_timed_both_ways() {
 
 #[test]
 fn layers_are_timed_with_tied_and_untied_luna() {
-    let flags = ["--attention", "softmax,luna,luna:tied=false", "--unit", "layer", "--measure", "flops,time"];
+    let flags = ["--mechanism", "softmax,luna,luna:tied=false", "--unit", "layer", "--measure", "flops,time"];
     let report = swept(&with(&flags));
     let flops = |name: &str, l: &str| {
         let rows = rows(&report.rows);
@@ -243,8 +243,16 @@ fn layers_are_timed_with_tied_and_untied_luna() {
 
 #[test]
 fn what_does_not_fit_the_budget_or_the_memory_says_so() {
-    let flags =
-        ["--attention", "softmax", "--seq-len", "64,128,256,1000000", "--heads", "1", "--measure", "time"];
+    let flags = [
+        "--mechanism",
+        "softmax",
+        "--seq-len",
+        "64,128,256,1000000",
+        "--num-heads",
+        "1",
+        "--measure",
+        "time",
+    ];
     let report = swept(&[&flags[..], &["--rounds", "3", "--budget", "30s"]].concat());
     let long: Vec<_> = rows(&report.rows).into_iter().filter(|row| row["n"] == "1000000").collect();
     let fused = long.iter().find(|row| row["form"] == "fused").unwrap();
@@ -256,14 +264,14 @@ fn what_does_not_fit_the_budget_or_the_memory_says_so() {
 
 #[test]
 fn an_l_above_every_length_is_left_out_of_the_default_ones() {
-    let report = swept(&["--attention", "luna", "--seq-len", "24", "--measure", "flops"]);
+    let report = swept(&["--mechanism", "luna", "--seq-len", "24", "--measure", "flops"]);
     assert_eq!(rows(&report.rows).iter().filter(|row| row["mechanism"] == "luna").count(), 1);
-    assert!(report.notes.iter().any(|note| note.starts_with("left out, an l above n: l = 128")));
+    assert!(report.notes.iter().any(|note| note.starts_with("left out: l = 128 up to n = 24 is above n")));
 }
 
 #[test]
 fn exact_attention_is_there_though_nobody_names_it() {
-    let report = swept(&["--attention", "linear", "--seq-len", "40", "--measure", "flops"]);
+    let report = swept(&["--mechanism", "linear", "--seq-len", "40", "--measure", "flops"]);
     let forms: Vec<(String, String)> =
         rows(&report.rows).into_iter().map(|row| (row["mechanism"].clone(), row["form"].clone())).collect();
     let expected = [("softmax", "fused"), ("softmax", "n x n"), ("linear", "fused")];
@@ -276,7 +284,8 @@ fn any_choice_of_what_is_measured_ends_well() {
     for chosen in 1..16_usize {
         let names: Vec<&str> = (0..4).filter(|i| chosen >> i & 1 == 1).map(|i| all[i]).collect();
         let measure = names.join(",");
-        let flags = ["--attention", "luna", "--seq-len", "24", "--l", "8", "--heads", "1", "--rounds", "3"];
+        let flags =
+            ["--mechanism", "luna", "--seq-len", "24", "--l", "8", "--num-heads", "1", "--rounds", "3"];
         let report = swept(&[&flags[..], &["--windows", "1", "--measure", &measure]].concat());
         for row in rows(&report.rows) {
             assert_eq!(!row["time_s"].is_empty(), names.contains(&"time"), "{measure}");
@@ -288,26 +297,26 @@ fn any_choice_of_what_is_measured_ends_well() {
 
 #[test]
 fn what_has_no_fused_form_is_counted_and_not_timed() {
-    let report = swept(&with(&["--attention", "softmax,synthesizer", "--seq-len", "70"]));
+    let report = swept(&with(&["--mechanism", "softmax,synthesizer", "--seq-len", "70"]));
     for row in rows(&report.rows).iter().filter(|row| row["mechanism"] == "synthesizer") {
         assert_eq!(row["form"], "reference");
         assert!(row["time_s"].is_empty() && !row["flops"].is_empty());
         assert!(row["l"].is_empty(), "nothing of the random form depends on l");
-        assert!(row["state"].starts_with("skipped (only its obvious form is here"), "{}", row["state"]);
+        assert!(row["state"].starts_with("skipped (reference implementation only"), "{}", row["state"]);
     }
 }
 
 #[test]
 fn errors_are_those_of_approx_error() {
     let flags =
-        ["--attention", "softmax,luna,linear", "--seq-len", "64", "--l", "8,16", "--measure", "flops,error"];
+        ["--mechanism", "softmax,luna,linear", "--seq-len", "64", "--l", "8,16", "--measure", "flops,error"];
     let report = swept(&[&flags[..], &["--windows", "2"]].concat());
     let luna =
         rows(&report.rows).into_iter().find(|row| row["mechanism"] == "luna" && row["l"] == "16").unwrap();
     let approx = std::process::Command::new(assert_cmd::cargo::cargo_bin!("luna"))
         .args([
             "approx-error",
-            "--attention",
+            "--mechanism",
             "luna",
             "--seq-len",
             "64",
@@ -332,7 +341,7 @@ fn errors_are_those_of_approx_error() {
 
 #[test]
 fn the_front_holds_what_nothing_beats() {
-    let flags = ["--attention", "softmax,luna,linear", "--seq-len", "96", "--l", "4,16,64", "--windows", "1"];
+    let flags = ["--mechanism", "softmax,luna,linear", "--seq-len", "96", "--l", "4,16,64", "--windows", "1"];
     let report = swept(&[&flags[..], &["--measure", "flops,time,memory,error", "--rounds", "3"]].concat());
     let front = &report.views.iter().find(|(name, _)| name == "front").unwrap().1;
     let rows = rows(front);
@@ -354,10 +363,10 @@ fn the_front_holds_what_nothing_beats() {
 #[test]
 fn a_parameter_that_changes_little_is_swept_and_not_refused() {
     for (flags, name) in [
-        (&["--causal", "--attention", "luna-causal:weight=elu"][..], "luna-causal:weight=elu"),
-        (&["--attention", "luna:p=segment"], "luna:p=segment"),
-        (&["--attention", "performer:eps=1e-6"], "performer:eps=1e-6"),
-        (&["--attention", "linformer:shared=false"], "linformer:shared=false"),
+        (&["--causal", "--mechanism", "luna-causal:weight=elu"][..], "luna-causal:weight=elu"),
+        (&["--mechanism", "luna:p=segment"], "luna:p=segment"),
+        (&["--mechanism", "performer:eps=1e-6"], "performer:eps=1e-6"),
+        (&["--mechanism", "linformer:shared=false"], "linformer:shared=false"),
     ] {
         let report = swept(&with(&[flags, &["--seq-len", "64,128", "--measure", "flops,time"]].concat()));
         let rows = rows(&report.rows);
@@ -365,7 +374,7 @@ fn a_parameter_that_changes_little_is_swept_and_not_refused() {
         assert_eq!(timed, 4, "{name}: two lengths, two l");
     }
     // Means of segments in the place of a product with E: other code, of which there is no fast form.
-    let report = swept(&with(&["--attention", "linformer:e=segment", "--measure", "flops"]));
+    let report = swept(&with(&["--mechanism", "linformer:e=segment", "--measure", "flops"]));
     let rows = rows(&report.rows);
     assert!(rows.iter().any(|row| row["mechanism"] == "linformer:e=segment" && row["form"] == "reference"));
 }
@@ -374,8 +383,8 @@ fn a_parameter_that_changes_little_is_swept_and_not_refused() {
 fn a_cell_that_cannot_run_is_left_out_with_its_reason_and_the_others_run() {
     for unit in ["core", "layer"] {
         let flags =
-            ["--unit", unit, "--attention", "softmax,linformer:max=64", "--seq-len", "64,128", "--l", "16"];
-        let report = swept(&[&flags[..], &["--heads", "2", "--rounds", "3"]].concat());
+            ["--unit", unit, "--mechanism", "softmax,linformer:max=64", "--seq-len", "64,128", "--l", "16"];
+        let report = swept(&[&flags[..], &["--num-heads", "2", "--rounds", "3"]].concat());
         let rows = rows(&report.rows);
         let of = |n: &str| {
             rows.iter().find(|row| row["mechanism"].starts_with("linformer") && row["n"] == n).unwrap()
@@ -390,17 +399,32 @@ fn a_cell_that_cannot_run_is_left_out_with_its_reason_and_the_others_run() {
             "{unit}"
         );
     }
-    let flags = ["--causal", "--attention", "luna,linear,linformer", "--seq-len", "64", "--measure", "flops"];
+    let flags = ["--causal", "--mechanism", "luna,linear,linformer", "--seq-len", "64", "--measure", "flops"];
     let report = swept(&flags);
     let note = report.notes.iter().find(|note| note.starts_with("left out")).unwrap();
-    assert!(note.contains("luna (no causal form") && note.contains("linformer (no causal form"), "{note}");
+    assert!(
+        note.contains("luna has no causal impl") && note.contains("linformer has no causal impl"),
+        "{note}"
+    );
     assert!(rows(&report.rows).iter().any(|row| row["mechanism"] == "linear"));
 }
 
 #[test]
 fn every_timed_row_says_how_near_its_code_was_to_the_reference() {
-    let small =
-        ["--seq-len", "33", "--l", "5", "--heads", "2", "--head-dim", "16", "--ffn", "24", "--rounds", "3"];
+    let small = [
+        "--seq-len",
+        "33",
+        "--l",
+        "5",
+        "--num-heads",
+        "2",
+        "--head-dim",
+        "16",
+        "--ffn",
+        "24",
+        "--rounds",
+        "3",
+    ];
     for unit in ["core", "layer", "encoder"] {
         for pass in ["forward", "train"] {
             for mask in [&[][..], &["--causal"]] {
@@ -417,7 +441,7 @@ fn every_timed_row_says_how_near_its_code_was_to_the_reference() {
                     assert_eq!(gate("gate_gradients").is_some(), pass == "train", "{flags:?} {row:?}");
                     assert!(pass == "forward" || near(gate("gate_gradients")), "{flags:?} {row:?}");
                 }
-                assert!(report.notes.iter().any(|note| note.starts_with("checked before it was timed")));
+                assert!(report.notes.iter().any(|note| note.starts_with("checked before timing")));
             }
         }
     }
@@ -425,11 +449,12 @@ fn every_timed_row_says_how_near_its_code_was_to_the_reference() {
 
 #[test]
 fn cheaper_from_a_length_on_is_true_of_every_row_from_there_on() {
-    let flags = ["--seq-len", "8,16,32,64,128,256", "--l", "16", "--heads", "1", "--measure", "flops,memory"];
+    let flags =
+        ["--seq-len", "8,16,32,64,128,256", "--l", "16", "--num-heads", "1", "--measure", "flops,memory"];
     for (unit, mask, attention) in
         [("layer", &["--causal"][..], "luna-causal"), ("core", &[], "luna,linformer,local")]
     {
-        let report = swept(&[&flags[..], mask, &["--unit", unit, "--attention", attention]].concat());
+        let report = swept(&[&flags[..], mask, &["--unit", unit, "--mechanism", attention]].concat());
         let all = rows(&report.rows);
         let crossover = &report.views.iter().find(|(name, _)| name == "crossover").unwrap().1;
         for row in rows(crossover) {
@@ -461,7 +486,7 @@ fn cheaper_from_a_length_on_is_true_of_every_row_from_there_on() {
 #[test]
 fn exponents_of_closed_forms_are_local_and_have_no_interval() {
     let report =
-        swept(&with(&["--seq-len", "64,128,1024", "--attention", "softmax,linear", "--measure", "flops"]));
+        swept(&with(&["--seq-len", "64,128,1024", "--mechanism", "softmax,linear", "--measure", "flops"]));
     let table = &report.views.iter().find(|(name, _)| name == "exponents").unwrap().1;
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["mechanism", "l", "flops", "mem", "time", "low", "high", "from", "to"]);
@@ -470,7 +495,7 @@ fn exponents_of_closed_forms_are_local_and_have_no_interval() {
         assert!((row["flops"].parse::<f64>().unwrap() - expected).abs() < 1e-9, "{row:?}");
         assert!(row["time"].is_empty() && row["from"].is_empty(), "{row:?}");
     }
-    let timed = swept(&with(&["--attention", "linear", "--measure", "time", "--rounds", "6"]));
+    let timed = swept(&with(&["--mechanism", "linear", "--measure", "time", "--rounds", "6"]));
     let table = &timed.views.iter().find(|(name, _)| name == "exponents").unwrap().1;
     for row in rows(table) {
         assert_eq!((&*row["from"], &*row["to"]), ("33", "70"), "{row:?}");

@@ -1,5 +1,5 @@
-//! `luna scale-sweep` as a study: its flags in, its report out.
-#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+//! `luna scale-sweep` as a study: flags in, report out.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 mod interrupted;
 mod laws;
@@ -11,22 +11,22 @@ use clap::Parser;
 use luna::error::Result;
 use luna::linalg::engine::Engine;
 use luna::report::{Report, Table};
-use luna::study::scale_sweep::{self, Config};
+use luna::study::scale_sweep::{self, ScaleSweepConfig};
 use luna::study::{Context, Outcome, Unwatched, Watch};
 
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
-struct Asked {
+struct Flags {
     #[command(flatten)]
-    config: Config,
+    config: ScaleSweepConfig,
     #[arg(long)]
     out: Option<String>,
 }
 
 /// What `luna scale-sweep` does with these flags, followed by `watch`, with its journal in `folder`.
 fn outcome(flags: &[&str], folder: Option<&Path>, watch: &dyn Watch) -> Result<Outcome> {
-    let asked = Asked::try_parse_from([&["scale-sweep"], flags].concat()).unwrap();
-    let config = Config { folder: folder.map(Path::to_path_buf), ..asked.config };
+    let parsed = Flags::try_parse_from([&["scale-sweep"], flags].concat()).unwrap();
+    let config = ScaleSweepConfig { folder: folder.map(Path::to_path_buf), ..parsed.config };
     // Threads of its own: what other tests allocate meanwhile is not counted.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     pool.install(|| scale_sweep::run(&config, Context { seed: 0, engine: Engine::Faer, watch }))

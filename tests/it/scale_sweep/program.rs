@@ -18,44 +18,61 @@ fn refused(args: &[&str], parts: &[&str]) {
 
 #[test]
 fn mistakes_get_one_line() {
-    refused(&["--attention", "lnua"], &["unknown attention 'lnua'", "did you mean 'luna'?"]);
-    refused(&["--attention", "luna:l=x"], &["'l' of attention 'luna'", "'x'", "a whole number"]);
-    refused(&["--attention", "luna:p=fitted"], &["'p' of attention 'luna'", "a fit on windows of a model"]);
-    refused(&["--attention", "luna:k=3"], &["'luna' takes no parameter 'k'"]);
-    refused(&["--attention", "luna,luna"], &["--attention", "each mechanism once"]);
+    refused(&["--mechanism", "lnua"], &["unknown attention 'lnua'", "did you mean 'luna'?"]);
+    refused(&["--mechanism", "luna:l=x"], &["'l' of attention 'luna'", "'x'", "a whole number"]);
+    refused(&["--mechanism", "luna:p=fitted"], &["'p' of attention 'luna'", "a fit on windows of a model"]);
+    refused(&["--mechanism", "luna:k=3"], &["'luna' takes no parameter 'k'"]);
+    refused(&["--mechanism", "luna,luna"], &["--mechanism", "each mechanism once"]);
     refused(
-        &["--attention", "luna,linformer", "--causal"],
-        &["'luna, linformer'", "luna: no causal form ('luna-causal' has one)", "linformer: no causal form"],
+        &["--mechanism", "luna,linformer", "--causal"],
+        &[
+            "none of these",
+            "'luna' has no causal implementation ('luna-causal' has one)",
+            "'linformer' has no causal",
+        ],
     );
-    refused(&["--attention", "nystrom", "--unit", "layer"], &["'nystrom'", "for layers: softmax, "]);
-    refused(&["--attention", "luna", "--causal"], &["--attention: 'luna'", "'luna-causal' does"]);
-    refused(&["--attention", "luna-causal"], &["'luna-causal' is not accepted", "or --causal"]);
+    refused(
+        &["--mechanism", "nystrom", "--unit", "layer"],
+        &["'nystrom' has no layer", "--unit layer and encoder take softmax, "],
+    );
+    refused(
+        &["--mechanism", "luna", "--causal"],
+        &[
+            "--mechanism: 'luna' has no causal implementation",
+            "'luna-causal' has one",
+            "run without --causal",
+        ],
+    );
+    refused(
+        &["--mechanism", "luna-causal"],
+        &["'luna-causal' has no implementation without a causal mask", "run with --causal"],
+    );
     refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
     refused(&["--l", "0"], &["--l: '0'"]);
-    refused(&["--heads", "0"], &["--heads: '0'"]);
-    refused(&["--unit", "layer", "--ffn", "4000000000000000000"], &["--ffn", "astronomical"]);
+    refused(&["--num-heads", "0"], &["--heads: '0'"]);
+    refused(&["--unit", "layer", "--ffn", "4000000000000000000"], &["--ffn", "narrower layers"]);
     refused(
-        &["--unit", "layer", "--seq-len", "1", "--heads", "100000000000", "--head-dim", "100"],
-        &["--heads", "astronomical"],
+        &["--unit", "layer", "--seq-len", "1", "--num-heads", "100000000000", "--head-dim", "100"],
+        &["--num-heads", "narrower layers"],
     );
-    refused(&["--heads", "4611686018427387904", "--head-dim", "4"], &["--seq-len", "astronomical"]);
-    refused(&["--unit", "encoder", "--layers", "1000000000000"], &["--layers", "1 to 1000000"]);
+    refused(&["--num-heads", "4611686018427387904", "--head-dim", "4"], &["--seq-len", "shorter sequences"]);
+    refused(&["--unit", "encoder", "--num-layers", "1000000000000"], &["--num-layers", "1 to 1000000"]);
     refused(&["--rounds", "2"], &["--rounds: '2'", "3 to 10000"]);
     refused(&["--preset", "luna-table-5"], &["unknown preset", "did you mean 'luna-table-4'?"]);
     refused(
-        &["--attention", "luna", "--seq-len", "8", "--l", "16"],
-        &["'luna:l=16': '16'", "1 to 8, the longest n"],
+        &["--mechanism", "luna", "--seq-len", "8", "--l", "16"],
+        &["'luna:l=16' has an l of 16, above the longest n", "use an l from 1 to 8"],
     );
     refused(
-        &["--attention", "nystrom", "--pass", "train"],
-        &["'nystrom' is not accepted", "for --pass train: softmax, "],
+        &["--mechanism", "nystrom", "--pass", "train"],
+        &["'nystrom' has no backward pass", "--pass train takes softmax, "],
     );
     refused(&["--seq-len", "4000000000"], &["--seq-len: '4000000000'"]);
     refused(
-        &["--seq-len", "4000000", "--heads", "64"],
+        &["--seq-len", "4000000", "--num-heads", "64"],
         &["up to n = 4000000 would need", "a smaller --seq-len"],
     );
-    refused(&["--synthetic", "gaussian"], &["--measure with error"]);
+    refused(&["--synthetic", "gaussian"], &["--synthetic is the input of --measure error"]);
     refused(&["--measure", "error", "--unit", "layer"], &["--measure: 'error'", "--unit core"]);
     for (args, part) in [
         (&["--measure", "tme"][..], "did you mean 'time'"),
@@ -72,7 +89,7 @@ fn mistakes_get_one_line() {
 #[test]
 fn the_program_counts_allocations_and_weighs_children() {
     let args =
-        ["--attention", "softmax", "--seq-len", "256", "--measure", "memory", "--format", "json", "--quiet"];
+        ["--mechanism", "softmax", "--seq-len", "256", "--measure", "memory", "--format", "json", "--quiet"];
     let output = luna(&args);
     assert!(output.status.success() && output.stderr.is_empty());
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -83,7 +100,7 @@ fn the_program_counts_allocations_and_weighs_children() {
     if cfg!(target_os = "linux") {
         assert!(bytes("rss_growth_bytes") >= 0.9 * matrices, "{made}");
         // And of what was named, not of exact attention that stands beside it.
-        let args = [&["--attention", "performer:l=512"], &args[2..3], &["4096"], &args[4..]].concat();
+        let args = [&["--mechanism", "performer:l=512"], &args[2..3], &["4096"], &args[4..]].concat();
         let found: serde_json::Value = serde_json::from_slice(&luna(&args).stdout).unwrap();
         let rows = found["rows"].as_array().unwrap();
         let of =
@@ -103,7 +120,7 @@ fn the_program_counts_allocations_and_weighs_children() {
 fn a_run_folder_holds_the_journal_the_views_and_the_figures() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    let flags = ["--attention", "softmax,luna", "--seq-len", "32,64", "--l", "8", "--rounds", "3", "--quiet"];
+    let flags = ["--mechanism", "softmax,luna", "--seq-len", "32,64", "--l", "8", "--rounds", "3", "--quiet"];
     let output = luna(&[&flags[..], &["--out", out]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in [

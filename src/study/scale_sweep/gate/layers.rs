@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, concatenate, s};
 use statrs::function::erf::erf;
 
-use super::super::Result;
 use super::heads::{Head, Maxima, Way, dot, luna_causal, softmax, weigh};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model::encoder::{EncoderConfig, Mechanism};
 
 /// What is added to the variance of a norm.

@@ -21,14 +21,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayD, Axis};
+use serde::{Deserialize, Serialize};
 
-use super::cell::Cell;
-use super::core;
-use super::settings::Settings;
-use super::whole::{self, Learning, Whole};
-use super::{Pass, Result, Unit};
+use super::whole::{Learning, Whole};
 use crate::attention::backward::Gradients;
 use crate::attention::fused::{Given, Heads};
+use crate::error::Result;
 use crate::model::encoder::{Encoder, EncoderConfig, Stream};
 use crate::model::luna::Named;
 use crate::rng::{normal, stream};
@@ -42,12 +40,10 @@ const NEAR: f64 = 1e-4;
 /// How near a slope that gradients give must be to the reference's, relative to the length of the gradient.
 const NEAR_SLOPE: f64 = 1e-4;
 /// Rows of a layer's sequences: several blocks of every kernel, the last one short.
-const ROWS: usize = 130;
-/// Heads of a layer at most: the weights of more would take longer than what is checked.
-const WIDEST: usize = 8;
+pub(super) const ROWS: usize = 130;
 
 /// How far the timed code was from the reference implementation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Agreement {
     /// The largest difference of an output over the largest number of the reference's.
     pub(super) output: f64,
@@ -67,36 +63,6 @@ impl Agreement {
         }
         let off = self.gradients.filter(|off| differs(*off, NEAR_SLOPE))?;
         Some(text("gradients differ", off))
-    }
-}
-
-/// Runs what will be timed on a small input, and the reference implementation beside it.
-pub(super) fn ask(cell: &Cell, settings: &Settings, seed: u64) -> Result<Agreement> {
-    let enough = |count: usize| count.min(rayon::current_num_threads().max(2));
-    match (settings.unit, settings.pass) {
-        (Unit::Core, _) => {
-            let heads = enough(settings.heads * settings.batch);
-            let small = Settings { heads, batch: 1, ..settings.clone() };
-            core::agreement(cell, &small, seed)
-        }
-        (_, pass) => {
-            let heads = enough(settings.heads).min(WIDEST);
-            let d = heads * settings.head_dim;
-            let small = Settings {
-                heads,
-                batch: settings.batch.min(2),
-                layers: settings.layers.min(2),
-                ffn: settings.ffn.min(2 * d),
-                ..settings.clone()
-            };
-            let cell = Cell { n: ROWS, ..cell.clone() };
-            let config = whole::config(&cell, &small)?;
-            let x = normal(&mut stream(seed, "scale-sweep gate x"), small.batch * ROWS, d);
-            match pass {
-                Pass::Forward => forward(&config, x, small.batch, seed),
-                Pass::Train => learning(&config, x, small.batch, seed),
-            }
-        }
     }
 }
 
@@ -189,7 +155,7 @@ fn moved(name: &str, (shape, x): (&[usize], &mut [f32]), seed: u64) {
 }
 
 /// Layers forwards.
-fn forward(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u64) -> Result<Agreement> {
+pub(super) fn forward(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u64) -> Result<Agreement> {
     let mut drawn: BTreeMap<String, ArrayD<f32>> = config.drawn(seed);
     for (name, tensor) in &mut drawn {
         let shape = tensor.shape().to_vec();
@@ -220,7 +186,7 @@ fn outputs(
 }
 
 /// Layers both ways.
-fn learning(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u64) -> Result<Agreement> {
+pub(super) fn learning(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u64) -> Result<Agreement> {
     let layers = Layers::new(config)?;
     let layout = layers.layout().clone();
     let mut numbers = layers.draw(seed);

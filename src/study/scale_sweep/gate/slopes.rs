@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Zip};
 
-use super::super::Result;
+use crate::error::Result;
 use crate::rng::{Rng, normal};
 
 /// How far an input is moved each way, in units of a drawn direction of standard normal numbers.

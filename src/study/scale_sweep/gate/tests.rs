@@ -1,14 +1,17 @@
 use clap::Parser;
 
-use super::super::Config;
-use super::super::asked::Asked;
-use super::super::cell::Form;
+use super::super::agree::check as ask;
+use super::super::cell::{Cell, Form};
+use super::super::config::ScaleSweepConfig;
+use super::super::plan::Plan;
+use super::super::settings::Settings;
+use super::super::whole;
 use super::*;
 
 #[derive(Parser)]
 struct Flags {
     #[command(flatten)]
-    config: Config,
+    config: ScaleSweepConfig,
     #[arg(long)]
     out: Option<String>,
 }
@@ -44,8 +47,8 @@ fn every_form_that_is_timed_agrees_with_its_reference_implementation() {
             for pass in ["forward", "train"] {
                 for names in asked_for(unit.split(' ').next().unwrap(), causal) {
                     let settings =
-                        settings(&format!("{SMALL} {mask} --unit {unit} --pass {pass} --attention {names}"));
-                    for cell in Asked::of(&settings).unwrap().cells {
+                        settings(&format!("{SMALL} {mask} --unit {unit} --pass {pass} --mechanism {names}"));
+                    for cell in Plan::of(&settings).unwrap().cells {
                         let what = format!("{mask} {unit} {pass} {}", cell.key());
                         assert_ne!(cell.form, Form::Reference, "{what}");
                         let found = ask(&cell, &settings, 3).unwrap();
@@ -81,8 +84,8 @@ fn code_that_reads_a_tensor_otherwise_than_the_reference_is_refused() {
     for (names, causal) in [("softmax", false), ("luna", false), ("luna-causal", true), ("performer", false)]
     {
         let mask = if causal { "--causal" } else { "" };
-        let settings = settings(&format!("{SMALL} {mask} --unit layer --l 7 --attention {names}"));
-        let cells = Asked::of(&settings).unwrap().cells;
+        let settings = settings(&format!("{SMALL} {mask} --unit layer --l 7 --mechanism {names}"));
+        let cells = Plan::of(&settings).unwrap().cells;
         let cell =
             Cell { n: ROWS, ..cells.iter().rev().find(|cell| cell.kind.name == names).unwrap().clone() };
         let config = whole::config(&cell, &settings).unwrap();
@@ -119,8 +122,8 @@ fn code_that_reads_a_tensor_otherwise_than_the_reference_is_refused() {
 fn a_gradient_that_is_a_hundredth_off_is_refused_even_of_performer() {
     for (names, mask) in [("performer", ""), ("luna", ""), ("luna-causal", "--causal"), ("linformer", "")] {
         let settings =
-            settings(&format!("{SMALL} {mask} --pass train --unit layer --l 7 --attention {names}"));
-        let cells = Asked::of(&settings).unwrap().cells;
+            settings(&format!("{SMALL} {mask} --pass train --unit layer --l 7 --mechanism {names}"));
+        let cells = Plan::of(&settings).unwrap().cells;
         let cell =
             Cell { n: ROWS, ..cells.iter().rev().find(|cell| cell.kind.name == names).unwrap().clone() };
         let config = whole::config(&cell, &settings).unwrap();
@@ -155,8 +158,8 @@ fn a_gradient_that_is_a_hundredth_off_is_refused_even_of_performer() {
 
 #[test]
 fn a_gradient_of_the_bare_attention_that_is_off_is_refused() {
-    let settings = settings(&format!("{SMALL} --pass train --l 7 --attention performer"));
-    let cells = Asked::of(&settings).unwrap().cells;
+    let settings = settings(&format!("{SMALL} --pass train --l 7 --mechanism performer"));
+    let cells = Plan::of(&settings).unwrap().cells;
     let cell = cells.iter().find(|cell| cell.kind.name == "performer").unwrap();
     let right = ask(cell, &settings, 1).unwrap();
     assert!(right.gradients.is_some_and(|off| off > 0.0 && off <= NEAR_SLOPE), "{right:?}");

@@ -1,18 +1,18 @@
 //! Costs as powers of the length.
 
-use super::fit::{line_of, lines, shared_rounds, through};
-use super::measure::{Measured, Sweep};
+use super::fit::{shared_rounds, through};
+use super::sweep::{Measured, Sweep};
 use crate::report::{Column, Digits, Table};
 use crate::stats::{self, Interval};
 
-/// The exponent between the two longest lengths of a closed form: it is exact, and has no interval.
+/// The exponent between the two longest lengths of a closed form: exact, without an interval.
 fn local(points: &[(usize, f64)]) -> Option<f64> {
-    let [.., (n, cost), (longer, dearer)] = *points else { return None };
-    Some((dearer / cost).ln() / (longer as f64 / n as f64).ln()).filter(|exponent| exponent.is_finite())
+    let [.., (n, cost), (longer, more)] = *points else { return None };
+    Some((more / cost).ln() / (longer as f64 / n as f64).ln()).filter(|exponent| exponent.is_finite())
 }
 
-/// The exponent of times over all lengths: the median over rounds of the slope in one round, with the interval of that
-/// median (none below six rounds). In a round all lengths run, so that what slows it leaves its slope as it is.
+/// The exponent of times over all lengths: the median over rounds of the slope within a round, with the interval of that
+/// median (none below six rounds). A round contains all lengths: what slows it leaves its slope unchanged.
 fn of_rounds(cells: &[&Measured]) -> Option<(f64, Option<Interval>)> {
     let slope = |round: usize| {
         let points: Option<Vec<(f64, f64)>> =
@@ -23,7 +23,7 @@ fn of_rounds(cells: &[&Measured]) -> Option<(f64, Option<Interval>)> {
     (!slopes.is_empty()).then(|| (stats::median(&slopes), stats::median_interval(&slopes)))
 }
 
-/// The exponents of each line: FLOPs, memory and time as powers of n.
+/// The exponents of each curve: FLOPs, memory and time as powers of n.
 pub(super) fn table(sweep: &Sweep) -> Option<Table> {
     let columns = [
         ("mechanism", "the mechanism, exact attention by its form", Digits::Text),
@@ -45,7 +45,7 @@ pub(super) fn table(sweep: &Sweep) -> Option<Table> {
         ),
         (
             "low",
-            "lower end of its 95 % interval over rounds (none below six): timing noise only, not how the line bends",
+            "lower end of its 95 % interval over rounds (none below six): timing noise only, not curvature",
             Digits::Fixed(2),
         ),
         ("high", "upper end of it", Digits::Fixed(2)),
@@ -54,9 +54,9 @@ pub(super) fn table(sweep: &Sweep) -> Option<Table> {
     ];
     let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
     let mut table = Table::new("Costs as powers of the length: cost = c n^x", columns.into());
-    for first in lines(sweep) {
+    for first in sweep.curves() {
         let closed = |value: &dyn Fn(&Measured) -> Option<f64>| -> Option<f64> {
-            let all = line_of(sweep, &first.cell);
+            let all = sweep.curve(&first.cell);
             local(&all.filter_map(|one| Some((one.cell.n, value(one)?))).collect::<Vec<_>>())
         };
         let flops = closed(&|one| Some(one.facts.cost.flops() as f64));
@@ -64,7 +64,7 @@ pub(super) fn table(sweep: &Sweep) -> Option<Table> {
         if flops.is_none() {
             continue;
         }
-        let timed: Vec<&Measured> = line_of(sweep, &first.cell).filter(|one| !one.times.is_empty()).collect();
+        let timed: Vec<&Measured> = sweep.timed(&first.cell).collect();
         let time = of_rounds(&timed);
         let ends = time.and_then(|(_, interval)| interval);
         let length = |one: Option<&&Measured>| one.filter(|_| time.is_some()).map(|one| one.cell.n);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_closed_form_has_the_exponent_of_its_longest_lengths() {
-        // n^2 takes over from n: the exponent over all lengths would be about 1.5.
+        // n^2 dominates n at the end only: the exponent over all lengths would be about 1.5.
         let cost = |n: usize| (n * n + 1000 * n) as f64;
         let found = local(&[64, 1024, 1 << 20, 1 << 21].map(|n| (n, cost(n)))).unwrap();
         assert!((found - 2.0).abs() < 1e-3, "{found}");
@@ -106,13 +106,13 @@ mod tests {
             let covered = (0..300)
                 .filter(|_| {
                     let sweep =
-                        planted::line(&lengths, rounds, noise, &mut rng, |n| 1e-6 * (n as f64).powf(1.4));
+                        planted::curve(&lengths, rounds, noise, &mut rng, |n| 1e-6 * (n as f64).powf(1.4));
                     let cells: Vec<&Measured> = sweep.cells.iter().collect();
                     let (_, interval) = of_rounds(&cells).unwrap();
                     interval.is_some_and(|ends| ends.low <= 1.4 && 1.4 <= ends.high)
                 })
                 .count();
-            // 95 in 100, less three standard deviations.
+            // 95 %, less three standard deviations.
             assert!(covered >= 274, "{covered} of 300 at {rounds} rounds");
         }
     }

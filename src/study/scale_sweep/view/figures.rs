@@ -1,13 +1,11 @@
 //! Time and memory over the length, and the roofline.
 
-use super::cell::Form;
-use super::fit::lines;
-use super::measure::{Measured, Sweep};
+use super::super::cell::Form;
 use super::row;
+use super::sweep::{Measured, Sweep};
 use crate::report::{Curves, Figure, Kind, Mark, Series};
-use crate::stats;
 
-/// A line's name in the legend.
+/// The name of a curve in the legend.
 fn label(one: &Measured) -> String {
     let title = one.cell.title();
     one.cell.l.map_or_else(|| title.clone(), |l| format!("{title} l={l}"))
@@ -16,18 +14,14 @@ fn label(one: &Measured) -> String {
 /// A height, and the ends of its interval where it has one.
 type Point = (f64, Option<(f64, f64)>);
 
-/// The points of each line, with the ends of their intervals.
+/// The points of each curve, with the ends of their intervals.
 fn series(sweep: &Sweep, value: &dyn Fn(&Measured) -> Option<Point>) -> Vec<Series> {
     let mut all = Vec::new();
-    for first in lines(sweep) {
-        let mut one = Series {
-            label: label(first),
-            dashed: first.cell.kind.name == "softmax",
-            dots: true,
-            ..Series::default()
-        };
+    for first in sweep.curves() {
+        let mut one =
+            Series { label: label(first), dashed: first.cell.is_softmax(), dots: true, ..Series::default() };
         let (mut lows, mut highs) = (Vec::new(), Vec::new());
-        for cell in sweep.cells.iter().filter(|cell| cell.cell.is_beside(&first.cell)) {
+        for cell in sweep.curve(&first.cell) {
             let Some((y, ends)) = value(cell) else { continue };
             one.x.push(cell.cell.n as f64);
             one.y.push(y);
@@ -50,7 +44,7 @@ pub(super) fn all(sweep: &Sweep) -> Vec<Figure> {
         let scaled = |(low, high): (f64, f64)| (1e3 * low, 1e3 * high);
         Some((1e3 * time.mid, time.ends.map(scaled)))
     });
-    let memory = series(sweep, &|one| Some((row::extra(one)? as f64 / f64::from(1 << 20), None)));
+    let memory = series(sweep, &|one| Some((one.extra_bytes()? as f64 / f64::from(1 << 20), None)));
     let mut panels = Vec::new();
     if !time.is_empty() {
         panels.push(panel("time", "time of one pass", "milliseconds", time));
@@ -79,17 +73,15 @@ fn panel(name: &str, title: &str, y_label: &str, series: Vec<Series>) -> Figure 
     Figure { name: name.into(), title: title.into(), kind: Kind::Curves(curves) }
 }
 
-/// How many times as fast as exact attention each mechanism is: where a line crosses 1 it begins to pay.
+/// The speedup of each mechanism over exact attention: 1 is break-even.
 fn crossover(sweep: &Sweep) -> Option<Figure> {
     let against = |form: Form, name: &str, title: &str| {
         let series = series(sweep, &|one| {
-            if one.cell.kind.name == "softmax" && one.cell.form == form {
-                return None;
-            }
-            let (mid, interval) = row::speedup(sweep, one, form)?;
+            let other = !one.cell.is_exact(form, one.cell.n);
+            let (mid, interval) = row::speedup(sweep, one, form).filter(|_| other)?;
             Some((mid, interval.map(|interval| (interval.low, interval.high))))
         });
-        let mut figure = panel(name, title, "times as fast", series);
+        let mut figure = panel(name, title, "speedup", series);
         if let Kind::Curves(curves) = &mut figure.kind {
             curves.marks.push(Mark::Horizontal { at: 1.0, label: "1".into() });
         }
@@ -100,24 +92,22 @@ fn crossover(sweep: &Sweep) -> Option<Figure> {
         against(Form::Materialised, "n-x-n", "against exact attention with n x n matrices"),
     ];
     panels.retain(|panel| matches!(&panel.kind, Kind::Curves(curves) if !curves.series.is_empty()));
-    let drawn = !panels.is_empty();
-    drawn.then(|| Figure { name: "crossover".into(), title: String::new(), kind: Kind::Panels(panels) })
+    (!panels.is_empty()).then(|| Figure {
+        name: "crossover".into(),
+        title: String::new(),
+        kind: Kind::Panels(panels),
+    })
 }
 
-/// The rate of each cell over its arithmetic intensity, below what the machine's memory and multipliers allow (Williams,
-/// Waterman and Patterson 2009).
+/// The rate of each cell over its arithmetic intensity, below the machine's roofline (Williams, Waterman and Patterson
+/// 2009).
 fn roofline(sweep: &Sweep) -> Option<Figure> {
-    let median = |times: &std::collections::BTreeMap<usize, f64>| {
-        let seconds: Vec<f64> = times.values().copied().collect();
-        (!seconds.is_empty()).then(|| stats::median(&seconds))
-    };
-    let peak = sweep.peak()?;
-    let bandwidth = sweep.triad_bytes / median(&sweep.triad)? / 1e9;
+    let (peak, (_, bandwidth)) = (sweep.peak()?, sweep.machine_rates()?);
     let intensity = |one: &Measured| one.facts.cost.flops() as f64 / one.facts.bytes as f64;
     let mut all = Vec::new();
-    for first in lines(sweep) {
+    for first in sweep.curves() {
         let mut points: Vec<(f64, f64)> = Vec::new();
-        for one in sweep.cells.iter().filter(|one| one.cell.is_beside(&first.cell) && !one.times.is_empty()) {
+        for one in sweep.timed(&first.cell) {
             let rate = one.facts.cost.flops() as f64 / row::time(sweep, one)?.mid / 1e9;
             points.push((intensity(one), rate));
         }
@@ -134,10 +124,10 @@ fn roofline(sweep: &Sweep) -> Option<Figure> {
     let roof = |x: f64| (x * bandwidth).min(peak);
     let x = vec![low, ridge, high];
     let y = x.iter().map(|x| roof(*x)).collect();
-    let label = format!("this machine's own triad ({bandwidth:.0} GB/s) and product ({peak:.0} GFLOP/s)");
+    let label = format!("this machine's triad ({bandwidth:.0} GB/s) and matrix product ({peak:.0} GFLOP/s)");
     all.push(Series { label, x, y, dashed: true, ..Series::default() });
     let curves = Curves {
-        x_label: "FLOPs a byte that must move".into(),
+        x_label: "FLOP/byte".into(),
         y_label: "GFLOP/s".into(),
         log_x: true,
         log_y: true,

@@ -1,14 +1,12 @@
-//! What a cost buys: which mechanisms no other beats at once in error, FLOPs, time and memory, and the knee of each one's
-//! curve over l.
+//! The Pareto front of error, FLOPs, time and memory, and the knee of each mechanism's curve over l.
 
-use super::cell::Form;
-use super::errors::Errors;
-use super::fit::{Verdict, compare};
-use super::measure::{Measured, Sweep};
-use super::row;
+use super::super::cell::Form;
+use super::fit::compare;
+use super::sweep::{Measured, Sweep};
 use crate::report::{Column, Digits, Table};
+use crate::stats::{self, Verdict};
 
-/// Error, FLOPs, seconds and bytes of one cell: less is better in each.
+/// Error, FLOPs, seconds and bytes of one cell: lower is better.
 #[derive(Clone, Copy, Debug)]
 struct Costs {
     /// Error, FLOPs and bytes.
@@ -16,30 +14,30 @@ struct Costs {
     time: f64,
 }
 
-/// Whether `a` is nowhere worse than `b` and somewhere better. Times that the rounds do not tell apart are alike.
-fn beats(a: &Costs, b: &Costs, time: Verdict) -> bool {
+/// Whether `a` dominates `b`: nowhere worse and somewhere better. Undecided times count as equal.
+fn dominates(a: &Costs, b: &Costs, time: Verdict) -> bool {
     let pairs = || a.exact.iter().zip(&b.exact);
     pairs().all(|(a, b)| a <= b)
-        && time != Verdict::Slower
-        && (pairs().any(|(a, b)| a < b) || time == Verdict::Quicker)
+        && time != Verdict::Higher
+        && (pairs().any(|(a, b)| a < b) || time == Verdict::Lower)
 }
 
-/// Whether any of `others` beats a cell. Every comparison may miss so much less that all of them together call one of equal
-/// cost beaten in at most 5 of 100 sweeps (Bonferroni).
-fn is_beaten(own: (&Measured, &Costs), others: &[(&Measured, &Costs)]) -> bool {
+/// Whether any of `others` dominates a cell. The error rate of each comparison is such that all of them together call a cell
+/// of equal cost dominated in at most 5 % of sweeps (Bonferroni).
+fn is_dominated(own: (&Measured, &Costs), others: &[(&Measured, &Costs)]) -> bool {
     let miss = 0.05 / others.len().max(1) as f64;
     others.iter().any(|(one, costs)| {
-        // That the other is slower is decided as usual: it keeps a cell on the front.
-        let slower = compare(one, own.0, 0.05) == Verdict::Slower;
-        let time = if slower { Verdict::Slower } else { compare(one, own.0, miss) };
-        beats(costs, own.1, time)
+        // That the other is slower keeps a cell on the front: that test is at 5 %.
+        let slower = compare(one, own.0, 0.05) == Verdict::Higher;
+        let time = if slower { Verdict::Higher } else { compare(one, own.0, miss) };
+        dominates(costs, own.1, time)
     })
 }
 
-/// A point that lies below the line by less than this is on it.
-const NONE: f64 = 1e-9;
+/// A point closer to the line than this is on it.
+const ON_LINE: f64 = 1e-9;
 
-/// The place of the knee of a curve that falls in `y` as `x` rises: the point farthest below the straight line from its
+/// The index of the knee of a curve that falls in `y` as `x` rises: the point farthest below the straight line from its
 /// first to its last point, both axes logarithmic and scaled to 1 (Satopaa et al. 2011, without smoothing); none below
 /// three points, or where no point lies below that line.
 fn knee(points: &[(f64, f64)]) -> Option<usize> {
@@ -50,11 +48,11 @@ fn knee(points: &[(f64, f64)]) -> Option<usize> {
         |point: &(f64, f64)| 1.0 - scaled(point.1, last.1, first.1) - scaled(point.0, first.0, last.0);
     let gains: Vec<f64> = points.iter().map(below).collect();
     let best = (1..points.len().saturating_sub(1)).max_by(|a, b| gains[*a].total_cmp(&gains[*b]))?;
-    (gains.iter().all(|gain| gain.is_finite()) && gains[best] > NONE).then_some(best)
+    (gains.iter().all(|gain| gain.is_finite()) && gains[best] > ON_LINE).then_some(best)
 }
 
 /// One row a mechanism, length and l with its four costs, whether it is on the front, and the knees.
-pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> {
+pub(super) fn table(sweep: &Sweep) -> Option<Table> {
     let columns = [
         ("n", "tokens", "sequence length", Digits::Integer),
         ("mechanism", "", "the mechanism, exact attention by its form", Digits::Text),
@@ -66,21 +64,19 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
         (
             "front",
             "",
-            "yes: no other cell of this length is better in one of the four and worse in none; times are alike unless the interval of their ratio within a round leaves out 1 (5 % for all comparisons of a cell together)",
+            "yes: no other cell of this length is better in one of the four and worse in none; times are equal unless the interval of their ratio within rounds excludes 1 (5 % for all comparisons of a cell together)",
             Digits::Text,
         ),
         ("knee", "", "knee: the l of this mechanism after which more time buys less error", Digits::Text),
     ];
     let columns = columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
-    let mut table = Table::new("What a cost buys: error, FLOPs, time and memory", columns.into());
+    let mut table = Table::new("Pareto front of error, FLOPs, time and memory", columns.into());
     let mut known: Vec<(usize, Costs)> = Vec::new();
     for (at, one) in sweep.cells.iter().enumerate() {
         let costs = || {
-            // What was predicted, or run once, has no place beside what was measured.
-            let time = row::time(sweep, one).filter(|_| !one.times.is_empty())?;
-            let exact =
-                [errors.of(&one.cell, seed)?.0, one.facts.cost.flops() as f64, row::extra(one)? as f64];
-            Some(Costs { exact, time: time.mid })
+            // Predicted times and those of one run are not compared with measured ones.
+            let exact = [one.error?.0, one.facts.cost.flops() as f64, one.extra_bytes()? as f64];
+            (!one.times.is_empty()).then(|| Costs { exact, time: stats::median(&one.seconds()) })
         };
         known.extend(costs().map(|costs| (at, costs)));
     }
@@ -92,7 +88,7 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
             .filter(|(other, _)| other != at && same(*other))
             .map(|(other, costs)| (&sweep.cells[*other], costs))
             .collect();
-        let beaten = is_beaten((&sweep.cells[*at], costs), &others);
+        let dominated = is_dominated((&sweep.cells[*at], costs), &others);
         let mut curve: Vec<(usize, usize, Costs)> = known
             .iter()
             .filter(|(other, _)| same(*other) && sweep.cells[*other].cell.name == cell.name)
@@ -109,7 +105,7 @@ pub(super) fn table(sweep: &Sweep, errors: &Errors, seed: u64) -> Option<Table> 
             (costs.exact[1] / 1e6).into(),
             (costs.time * 1e3).into(),
             (costs.exact[2] / 1024.0).into(),
-            Some("yes").filter(|_| !beaten).into(),
+            Some("yes").filter(|_| !dominated).into(),
             Some("knee").filter(|_| is_knee && cell.form == Form::Fused).into(),
         ]);
     }
@@ -123,25 +119,22 @@ mod tests {
     use crate::rng::stream;
 
     #[test]
-    fn only_what_is_nowhere_worse_beats() {
+    fn only_what_is_nowhere_worse_dominates() {
         let costs = |exact| Costs { exact, time: 1.0 };
         let a = costs([0.1, 5.0, 8.0]);
-        assert!(beats(&a, &a, Verdict::Quicker));
-        assert!(
-            beats(&a, &costs([0.2, 5.0, 8.0]), Verdict::Undecided),
-            "times that are not told apart are alike"
-        );
-        assert!(!beats(&a, &costs([0.2, 5.0, 8.0]), Verdict::Slower));
-        assert!(!beats(&a, &a, Verdict::Undecided));
-        assert!(!beats(&a, &costs([0.2, 4.0, 9.0]), Verdict::Quicker));
+        assert!(dominates(&a, &a, Verdict::Lower));
+        assert!(dominates(&a, &costs([0.2, 5.0, 8.0]), Verdict::Undecided), "undecided times count as equal");
+        assert!(!dominates(&a, &costs([0.2, 5.0, 8.0]), Verdict::Higher));
+        assert!(!dominates(&a, &a, Verdict::Undecided));
+        assert!(!dominates(&a, &costs([0.2, 4.0, 9.0]), Verdict::Lower));
     }
 
     #[test]
-    fn of_equal_costs_few_are_taken_off_the_front() {
+    fn of_equal_costs_few_are_dominated() {
         let mut rng = stream(31, "front");
         let costs = Costs { exact: [0.1, 1.0, 1.0], time: 1e-3 };
         for (cells, rounds, noise) in [(2, 6, 0.2), (6, 15, 0.1), (12, 15, 0.3)] {
-            let beaten = (0..300)
+            let dominated = (0..300)
                 .filter(|_| {
                     let all: Vec<Measured> = (0..cells)
                         .map(|_| {
@@ -150,17 +143,17 @@ mod tests {
                         })
                         .collect();
                     let others: Vec<_> = all[1..].iter().map(|one| (one, &costs)).collect();
-                    is_beaten((&all[0], &costs), &others)
+                    is_dominated((&all[0], &costs), &others)
                 })
                 .count();
-            // 5 in 100, and three standard deviations.
-            assert!(beaten <= 26, "{beaten} of 300 among {cells} cells");
+            // 5 %, and three standard deviations.
+            assert!(dominated <= 26, "{dominated} of 300 with {cells} cells");
         }
     }
 
     #[test]
     fn the_knee_is_where_the_curve_turns() {
-        // Steep to (4, 0.1), flat behind it.
+        // Steep to (4, 0.1), flat after it.
         let curve = [(1.0, 0.8), (2.0, 0.3), (4.0, 0.1), (8.0, 0.09), (16.0, 0.08)];
         assert_eq!(knee(&curve), Some(2));
         // A power law has no knee, nor has a curve that bends the other way.

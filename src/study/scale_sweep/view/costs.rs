@@ -1,15 +1,17 @@
-//! The tables that people read.
+//! The main table: time, rate and memory of every cell.
 
-use super::cell::Form;
+use super::super::cell::Form;
+use super::super::options::{Measure, Unit};
+use super::super::record::State;
+use super::super::settings::Settings;
 use super::fit;
-use super::measure::{Measured, State, Sweep};
 use super::row::{self, Time};
-use super::settings::Settings;
-use super::{Measure, Unit};
+use super::sweep::{Measured, Sweep};
 use crate::report::{Cell as Value, Column, Digits, Table};
+use crate::stats::Verdict;
 
 /// Time, rate and memory of every cell, by length and then by time.
-pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
+pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Table {
     let timed = settings.measures(Measure::Time);
     let mut columns = vec![
         ("n", "", "sequence length in tokens", Digits::Integer),
@@ -23,20 +25,20 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
             (
                 "tied",
                 "",
-                "~ if it is not told from the row above (95 % interval of the ratio within a round); * predicted; 1 run once",
+                "~: the 95 % interval of its ratio to the row above, within rounds, holds 1; *: predicted; 1: one run",
                 Digits::Text,
             ),
             ("speedup", "", "over fused exact attention, in the same rounds", Digits::Significant(3)),
             ("low", "", "lower end of its 95 % interval", Digits::Significant(3)),
             ("high", "", "upper end of it", Digits::Significant(3)),
-            ("peak", "%", "rate over that of this machine's own product", Digits::Integer),
+            ("peak", "%", "rate over that of this machine's matrix product", Digits::Integer),
         ]);
     }
     if settings.measures(Measure::Memory) {
         columns.push((
             "memory",
             "KiB",
-            "the most held at once beyond inputs and outputs",
+            "maximum held at once beyond inputs and outputs",
             Digits::Significant(4),
         ));
     }
@@ -73,7 +75,7 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
             ]);
         }
         if settings.measures(Measure::Memory) {
-            row.push(row::extra(one).map(|bytes| bytes as f64 / 1024.0).into());
+            row.push(one.extra_bytes().map(|bytes| bytes as f64 / 1024.0).into());
         }
         table.push(row);
         above = Some(one);
@@ -81,11 +83,11 @@ pub(super) fn costs(sweep: &Sweep, settings: &Settings) -> Table {
     table
 }
 
-/// Whether a row can be told from the one above, and whether its time was measured at all.
+/// Whether the time differs from that of the row above, and whether it was measured.
 fn mark(one: &Measured, time: Option<Time>, above: Option<&Measured>) -> String {
     let tied = || {
         let above = above.filter(|above| !above.times.is_empty() && !one.times.is_empty())?;
-        (!fit::compare(one, above, 0.05).is_decided()).then_some("~")
+        (fit::compare(one, above, 0.05) == Verdict::Undecided).then_some("~")
     };
     let how = match (&one.state, time) {
         (_, Some(time)) if time.predicted => "*",

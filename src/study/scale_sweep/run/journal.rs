@@ -1,5 +1,5 @@
-//! What was measured so far, a line at a time: an interrupted sweep loses no finished line, and another one of the same
-//! configuration goes on from them.
+//! The journal of a run folder, a line for each finished piece of work: an interrupted sweep loses no finished line, and a
+//! resumed one continues after them.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, read_to_string};
@@ -8,34 +8,32 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::record::{Probe, Records, State, Times};
 use crate::error::{Error, Result};
 use crate::study::fingerprint::Fingerprint;
 
-/// The file in the run folder, and what it becomes when another sweep begins there.
+/// The file in the run folder, and the name under which an earlier sweep's is kept.
 const FILE: &str = "journal.jsonl";
 const OLD: &str = "journal.old.jsonl";
 
 const ACCEPTED: &str =
     "for --resume the same configuration on the same machine with as many threads; or another --out";
 
-/// What the run of a cell by itself found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Probe {
-    /// Seconds of the first run, or of the second where both are short.
-    pub(super) first_s: f64,
-    /// Multiply-adds that the kernels counted.
-    pub(super) macs: u64,
-    /// The most bytes held at once beyond inputs and outputs.
-    pub(super) extra_bytes: Option<u64>,
-    /// How much the resident set of a child process grew.
-    pub(super) rss_growth: Option<u64>,
+/// Names of the machine's own work in a round.
+pub(super) const GEMM: &str = "sgemm";
+pub(super) const GEMM_PER_THREAD: &str = "sgemm on each thread";
+pub(super) const TRIAD: &str = "triad";
+
+/// The name of a cell's second copy in a round.
+pub(super) fn copy_of(key: &str) -> String {
+    format!("second {key}")
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
     Sweep {
-        /// What decides its figures; empty in files of earlier versions.
+        /// What its figures depend on; empty in files of earlier versions.
         #[serde(default)]
         facts: Fingerprint,
     },
@@ -49,50 +47,50 @@ enum Line {
     },
 }
 
-/// Lines of before and lines to come; without a folder they are kept in memory only.
+/// The lines of a journal; without a folder they are in memory only.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(in super::super) struct Journal {
     file: Option<(PathBuf, File)>,
     probes: BTreeMap<String, Probe>,
     rounds: BTreeMap<usize, BTreeMap<String, f64>>,
 }
 
 impl Journal {
-    /// Begins a journal in a folder, or goes on with the one that is there if `resume`.
-    pub(super) fn open(folder: Option<&Path>, facts: &Fingerprint, resume: bool) -> Result<Self> {
+    /// Begins a journal in a folder, or continues the one that is there if `resume`.
+    pub(in super::super) fn open(folder: Option<&Path>, facts: &Fingerprint, resume: bool) -> Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let path = folder.join(FILE);
         let mut journal = Self::default();
         if !resume && path.exists() {
-            // Somebody's minutes: the last ones are kept under another name.
+            // An earlier sweep may have taken hours: its journal is renamed, not deleted.
             std::fs::rename(&path, folder.join(OLD)).map_err(Error::file(&path))?;
         }
-        let kept = if resume && path.exists() { journal.read(&path, facts)? } else { 0 };
+        let whole = if resume && path.exists() { journal.read(&path, facts)? } else { 0 };
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
-            // What an interruption cut off must not stand before the next line.
-            file.set_len(kept)?;
+            // The next line must not follow one that an interruption truncated.
+            file.set_len(whole)?;
             Ok(file)
         };
         let file = open().map_err(Error::file(&path))?;
         journal.file = Some((path, file));
-        if kept == 0 {
+        if whole == 0 {
             journal.write(&Line::Sweep { facts: facts.clone() })?;
         }
         Ok(journal)
     }
 
-    /// Reads the whole lines of before; returns how many bytes they are.
+    /// Reads the complete lines; returns their length in bytes.
     fn read(&mut self, path: &Path, facts: &Fingerprint) -> Result<u64> {
         let text = read_to_string(path).map_err(Error::file(path))?;
-        // A line without its end is one that an interruption cut off.
+        // A line without an end was truncated by an interruption.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let line = serde_json::from_str(line)
                 .map_err(|error| Error::malformed(path, error, "lines that scale-sweep wrote"))?;
             match line {
                 Line::Sweep { facts: before } => {
                     if let Some(what) = facts.differs(&before) {
-                        let what = format!("a sweep that was told otherwise ({what})");
+                        let what = format!("another sweep ({what})");
                         return Err(Error::malformed(path, what, ACCEPTED));
                     }
                 }
@@ -111,9 +109,33 @@ impl Journal {
         self.probes.get(key).cloned()
     }
 
-    /// Seconds of every round, by what was timed.
+    /// Seconds by round and name.
     pub(super) fn rounds(&self) -> &BTreeMap<usize, BTreeMap<String, f64>> {
         &self.rounds
+    }
+
+    /// Adds the times of all rounds to the records.
+    pub(super) fn fill(&self, records: &mut Records) {
+        if records.machine.threads == 0 {
+            return; // no rounds in this run
+        }
+        for (round, seconds) in &self.rounds {
+            let add = |name: &str, times: &mut Times| {
+                seconds.get(name).is_some_and(|seconds| times.insert(*round, *seconds).is_none())
+            };
+            for (key, one) in &mut records.cells {
+                if add(key, &mut one.times) {
+                    one.state = State::Measured;
+                }
+            }
+            for (key, times) in &mut records.copies {
+                add(&copy_of(key), times);
+            }
+            let machine = &mut records.machine;
+            add(GEMM, &mut machine.gemm);
+            add(GEMM_PER_THREAD, &mut machine.gemm_per_thread);
+            add(TRIAD, &mut machine.triad);
+        }
     }
 
     pub(super) fn write_probe(&mut self, key: &str, probe: &Probe) -> Result<()> {
@@ -129,12 +151,12 @@ impl Journal {
     fn write(&mut self, line: &Line) -> Result<()> {
         let Some((path, file)) = &mut self.file else { return Ok(()) };
         let text = serde_json::to_string(line).map_err(|error| Error::malformed(&*path, error, "numbers"))?;
-        // One write a line: what an interruption leaves is whole lines and at most one that is cut off.
+        // One write a line: an interruption leaves complete lines and at most one that is truncated.
         let mut write = || {
             let whole = file.metadata()?.len();
             let written = file.write_all(format!("{text}\n").as_bytes());
             if written.is_err() {
-                // Best effort: what stopped the writing is the error to report.
+                // Best effort: the failed write is the error to report.
                 let _ = file.set_len(whole);
             }
             written
@@ -159,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_before_are_gone_on_from_and_a_cut_one_is_dropped() {
+    fn complete_lines_are_read_and_a_truncated_one_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let open = |resume| Journal::open(Some(dir.path()), &facts(4), resume);
         let mut first = open(false).unwrap();
@@ -187,10 +209,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Journal::open(Some(dir.path()), &facts(4), false).unwrap();
         let error = Journal::open(Some(dir.path()), &facts(3), true).unwrap_err().to_string();
-        assert!(
-            error.contains("journal.jsonl': a sweep that was told otherwise (heads: '4' then, '3' now)"),
-            "{error}"
-        );
+        assert!(error.contains("journal.jsonl': another sweep (heads: '4' then, '3' now)"), "{error}");
         std::fs::write(dir.path().join(FILE), "{\"sweep\":{\"hash\":\"1a2b\"}}\n").unwrap();
         let error = Journal::open(Some(dir.path()), &facts(4), true).unwrap_err().to_string();
         assert!(error.contains("(threads: nothing then, '2' now)"), "{error}");

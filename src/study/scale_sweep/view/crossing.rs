@@ -1,36 +1,35 @@
-//! From which length on a mechanism is quicker than exact attention, as far as the times of rounds tell.
+//! At which length a mechanism becomes faster than exact attention.
 //!
-//! "Quicker from n on" is a statement about the longest measured length and all that are not shorter than n. It is made
-//! where the 95 % interval of the median ratio at each of them lies below 1, sought from the longest length downwards and
-//! ending at the first where it does not: the chance that any length among them is called quicker falsely is that of the
-//! first such test, 2.5 in 100 (a fixed sequence of tests; Maurer, Hothorn and Lehmacher 1995). Where the longest length is
-//! neither quicker nor slower, nothing is said.
+//! "Faster from n on" is a statement about every measured length of n or more. It is made where the 95 % interval of the
+//! median ratio lies below 1 at each of them, tested from the longest length downwards and stopping at the first that
+//! fails: the probability that any length is falsely called faster is that of the first such test, 2.5 % (fixed-sequence
+//! testing; Maurer, Hothorn and Lehmacher 1995). Where the longest length is neither faster nor slower, nothing is stated.
 
-use super::cell::{Cell, Form};
-use super::fit::{line_of, shared_rounds, through};
-use super::measure::{Measured, Sweep};
+use super::super::cell::{Cell, Form};
+use super::fit::{shared_rounds, through};
+use super::sweep::{Measured, Sweep};
 use crate::rng::{Rng, stream};
 use crate::stats::{self, Interval};
 
-/// How far beyond the longest measured length a crossover is looked for, as a multiple of it.
+/// Crossovers are extrapolated up to this multiple of the longest measured length.
 pub(super) const REACH: usize = 4;
-/// Lengths that an extrapolation stands on: the longest. Two would fit a line to anything.
-const NEAREST: usize = 3;
+/// An extrapolation uses the longest so many lengths: any two points lie on a line.
+const LONGEST: usize = 3;
 
-/// What the times say.
+/// What the times show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     /// The crossover lies between measured lengths.
     Measured,
-    /// Beyond them, within [`REACH`], on the line through the longest three.
+    /// It lies beyond them, within [`REACH`], on the line through the longest three.
     Extrapolated,
-    /// Quicker at every measured length.
+    /// Faster at every measured length.
     Below,
-    /// Slower at the longest measured length, and no crossover in reach is certain.
+    /// Slower at the longest measured length, and the line has no certain crossover within [`REACH`].
     Beyond,
-    /// At the longest measured length neither is decided.
+    /// Neither faster nor slower at the longest measured length.
     Undecided,
-    /// Not timed beside each other.
+    /// Not timed in the same rounds.
     NotTimed,
 }
 
@@ -47,16 +46,17 @@ impl How {
     }
 }
 
-/// Where a mechanism becomes quicker.
+/// Where a mechanism becomes faster.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Crossing {
     pub(super) how: How,
     /// Where the median ratio is 1 for the last time.
     pub(super) n: Option<f64>,
-    /// Ends of its 95 % interval over rounds; an end that lies outside of what was measured (or is in reach) is none.
+    /// Lower end of its 95 % interval over rounds; none outside the measured lengths (or beyond [`REACH`]).
     pub(super) low: Option<f64>,
+    /// Upper end of it.
     pub(super) high: Option<f64>,
-    /// The least measured length from which on it is quicker at every measured length.
+    /// The shortest measured length from which on it is faster at every measured length.
     pub(super) from: Option<usize>,
     /// A length up to which no crossover was found.
     pub(super) beyond: Option<usize>,
@@ -93,8 +93,8 @@ impl Crossing {
             };
             let ends = stats::bootstrap_of_medians(rounds, rng, |places| {
                 let points = medians(places);
-                let quicker = points.last().is_some_and(|(_, ratio)| *ratio < 0.0);
-                if quicker { inside(&points).unwrap_or(0.0) } else { f64::INFINITY }
+                let faster = points.last().is_some_and(|(_, ratio)| *ratio < 0.0);
+                if faster { inside(&points).unwrap_or(0.0) } else { f64::INFINITY }
             });
             let low = ends.map(|ends| ends.0).filter(|low| *low > 0.0);
             let high = ends.map(|ends| ends.1).filter(|high| high.is_finite());
@@ -105,7 +105,7 @@ impl Crossing {
         }
         let limit = REACH * longest;
         let beyond = Self { how: How::Beyond, beyond: Some(*longest), ..undecided };
-        if lengths.len() < NEAREST {
+        if lengths.len() < LONGEST {
             return beyond;
         }
         let zero = |places: &[usize]| ahead(&medians(places), *longest as f64);
@@ -114,7 +114,7 @@ impl Crossing {
         if high <= limit as f64 {
             return Self { how: How::Extrapolated, n: Some(n), low: Some(low), high: Some(high), ..beyond };
         }
-        // On the line, no crossing within reach even at the lower end.
+        // Even the lower end of the crossing lies beyond the limit.
         if low > limit as f64 { Self { beyond: Some(limit), ..beyond } } else { beyond }
     }
 }
@@ -129,16 +129,15 @@ fn inside(points: &[(f64, f64)]) -> Option<f64> {
 
 /// Where the line through the longest lengths is 0, not before the longest; infinity where it does not fall.
 fn ahead(points: &[(f64, f64)], longest: f64) -> f64 {
-    let line = through(&points[points.len().saturating_sub(NEAREST)..]).filter(|line| line.slope.mid < 0.0);
+    let line = through(&points[points.len().saturating_sub(LONGEST)..]).filter(|line| line.slope.mid < 0.0);
     line.map_or(f64::INFINITY, |line| (-line.intercept / line.slope.mid).exp().max(longest))
 }
 
-/// The crossover in time of a cell's line against exact attention of one form.
+/// The crossover in time of a cell's curve against exact attention of one form.
 pub(super) fn in_time(sweep: &Sweep, cell: &Cell, form: Form, seed: u64) -> Crossing {
-    let exact = |n: usize| sweep.cells.iter().find(|one| one.cell.is_exact(form, n) && !one.times.is_empty());
-    let timed = line_of(sweep, cell).filter(|one| !one.times.is_empty());
+    let exact = |n: usize| sweep.exact(form, n).filter(|one| !one.times.is_empty());
     let pairs: Vec<(&Measured, &Measured)> =
-        timed.filter_map(|own| Some((own, exact(own.cell.n)?))).collect();
+        sweep.timed(cell).filter_map(|own| Some((own, exact(own.cell.n)?))).collect();
     let all: Vec<&Measured> = pairs.iter().flat_map(|(own, exact)| [*own, *exact]).collect();
     let rounds = shared_rounds(&all);
     let lengths: Vec<usize> = pairs.iter().map(|(own, _)| own.cell.n).collect();
@@ -151,12 +150,12 @@ pub(super) fn in_time(sweep: &Sweep, cell: &Cell, form: Form, seed: u64) -> Cros
 
 #[cfg(test)]
 mod tests {
-    use super::super::planted;
+    use super::super::planted::{self, max_wrong};
     use super::*;
 
     const LENGTHS: [usize; 5] = [128, 256, 512, 1024, 2048];
 
-    /// Crossings of sweeps whose own time is `ratio(n)` times that of exact attention.
+    /// Crossings of sweeps in which the mechanism's time is `ratio(n)` times that of exact attention.
     fn simulated(
         label: &str,
         (times, rounds, noise): (usize, usize, f64),
@@ -166,7 +165,7 @@ mod tests {
         let mut rng = stream(17, label);
         (0..times)
             .map(|_| {
-                let mut sweep = planted::line(lengths, rounds, noise, &mut rng, |n| 1e-6 * n as f64);
+                let mut sweep = planted::curve(lengths, rounds, noise, &mut rng, |n| 1e-6 * n as f64);
                 for n in lengths {
                     let seconds = 1e-6 * *n as f64 * ratio(*n as f64);
                     let times = planted::times(seconds, rounds, noise, &mut rng);
@@ -178,18 +177,13 @@ mod tests {
             .collect()
     }
 
-    /// At most 5 % of so many, and three standard deviations.
-    fn most(count: usize) -> usize {
-        (0.05 * count as f64 + 3.0 * (0.05 * 0.95 * count as f64).sqrt()) as usize
-    }
-
     #[test]
-    fn equal_costs_are_seldom_called_quicker() {
+    fn equal_times_are_seldom_called_faster() {
         for (rounds, noise) in [(6, 0.1), (15, 0.3)] {
             let found = simulated("equal", (300, rounds, noise), &LENGTHS, |_| 1.0);
             let called = |one: &&Crossing| one.n.is_some() || one.from.is_some();
             let count = found.iter().filter(called).count();
-            assert!(count <= most(300), "{count} of 300 at {rounds} rounds");
+            assert!(count <= max_wrong(0.05, 300), "{count} of 300 at {rounds} rounds");
         }
         // Fewer than six rounds decide nothing.
         let few = simulated("few", (20, 5, 0.01), &LENGTHS, |n| 600.0 / n);
@@ -197,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal_below_is_seldom_counted_among_what_is_quicker() {
+    fn equal_times_below_a_crossover_are_seldom_called_faster() {
         let found = simulated("step", (300, 15, 0.1), &LENGTHS, |n| if n > 1000.0 { 0.5 } else { 1.0 });
         let false_ones = found.iter().filter(|one| one.from.is_some_and(|from| from < 1024)).count();
-        assert!(false_ones <= most(300), "{false_ones} of 300");
+        assert!(false_ones <= max_wrong(0.05, 300), "{false_ones} of 300");
         assert!(found.iter().filter(|one| one.from == Some(1024)).count() > 270);
     }
 
@@ -214,7 +208,11 @@ mod tests {
                 one.low.is_none_or(|low| low <= 600.0) && one.high.is_none_or(|high| high >= 600.0)
             };
             let missed = decided.len() - decided.iter().filter(covers).count();
-            assert!(missed <= most(decided.len()), "{missed} of {} at {rounds} rounds", decided.len());
+            assert!(
+                missed <= max_wrong(0.05, decided.len()),
+                "{missed} of {} at {rounds} rounds",
+                decided.len()
+            );
         }
     }
 
@@ -223,7 +221,7 @@ mod tests {
         for (rounds, noise, ratio) in [(6, 0.1, 1.1), (15, 0.3, 1.5)] {
             let found = simulated("never", (200, rounds, noise), &LENGTHS, |_| ratio);
             let called = found.iter().filter(|one| one.n.is_some() || one.from.is_some()).count();
-            assert!(called <= most(200), "{called} of 200 at {rounds} rounds");
+            assert!(called <= max_wrong(0.05, 200), "{called} of 200 at {rounds} rounds");
         }
     }
 
@@ -245,27 +243,27 @@ mod tests {
     }
 
     #[test]
-    fn from_a_length_on_is_true_at_every_length_behind_it() {
-        // Quicker at 256, slower again at 512, quicker from 1024 on.
+    fn from_a_length_on_holds_at_every_longer_length() {
+        // Faster at 256, slower again at 512, faster from 1024 on.
         let of = |n: f64| if n == 512.0 || n == 128.0 { 1.2 } else { 0.8 };
         let found = simulated("again", (1, 9, 1e-3), &LENGTHS, of).remove(0);
         assert_eq!((found.how, found.from), (How::Measured, Some(1024)));
         assert!((512.0..1024.0).contains(&found.n.unwrap()), "{found:?}");
-        // Quicker at all but the longest: nothing is quicker from anywhere on.
+        // Faster at all but the longest: nothing is stated.
         let found = simulated("longest", (1, 9, 1e-3), &LENGTHS, |n| if n > 2000.0 { 1.1 } else { 0.5 });
         assert_eq!((found[0].how, found[0].from, found[0].n), (How::Beyond, None, None));
     }
 
     #[test]
-    fn rounds_that_not_all_lengths_share_count_for_none() {
-        let mut sweep = planted::line(&LENGTHS, 9, 0.01, &mut stream(5, "shared"), |n| 1e-6 * n as f64);
+    fn only_rounds_that_all_lengths_share_are_used() {
+        let mut sweep = planted::curve(&LENGTHS, 9, 0.01, &mut stream(5, "shared"), |n| 1e-6 * n as f64);
         for n in LENGTHS {
             let times = planted::times(2e-6 * n as f64, 9, 0.01, &mut stream(6, "shared"));
             sweep.cells.push(planted::cell("linear", Form::Fused, n, times));
         }
         let cell = sweep.cells[LENGTHS.len()].cell.clone();
         assert_eq!(in_time(&sweep, &cell, Form::Fused, 0).how, How::Beyond);
-        // An interrupted sweep has less at one length: only what all have is left, too little to decide.
+        // An interrupted sweep has fewer rounds at one length: those that all lengths share are too few.
         sweep.cells.last_mut().unwrap().times.retain(|round, _| *round < 4);
         assert_eq!(in_time(&sweep, &cell, Form::Fused, 0).how, How::Undecided);
         sweep.cells.last_mut().unwrap().times.clear();

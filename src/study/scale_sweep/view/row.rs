@@ -1,12 +1,11 @@
 //! The full result: one row a cell.
 
+use super::super::cell::{Cell, Form};
+use super::super::plan::Plan;
+use super::super::record::State;
+use super::super::settings::Settings;
 use super::fit;
-use super::measure::{Measured, State, Sweep};
-use super::settings::Settings;
-use super::{
-    cell::{Cell, Form},
-    errors::Errors,
-};
+use super::sweep::{Measured, Sweep};
 use crate::report::{Cell as Value, Column, Digits, Table};
 use crate::stats::{self, Interval};
 
@@ -16,7 +15,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "form",
         "",
-        "fused: no n x n array; n x n: the matrices are made and held; reference: counted only",
+        "fused: no n x n array; n x n: the matrices are computed and held; reference: counted only",
         Digits::Text,
     ),
     ("n", "tokens", "sequence length, of queries and of keys", Digits::Integer),
@@ -34,12 +33,12 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("pass", "", "forward, or train: forward and backward", Digits::Text),
     ("flops", "", "2 macs", Digits::Significant(4)),
     ("macs", "", "multiply-adds of all products, in closed form", Digits::Significant(4)),
-    ("exps", "", "exponentials, in closed form; not among the FLOPs", Digits::Significant(4)),
-    ("divs", "", "divisions, in closed form; not among the FLOPs", Digits::Significant(4)),
+    ("exps", "", "exponentials, in closed form; not part of the FLOPs", Digits::Significant(4)),
+    ("divs", "", "divisions, in closed form; not part of the FLOPs", Digits::Significant(4)),
     (
         "bytes",
         "bytes",
-        "inputs, learned pieces and outputs once, and matrices that are made, written and read",
+        "inputs, learned parameters and outputs once; matrices that are computed, written and read",
         Digits::Significant(4),
     ),
     (
@@ -72,7 +71,7 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "extra_memory_bytes",
         "bytes",
-        "the most that was allocated at once beyond inputs and outputs (of layers both ways: what they keep, work space, both copies of the upstream gradient, the output and the gradient of the input)",
+        "maximum allocated at once beyond inputs and outputs (of layers forward and backward: saved activations, work space, both copies of the upstream gradient, the output and the gradient of the input)",
         Digits::Significant(4),
     ),
     ("extra_memory_formula_bytes", "bytes", "the same in closed form", Digits::Significant(4)),
@@ -108,21 +107,22 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     (
         "gate_output",
         "",
-        "largest difference of the timed code's output from the reference implementation's, over the largest number of it, on \
-         a smaller input; a time is only there where it is 1e-4 or less",
+        "maximum difference of the timed code's output from the reference implementation's, over the largest element, on a \
+         smaller input; nothing above 1e-4 is timed",
         Digits::Significant(2),
     ),
     (
         "gate_gradients",
         "",
-        "largest difference of a slope that its gradients give from that of the reference implementation in f64, over the \
-         length of the gradient; a time is only there where it is 1e-4 or less; none of a forward pass",
+        "maximum difference of its directional derivatives from those of the reference implementation in f64, over the norm \
+         of the gradient; nothing above 1e-4 is timed; empty for a forward pass",
         Digits::Significant(2),
     ),
     ("state", "", "measured, once, counted, predicted, skipped or left out, and why", Digits::Text),
 ];
 
-pub(super) fn columns() -> Vec<Column> {
+/// The columns of the result.
+pub fn columns() -> Vec<Column> {
     COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
 }
 
@@ -134,17 +134,15 @@ pub(super) struct Time {
     pub(super) predicted: bool,
 }
 
-/// The time of a cell: over rounds, of its one run, or as its line predicts.
+/// The time of a cell: over rounds, of its only run, or predicted from shorter lengths.
 pub(super) fn time(sweep: &Sweep, one: &Measured) -> Option<Time> {
     if !one.times.is_empty() {
-        let seconds: Vec<f64> = one.times.values().copied().collect();
-        let interval = stats::median_interval(&seconds);
-        let ends = interval.map(|interval| (interval.low, interval.high));
+        let seconds = one.seconds();
+        let ends = stats::median_interval(&seconds).map(|interval| (interval.low, interval.high));
         return Some(Time { mid: stats::median(&seconds), ends, predicted: false });
     }
     if one.state == State::Once {
-        let mid = one.probe.as_ref()?.first_s;
-        return Some(Time { mid, ends: None, predicted: false });
+        return Some(Time { mid: one.probe.as_ref()?.first_s, ends: None, predicted: false });
     }
     let skipped = matches!(&one.state, State::Skipped(_)) && one.cell.form != Form::Reference;
     let found = fit::predicted(sweep, &one.cell).filter(|_| skipped)?;
@@ -152,71 +150,28 @@ pub(super) fn time(sweep: &Sweep, one: &Measured) -> Option<Time> {
     Some(Time { mid: found.mid, ends, predicted: true })
 }
 
-/// How many times as long exact attention of this form takes, in the same rounds.
+/// The time of exact attention in this form over the cell's own, within rounds.
 pub(super) fn speedup(sweep: &Sweep, one: &Measured, form: Form) -> Option<(f64, Option<Interval>)> {
-    let exact = sweep.cells.iter().find(|other| other.cell.is_exact(form, one.cell.n))?;
+    let exact = sweep.exact(form, one.cell.n)?;
     let ratios: Vec<f64> =
         one.times.iter().filter_map(|(round, own)| Some(exact.times.get(round)? / own)).collect();
-    // A time that was not measured in the same rounds, or not at all, gives no ratio.
-    if ratios.is_empty() {
-        return None;
-    }
-    Some((stats::median(&ratios), stats::median_interval(&ratios)))
+    (!ratios.is_empty()).then(|| (stats::median(&ratios), stats::median_interval(&ratios)))
 }
 
-/// Bytes beyond inputs and outputs: what was measured, or else the closed form.
-pub(super) fn extra(one: &Measured) -> Option<u64> {
-    one.probe.as_ref().and_then(|probe| probe.extra_bytes).or(one.facts.extra_bytes)
+/// Extra memory over that of exact attention with its matrices.
+pub(super) fn memory_ratio(sweep: &Sweep, one: &Measured) -> Option<f64> {
+    let exact = sweep.exact(Form::Materialised, one.cell.n)?;
+    Some(one.extra_bytes()? as f64 / exact.extra_bytes()? as f64)
 }
 
 /// The whole table.
-pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u64) -> Table {
+pub(super) fn table(sweep: &Sweep, plan: &Plan, settings: &Settings) -> Table {
     let mut table = Table::new("Cost of attention", columns());
-    let whole = |count: u64| i64::try_from(count).ok();
     for one in &sweep.cells {
-        let (cell, facts, probe) = (&one.cell, &one.facts, one.probe.as_ref());
-        let time = time(sweep, one);
-        let rate = time.map(|time| facts.cost.flops() as f64 / time.mid / 1e9);
-        let (fused, made) = (speedup(sweep, one, Form::Fused), speedup(sweep, one, Form::Materialised));
-        let interval = fused.and_then(|(_, interval)| interval);
-        let exact = sweep.cells.iter().find(|other| other.cell.is_exact(Form::Materialised, cell.n));
-        let ratio = exact.and_then(|exact| Some(extra(one)? as f64 / extra(exact)? as f64));
-        let error = errors.of(cell, seed);
-        let mut row = which(cell, settings);
-        let figures: Vec<Value> = vec![
-            whole(facts.cost.flops()).into(),
-            whole(facts.cost.macs).into(),
-            whole(facts.cost.exps).into(),
-            whole(facts.cost.divs).into(),
-            whole(facts.bytes).into(),
-            // Rows of older journals counted nothing.
-            probe.filter(|probe| probe.macs > 0).and_then(|probe| whole(2 * probe.macs)).into(),
-            time.map(|time| time.mid).into(),
-            time.and_then(|time| time.ends).map(|ends| ends.0).into(),
-            time.and_then(|time| time.ends).map(|ends| ends.1).into(),
-            Some(one.times.len()).filter(|rounds| *rounds > 0).into(),
-            rate.into(),
-            rate.and_then(|rate| Some(rate / sweep.peak()?)).into(),
-            probe.and_then(|probe| probe.extra_bytes).and_then(whole).into(),
-            facts.extra_bytes.and_then(whole).into(),
-            probe.and_then(|probe| probe.rss_growth).and_then(whole).into(),
-            fused.map(|(mid, _)| mid).into(),
-            interval.map(|interval| interval.low).into(),
-            interval.map(|interval| interval.high).into(),
-            made.map(|(mid, _)| mid).into(),
-            ratio.into(),
-            error.map(|(mean, _)| mean).into(),
-            error.and_then(|(_, interval)| interval).map(|interval| interval.low).into(),
-            error.and_then(|(_, interval)| interval).map(|interval| interval.high).into(),
-            one.gate.map(|found| found.output).into(),
-            one.gate.and_then(|found| found.gradients).into(),
-            state(one, time).into(),
-        ];
-        row.extend(figures);
-        table.push(row);
+        table.push(settings_of(&one.cell, settings).into_iter().chain(figures(sweep, one)).collect());
     }
-    for (cell, why) in &sweep.impossible {
-        let mut row = which(cell, settings);
+    for (cell, why) in &plan.impossible {
+        let mut row = settings_of(cell, settings);
         row.resize(COLUMNS.len() - 1, Value::from(None::<f64>));
         row.push(format!("left out ({why})").into());
         table.push(row);
@@ -224,8 +179,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, errors: &Errors, seed: u
     table
 }
 
-/// What a row is of.
-fn which(cell: &Cell, settings: &Settings) -> Vec<Value> {
+/// The columns that say which cell a row is of.
+fn settings_of(cell: &Cell, settings: &Settings) -> Vec<Value> {
     vec![
         cell.name.as_str().into(),
         cell.form.name().into(),
@@ -240,8 +195,48 @@ fn which(cell: &Cell, settings: &Settings) -> Vec<Value> {
     ]
 }
 
+/// The other columns.
+fn figures(sweep: &Sweep, one: &Measured) -> Vec<Value> {
+    let whole = |count: u64| i64::try_from(count).ok();
+    let (facts, probe) = (&one.facts, one.probe.as_ref());
+    let time = time(sweep, one);
+    let ends = time.and_then(|time| time.ends);
+    let rate = time.map(|time| facts.cost.flops() as f64 / time.mid / 1e9);
+    let [fused, made] = [Form::Fused, Form::Materialised].map(|form| speedup(sweep, one, form));
+    let [of_speedup, of_error] = [fused, one.error].map(|found| found.and_then(|(_, interval)| interval));
+    vec![
+        whole(facts.cost.flops()).into(),
+        whole(facts.cost.macs).into(),
+        whole(facts.cost.exps).into(),
+        whole(facts.cost.divs).into(),
+        whole(facts.bytes).into(),
+        // Earlier journals have no counts.
+        probe.filter(|probe| probe.macs > 0).and_then(|probe| whole(2 * probe.macs)).into(),
+        time.map(|time| time.mid).into(),
+        ends.map(|ends| ends.0).into(),
+        ends.map(|ends| ends.1).into(),
+        Some(one.times.len()).filter(|rounds| *rounds > 0).into(),
+        rate.into(),
+        rate.and_then(|rate| Some(rate / sweep.peak()?)).into(),
+        probe.and_then(|probe| probe.extra_bytes).and_then(whole).into(),
+        facts.extra_bytes.and_then(whole).into(),
+        probe.and_then(|probe| probe.rss_growth).and_then(whole).into(),
+        fused.map(|(mid, _)| mid).into(),
+        of_speedup.map(|interval| interval.low).into(),
+        of_speedup.map(|interval| interval.high).into(),
+        made.map(|(mid, _)| mid).into(),
+        memory_ratio(sweep, one).into(),
+        one.error.map(|(mean, _)| mean).into(),
+        of_error.map(|interval| interval.low).into(),
+        of_error.map(|interval| interval.high).into(),
+        one.gate.map(|found| found.output).into(),
+        one.gate.and_then(|found| found.gradients).into(),
+        state(one, time).into(),
+    ]
+}
+
 /// How the row came about, in words.
-pub(super) fn state(one: &Measured, time: Option<Time>) -> String {
+fn state(one: &Measured, time: Option<Time>) -> String {
     match &one.state {
         State::Measured => "measured".into(),
         State::Once => "once: no time for rounds".into(),

@@ -1,0 +1,160 @@
+//! The program: its subcommands, and how one of them is run.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use super::approx_error::ApproxError;
+use super::completions::Completions;
+use super::doctor::Doctor;
+use super::evaluate::Evaluate;
+use super::exit::{self, Failure};
+use super::experiment;
+use super::generate::Generate;
+use super::global::Global;
+use super::list::{self, List};
+use super::scale_sweep::ScaleSweep;
+use super::signal;
+use super::svd_spectrum::SvdSpectrum;
+use super::train::Train;
+use super::translate::Translate;
+use crate::error::Error;
+use crate::report::printable;
+
+/// Is attention low-rank, and what can stand in for it?
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "luna",
+    version,
+    arg_required_else_help = true,
+    args_override_self = true,
+    max_term_width = 100
+)]
+pub struct App {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Singular values of attention matrices beside null models: is attention low-rank?
+    SvdSpectrum(Box<SvdSpectrum>),
+    /// Errors of efficient attention in the place of softmax, beside the best matrix of the same rank
+    ApproxError(Box<ApproxError>),
+    /// FLOPs, time and memory of attention over the sequence length and the projected length
+    ScaleSweep(Box<ScaleSweep>),
+    /// Train Transformer, Linformer, Luna and others on the papers' tasks, with the same batches
+    Train(Box<Train>),
+    /// Evaluate a trained network on another file
+    Evaluate(Box<Evaluate>),
+    /// Write text with a trained language model
+    Generate(Generate),
+    /// Translate lines with a trained encoder-decoder
+    Translate(Translate),
+    /// Run an experiment file: a command and its flags, in YAML
+    Run {
+        /// The file; flags after it override it
+        file: PathBuf,
+    },
+    /// List the names that flags accept
+    List(List),
+    /// Show this build and this machine
+    Doctor(Doctor),
+    /// Print a shell script that completes commands, flags and values
+    Completions(Completions),
+}
+
+/// Parses the arguments, runs the command and returns the exit code.
+pub fn main(argv: Vec<OsString>) -> ExitCode {
+    signal::ignore_file_limits();
+    let argv = match experiment::expand(argv, &App::command()) {
+        Ok(argv) => argv,
+        Err(error) => return exit::code(Err(error.into())),
+    };
+    let controls = argv.iter().any(|arg| arg.to_string_lossy().chars().any(char::is_control));
+    match App::try_parse_from(argv) {
+        Ok(app) => exit::code(run(&app)),
+        Err(message) => {
+            // Help and version go to stdout. Misuse goes to stderr: a failure to write there cannot be reported.
+            let plain = controls && message.use_stderr();
+            let printed = if plain { print_plainly(&message) } else { message.print() };
+            match printed {
+                Err(error) if !message.use_stderr() => exit::code(Err(error.into())),
+                _ => ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2)),
+            }
+        }
+    }
+}
+
+/// Prints clap's message about arguments with control characters, which clap would print as they are.
+fn print_plainly(message: &clap::Error) -> io::Result<()> {
+    let text = message.to_string();
+    text.lines().try_for_each(|line| writeln!(io::stderr(), "{}", printable(line)))
+}
+
+fn run(app: &App) -> Result<(), Failure> {
+    app.global.start_threads()?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    dispatch(app, &mut out)?;
+    Ok(out.flush()?)
+}
+
+fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
+    match &app.command {
+        Command::SvdSpectrum(study) => study.run(&app.global, out),
+        Command::ApproxError(study) => study.run(&app.global, out),
+        Command::ScaleSweep(study) => study.run(&app.global, out),
+        Command::Train(study) => study.run(&app.global, out),
+        Command::Evaluate(study) => study.run(&app.global, out),
+        Command::Generate(generate) => generate.run(&app.global, out),
+        Command::Translate(translate) => translate.run(&app.global, out),
+        // An experiment file replaces `run` before clap parses the arguments, unless other words stand between.
+        Command::Run { file } => {
+            Err(Error::Refused(format!("run: '{}' must follow 'run' directly", file.display())).into())
+        }
+        Command::List(list) => list.run(&list::registries(), out),
+        Command::Doctor(doctor) => doctor.run(out),
+        Command::Completions(completions) => Ok(completions.run(App::command(), out)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Result;
+
+    fn parsed(typed: &[&str]) -> Result<App, clap::Error> {
+        App::try_parse_from([&["luna"], typed].concat())
+    }
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        App::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_of_repeated_flags_counts() {
+        let app = parsed(&["--seed", "1", "list", "--seed", "2", "--format", "json", "--format", "table"]);
+        assert_eq!(app.unwrap().global.seed, 2);
+    }
+
+    #[test]
+    fn misuse_and_help_have_different_codes() {
+        assert_eq!(parsed(&["--help"]).unwrap_err().exit_code(), 0);
+        let help = parsed(&["help", "svd-spectrum"]).unwrap_err();
+        assert_eq!((help.exit_code(), help.to_string().contains("--seq-len")), (0, true));
+        assert_eq!(parsed(&[]).unwrap_err().exit_code(), 2);
+        let misused = parsed(&["list", "--formt", "json"]).unwrap_err();
+        assert_eq!(misused.exit_code(), 2);
+        assert!(misused.to_string().contains("--format"), "{misused}");
+        assert!(parsed(&["list", "--threads", "0"]).is_err());
+    }
+}
