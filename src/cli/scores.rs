@@ -5,10 +5,10 @@ use std::iter::Sum;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::metric::{bleu, chrf};
 use crate::report::printable;
 use crate::rng::stream;
 use crate::stats::{FEWEST, Interval, Verdict, bootstrap};
+use crate::task::translation::{bleu, chrf};
 
 const BLEU: &str = "BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp";
 const CHRF: &str = "chrF2|nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no";

@@ -10,14 +10,14 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use luna::metric::bleu::{self, Bleu};
-use luna::metric::chrf;
 use luna::task::batch::Shuffled;
 use luna::task::bpe::Vocabulary;
 use luna::task::labelled::Labelled;
 use luna::task::language::Language;
 use luna::task::likelihood::Likelihood;
 use luna::task::listops::{self, Example, Settings};
+use luna::task::translation::bleu::{self, Bleu};
+use luna::task::translation::chrf;
 use luna::task::translation::{Buckets, Pair, Parallel};
 use serde_json::Value;
 

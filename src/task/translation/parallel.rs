@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use super::batch::shuffle;
-use super::bpe::{END, Vocabulary};
 use crate::file::without_mark;
+use crate::task::batch::shuffle;
+use crate::task::bpe::{END, Vocabulary};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "one sentence a line, in UTF-8";

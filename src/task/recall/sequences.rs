@@ -18,9 +18,9 @@ use std::ops::Range;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use super::batch::IGNORED;
-use super::language::Windows;
 use crate::rng::{Rng, below, stream};
+use crate::task::batch::IGNORED;
+use crate::task::language::Windows;
 use crate::{Error, Result};
 
 /// The token of a place that holds neither key nor value.
