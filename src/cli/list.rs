@@ -12,7 +12,7 @@ use crate::model::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
-use crate::study::train;
+use crate::task;
 use crate::task::synthetic;
 use crate::train::schedule;
 use crate::{attention, metric, model, name, report};
@@ -97,7 +97,7 @@ pub fn registries() -> Vec<Registry> {
         },
         Registry {
             kind: "layer",
-            about: "mechanisms of a layer, for --attention of train, and of scale-sweep with --unit",
+            about: "mechanisms of a layer, for --mechanism of train, and of scale-sweep with --unit",
             // The form of softmax with its matrices is measured beside it, and not named.
             entries: model::encoder::ALL
                 .iter()
@@ -112,25 +112,29 @@ pub fn registries() -> Vec<Registry> {
         },
         Registry {
             kind: "task",
-            about: "what train learns, for --task",
-            entries: train::TASKS
+            about: "tasks to train on, for --task",
+            entries: task::ALL
                 .iter()
                 .map(|task| Entry::new(task.name, task.about).taking(task.takes))
                 .collect(),
         },
         Registry {
             kind: "recipe",
-            about: "sizes and rates for --preset of train; the first of a task is its default",
-            entries: train::PRESETS.iter().map(|preset| Entry::new(preset.name, preset.about)).collect(),
+            about: "sizes and settings for --preset of train; the first of a task is its default",
+            entries: task::ALL
+                .iter()
+                .flat_map(|task| task.presets)
+                .map(|preset| Entry::new(preset.name, preset.about))
+                .collect(),
         },
         Registry {
             kind: "schedule",
-            about: "how the rate of learning changes, for --schedule of train",
+            about: "how the learning rate changes, for --schedule of train",
             entries: schedule::ALL.iter().map(|kind| Entry::new(kind.name, kind.about)).collect(),
         },
         Registry {
             kind: "decoder",
-            about: "how the decoder of a translator attends, for --decoder of train",
+            about: "attention of the decoder of translation, for --decoder of train",
             entries: DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about())).collect(),
         },
         Registry {

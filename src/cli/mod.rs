@@ -16,10 +16,11 @@ pub mod interrupt;
 pub mod list;
 pub mod progress;
 mod scale_sweep;
-mod scores;
+
 mod signal;
 mod study;
 mod svd_spectrum;
+mod text_output;
 mod train;
 mod translate;
 
@@ -92,14 +93,14 @@ pub enum Command {
     ApproxError(Box<ApproxError>),
     /// FLOPs, time and memory over the sequence length and the projected length: where does each pay?
     ScaleSweep(Box<ScaleSweep>),
-    /// Transformer, Linformer, Luna and others learning the papers' tasks, on the same batches
+    /// Train Transformer, Linformer, Luna and others on the papers' tasks, on the same batches
     Train(Box<Train>),
-    /// Judge a trained network on another file
+    /// Evaluate a trained network on another file
     Evaluate(Box<Evaluate>),
-    /// Write text with a trained language model
-    Generate(Generate),
+    /// Generate text with a trained language model
+    Generate(Box<Generate>),
     /// Translate lines with a trained encoder-decoder
-    Translate(Translate),
+    Translate(Box<Translate>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags typed after it win

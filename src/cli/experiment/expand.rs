@@ -82,12 +82,17 @@ fn word(argv: &[OsString], from: usize, root: &Command) -> Option<usize> {
 /// The flag that a token such as `--seed=3`, `--seed` or `-s` names.
 fn find<'a>(command: &'a Command, token: &str) -> Option<&'a Arg> {
     let is = |arg: &&Arg| match token.strip_prefix("--") {
-        Some(long) => arg.get_long() == long.split('=').next(),
+        Some(long) => has_name(arg, long.split('=').next().unwrap_or_default()),
         None => {
             token.starts_with('-') && arg.get_short().is_some() && arg.get_short() == token.chars().nth(1)
         }
     };
     command.get_arguments().find(is)
+}
+
+/// Whether a long flag has this name, or had it before.
+fn has_name(arg: &Arg, name: &str) -> bool {
+    arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
 }
 
 /// The file of the last `--config FILE` or `--config=FILE`, and where all of their words stand.
@@ -142,7 +147,7 @@ fn flag<'a>(experiment: &Experiment, entry: &Entry, sub: &'a Command) -> Result<
     // An experiment file names no other, and a run that only shows help is no experiment.
     let usable = |arg: &&Arg| !matches!(arg.get_long(), None | Some("config" | "help" | "version"));
     let mut known = sub.get_arguments().filter(usable);
-    known.find(|arg| arg.get_long() == Some(&entry.key)).ok_or_else(|| {
+    known.find(|arg| has_name(arg, &entry.key)).ok_or_else(|| {
         let known: Vec<&str> = sub.get_arguments().filter(usable).filter_map(Arg::get_long).collect();
         let meant = did_you_mean(suggest(&entry.key, known.iter().copied()));
         Error::malformed(

@@ -2,7 +2,12 @@
 
 mod aligned;
 pub mod bleu;
+mod buckets;
 pub mod chrf;
 mod parallel;
+pub mod scores;
+mod task;
 
-pub use parallel::{Buckets, Pair, Parallel};
+pub use buckets::Buckets;
+pub use parallel::{Pair, Parallel};
+pub use task::KIND;

@@ -1,12 +1,8 @@
-//! Translation: two files aligned line by line, and batches of pairs of about the same length.
-//!
-//! Line i of one file is the translation of line i of the other, as the corpora of WMT and Multi30k are kept. A batch
-//! holds as many pairs as fit into a number of tokens, so that short and long sentences cost a step about the same.
+//! Parallel texts: two files aligned line by line, as the corpora of WMT and Multi30k are distributed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::file::without_mark;
-use crate::task::batch::shuffle;
 use crate::task::bpe::{END, Vocabulary};
 use crate::{Error, Result};
 
@@ -30,19 +26,21 @@ pub struct Pair {
     pub target: Vec<u32>,
 }
 
-/// Which pairs stand in which batch: pairs of about the same length, decided by the seed and the step alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Buckets {
-    widths: Vec<usize>,
-    sizes: Vec<usize>,
-    seed: u64,
-}
-
 impl Parallel {
     /// Reads two files that are aligned line by line: see [`Parallel::parse`].
     pub fn read(source: &Path, target: &Path) -> Result<Self> {
         let [source_bytes, target_bytes] = [source, target].map(crate::file::bytes);
         Self::parse((source, &source_bytes?), (target, &target_bytes?))
+    }
+
+    /// Reads the files PATH.FROM and PATH.TO, whose endings are the languages.
+    pub fn open(path: &Path, languages: &[String; 2]) -> Result<Self> {
+        let [from, to] = languages.each_ref().map(|language| {
+            let mut name = path.as_os_str().to_os_string();
+            name.push(format!(".{language}"));
+            PathBuf::from(name)
+        });
+        Self::read(&from, &to)
     }
 
     /// Aligned sentences from the bytes of two files, whose paths stand in errors and are not read.
@@ -58,11 +56,11 @@ impl Parallel {
         if fewer == more {
             return Ok(parallel);
         }
-        let what = format!("ends behind line {fewer}");
+        let what = format!("ends after line {fewer}");
         Err(Error::malformed(short, what, format!("{more} lines, as many as '{}' has", long.display())))
     }
 
-    /// Every sentence of both languages: what a joint vocabulary is learnt from.
+    /// Every sentence of both languages: what a joint vocabulary is learned from.
     pub fn texts(&self) -> impl Iterator<Item = &str> + Send {
         self.sources.iter().chain(&self.targets).map(String::as_str)
     }
@@ -71,6 +69,15 @@ impl Parallel {
     pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Vec<Pair>> {
         let pairs = self.sources.iter().zip(&self.targets);
         pairs.map(|(source, target)| Pair::encode(source, target, vocabulary)).collect()
+    }
+
+    /// The tokens of the pairs that take at most `n` positions, and how many take more.
+    pub fn encode_within(&self, vocabulary: &Vocabulary, n: usize) -> Result<(Vec<Pair>, usize)> {
+        let mut pairs = self.encode(vocabulary)?;
+        let all = pairs.len();
+        pairs.retain(|pair| pair.width() <= n);
+        let longer = all - pairs.len();
+        Ok((pairs, longer))
     }
 }
 
@@ -104,89 +111,18 @@ impl Pair {
         Ok(Self { source, target: vocabulary.encode(target)? })
     }
 
-    /// How many places the longer side takes, with the special token of either.
+    /// How many positions the longer side takes, with its special token.
     pub fn width(&self) -> usize {
         self.source.len().max(self.target.len() + 1)
-    }
-}
-
-impl Buckets {
-    /// Batches of these pairs whose wider side has at most `tokens` places, padding included.
-    pub fn new(pairs: &[Pair], tokens: usize, seed: u64) -> Result<Self> {
-        let widths: Vec<usize> = pairs.iter().map(Pair::width).collect();
-        if widths.is_empty() {
-            return Err(Error::value("pairs to translate", 0, "1 or more"));
-        }
-        if let Some((width, number)) = widths.iter().zip(1_usize..).find(|(width, _)| **width > tokens) {
-            let accepted = format!("at most {tokens}, the tokens of a batch");
-            return Err(Error::Tokens { what: format!("pair {number}"), found: *width, accepted });
-        }
-        let mut sorted = widths.clone();
-        sorted.sort_unstable();
-        // From short to long: the last pair of a batch is its widest.
-        let mut sizes = vec![0];
-        for width in sorted {
-            let last = sizes.len() - 1;
-            if (sizes[last] + 1) * width > tokens {
-                sizes.push(1);
-            } else {
-                sizes[last] += 1;
-            }
-        }
-        Ok(Self { widths, sizes, seed })
-    }
-
-    /// How many batches an epoch has: the same in each.
-    pub fn per_epoch(&self) -> usize {
-        self.sizes.len()
-    }
-
-    /// The indices of the pairs in the batch of this step, from 0.
-    pub fn batch(&self, step: usize) -> Vec<usize> {
-        let per_epoch = self.per_epoch();
-        self.epoch(step / per_epoch).swap_remove(step % per_epoch)
-    }
-
-    /// The batches of an epoch, from 0: every pair once, and the batches in any order.
-    ///
-    /// Which pairs of one width stand together is drawn anew in each epoch.
-    pub fn epoch(&self, number: usize) -> Vec<Vec<usize>> {
-        let mut order: Vec<usize> = (0..self.widths.len()).collect();
-        shuffle(&mut order, self.seed, &format!("pairs of epoch {number}"));
-        let mut batches = self.cut(order);
-        shuffle(&mut batches, self.seed, &format!("batches of epoch {number}"));
-        batches
-    }
-
-    /// Every pair once, from short to long, without chance: to be judged on.
-    pub fn sorted(&self) -> Vec<Vec<usize>> {
-        self.cut((0..self.widths.len()).collect())
-    }
-
-    /// Batches of the pairs in this order, brought into that of their widths.
-    fn cut(&self, mut order: Vec<usize>) -> Vec<Vec<usize>> {
-        order.sort_by_key(|pair| self.widths[*pair]);
-        let mut rest = order.into_iter();
-        self.sizes.iter().map(|size| rest.by_ref().take(*size).collect()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn parsed(source: &[u8], target: &[u8]) -> Result<Parallel> {
         Parallel::parse((Path::new("f.en"), source), (Path::new("f.de"), target))
-    }
-
-    /// Pairs of these lengths, of any tokens.
-    fn pairs(lengths: &[(usize, usize)]) -> Vec<Pair> {
-        let pair = |(source, target): &(usize, usize)| Pair {
-            source: (0..*source as u32).map(|i| 10 + i).chain([END]).collect(),
-            target: (0..*target as u32).map(|i| 20 + i).collect(),
-        };
-        lengths.iter().map(pair).collect()
     }
 
     #[test]
@@ -213,11 +149,11 @@ mod tests {
         let message = |source: &[u8], target: &[u8]| parsed(source, target).unwrap_err().to_string();
         assert_eq!(
             message(b"a\nb\nc\n", b"d\ne\n"),
-            "'f.de': ends behind line 2; expected 3 lines, as many as 'f.en' has"
+            "'f.de': ends after line 2; expected 3 lines, as many as 'f.en' has"
         );
         assert_eq!(
             message(b"a\n", b"d\ne\n"),
-            "'f.en': ends behind line 1; expected 2 lines, as many as 'f.de' has"
+            "'f.en': ends after line 1; expected 2 lines, as many as 'f.de' has"
         );
         assert_eq!(
             message(b"a\n\nc", b"d\ne\nf"),
@@ -238,52 +174,5 @@ mod tests {
         assert_eq!(vocabulary.decode(&pairs[1].source).unwrap(), "a man");
         assert_eq!(vocabulary.decode(&pairs[1].target).unwrap(), "ein mann");
         assert!(!pairs[0].target.contains(&END));
-    }
-
-    #[test]
-    fn the_order_is_pinned() {
-        let lengths: Vec<(usize, usize)> = (0..10).map(|i| (i % 3 + 1, i % 4)).collect();
-        let buckets = Buckets::new(&pairs(&lengths), 9, 0).unwrap();
-        assert_eq!(buckets.sorted(), [vec![0, 9, 1], vec![4, 6], vec![2, 3], vec![5, 7], vec![8]]);
-        let order: Vec<Vec<usize>> = (0..5).map(|step| buckets.batch(step)).collect();
-        assert_eq!(order, buckets.epoch(0));
-        let pinned = [vec![5, 3], vec![8], vec![2, 7], vec![1, 6], vec![0, 9, 4]];
-        assert_eq!(order, pinned, "the order changed: every published run would change");
-        assert_ne!(buckets.epoch(1), buckets.epoch(0));
-        assert_eq!(buckets.batch(5 * 7 + 2), buckets.epoch(7)[2]);
-    }
-
-    #[test]
-    fn pairs_that_do_not_fit() {
-        let message = |lengths: &[(usize, usize)], tokens| {
-            Buckets::new(&pairs(lengths), tokens, 0).unwrap_err().to_string()
-        };
-        assert_eq!(message(&[(3, 3), (2, 5)], 5), "pair 2: 6 tokens; at most 5, the tokens of a batch");
-        assert!(message(&[(5, 3)], 5).contains("pair 1: 6 tokens"));
-        assert!(message(&[], 5).contains("pairs to translate: '0'"));
-        assert_eq!(Buckets::new(&pairs(&[(4, 4)]), 5, 0).unwrap().per_epoch(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn an_epoch_holds_every_pair_once_in_batches_that_fit(
-            lengths in prop::collection::vec((0_usize..20, 0_usize..20), 1..60),
-            (more, seed, epoch) in (0_usize..80, 0_u64..9, 0_usize..5),
-        ) {
-            let pairs = pairs(&lengths);
-            let tokens = 20 + more;
-            let buckets = Buckets::new(&pairs, tokens, seed).unwrap();
-            for batches in [buckets.epoch(epoch), buckets.sorted()] {
-                prop_assert_eq!(batches.len(), buckets.per_epoch());
-                let mut all = batches.concat();
-                all.sort_unstable();
-                prop_assert_eq!(all, (0..pairs.len()).collect::<Vec<_>>());
-                for batch in batches {
-                    let widest = batch.iter().map(|pair| pairs[*pair].width()).max().unwrap_or(0);
-                    prop_assert!(widest > 0 && batch.len() * widest <= tokens);
-                }
-            }
-            prop_assert_eq!(buckets.epoch(epoch), Buckets::new(&pairs, tokens, seed).unwrap().epoch(epoch));
-        }
     }
 }
