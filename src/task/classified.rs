@@ -1,4 +1,4 @@
-//! Classification: sequences of tokens, or groups of sequences, with a class each.
+//! Classification: examples of one sequence of tokens, or of two, with a class each.
 
 use super::batch::{Shuffled, sample};
 use super::examples::{Examples, Sequences};
@@ -6,18 +6,24 @@ use super::judge::Judge;
 use super::kind::{EvaluationSet, HeldOut, Interface, Piece, Prediction, Setup, Task, TrainedNetwork};
 use crate::Result;
 
-/// An example: its tokens, and its class.
-pub type Example = (Vec<u32>, u32);
+/// An example of T sequences, one or two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example<const T: usize> {
+    /// The tokens of its sequences.
+    pub sequences: [Vec<u32>; T],
+    /// Its class.
+    pub class: u32,
+}
 
 /// The training, validation and test sets of a task.
-#[derive(Clone, Debug, Default)]
-pub struct Sets {
+#[derive(Clone, Debug)]
+pub struct Sets<const T: usize> {
     /// To learn from.
-    pub train: Vec<Example>,
+    pub train: Vec<Example<T>>,
     /// To select the step and the learning rate by.
-    pub validation: Vec<Example>,
+    pub validation: Vec<Example<T>>,
     /// To test with; may be empty.
-    pub test: Vec<Example>,
+    pub test: Vec<Example<T>>,
 }
 
 /// What the examples are.
@@ -35,8 +41,8 @@ pub struct About {
 
 /// A task of examples with classes, all of them in memory.
 #[derive(Debug)]
-pub struct Classified {
-    sets: Sets,
+pub struct Classified<const T: usize> {
+    sets: Sets<T>,
     about: About,
     /// Whether the examples have no order of their own, so that the first are as good as any.
     generated: bool,
@@ -44,14 +50,14 @@ pub struct Classified {
     seed: u64,
 }
 
-impl Classified {
+impl<const T: usize> Classified<T> {
     /// The task of these examples, which are no longer than its sequences.
-    pub fn new(sets: Sets, about: About, setup: &Setup<'_>) -> Self {
+    pub fn new(sets: Sets<T>, about: About, setup: &Setup<'_>) -> Self {
         let (generated, batch, seed) = (setup.data.is_none(), setup.recipe.batch, setup.seed);
         Self { sets, about, generated, batch, seed }
     }
 
-    fn held_out_set(&self, part: HeldOut) -> &[Example] {
+    fn held_out_set(&self, part: HeldOut) -> &[Example<T>] {
         match part {
             HeldOut::Validation => &self.sets.validation,
             HeldOut::Test => &self.sets.test,
@@ -59,9 +65,11 @@ impl Classified {
     }
 }
 
-impl Task for Classified {
+impl<const T: usize> Task for Classified<T> {
     fn interface(&self) -> Interface {
-        Interface { vocab: self.about.vocab, prediction: Prediction::Classes(self.about.classes.len()) }
+        let classes = self.about.classes.len();
+        let prediction = if T == 2 { Prediction::PairClasses(classes) } else { Prediction::Classes(classes) };
+        Interface { vocab: self.about.vocab, prediction }
     }
 
     fn ids(&self) -> &'static str {
@@ -93,16 +101,17 @@ impl Task for Classified {
             add(Piece::Bytes(name.as_bytes()));
         }
         let Sets { train, validation, test } = &self.sets;
-        let sets: &[&Vec<Example>] = if part == HeldOut::Test { &[test] } else { &[train, validation] };
-        for (tokens, class) in sets.iter().copied().flatten() {
-            add(Piece::Tokens(tokens));
+        let sets: &[&Vec<Example<T>>] = if part == HeldOut::Test { &[test] } else { &[train, validation] };
+        for Example { sequences, class } in sets.iter().copied().flatten() {
+            sequences.iter().for_each(|tokens| add(Piece::Tokens(tokens)));
             add(Piece::Tokens(&[*class]));
         }
     }
 
     fn amount(&self) -> String {
         let Sets { train, validation, test } = &self.sets;
-        format!("{} training, {} validation and {} test sequences", train.len(), validation.len(), test.len())
+        let what = if T == 2 { "pairs" } else { "sequences" };
+        format!("{} training, {} validation and {} test {what}", train.len(), validation.len(), test.len())
     }
 
     fn notes(&self) -> Vec<String> {
@@ -111,7 +120,7 @@ impl Task for Classified {
 
     fn constant_accuracy(&self, part: HeldOut) -> Option<f64> {
         let of = self.held_out_set(part);
-        let count = |class: usize| of.iter().filter(|(_, of)| *of as usize == class).count();
+        let count = |class: usize| of.iter().filter(|example| example.class as usize == class).count();
         let largest = (0..self.about.classes.len()).map(count).max()?;
         (!of.is_empty()).then(|| largest as f64 / of.len() as f64)
     }
@@ -122,7 +131,10 @@ impl Task for Classified {
 }
 
 /// What a trained classifier is evaluated on: `examples`, whose sequences are cut to the network's positions.
-pub fn evaluation_set(examples: &[Example], network: &TrainedNetwork<'_>) -> EvaluationSet {
+pub fn evaluation_set<const T: usize>(
+    examples: &[Example<T>],
+    network: &TrainedNetwork<'_>,
+) -> EvaluationSet {
     EvaluationSet {
         batches: batches(examples.iter().collect(), network.batch),
         judge: Judge::Accuracy { several_per_sequence: false },
@@ -131,15 +143,15 @@ pub fn evaluation_set(examples: &[Example], network: &TrainedNetwork<'_>) -> Eva
 }
 
 /// Batches of examples of similar length, whose heads are then worked on at once.
-fn batches(mut examples: Vec<&Example>, size: usize) -> Vec<Examples> {
-    examples.sort_by_key(|(tokens, _)| tokens.len());
+fn batches<const T: usize>(mut examples: Vec<&Example<T>>, size: usize) -> Vec<Examples> {
+    examples.sort_by_key(|example| example.sequences.iter().map(Vec::len).sum::<usize>());
     examples.chunks(size).map(|chunk| side_by_side(chunk.iter().copied())).collect()
 }
 
-fn side_by_side<'a>(examples: impl Iterator<Item = &'a Example>) -> Examples {
+fn side_by_side<'a, const T: usize>(examples: impl Iterator<Item = &'a Example<T>>) -> Examples {
     let (mut inputs, mut targets) = (Sequences::default(), Vec::new());
-    for (tokens, class) in examples {
-        inputs.push(tokens);
+    for Example { sequences, class } in examples {
+        sequences.iter().for_each(|tokens| inputs.push(tokens));
         targets.push(*class);
     }
     Examples::Sequences { inputs, targets }

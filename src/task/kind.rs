@@ -114,6 +114,8 @@ pub struct Interface {
 pub enum Prediction {
     /// One of so many classes, for each sequence.
     Classes(usize),
+    /// One of so many classes, for each pair of sequences that are encoded alone, by the same network.
+    PairClasses(usize),
     /// The next token, for each token.
     NextToken,
     /// A text in the same vocabulary, for each sequence.

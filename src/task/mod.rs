@@ -13,6 +13,7 @@ pub mod examples;
 pub mod judge;
 mod kind;
 pub mod labelled;
+mod labels;
 pub mod language;
 pub mod listops;
 mod lookup;

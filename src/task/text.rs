@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::classified::{About, Classified, Example, Sets, evaluation_set};
 use super::kind::{BYTES_FROM_ONE, EvaluationSet, NetworkKind, Setup, Task, TaskKind, TrainedNetwork};
-use super::labelled::{self, Labelled};
+use super::labelled::{self, Item, Labelled};
 use super::recipe::Preset;
 use crate::Result;
 
@@ -62,6 +62,8 @@ fn evaluate(file: &Path, network: &TrainedNetwork<'_>) -> Result<EvaluationSet> 
 }
 
 /// The first `n` bytes of every text, with its class.
-fn examples(texts: &Labelled, n: usize) -> Vec<Example> {
-    texts.items.iter().map(|item| (item.tokens().take(n).collect(), item.class as u32)).collect()
+fn examples(texts: &Labelled, n: usize) -> Vec<Example<1>> {
+    let example =
+        |item: &Item| Example { sequences: [item.tokens().take(n).collect()], class: item.class as u32 };
+    texts.items.iter().map(example).collect()
 }

@@ -31,6 +31,7 @@ pub(in crate::study) enum NetworkBatch {
 pub(super) fn config_of(interface: &Interface) -> EncoderConfig {
     let (causal, head) = match interface.prediction {
         Prediction::Classes(classes) => (false, Head::Classes(classes)),
+        Prediction::PairClasses(classes) => (false, Head::Pairs(classes)),
         Prediction::NextToken => (true, Head::Tokens),
         Prediction::Text => (false, Head::None),
     };

@@ -91,7 +91,10 @@ fn evaluate(file: &Path, network: &TrainedNetwork<'_>) -> Result<EvaluationSet> 
 }
 
 /// The first `n` symbols of every expression, with its value.
-fn to_examples(examples: &[ListopsExample], n: usize) -> Vec<Example> {
-    let tokens = |example: &ListopsExample| example.expression.tokens().take(n).collect();
-    examples.iter().map(|example| (tokens(example), u32::from(example.label))).collect()
+fn to_examples(examples: &[ListopsExample], n: usize) -> Vec<Example<1>> {
+    let example = |example: &ListopsExample| Example {
+        sequences: [example.expression.tokens().take(n).collect()],
+        class: u32::from(example.label),
+    };
+    examples.iter().map(example).collect()
 }
