@@ -24,8 +24,7 @@ pub struct EvaluateConfig {
     /// Folder of a training, or byte-transformer or byte-luna
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// File to evaluate on, in the format of the training's own (label TAB text, ListOps, any text, or PATH of PATH.en
-    /// and PATH.de)
+    /// File to evaluate on, as --data of the training (see luna list task)
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// Sequences of a batch

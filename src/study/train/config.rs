@@ -10,10 +10,10 @@ use crate::name::List;
 #[derive(Args, Clone, Debug, Default)]
 #[allow(missing_docs)] // the flags' help says what they are
 pub struct TrainConfig {
-    /// Task to train on: text, listops, language, recall, translation, with parameters as in listops:max=300 (see luna list task)
+    /// Task to train on, with parameters as in listops:max=300 (see luna list task)
     #[arg(long, value_name = "SPEC")]
     pub task: String,
-    /// File of the training and validation sets; needed by tasks that do not generate their data (translation: FILE.en and FILE.de)
+    /// File of the training and validation sets, for tasks that do not generate their data (see luna list task)
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// File of the test set, evaluated once after training
