@@ -26,7 +26,7 @@
 //! - A layer or an encoder of any mechanism: [`model::encoder`].
 //! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), by bytes or anybody's [`task::tokenizer`], in batches that
-//!   the seed decides ([`task::batch`]); the scores of translations: [`metric::bleu`] and [`metric::chrf`].
+//!   the seed decides ([`task::batch`]); the scores of translations: [`task::translation::bleu`] and [`task::translation::chrf`].
 //! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
 //!   in use, with beam search, [`model::translator`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].

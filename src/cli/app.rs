@@ -56,9 +56,9 @@ pub enum Command {
     /// Evaluate a trained network on another file
     Evaluate(Box<Evaluate>),
     /// Write text with a trained language model
-    Generate(Generate),
+    Generate(Box<Generate>),
     /// Translate lines with a trained encoder-decoder
-    Translate(Translate),
+    Translate(Box<Translate>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {
         /// The file; flags after it override it

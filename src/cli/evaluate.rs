@@ -6,21 +6,21 @@ use clap::Args;
 
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
-use crate::study::evaluate::{self, Config};
+use crate::study::evaluate::{self, EvaluateConfig};
 
 /// What `luna evaluate` takes.
 #[derive(Args, Clone, Debug)]
 pub struct Evaluate {
-    /// What is judged.
+    /// What is evaluated.
     #[command(flatten)]
-    config: Config,
+    config: EvaluateConfig,
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
 }
 
 impl Evaluate {
-    /// Judges and writes.
+    /// Evaluates and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let columns = Some(evaluate::columns());
         study::run(global, &self.output, false, columns, out, |context| evaluate::run(&self.config, context))

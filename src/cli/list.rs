@@ -13,7 +13,7 @@ use crate::model::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
-use crate::study::train;
+use crate::task;
 use crate::task::synthetic;
 use crate::train::schedule;
 use crate::{attention, metric, model, name, report};
@@ -111,12 +111,15 @@ pub fn registries() -> Vec<Registry> {
         Registry::of(
             "task",
             "what train learns, for --task",
-            train::TASKS.iter().map(|task| Entry::new(task.name, task.about).taking(task.takes)),
+            task::ALL.iter().map(|task| Entry::new(task.name, task.about).taking(task.takes)),
         ),
         Registry::of(
             "recipe",
             "sizes and learning rates for --preset of train; the first of a task is its default",
-            train::PRESETS.iter().map(|preset| Entry::new(preset.name, preset.about)),
+            task::ALL
+                .iter()
+                .flat_map(|task| task.presets)
+                .map(|preset| Entry::new(preset.name, preset.about)),
         ),
         Registry::of(
             "schedule",

@@ -19,10 +19,11 @@ pub mod list;
 mod plain;
 pub mod progress;
 mod scale_sweep;
-mod scores;
+
 mod signal;
 mod study;
 mod svd_spectrum;
+mod text_output;
 mod train;
 mod translate;
 

@@ -7,14 +7,14 @@ use clap::Args;
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
 use crate::profile::memory;
-use crate::study::train::{self, Config};
+use crate::study::train::{self, TrainConfig};
 
 /// What `luna train` takes.
 #[derive(Args, Clone, Debug)]
 pub struct Train {
     /// What is trained.
     #[command(flatten)]
-    config: Config,
+    config: TrainConfig,
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,

@@ -1,14 +1,10 @@
 //! Metrics of spectra, of attention rows, and of what stands in for attention, each in its own file; [`ALL`] is their list.
-//! Beside them stand the scores of translations, [`bleu`] and [`chrf`].
 //!
 //! # One more metric
 //! A new file with a `pub const METRIC: Metric` (or two), and two lines here: its `mod` and its place in [`ALL`].
 //! It becomes a column of every study that measures what it is of, a line of `luna list`, and a case of the laws.
 
-mod aligned;
 mod best_error;
-pub mod bleu;
-pub mod chrf;
 mod cumulative;
 mod effective_rank;
 mod logit_sd;

@@ -5,10 +5,12 @@ pub mod approx_error;
 mod difference;
 pub mod evaluate;
 mod fingerprint;
+pub mod generate;
 pub mod input;
 pub mod scale_sweep;
 pub mod svd_spectrum;
 pub mod train;
+pub mod translate;
 
 use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;

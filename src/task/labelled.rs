@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::batch;
-use super::short;
+use super::{batch, labels, short};
 use crate::file::without_mark;
-use crate::{Error, Result, name};
+use crate::{Error, Result};
 
 /// How many token numbers there are: the padding and the 256 bytes.
 pub const TOKENS: usize = 257;
@@ -58,29 +57,23 @@ impl Labelled {
     /// A line has as many columns as most lines have; further tabs belong to the text. White space around a label is none
     /// of it. Lines end in LF or CR LF, and every other byte of a text is left as it is.
     pub fn parse(path: &Path, bytes: &[u8], classes: Option<&[String]>) -> Result<Self> {
-        let bytes = without_mark(path, bytes)?;
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        if bytes.is_empty() {
+        let lines = labels::lines(without_mark(path, bytes)?);
+        if lines.is_empty() {
             return Err(Error::malformed(path, "nothing in it", LAYOUT));
         }
-        let lines = || {
-            let lines = bytes.split(|byte| *byte == b'\n');
-            lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).zip(1..)
-        };
-        let columns = usual_tabs(lines().map(|(line, _)| line));
-        let rows = lines().map(|(line, number)| {
+        let columns = usual_tabs(lines.iter().copied());
+        let rows = lines.into_iter().zip(1..).map(|(line, number)| {
             row(line, columns)
                 .map_err(|what| Error::malformed(path, format!("line {number}: {what}"), LAYOUT))
         });
         let rows: Vec<(String, &[u8])> = rows.collect::<Result<_>>()?;
         let classes = match classes {
             Some(classes) => classes.to_vec(),
-            None => classes_of(path, &rows)?,
+            None => labels::classes(path, rows.iter().map(|(label, _)| label.as_str()))?,
         };
         let mut items = Vec::with_capacity(rows.len());
         for ((label, text), number) in rows.into_iter().zip(1..) {
-            let class = classes.iter().position(|class| *class == label);
-            let class = class.ok_or_else(|| unknown(path, number, &label, &classes))?;
+            let class = labels::class(path, number, &label, &classes)?;
             items.push(Item { class, text: text.to_vec() });
         }
         let labelled = Self { classes, columns, items };
@@ -103,8 +96,8 @@ impl Labelled {
         counts
     }
 
-    /// Classes that somebody may have meant as one, in groups: equal as numbers (`1` and `1.0`), or but for the case of
-    /// letters (`pos` and `Pos`).
+    /// Classes that may be meant as one, in groups: equal as numbers (`1` and `1.0`), or except for case (`pos` and
+    /// `Pos`).
     pub fn alike(&self) -> Vec<Vec<&str>> {
         let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for class in &self.classes {
@@ -116,8 +109,8 @@ impl Labelled {
         groups.into_values().filter(|group| group.len() > 1).collect()
     }
 
-    /// Puts `share` of every class aside (rounded, at least one text and not all), drawn by the seed: what is left, and
-    /// what was put aside, each in the order of the file.
+    /// Splits off `share` of every class (rounded, at least one text and not all), drawn by the seed: the remainder, and
+    /// what was split off, each in the order of the file.
     pub fn hold_out(self, share: f64, seed: u64) -> Result<(Self, Self)> {
         if !(share > 0.0 && share < 1.0) {
             return Err(Error::value("share of texts to hold out", share, "above 0 and below 1"));
@@ -129,25 +122,25 @@ impl Labelled {
         }
         let classes: Vec<usize> = self.items.iter().map(|item| item.class).collect();
         let aside = batch::hold_out(&classes, share, seed);
-        let (held, kept): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
+        let (held, rest): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
         let of = |items: Vec<(Item, bool)>| Self {
             classes: self.classes.clone(),
             columns: self.columns,
             items: items.into_iter().map(|(item, _)| item).collect(),
         };
-        Ok((of(kept), of(held)))
+        Ok((of(rest), of(held)))
     }
 }
 
-/// The tabs that most lines have; of equally many the fewer, and at least one.
+/// The number of tabs that most lines have; of a tie the smaller, and at least one.
 fn usual_tabs<'a>(lines: impl Iterator<Item = &'a [u8]>) -> usize {
     let mut counts = BTreeMap::new();
     for line in lines {
         let tabs = line.split(|byte| *byte == b'\t').count() - 1;
         *counts.entry(tabs).or_insert(0_usize) += 1;
     }
-    let most = counts.values().max().copied();
-    let usual = counts.into_iter().find(|(_, lines)| Some(*lines) == most);
+    let largest = counts.values().max().copied();
+    let usual = counts.into_iter().find(|(_, lines)| Some(*lines) == largest);
     usual.map_or(1, |(tabs, _)| tabs.max(1))
 }
 
@@ -166,32 +159,9 @@ fn row(line: &[u8], columns: usize) -> Result<(String, &[u8]), String> {
         return Err("no label before the first tab".to_string());
     }
     if fields[columns].is_empty() {
-        return Err("no text behind the last tab".to_string());
+        return Err("no text after the last tab".to_string());
     }
     Ok((label.trim().to_string(), fields[columns]))
-}
-
-/// The labels that occur, each once.
-fn classes_of(path: &Path, rows: &[(String, &[u8])]) -> Result<Vec<String>> {
-    let mut classes: Vec<String> = rows.iter().map(|(label, _)| label.clone()).collect();
-    // Sorted before the duplicates go: a file has few labels and many lines.
-    classes.sort_unstable();
-    classes.dedup();
-    if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
-        classes.sort_by_key(|class| class.parse::<i64>().unwrap_or(0));
-    }
-    if let [only] = &classes[..] {
-        let what = format!("every label is '{}'", short(only));
-        return Err(Error::malformed(path, what, "texts of two classes or more"));
-    }
-    Ok(classes)
-}
-
-fn unknown(path: &Path, line: usize, label: &str, classes: &[String]) -> Error {
-    let meant = name::suggest(label, classes.iter().map(String::as_str));
-    let meant = meant.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default();
-    let what = format!("line {line}: unknown label '{}'{meant}", short(&label));
-    Error::malformed(path, what, format!("the labels {}", classes.join(", ")))
 }
 
 #[cfg(test)]
@@ -271,7 +241,7 @@ mod tests {
             ("1\tx\ta\n0\tb\n1\ty\tc", "line 2: 1 tab, where most lines have 2"),
             ("1\tx\t9\ta\n0\ty\t8\tb\n1\t7\tc", "line 3: 2 tabs, where most lines have 3"),
             ("\ta\n1\tb\n", "line 1: no label before the first tab"),
-            ("1\ta\n0\t\n", "line 2: no text behind the last tab"),
+            ("1\ta\n0\t\n", "line 2: no text after the last tab"),
             ("1\ta\n1\tb\n", "every label is '1'; expected texts of two classes or more"),
         ] {
             let message = parse(text).unwrap_err().to_string();

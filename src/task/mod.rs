@@ -1,28 +1,42 @@
-//! Data sources: what a model or a mechanism is shown.
+//! Tasks that networks are trained on, and other data that models are shown.
+//!
+//! # How to add a task
+//! One file or folder with a `pub const KIND: TaskKind` and an implementation of [`Task`], and two lines here: its `mod`
+//! and its place in [`ALL`]. `luna train`, `luna evaluate`, `luna list`, help and tests know it from there. Tasks of
+//! classes need no implementation of their own: [`classified`] is one.
 
 pub mod batch;
 pub mod bpe;
+pub mod classified;
 pub mod dump;
+pub mod examples;
+pub mod judge;
+mod kind;
 pub mod labelled;
+mod labels;
 pub mod language;
-pub mod likelihood;
 pub mod listops;
+mod lookup;
 pub mod recall;
+pub mod recipe;
+mod shown;
 pub mod stride;
 pub mod synthetic;
+mod text;
 pub mod tokenizer;
 pub mod tokens;
 pub mod translation;
 pub mod window;
 
-pub(crate) use crate::file::text;
+pub use kind::{
+    BYTES, BYTES_FROM_ONE, EvaluationSet, HeldOut, Interface, NetworkKind, Piece, Prediction, Setup,
+    TOKENIZER, Task, TaskKind, TokenizerFile, TrainedNetwork,
+};
+pub use lookup::{find, of_trained};
 
-/// An item as an error shows it: one line, not longer than a line.
-pub(crate) fn short(item: &impl ToString) -> String {
-    let text = item.to_string();
-    let mut shown: String = text.chars().take(32).flat_map(char::escape_default).collect();
-    if text.chars().nth(32).is_some() {
-        shown.push('…');
-    }
-    shown
-}
+pub(crate) use crate::file::text;
+pub(crate) use shown::short;
+
+/// Every task that a network can be trained on.
+pub const ALL: &[&TaskKind] =
+    &[&text::KIND, &listops::KIND, &language::KIND, &recall::KIND, &translation::KIND];

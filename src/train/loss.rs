@@ -137,13 +137,18 @@ pub(super) fn of_classes(
     let Some((gradients, _)) = learn else { return (sums, None) };
     classifier.learn(numbers, gradients, means.view(), logits.view());
     let d_means = classifier.back(numbers, logits.view());
-    let mut dx = zeros(x.raw_dim());
+    (sums, Some(means_back(d_means.view(), rows, x.ncols())))
+}
+
+/// The gradient of rows (n, d) under that of the mean over each sequence's, (sequences, d).
+pub(super) fn means_back(d_means: ArrayView2<'_, f32>, rows: &Rows, d: usize) -> Array2<f32> {
+    let mut dx = zeros((rows.total(), d));
     for (of, d_mean) in rows.each().zip(d_means.rows()) {
         let share = 1.0 / of.len().max(1) as f32;
         let d_row = d_mean.mapv(|d| d * share);
         dx.slice_mut(s![of, ..]).assign(&d_row);
     }
-    (sums, Some(dx))
+    dx
 }
 
 /// The mean over each sequence's rows, (sequences, d).

@@ -28,6 +28,7 @@ mod luna_causal;
 mod memory;
 mod network;
 mod norm;
+mod pairs;
 mod parameters;
 mod residual;
 mod rows;

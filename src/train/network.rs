@@ -3,12 +3,15 @@
 use ndarray::Array2;
 
 use super::dropout::Dropout;
+use super::feed_forward::FeedForward;
 use super::layer::{Around, Stream};
 use super::linear::Linear;
 use super::loss::{self, Sums};
+use super::pairs;
 use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
 use super::trunk::Trunk;
+use crate::model::Activation;
 use crate::model::encoder::{EncoderConfig, Head, Mechanism};
 use crate::{Error, Result};
 
@@ -19,7 +22,7 @@ pub struct Batch {
     pub ids: Vec<u32>,
     /// Which of them belong to which sequence.
     pub rows: Rows,
-    /// One class for every sequence, or one token for every row ([`loss::IGNORED`] for none).
+    /// One class for every sequence, or for every two, or one token for every row ([`loss::IGNORED`] for none).
     pub targets: Vec<u32>,
 }
 
@@ -46,7 +49,18 @@ pub struct Network {
     config: EncoderConfig,
     layout: Layout,
     trunk: Trunk,
-    classifier: Option<Linear>,
+    classifier: Classifier,
+}
+
+/// What stands on the last layer.
+#[derive(Clone, Debug)]
+enum Classifier {
+    /// The table of tokens.
+    Tokens,
+    /// Classes of sequences.
+    Classes(Linear),
+    /// Classes of pairs of sequences.
+    Pairs(FeedForward),
 }
 
 impl Network {
@@ -62,8 +76,12 @@ impl Network {
         }
         let layout = super::draw::layout(config);
         let classifier = match config.head {
-            Head::Classes(_) => Some(Linear::find(&layout, "classifier")?),
-            _ => None,
+            Head::Classes(_) => Classifier::Classes(Linear::find(&layout, "classifier")?),
+            // Nothing is dropped from it.
+            Head::Pairs(_) => {
+                Classifier::Pairs(FeedForward::find(&layout, "classifier.", Activation::Relu, 0)?)
+            }
+            _ => Classifier::Tokens,
         };
         Ok(Self { trunk: Trunk::find(&layout, "", config, false)?, classifier, config: *config, layout })
     }
@@ -118,9 +136,11 @@ impl Network {
     fn check(&self, batch: &Batch) -> Result<()> {
         let expected = match self.config.head {
             Head::Classes(_) => batch.rows.sequences(),
+            Head::Pairs(_) => batch.rows.sequences() / 2,
             _ => batch.rows.total(),
         };
-        if batch.ids.len() != batch.rows.total() || batch.targets.len() != expected {
+        let odd = matches!(self.config.head, Head::Pairs(_)) && batch.rows.sequences() % 2 == 1;
+        if batch.ids.len() != batch.rows.total() || batch.targets.len() != expected || odd {
             return Err(Error::Shape {
                 what: "tokens and targets of a batch".into(),
                 found: vec![batch.ids.len(), batch.targets.len()],
@@ -128,7 +148,7 @@ impl Network {
             });
         }
         let classes = match self.config.head {
-            Head::Classes(classes) => classes,
+            Head::Classes(classes) | Head::Pairs(classes) => classes,
             _ => self.trunk.tokens.rows,
         };
         loss::check(&batch.targets, classes)
@@ -144,10 +164,15 @@ impl Network {
     ) -> (Sums, Option<Array2<f32>>) {
         let (targets, smoothing) = (&batch.targets, rates.smoothing as f32);
         match &self.classifier {
-            Some(classifier) => {
+            Classifier::Classes(classifier) => {
                 loss::of_classes(numbers, learn, classifier, x.view(), &batch.rows, targets, smoothing)
             }
-            None => loss::of_tokens(numbers, learn, self.trunk.tokens, x.view(), targets, smoothing),
+            Classifier::Pairs(head) => {
+                pairs::of_pairs(numbers, learn, head, x.view(), &batch.rows, targets, smoothing)
+            }
+            Classifier::Tokens => {
+                loss::of_tokens(numbers, learn, self.trunk.tokens, x.view(), targets, smoothing)
+            }
         }
     }
 }

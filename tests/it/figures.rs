@@ -50,15 +50,15 @@ fn reports() -> Vec<(String, Report)> {
     let small =
         ["--seq-len", "48", "--l", "8", "--heads", "1", "--rounds", "3", "--attention", "softmax,luna"];
     reports.push(("scale-sweep at one length".into(), swept(&small)));
-    let config = train::Config {
+    let config = train::TrainConfig {
         task: "recall:pairs=2,vocab=9,held=16".into(),
         seq_len: Some(8),
         d: Some(16),
-        heads: Some(2),
+        num_heads: Some(2),
         steps: Some(1),
         batch: Some(4),
-        attention: Some("softmax".into()),
-        ..train::Config::default()
+        mechanism: Some("softmax".into()),
+        ..train::TrainConfig::default()
     };
     let outcome = train::run(&config, Context { seed: 1, engine: Engine::default(), watch: &Unwatched });
     reports.push(("train of one step".into(), outcome.unwrap().report));

@@ -40,7 +40,7 @@ impl EncoderConfig {
         put("causal", self.causal.into());
         put("p_chain", self.p_chain.into());
         put("head", self.head.name().into());
-        if let Head::Classes(classes) = self.head {
+        if let Head::Classes(classes) | Head::Pairs(classes) = self.head {
             put("classes", classes.into());
         }
         map
@@ -75,8 +75,9 @@ impl EncoderConfig {
         let head = match keys.name("head", Head::None.name())? {
             "none" => Head::None,
             "classes" => Head::Classes(keys.size("classes")?),
+            "pairs" => Head::Pairs(keys.size("classes")?),
             "tokens" => Head::Tokens,
-            _ => return Err(keys.wrong("head", "none, classes or tokens")),
+            _ => return Err(keys.wrong("head", "none, classes, pairs or tokens")),
         };
         let config = Self {
             mechanism,

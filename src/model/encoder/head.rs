@@ -18,6 +18,10 @@ pub enum Head {
     None,
     /// The mean over a sequence's real rows, mapped to so many classes by `classifier`.
     Classes(usize),
+    /// Of the means x1 and x2 over two sequences, `[x1, x2, x1 x2, x1 - x2]` mapped to so many classes by a hidden layer of
+    /// the feed-forward width with relu, `classifier.fc1` and `classifier.fc2`: two towers that share their weights. A
+    /// network that trains has it; an [`Encoder`] leaves it out.
+    Pairs(usize),
     /// Every row is held against the table of tokens, `X embed_tokens^T`; nothing more is learned.
     Tokens,
 }
@@ -28,6 +32,7 @@ impl Head {
         match self {
             Self::None => "none",
             Self::Classes(_) => "classes",
+            Self::Pairs(_) => "pairs",
             Self::Tokens => "tokens",
         }
     }
@@ -35,10 +40,14 @@ impl Head {
     /// Refuses no classes, and tokens without a vocabulary.
     pub(super) fn check(self, vocab: Option<usize>) -> Result<()> {
         match self {
-            Self::Classes(0) => Err(Error::value("classes of an encoder's head", 0, "1 or more")),
-            Self::Tokens if vocab.is_none() => {
-                Err(Error::value("head of an encoder without a vocabulary", self.name(), "none, classes"))
+            Self::Classes(0) | Self::Pairs(0) => {
+                Err(Error::value("classes of an encoder's head", 0, "1 or more"))
             }
+            Self::Tokens if vocab.is_none() => Err(Error::value(
+                "head of an encoder without a vocabulary",
+                self.name(),
+                "none, classes, pairs",
+            )),
             _ => Ok(()),
         }
     }

@@ -80,7 +80,7 @@ impl Encoder {
         let layer = |at: usize| Layer::with_p(&all.within(&at.to_string()), config, fixed.as_ref());
         let classifier = match config.head {
             Head::Classes(classes) => Some(named.linear(CLASSIFIER, classes, d)?),
-            Head::None | Head::Tokens => None,
+            Head::None | Head::Pairs(_) | Head::Tokens => None,
         };
         Ok(Self {
             config: *config,

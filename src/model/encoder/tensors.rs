@@ -48,8 +48,13 @@ impl EncoderConfig {
                 norm(&mut all, P_LAST_NORM, self.d);
             }
         }
-        if let Head::Classes(classes) = self.head {
-            linear(&mut all, CLASSIFIER, classes, self.d);
+        match self.head {
+            Head::Classes(classes) => linear(&mut all, CLASSIFIER, classes, self.d),
+            Head::Pairs(classes) => {
+                linear(&mut all, &format!("{CLASSIFIER}.fc1"), self.ffn, 4 * self.d);
+                linear(&mut all, &format!("{CLASSIFIER}.fc2"), classes, self.ffn);
+            }
+            Head::None | Head::Tokens => {}
         }
         all
     }

@@ -1,103 +1,105 @@
-//! The folder of one run: what it logs, where it stands, and the best network so far.
+//! The folder of one cell: its log, its last checkpoint, the best network so far, and its result.
 
 use std::collections::BTreeMap;
-use std::fs::create_dir_all;
+use std::fs::{create_dir_all, read_to_string};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::data::Data;
-use super::metrics::{self, Line, Metrics};
-use super::written::TOKENIZER;
+use super::cell::CellResult;
+use super::log::{self, LogLine, MetricsLog};
 use crate::error::{Error, Result};
 use crate::file::save_text;
 use crate::model::save;
 use crate::profile::machine::Machine;
 use crate::study::fingerprint::Fingerprint;
+use crate::task::{TOKENIZER, TokenizerFile};
 use crate::train::{Adam, Layout, checkpoint};
 
 const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best";
-/// Where a checkpoint has what decides its run.
+const WEIGHTS: &str = "model.safetensors";
+const RESULT: &str = "cell.json";
+/// The key of a checkpoint that identifies its training.
 const RUN: &str = "run";
-/// And what its times are of.
+/// The key of the machine that its times are of.
 const MACHINE: &str = "machine";
 
-/// What a checkpoint holds beside weights and means.
+/// What a checkpoint holds beside parameters and moments.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
-    /// The best look so far: behind which step, and how good (higher is better).
+pub(super) struct CheckpointFacts {
+    /// The step of the best evaluation so far, and its rank (higher is better).
     pub(super) best: Option<(usize, f64)>,
-    /// Bytes that the first step held at most, beyond what was there.
+    /// Peak bytes of the first step, beyond what was allocated before.
     pub(super) peak: Option<u64>,
-    /// Steps whose times do not count: up to this one they were of another machine, or of other threads.
+    /// The last step whose time does not count: steps up to it ran on another machine, or with other threads.
     pub(super) timed_after: usize,
 }
 
-/// Weights and facts of a checkpoint, if there was one.
-type Stood = Option<(Vec<f32>, Facts)>;
+/// Parameters and facts of a checkpoint, if there was one.
+type Restored = Option<(Vec<f32>, CheckpointFacts)>;
 
-/// A run folder, or lines in memory where there is none.
-pub(super) struct Folder {
+/// The folder of a cell, or its log in memory where there is none.
+pub(super) struct CellFolder {
     path: Option<PathBuf>,
-    metrics: Option<Metrics>,
-    pub(super) lines: Vec<Line>,
+    metrics: Option<MetricsLog>,
+    pub(super) log: Vec<LogLine>,
 }
 
-impl Folder {
-    /// Begins anew, or goes on with what stands in the folder if `resume`: then with weights and means as well.
+impl CellFolder {
+    /// Begins a training, or restores its last checkpoint if `resume`, the optimiser's moments included.
     pub(super) fn open(
         path: Option<&Path>,
         print: &Fingerprint,
         resume: bool,
         layout: &Layout,
         adam: &mut Adam,
-    ) -> Result<(Self, Stood)> {
+    ) -> Result<(Self, Restored)> {
         let Some(path) = path else {
-            return Ok((Self { path: None, metrics: None, lines: Vec::new() }, None));
+            return Ok((Self { path: None, metrics: None, log: Vec::new() }, None));
         };
         create_dir_all(path.join(BEST)).map_err(Error::file(path))?;
         let last = path.join(LAST);
         if !resume && last.exists() {
-            let accepted = "--resume to go on with it, or another folder";
+            let accepted = "--resume to continue it, or another folder";
             return Err(Error::malformed(path, "a training that was begun", accepted));
         }
-        let mut stood = None;
+        let mut restored = None;
         let mut lines = Vec::new();
         if resume && last.exists() {
-            // First of all: of another network the tensors would not fit, and that would not say why.
-            same(&last, &checkpoint::facts(&last)?, print)?;
-            let (numbers, facts) = checkpoint::read(&last, layout, adam)?;
+            // Checked first: tensors of another network would not fit, and that would not say why.
+            refuse_other(&last, &checkpoint::facts(&last)?, print)?;
+            let (parameters, text) = checkpoint::read(&last, layout, adam)?;
             let steps = adam.steps();
-            lines = metrics::read(&path.join(METRICS))?;
+            lines = log::read(&path.join(METRICS))?;
             lines.retain(|line| line.step() <= steps);
-            let mut stands = facts_of(&facts);
-            if facts.get(MACHINE) != Some(&machine()) {
+            let mut facts = parse(&text);
+            if text.get(MACHINE) != Some(&machine()) {
                 // The first step of a process warms up, and is not timed either.
-                stands.timed_after = steps + 1;
+                facts.timed_after = steps + 1;
             }
-            stood = Some((numbers, stands));
+            restored = Some((parameters, facts));
         }
-        let metrics = Some(Metrics::begin(&path.join(METRICS), &lines)?);
-        Ok((Self { path: Some(path.to_path_buf()), metrics, lines }, stood))
+        let metrics = Some(MetricsLog::begin(&path.join(METRICS), &lines)?);
+        Ok((Self { path: Some(path.to_path_buf()), metrics, log: lines }, restored))
     }
 
-    /// Adds a line.
-    pub(super) fn log(&mut self, line: Line) -> Result<()> {
+    /// Adds a line to the log.
+    pub(super) fn add(&mut self, line: LogLine) -> Result<()> {
         let written = self.metrics.as_mut().map_or(Ok(()), |metrics| metrics.add(&line));
-        self.lines.push(line);
+        self.log.push(line);
         written
     }
 
-    /// Keeps where the run stands.
-    pub(super) fn keep(
+    /// Writes the last checkpoint.
+    pub(super) fn save(
         &mut self,
         layout: &Layout,
-        numbers: &[f32],
+        parameters: &[f32],
         adam: &Adam,
         print: &Fingerprint,
-        facts: Facts,
+        facts: CheckpointFacts,
     ) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         if let Some(metrics) = &mut self.metrics {
@@ -107,49 +109,65 @@ impl Folder {
         let mut text = BTreeMap::from([(RUN.to_string(), print)]);
         text.insert(MACHINE.into(), machine());
         text.insert("timed_after".into(), facts.timed_after.to_string());
-        if let Some((step, score)) = facts.best {
+        if let Some((step, rank)) = facts.best {
             text.insert("best_step".into(), step.to_string());
-            text.insert("best_score".into(), format!("{score:?}"));
+            text.insert("best_score".into(), format!("{rank:?}"));
         }
         if let Some(peak) = facts.peak {
             text.insert("peak".into(), peak.to_string());
         }
-        checkpoint::write(&path.join(LAST), layout, numbers, adam, &text)
+        checkpoint::write(&path.join(LAST), layout, parameters, adam, &text)
     }
 
-    /// Keeps the best network so far, as other commands open it.
-    pub(super) fn keep_best(
+    /// Writes the best network so far, as other commands open it.
+    pub(super) fn save_best(
         &self,
         layout: &Layout,
-        numbers: &[f32],
-        told: Map<String, Value>,
-        data: &Data,
+        parameters: &[f32],
+        config: Map<String, Value>,
+        tokenizer: Option<TokenizerFile>,
     ) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let best = path.join(BEST);
-        let text = format!("{:#}\n", Value::Object(told));
-        data.save_tokenizer(&best.join(TOKENIZER))?;
-        save_text(&best.join("config.json"), &text)?;
-        save::save(&best.join("model.safetensors"), &layout.tensors(numbers), &BTreeMap::new())
+        if let Some(TokenizerFile { json, .. }) = tokenizer {
+            save_text(&best.join(TOKENIZER), &json)?;
+        }
+        save_text(&best.join("config.json"), &format!("{:#}\n", Value::Object(config)))?;
+        save::save(&best.join(WEIGHTS), &layout.tensors(parameters), &BTreeMap::new())
     }
 
-    /// The best network so far, which was kept if there is a folder.
+    /// The parameters of the best network so far, if there is a folder.
     pub(super) fn best(&self, layout: &Layout) -> Result<Option<Vec<f32>>> {
         let Some(path) = &self.path else { return Ok(None) };
-        let path = path.join(BEST).join("model.safetensors");
-        checkpoint::weights(&path, layout).map(Some)
+        checkpoint::weights(&path.join(BEST).join(WEIGHTS), layout).map(Some)
+    }
+
+    /// Writes what the cell came to.
+    pub(super) fn save_result(&self, result: &CellResult) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let text = serde_json::to_string_pretty(result).unwrap_or_default();
+        save_text(&path.join(RESULT), &(text + "\n"))
+    }
+
+    /// What the cell came to, if it was written and its network is still there; a damaged file is not believed.
+    ///
+    /// Only for a checkpoint that [`open`](Self::open) has restored: it is then of the same training.
+    pub(super) fn result(&self) -> Option<CellResult> {
+        let path = self.path.as_ref().filter(|path| path.join(BEST).join(WEIGHTS).is_file())?;
+        let result: CellResult = serde_json::from_str(&read_to_string(path.join(RESULT)).ok()?).ok()?;
+        Some(CellResult { log: self.log.clone(), ..result })
     }
 }
 
-/// Refuses to go on with another run than that of the checkpoint, and says in what it is another.
-fn same(last: &Path, facts: &BTreeMap<String, String>, print: &Fingerprint) -> Result<()> {
+/// Refuses to resume another training than that of the checkpoint, and says what differs.
+fn refuse_other(last: &Path, facts: &BTreeMap<String, String>, print: &Fingerprint) -> Result<()> {
     let before: Option<Fingerprint> = facts.get(RUN).and_then(|text| serde_json::from_str(text).ok());
     let what = match before.map(|before| print.differs(&before)) {
         Some(None) => return Ok(()),
-        Some(Some(what)) => format!("a training that was told otherwise ({what})"),
-        None => "a training of an earlier version, which does not say what it learned from".to_string(),
+        Some(Some(what)) => format!("a training with other settings ({what})"),
+        None => "a training of an earlier version, which does not identify its data".to_string(),
     };
-    let accepted = "for --resume the same task, data, recipe, attention and seed; or another folder";
+    let accepted = "for --resume the same task, data, recipe, mechanism and seed; or another folder";
     Err(Error::malformed(last, what, accepted))
 }
 
@@ -159,10 +177,10 @@ fn machine() -> String {
     format!("{cpu}, {} threads", rayon::current_num_threads())
 }
 
-fn facts_of(text: &BTreeMap<String, String>) -> Facts {
+fn parse(text: &BTreeMap<String, String>) -> CheckpointFacts {
     let number = |name: &str| text.get(name).and_then(|value| value.parse::<f64>().ok());
-    Facts {
-        best: number("best_step").zip(number("best_score")).map(|(step, score)| (step as usize, score)),
+    CheckpointFacts {
+        best: number("best_step").zip(number("best_score")).map(|(step, rank)| (step as usize, rank)),
         peak: number("peak").map(|peak| peak as u64),
         timed_after: number("timed_after").map_or(0, |step| step as usize),
     }

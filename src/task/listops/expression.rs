@@ -22,6 +22,18 @@ pub struct Expression {
     symbols: Vec<Symbol>,
 }
 
+/// How many classes there are: the ten digits.
+pub const CLASSES: usize = 10;
+
+/// An expression with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListopsExample {
+    /// What is read.
+    pub expression: Expression,
+    /// Its value, 0 to 9: the class.
+    pub label: u8,
+}
+
 impl Expression {
     /// An expression from symbols that are known to be well formed.
     pub(super) fn of(symbols: Vec<Symbol>) -> Self {
@@ -102,7 +114,7 @@ impl Expression {
         digits[0]
     }
 
-    /// Its tokens, 1 to 15: the place of each symbol in [`VOCAB`](super::VOCAB) plus 1.
+    /// Its tokens, 1 to 15: the place of each symbol in [`VOCAB`](super::symbol::VOCAB) plus 1.
     pub fn tokens(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
         self.symbols.iter().map(|symbol| symbol.token())
     }

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
+use super::expression::{Expression, ListopsExample};
 use super::symbol::{Operator, Symbol};
-use super::{Example, Expression};
 use crate::rng::{Rng, below, stream};
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ const PATIENCE: usize = 1_000_000;
 
 /// How deep, wide and long expressions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ListopsSettings {
     /// The greatest depth of a digit, the root being at 1: at most `max_depth - 1` operators inside each other.
     pub max_depth: usize,
     /// The most arguments of an operator; the least are 2.
@@ -33,7 +33,7 @@ pub struct Settings {
 }
 
 /// Those of Long Range Arena: depth 10, 10 arguments, 500 < length < 2000.
-impl Default for Settings {
+impl Default for ListopsSettings {
     fn default() -> Self {
         Self { max_depth: 10, max_args: 10, min_length: 501, max_length: 1999 }
     }
@@ -43,9 +43,9 @@ impl Default for Settings {
 ///
 /// Fewer are the first of more: a split into training, validation and test is a split of one list. Limits that no tree
 /// can meet are an error, and so are limits that so few trees meet that no new one is found.
-pub fn generate(settings: &Settings, count: usize, seed: u64) -> Result<Vec<Example>> {
+pub fn generate(settings: &ListopsSettings, count: usize, seed: u64) -> Result<Vec<ListopsExample>> {
     settings.check()?;
-    let Settings { max_depth, max_args, min_length, max_length } = *settings;
+    let ListopsSettings { max_depth, max_args, min_length, max_length } = *settings;
     let mut rng = stream(seed, &format!("listops {max_depth} {max_args} {min_length} {max_length}"));
     let mut seen: HashSet<[u8; 32]> = HashSet::new(); // by hash: expressions are long
     let mut examples = Vec::new();
@@ -57,7 +57,7 @@ pub fn generate(settings: &Settings, count: usize, seed: u64) -> Result<Vec<Exam
         match expression {
             Some(expression) => {
                 let label = expression.value();
-                examples.push(Example { expression, label });
+                examples.push(ListopsExample { expression, label });
                 in_vain = 0;
             }
             None if in_vain == PATIENCE => {
@@ -71,7 +71,7 @@ pub fn generate(settings: &Settings, count: usize, seed: u64) -> Result<Vec<Exam
     Ok(examples)
 }
 
-impl Settings {
+impl ListopsSettings {
     fn limits(&self) -> String {
         let Self { max_depth, max_args, min_length, max_length } = self;
         format!("depth {max_depth}, {max_args} arguments and {min_length} to {max_length} symbols")
@@ -154,13 +154,14 @@ fn fingerprint(expression: &Expression) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    const SHORT: Settings = Settings { max_depth: 5, max_args: 5, min_length: 10, max_length: 60 };
+    const SHORT: ListopsSettings =
+        ListopsSettings { max_depth: 5, max_args: 5, min_length: 10, max_length: 60 };
 
     #[test]
     fn examples_keep_the_limits_and_differ() {
         let examples = generate(&SHORT, 2000, 3).unwrap();
         assert_eq!(examples.iter().map(|example| &example.expression).collect::<HashSet<_>>().len(), 2000);
-        for Example { expression, label } in &examples {
+        for ListopsExample { expression, label } in &examples {
             assert!((10..=60).contains(&expression.len()) && (1..5).contains(&expression.depth()));
             assert_eq!(expression.value(), *label);
             assert_eq!(expression.to_string().parse::<Expression>().unwrap(), *expression);
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(drawn(20, 1)[..7], drawn(7, 1));
         assert_ne!(drawn(20, 1), drawn(20, 2));
         assert!(drawn(0, 1).is_empty());
-        let first = generate(&Settings { max_length: 14, ..SHORT }, 1, 0).unwrap();
+        let first = generate(&ListopsSettings { max_length: 14, ..SHORT }, 1, 0).unwrap();
         assert_eq!(
             first[0].expression.to_string(),
             PINNED,
@@ -188,7 +189,7 @@ mod tests {
     /// Shares of what a draw decides, without limits on the length.
     #[test]
     fn draws_have_the_shares_of_the_source() {
-        let settings = Settings { max_depth: 2, max_args: 4, min_length: 1, max_length: 100 };
+        let settings = ListopsSettings { max_depth: 2, max_args: 4, min_length: 1, max_length: 100 };
         let mut rng = stream(0, "shares");
         let count = 20_000;
         let drawn: Vec<Expression> = (0..count).filter_map(|_| settings.draw(&mut rng)).collect();
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_the_paper() {
-        let examples = generate(&Settings::default(), 60, 0).unwrap();
+        let examples = generate(&ListopsSettings::default(), 60, 0).unwrap();
         let mean = examples.iter().map(|example| example.expression.len() as f64).sum::<f64>() / 60.0;
         assert!(
             (850.0..1200.0).contains(&mean),
@@ -226,17 +227,20 @@ mod tests {
 
     #[test]
     fn limits_that_cannot_be_met() {
-        let message = |settings: Settings, count| generate(&settings, count, 0).unwrap_err().to_string();
+        let message =
+            |settings: ListopsSettings, count| generate(&settings, count, 0).unwrap_err().to_string();
         assert!(
-            message(Settings { max_args: 1, ..SHORT }, 1)
+            message(ListopsSettings { max_args: 1, ..SHORT }, 1)
                 .contains("'1' is not accepted; accepted: 2 or more")
         );
-        assert!(message(Settings { max_depth: 0, ..SHORT }, 1).contains("ListOps depth: '0'"));
-        assert!(message(Settings { min_length: 61, ..SHORT }, 1).contains("ListOps lengths: '61 to 60'"));
-        assert!(message(Settings { min_length: 0, max_length: 0, ..SHORT }, 1).contains("'0 to 0'"));
-        let shallow = Settings { max_depth: 2, max_args: 4, min_length: 7, max_length: 60 };
+        assert!(message(ListopsSettings { max_depth: 0, ..SHORT }, 1).contains("ListOps depth: '0'"));
+        assert!(
+            message(ListopsSettings { min_length: 61, ..SHORT }, 1).contains("ListOps lengths: '61 to 60'")
+        );
+        assert!(message(ListopsSettings { min_length: 0, max_length: 0, ..SHORT }, 1).contains("'0 to 0'"));
+        let shallow = ListopsSettings { max_depth: 2, max_args: 4, min_length: 7, max_length: 60 };
         assert!(message(shallow, 1).contains("at most 6, the longest at depth 2 with 4 arguments"));
-        let digits = Settings { max_depth: 1, max_args: 2, min_length: 1, max_length: 1 };
+        let digits = ListopsSettings { max_depth: 1, max_args: 2, min_length: 1, max_length: 1 };
         assert_eq!(generate(&digits, 10, 0).unwrap().len(), 10);
         let message = message(digits, 11);
         assert!(message.contains("'11 (10 found, then none in 1000000 draws)' is not accepted"), "{message}");

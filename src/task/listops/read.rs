@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::expression::ACCEPTED;
-use super::{Example, Expression};
+use super::expression::{ACCEPTED, Expression, ListopsExample};
 use crate::task::{batch, short};
 use crate::{Error, Result};
 
@@ -14,7 +13,7 @@ const LAYOUTS: &str = "lines EXPRESSION, tab, digit under the header 'Source', t
                        lines digit, tab, EXPRESSION without a header (Nangia & Bowman)";
 
 /// Reads a file of labelled expressions: see [`parse`].
-pub fn read(path: &Path) -> Result<Vec<Example>> {
+pub fn read(path: &Path) -> Result<Vec<ListopsExample>> {
     parse(path, &crate::task::text(path)?)
 }
 
@@ -23,11 +22,11 @@ pub fn read(path: &Path) -> Result<Vec<Example>> {
 /// Under the header `Source`, tab, `Target` each line is an expression, a tab and its digit (Long Range Arena); without
 /// that header a digit, a tab and an expression (Nangia & Bowman 2018). Lines may end in CR LF. A label that is not the
 /// value of its expression is an error, like every line that is not of the layout: with its number.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Example>> {
+pub fn parse(path: &Path, text: &str) -> Result<Vec<ListopsExample>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let headed = text.lines().next() == Some(HEADER);
     let lines = text.lines().enumerate().skip(usize::from(headed));
-    let examples: Vec<Example> = lines
+    let examples: Vec<ListopsExample> = lines
         .map(|(i, line)| {
             example(line, headed).map_err(|(what, accepted)| {
                 Error::malformed(path, format!("line {}: {what}", i + 1), accepted)
@@ -42,16 +41,20 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Example>> {
 
 /// Puts `share` of the examples of every value aside (rounded, at least one and not all), drawn by the seed, in whichever
 /// order the file has them: what is left, and what was put aside. Of a value that one example has, it is left.
-pub fn hold_out(examples: Vec<Example>, share: f64, seed: u64) -> (Vec<Example>, Vec<Example>) {
+pub fn hold_out(
+    examples: Vec<ListopsExample>,
+    share: f64,
+    seed: u64,
+) -> (Vec<ListopsExample>, Vec<ListopsExample>) {
     let classes: Vec<usize> = examples.iter().map(|example| usize::from(example.label)).collect();
     let aside = batch::hold_out(&classes, share, seed);
     let (held, kept): (Vec<_>, Vec<_>) = examples.into_iter().zip(aside).partition(|(_, aside)| *aside);
-    let of = |items: Vec<(Example, bool)>| items.into_iter().map(|(example, _)| example).collect();
+    let of = |items: Vec<(ListopsExample, bool)>| items.into_iter().map(|(example, _)| example).collect();
     (of(kept), of(held))
 }
 
 /// The example of a line, or what is wrong with it and what would be accepted.
-fn example(line: &str, headed: bool) -> Result<Example, (String, &'static str)> {
+fn example(line: &str, headed: bool) -> Result<ListopsExample, (String, &'static str)> {
     let (first, second) = line.split_once('\t').ok_or_else(|| ("no tab".into(), LAYOUTS))?;
     let (source, label) = if headed { (first, second) } else { (second, first) };
     let digit = label.parse::<u8>().ok().filter(|digit| *digit < 10);
@@ -61,7 +64,7 @@ fn example(line: &str, headed: bool) -> Result<Example, (String, &'static str)> 
     if label != value {
         return Err((format!("label {label}, but the value is {value}"), "each expression with its value"));
     }
-    Ok(Example { expression, label })
+    Ok(ListopsExample { expression, label })
 }
 
 #[cfg(test)]
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse_text(text: &str) -> Result<Vec<Example>> {
+    fn parse_text(text: &str) -> Result<Vec<ListopsExample>> {
         parse(Path::new("f.tsv"), text)
     }
 

@@ -4,6 +4,9 @@
 pub const VOCAB: [&str; 15] =
     ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "[MIN", "[MAX", "[MED", "[SM", "X"];
 
+/// How many token numbers there are: the padding and the 15 symbols.
+pub const TOKENS: usize = VOCAB.len() + 1;
+
 /// What a list of digits becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operator {

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use luna::linalg::engine::Engine;
 use luna::model::embedded;
-use luna::study::evaluate::{Config, run};
+use luna::study::evaluate::{EvaluateConfig, run};
 use luna::study::{Context, Unwatched};
 
 fn bits(named: &Path) -> f64 {
     let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/byte-transformer/text.txt");
-    let config = Config { run: named.to_path_buf(), data: text, batch: 4 };
+    let config = EvaluateConfig { run: named.to_path_buf(), data: text, batch: 4 };
     let context = Context { seed: 0, engine: Engine::default(), watch: &Unwatched };
     let report = run(&config, context).unwrap().report;
     let cell = report.rows.cells("bits_per_byte").unwrap().next().unwrap();

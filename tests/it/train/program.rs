@@ -115,7 +115,7 @@ fn a_checkpoint_that_cannot_be_written_or_read_is_one_line() {
     let shaped = train(&file, &run, &["--attention", "linear", "--resume"]);
     let said = text(&shaped.stderr);
     assert!(
-        said.contains("told otherwise (d: '16' then, '32' now)") && said.trim().lines().count() == 1,
+        said.contains("other settings (d: '16' then, '32' now)") && said.trim().lines().count() == 1,
         "{said}"
     );
 }
@@ -247,7 +247,7 @@ fn a_language_model_of_somebodys_tokens() {
     fs::write(&lossy, format!(r#"{{"version": "1.0", {pieces}, "model": {model}}}"#)).unwrap();
     let done = learn(lossy.to_str().unwrap(), &folder.path().join("forgets"));
     assert!(done.status.success(), "{}", text(&done.stderr));
-    assert!(text(&done.stdout).contains("do not say the text back"), "{}", text(&done.stdout));
+    assert!(text(&done.stdout).contains("does not give the text back"), "{}", text(&done.stdout));
     let missing = learn("none.json", &folder.path().join("none"));
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).contains("none.json"), "{}", text(&missing.stderr));

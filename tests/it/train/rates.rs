@@ -8,24 +8,24 @@ use std::sync::atomic::Ordering::Relaxed;
 use luna::linalg::engine::Engine;
 use luna::name::List;
 use luna::report::{Cell, Report, Table};
-use luna::study::train::{Config, run};
+use luna::study::train::{TrainConfig, run};
 use luna::study::{Context, Unwatched, Watch};
 
-fn config() -> Config {
-    Config {
+fn config() -> TrainConfig {
+    TrainConfig {
         task: "recall:pairs=2,vocab=9,held=64".into(),
         compare: Some("softmax,linear".into()),
         seq_len: Some(8),
         d: Some(32),
-        heads: Some(2),
+        num_heads: Some(2),
         steps: Some(40),
         batch: Some(16),
         eval_every: Some(20),
-        ..Config::default()
+        ..TrainConfig::default()
     }
 }
 
-fn trained(config: &Config) -> Report {
+fn trained(config: &TrainConfig) -> Report {
     let outcome = run(config, Context { seed: 1, engine: Engine::default(), watch: &Unwatched }).unwrap();
     assert!(outcome.complete);
     outcome.report
@@ -69,7 +69,7 @@ fn numbers(table: &Table, column: &str) -> Vec<Option<f64>> {
 fn each_attention_is_compared_at_its_best_rate_and_one_that_diverges_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("run");
-    let config = Config {
+    let config = TrainConfig {
         rate: List::new([1e-7, 3e-3, 1e30]),
         seeds: Some(2),
         clip: Some(0.0),
@@ -87,7 +87,7 @@ fn each_attention_is_compared_at_its_best_rate_and_one_that_diverges_is_told() {
     assert_eq!(texts(rates, "rate"), ["1e-7", "0.003", "1e30", "1e-7", "0.003", "1e30"]);
     assert_eq!(numbers(rates, "diverged"), [0.0, 0.0, 2.0, 0.0, 0.0, 2.0].map(Some));
     assert_eq!(texts(rates, "chosen"), ["", "yes", "", "", "yes", ""]);
-    // The choice is by what is held out for choosing, and the chosen one is judged on the test part.
+    // Selected on the validation set, and compared on the test set.
     let scores = numbers(rates, "accuracy");
     assert!(scores[1] > scores[0] && scores[2].is_none(), "{scores:?}");
     let tests = numbers(&report.rows, "test_accuracy");
@@ -95,21 +95,21 @@ fn each_attention_is_compared_at_its_best_rate_and_one_that_diverges_is_told() {
     assert!((numbers(compared, "accuracy")[0].unwrap() - mean).abs() < 1e-9, "{tests:?}");
     let told = |word: &str| report.notes.iter().any(|note| note.contains(word));
     assert!(told("softmax diverged at rate 1e30: seed 1 at step"), "{:?}", report.notes);
-    assert!(told("the test part had no say in it") && !told("that was tried"), "{:?}", report.notes);
+    assert!(told("the test set was not used") && !told("a higher one may be"), "{:?}", report.notes);
     let state = texts(&report.rows, "state");
     assert_eq!(state.iter().filter(|state| *state == "diverged").count(), 4);
     // The same command goes on with what is there, takes no step again but of those that diverged, and finds the same.
     let counting = Counting(0.into());
     let context = Context { seed: 1, engine: Engine::default(), watch: &counting };
-    let again = run(&Config { resume: true, ..config.clone() }, context).unwrap().report;
+    let again = run(&TrainConfig { resume: true, ..config.clone() }, context).unwrap().report;
     assert_eq!(counting.0.load(Relaxed), 4, "the first step of each of these lives");
     assert_eq!(numbers(view(&again, "rates"), "accuracy"), scores);
     assert!(place.join("softmax-rate0.003-seed2/best/model.safetensors").is_file());
     // A rate among others learns what it learns alone.
-    let alone = Config {
+    let alone = TrainConfig {
         rate: List::new([3e-3]),
         compare: None,
-        attention: Some("softmax".into()),
+        mechanism: Some("softmax".into()),
         seeds: None,
         folder: None,
         ..config
@@ -125,13 +125,13 @@ fn each_attention_is_compared_at_its_best_rate_and_one_that_diverges_is_told() {
 
 #[test]
 fn a_best_rate_at_an_end_is_said_and_mistakes_are_refused() {
-    let told = |rate: Vec<f64>| trained(&Config { rate: List::new(rate), ..config() }).notes.join("\n");
+    let told = |rate: Vec<f64>| trained(&TrainConfig { rate: List::new(rate), ..config() }).notes.join("\n");
     let high = told(vec![1e-7, 3e-3]);
-    assert!(high.contains("softmax is best at 0.003, the highest that was tried: a higher one"), "{high}");
+    assert!(high.contains("softmax is best at 0.003, the highest learning rate: a higher one"), "{high}");
     let one = told(vec![]);
     assert!(one.contains("--rate 0.0005,0.001,0.002"), "{one}");
     let refused = |rate: Vec<f64>| {
-        let config = Config { rate: List::new(rate), folder: Some(PathBuf::from("never")), ..config() };
+        let config = TrainConfig { rate: List::new(rate), folder: Some(PathBuf::from("never")), ..config() };
         let context = Context { seed: 1, engine: Engine::default(), watch: &Unwatched };
         run(&config, context).unwrap_err().to_string()
     };
@@ -144,7 +144,7 @@ fn a_best_rate_at_an_end_is_said_and_mistakes_are_refused() {
 
 #[test]
 fn a_sweep_that_was_stopped_is_provisional_and_one_without_a_survivor_fails() {
-    let config = Config { rate: List::new([1e-7, 3e-3]), seeds: Some(2), ..config() };
+    let config = TrainConfig { rate: List::new([1e-7, 3e-3]), seeds: Some(2), ..config() };
     // Behind the first seed of all and the first rate of the second.
     let stopping = Stopping((5 * 40).into());
     let context = Context { seed: 1, engine: Engine::default(), watch: &stopping };
@@ -154,8 +154,8 @@ fn a_sweep_that_was_stopped_is_provisional_and_one_without_a_survivor_fails() {
     for words in ["provisional", "--resume"] {
         assert!(notes.contains(words), "{notes}");
     }
-    assert!(!notes.contains("that was tried") && !notes.contains("validation part chose"), "{notes}");
-    let lost = Config { rate: List::new([1e29, 1e30]), clip: Some(0.0), ..config };
+    assert!(!notes.contains("a higher one") && !notes.contains("selected by validation"), "{notes}");
+    let lost = TrainConfig { rate: List::new([1e29, 1e30]), clip: Some(0.0), ..config };
     let context = Context { seed: 1, engine: Engine::default(), watch: &Unwatched };
     let error = run(&lost, context).unwrap_err().to_string();
     assert!(error.contains("at step") && error.contains("smaller --rate"), "{error}");

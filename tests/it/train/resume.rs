@@ -9,28 +9,28 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use luna::linalg::engine::Engine;
 use luna::report::Report;
-use luna::study::train::{Config, run};
+use luna::study::train::{TrainConfig, run};
 use luna::study::{Context, Unwatched, Watch};
 use luna::task::bpe::Vocabulary;
 
-fn trained(config: &Config) -> Result<Report, String> {
+fn trained(config: &TrainConfig) -> Result<Report, String> {
     let context = Context { seed: 1, engine: Engine::default(), watch: &Unwatched };
     run(config, context).map(|outcome| outcome.report).map_err(|error| error.to_string())
 }
 
-fn small(task: &str, data: PathBuf, run: PathBuf) -> Config {
-    Config {
+fn small(task: &str, data: PathBuf, run: PathBuf) -> TrainConfig {
+    TrainConfig {
         task: task.into(),
-        attention: Some("linear".into()),
+        mechanism: Some("linear".into()),
         data: Some(data),
         seq_len: Some(16),
         d: Some(8),
-        heads: Some(2),
-        layers: Some(1),
+        num_heads: Some(2),
+        num_layers: Some(1),
         steps: Some(2),
         batch: Some(4),
         folder: Some(run),
-        ..Config::default()
+        ..TrainConfig::default()
     }
 }
 
@@ -80,7 +80,7 @@ fn data_that_changed_under_its_name_is_refused() {
     let text = "to be or not to be\n".repeat(40);
     Vocabulary::train(text.lines(), 280).unwrap().save(&tokenizer).unwrap();
     let by_words = format!("language:tokens={}", tokenizer.display());
-    let with_test = |config: Config, test: PathBuf| Config { test: Some(test), ..config };
+    let with_test = |config: TrainConfig, test: PathBuf| TrainConfig { test: Some(test), ..config };
     let [en, de] = ["en", "de"].map(|side| file(&format!("pairs.{side}"), &lines(side, 40)));
     let test = ["en", "de"].map(|side| file(&format!("more.{side}"), &lines(side, 4)));
     let pairs = with_test(small("translation:vocab=270", run("pairs"), run("t")), run("more"));
@@ -101,14 +101,14 @@ fn data_that_changed_under_its_name_is_refused() {
         (pairs, test[1].clone(), ("de 2", "de 3"), "--test: 'more"),
     ];
     for (config, file, (from, to), named) in cases {
-        let again = Config { resume: true, ..config.clone() };
+        let again = TrainConfig { resume: true, ..config.clone() };
         if !config.folder.as_ref().unwrap().exists() {
             trained(&config).unwrap();
         }
         let before = changed(&file, from, to);
         let refused = trained(&again).unwrap_err();
         assert!(
-            refused.contains("last.safetensors': a training that was told otherwise (contents of"),
+            refused.contains("last.safetensors': a training with other settings (contents of"),
             "{refused}"
         );
         assert!(refused.contains(named), "{named}: {refused}");
@@ -116,7 +116,7 @@ fn data_that_changed_under_its_name_is_refused() {
         trained(&again).unwrap_or_else(|error| panic!("{error}"));
     }
     // Another file of words under the same name.
-    let config = Config { resume: true, ..small(&by_words, run("d.txt"), run("d")) };
+    let config = TrainConfig { resume: true, ..small(&by_words, run("d.txt"), run("d")) };
     Vocabulary::train("be not to or".split(' '), 270).unwrap().save(&tokenizer).unwrap();
     let refused = trained(&config).unwrap_err();
     assert!(refused.contains("(contents of the tokenizer: '"), "{refused}");
@@ -129,7 +129,7 @@ fn a_checkpoint_without_its_facts_or_its_best_network_is_refused() {
     fs::write(&file, labelled(20)).unwrap();
     let config = small("text", file, folder.path().join("run"));
     trained(&config).unwrap();
-    let again = Config { resume: true, ..config };
+    let again = TrainConfig { resume: true, ..config };
     fs::remove_file(folder.path().join("run/best/model.safetensors")).unwrap();
     let refused = trained(&again).unwrap_err();
     assert!(refused.contains("best/model.safetensors"), "{refused}");
@@ -147,7 +147,7 @@ fn every_class_of_a_sorted_file_is_held_out() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sorted.tsv");
     fs::write(&file, lists()).unwrap();
-    let share = |config: &Config| {
+    let share = |config: &TrainConfig| {
         let report = trained(config).unwrap();
         let share = report.rows.cells("constant_accuracy").unwrap().next().unwrap().number();
         (share.unwrap(), report.notes)
@@ -155,9 +155,10 @@ fn every_class_of_a_sorted_file_is_held_out() {
     let config = small("listops", file.clone(), folder.path().join("lists"));
     let (constant, notes) = share(&config);
     assert!((constant - 0.1).abs() < 1e-12, "ten values, as many of each: {constant}");
-    assert!(notes[0].contains("90 sequences to learn from, 10 to choose by"), "{notes:?}");
-    let third = Config { validation: Some(0.3), folder: Some(folder.path().join("third")), ..config };
-    assert!(share(&third).1[0].contains("70 sequences to learn from, 30 to choose by"));
+    let says = |notes: &[String], words: &str| notes.iter().any(|note| note.contains(words));
+    assert!(says(&notes, "data: 90 training, 10 validation"), "{notes:?}");
+    let third = TrainConfig { validation: Some(0.3), folder: Some(folder.path().join("third")), ..config };
+    assert!(says(&share(&third).1, "data: 70 training, 30 validation"));
     fs::write(&file, "0\t0\n1\t1\n2\t2\n").unwrap();
     let few = small("listops", file.clone(), folder.path().join("few"));
     let refused = trained(&few).unwrap_err();
@@ -186,8 +187,8 @@ fn times_of_other_threads_are_not_mixed() {
     let file = folder.path().join("a.tsv");
     fs::write(&file, labelled(20)).unwrap();
     let begun =
-        Config { steps: Some(6), eval_every: Some(3), ..small("text", file, folder.path().join("run")) };
-    let on = |threads: usize, config: &Config, steps: usize| {
+        TrainConfig { steps: Some(6), eval_every: Some(3), ..small("text", file, folder.path().join("run")) };
+    let on = |threads: usize, config: &TrainConfig, steps: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let context = Context { seed: 1, engine: Engine::default(), watch: &After(steps.into()) };
         let report = pool.install(|| run(config, context)).unwrap().report;
@@ -197,7 +198,7 @@ fn times_of_other_threads_are_not_mixed() {
     let (step, notes) = on(1, &begun, 3);
     assert!(step.is_some() && notes.contains("interrupted"), "{notes}");
     assert!(!notes.contains("ran on another machine"), "{notes}");
-    let again = Config { resume: true, ..begun };
+    let again = TrainConfig { resume: true, ..begun };
     let (step, notes) = on(2, &again, 100);
     assert!(step.is_some() && notes.contains("steps 1 to 3 ran on another machine"), "{notes}");
     // The lines stay apart when nothing is left to do.
@@ -221,9 +222,9 @@ impl Watch for After {
 /// What was not measured gets neither a figure nor a word.
 #[test]
 fn a_stopped_training_speaks_of_what_it_measured_only() {
-    let config = Config {
+    let config = TrainConfig {
         task: "recall:pairs=2,vocab=17,held=64".into(),
-        attention: Some("softmax".into()),
+        mechanism: Some("softmax".into()),
         seeds: Some(2),
         data: None,
         folder: None,
@@ -234,7 +235,7 @@ fn a_stopped_training_speaks_of_what_it_measured_only() {
     assert!(!outcome.complete);
     assert_eq!(outcome.report.stamp.get("interrupted"), Some(&true.into()));
     let notes = outcome.report.notes.join("\n");
-    for word in ["chance", "Wilson", "seed", "independent", "flatter", "--resume goes on"] {
+    for word in ["chance", "Wilson", "seed", "independent", "optimistic", "--resume continues"] {
         assert!(!notes.contains(word), "'{word}': {notes}");
     }
     assert!(notes.contains("interrupted: without --out"), "{notes}");

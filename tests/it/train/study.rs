@@ -8,21 +8,21 @@ use luna::linalg::engine::Engine;
 use luna::name::List;
 use luna::report::{Report, Table};
 use luna::stats::student_mean_at;
-use luna::study::train::{Config, run};
+use luna::study::train::{TrainConfig, run};
 use luna::study::{Context, Outcome, Unwatched, Watch};
 use serde_json::Value;
 
-fn with_seed(config: &Config, seed: u64, watch: &dyn Watch) -> luna::Result<Outcome> {
+fn with_seed(config: &TrainConfig, seed: u64, watch: &dyn Watch) -> luna::Result<Outcome> {
     run(config, Context { seed, engine: Engine::default(), watch })
 }
 
-fn trained(config: &Config) -> Report {
+fn trained(config: &TrainConfig) -> Report {
     let outcome = with_seed(config, 1, &Unwatched).unwrap();
     assert!(outcome.complete);
     outcome.report
 }
 
-fn refused(config: &Config) -> String {
+fn refused(config: &TrainConfig) -> String {
     with_seed(config, 1, &Unwatched).unwrap_err().to_string()
 }
 
@@ -32,16 +32,16 @@ fn number(report: &Report, row: usize, column: &str) -> f64 {
 }
 
 /// Small enough for a test: two pairs in a dozen tokens.
-fn recall() -> Config {
-    Config {
+fn recall() -> TrainConfig {
+    TrainConfig {
         task: "recall:pairs=2,vocab=17,held=64".into(),
         seq_len: Some(12),
         d: Some(32),
-        heads: Some(2),
+        num_heads: Some(2),
         steps: Some(40),
         batch: Some(16),
         eval_every: Some(10),
-        ..Config::default()
+        ..TrainConfig::default()
     }
 }
 
@@ -58,13 +58,13 @@ fn metrics(folder: &Path) -> Vec<Value> {
 
 #[test]
 fn recall_is_learned_by_exact_attention() {
-    let config = Config {
+    let config = TrainConfig {
         task: "recall:pairs=2,vocab=9,held=64".into(),
         seq_len: Some(8),
         steps: Some(400),
         batch: Some(32),
         rate: List::new([3e-3]),
-        attention: Some("softmax".into()),
+        mechanism: Some("softmax".into()),
         ..recall()
     };
     let report = trained(&config);
@@ -94,8 +94,8 @@ impl Watch for Stopping {
 fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-    let config = |folder: &Path, resume| Config {
-        attention: Some("luna-causal:l=4".into()),
+    let config = |folder: &Path, resume| TrainConfig {
+        mechanism: Some("luna-causal:l=4".into()),
         dropout: Some(0.1),
         accumulate: Some(2),
         batch: Some(8),
@@ -134,18 +134,18 @@ fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
         }
     }
     // A training that was told otherwise is another one.
-    let other = Config { rate: List::new([0.5]), ..config(&parts, true) };
-    assert!(refused(&other).contains("told otherwise"), "{}", refused(&other));
+    let other = TrainConfig { rate: List::new([0.5]), ..config(&parts, true) };
+    assert!(refused(&other).contains("other settings"), "{}", refused(&other));
     assert!(
-        with_seed(&config(&parts, true), 2, &Unwatched).unwrap_err().to_string().contains("told otherwise")
+        with_seed(&config(&parts, true), 2, &Unwatched).unwrap_err().to_string().contains("other settings")
     );
 }
 
 #[test]
 fn a_loss_that_is_no_number_ends_the_run_and_keeps_what_was_good() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
-        attention: Some("softmax".into()),
+    let config = TrainConfig {
+        mechanism: Some("softmax".into()),
         rate: List::new([1e30]),
         clip: Some(0.0),
         warm_up: Some(0),
@@ -161,7 +161,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_what_was_good() {
 #[test]
 fn several_are_trained_on_the_same_batches_and_compared() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
+    let config = TrainConfig {
         compare: Some("softmax,linear,luna-causal:l=4,local:l=4".into()),
         seeds: Some(2),
         folder: Some(folder.path().to_path_buf()),
@@ -222,29 +222,30 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
         fs::write(&path, range.map(line).collect::<String>()).unwrap();
         Some(path)
     };
-    let config = Config {
+    let config = TrainConfig {
         task: "text".into(),
         data: file("train.tsv", 0..200),
         test: file("test.tsv", 200..300),
         seq_len: Some(64),
         d: Some(32),
-        heads: Some(2),
+        num_heads: Some(2),
         steps: Some(120),
         batch: Some(16),
         rate: List::new([3e-3]),
         folder: Some(folder.path().join("run")),
-        ..Config::default()
+        ..TrainConfig::default()
     };
     for attention in ["luna:l=4", "linformer:l=8"] {
         let run = folder.path().join(format!("run {}", attention.len()));
-        let report = trained(&Config {
-            attention: Some(attention.into()),
+        let report = trained(&TrainConfig {
+            mechanism: Some(attention.into()),
             folder: Some(run.clone()),
             ..config.clone()
         });
         assert!(number(&report, 0, "test_accuracy") > 0.9, "{attention}: {:?}", report.rows.rows);
         // What was kept is what was judged.
-        let again = luna::study::evaluate::Config { run, data: config.test.clone().unwrap(), batch: 7 };
+        let again =
+            luna::study::evaluate::EvaluateConfig { run, data: config.test.clone().unwrap(), batch: 7 };
         let context = Context { seed: 0, engine: Engine::default(), watch: &Unwatched };
         let report_again = luna::study::evaluate::run(&again, context).unwrap().report;
         let accuracy = report_again.rows.cells("accuracy").unwrap().next().unwrap().number().unwrap();
@@ -259,24 +260,24 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
 
 #[test]
 fn mistakes_get_one_line_before_the_first_step() {
-    let recall = || Config { attention: Some("softmax".into()), ..recall() };
-    let cases: &[(Config, &[&str])] = &[
-        (Config { task: "recal".into(), ..recall() }, &["recal", "recall"]),
-        (Config { attention: Some("luna:l=4".into()), ..recall() }, &["luna", "luna-causal"]),
-        (Config { attention: Some("luna-causal:l=99".into()), ..recall() }, &["99", "12"]),
-        (Config { attention: Some("materialised".into()), ..recall() }, &["materialised"]),
-        (Config { attention: Some("softmax,linear".into()), ..recall() }, &["--compare"]),
-        (Config { heads: Some(5), ..recall() }, &["--heads", "32"]),
-        (Config { dropout: Some(1.0), ..recall() }, &["--dropout"]),
-        (Config { preset: Some("lra-text".into()), ..recall() }, &["lra-text", "small-recall"]),
-        (Config { schedule: Some("cosin".into()), ..recall() }, &["cosine"]),
-        (Config { steps: Some(0), ..recall() }, &["--steps"]),
-        (Config { d: Some(1 << 40), ..recall() }, &["--d", "16777216"]),
-        (Config { d: Some(1 << 22), ..recall() }, &["softmax", "would need", "--batch"]),
-        (Config { p_chain: Some("maybe".into()), ..recall() }, &["--p-chain", "on, off"]),
-        (Config { task: "text".into(), ..recall() }, &["--data"]),
-        (Config { task: "recall:pairs=9".into(), ..recall() }, &["12"]),
-        (Config { data: Some("x".into()), ..recall() }, &["--data", "generated"]),
+    let recall = || TrainConfig { mechanism: Some("softmax".into()), ..recall() };
+    let cases: &[(TrainConfig, &[&str])] = &[
+        (TrainConfig { task: "recal".into(), ..recall() }, &["recal", "recall"]),
+        (TrainConfig { mechanism: Some("luna:l=4".into()), ..recall() }, &["luna", "luna-causal"]),
+        (TrainConfig { mechanism: Some("luna-causal:l=99".into()), ..recall() }, &["99", "12"]),
+        (TrainConfig { mechanism: Some("materialised".into()), ..recall() }, &["materialised"]),
+        (TrainConfig { mechanism: Some("softmax,linear".into()), ..recall() }, &["--compare"]),
+        (TrainConfig { num_heads: Some(5), ..recall() }, &["--num-heads", "32"]),
+        (TrainConfig { dropout: Some(1.0), ..recall() }, &["--dropout"]),
+        (TrainConfig { preset: Some("lra-text".into()), ..recall() }, &["lra-text", "small-recall"]),
+        (TrainConfig { schedule: Some("cosin".into()), ..recall() }, &["cosine"]),
+        (TrainConfig { steps: Some(0), ..recall() }, &["--steps"]),
+        (TrainConfig { d: Some(1 << 40), ..recall() }, &["--d", "16777216"]),
+        (TrainConfig { d: Some(1 << 22), ..recall() }, &["softmax", "would need", "--batch"]),
+        (TrainConfig { p_chain: Some("maybe".into()), ..recall() }, &["--p-chain", "on, off"]),
+        (TrainConfig { task: "text".into(), ..recall() }, &["--data"]),
+        (TrainConfig { task: "recall:pairs=9".into(), ..recall() }, &["12"]),
+        (TrainConfig { data: Some("x".into()), ..recall() }, &["--data", "generated"]),
     ];
     for (config, words) in cases {
         let error = refused(config);

@@ -143,5 +143,5 @@ fn a_language_of_digits_is_learned_and_translated() {
     assert!(text(&short.stderr).contains("--seq-len"), "{}", text(&short.stderr));
     fs::write(folder.join("train.b"), "eins\n").unwrap();
     let uneven = train(folder, "luna:l=2", &["--steps", "2"]);
-    assert!(text(&uneven.stderr).contains("ends behind line 1"), "{}", text(&uneven.stderr));
+    assert!(text(&uneven.stderr).contains("ends after line 1"), "{}", text(&uneven.stderr));
 }

@@ -34,7 +34,7 @@ pub struct Counts {
 /// which a line scores highest counts.
 ///
 /// ```
-/// let score = luna::metric::chrf::corpus(&["a b"], &[&["ab c"]]).unwrap();
+/// let score = luna::task::translation::chrf::corpus(&["a b"], &[&["ab c"]]).unwrap();
 /// // 2 of 2 characters and 1 of 1 pair; of the reference 2 of 3 and 1 of 2: P = 1, R = 7/12
 /// assert!((score - 100.0 * 5.0 * (7.0 / 12.0) / (4.0 + 7.0 / 12.0)).abs() < 1e-12);
 /// ```

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: what a training logs, a line at a time, of which none stands there by half.
+//! `metrics.jsonl`: what a training logs, one JSON object a line, and never an incomplete line.
 
 use std::fs::{File, read_to_string};
 use std::io::Write as _;
@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Bytes that may wait to be written.
-const WAITING: usize = 8 << 10;
+/// Bytes that are buffered.
+const BUFFER: usize = 8 << 10;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Line {
-    /// A step of the optimiser.
+pub(super) enum LogLine {
+    /// An optimiser step.
     Step {
         /// Counted from 1.
         step: usize,
         /// The mean of what was minimised.
         loss: f64,
-        /// The rate of learning.
+        /// The learning rate.
         rate: f64,
         /// The norm of the gradients before clipping.
         gradient_norm: f64,
         /// Seconds of the step.
         seconds: f64,
     },
-    /// An evaluation on what is held out.
-    Look {
+    /// An evaluation on the validation set.
+    Evaluation {
         /// After this step.
         step: usize,
         /// The mean of -ln p of the targets.
@@ -39,69 +39,69 @@ pub(super) enum Line {
     },
 }
 
-impl Line {
+impl LogLine {
     pub(super) fn step(&self) -> usize {
         match self {
-            Self::Step { step, .. } | Self::Look { step, .. } => *step,
+            Self::Step { step, .. } | Self::Evaluation { step, .. } => *step,
         }
     }
 }
 
-/// The file, and lines that wait to be written to it.
-pub(super) struct Metrics {
+/// The file, and lines that are not written yet.
+pub(super) struct MetricsLog {
     path: PathBuf,
     file: File,
-    /// Bytes of whole lines that the file holds.
-    whole: u64,
+    /// Bytes of complete lines in the file.
+    complete: u64,
     waiting: String,
 }
 
-impl Metrics {
-    /// Begins the file with these lines, in the place of what was there.
-    pub(super) fn begin(path: &Path, lines: &[Line]) -> Result<Self> {
+impl MetricsLog {
+    /// Creates the file with these lines, replacing what was there.
+    pub(super) fn begin(path: &Path, lines: &[LogLine]) -> Result<Self> {
         let file = File::create(path).map_err(Error::file(path))?;
-        let mut metrics = Self { path: path.to_path_buf(), file, whole: 0, waiting: String::new() };
+        let mut metrics = Self { path: path.to_path_buf(), file, complete: 0, waiting: String::new() };
         lines.iter().try_for_each(|line| metrics.add(line))?;
         metrics.flush()?;
         Ok(metrics)
     }
 
     /// Adds a line.
-    pub(super) fn add(&mut self, line: &Line) -> Result<()> {
+    pub(super) fn add(&mut self, line: &LogLine) -> Result<()> {
         self.waiting += &serde_json::to_string(line).unwrap_or_default();
         self.waiting.push('\n');
-        if self.waiting.len() < WAITING { Ok(()) } else { self.flush() }
+        if self.waiting.len() < BUFFER { Ok(()) } else { self.flush() }
     }
 
-    /// Writes what waits; a failure, such as a full disk, leaves the lines of before.
+    /// Writes the buffered lines; a failure, such as a full disk, keeps the lines before them.
     pub(super) fn flush(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         let written = self.file.write_all(waiting.as_bytes());
         match written {
-            Ok(()) => self.whole += waiting.len() as u64,
+            Ok(()) => self.complete += waiting.len() as u64,
             // Best effort: what stopped the writing is the error to report.
-            Err(_) => drop(self.file.set_len(self.whole)),
+            Err(_) => drop(self.file.set_len(self.complete)),
         }
         written.map_err(Error::file(&self.path))
     }
 }
 
-impl Drop for Metrics {
-    /// A training that ends with an error keeps the lines up to it.
+impl Drop for MetricsLog {
+    /// A training that ends with an error keeps its lines.
     fn drop(&mut self) {
         let _ = self.flush();
     }
 }
 
 /// The lines of a file, none if it is not there.
-pub(super) fn read(path: &Path) -> Result<Vec<Line>> {
+pub(super) fn read(path: &Path) -> Result<Vec<LogLine>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
     let text = read_to_string(path).map_err(Error::file(path))?;
-    // A line without its end is one that an interruption cut off.
-    let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    whole
+    // A line without its end was cut off by an interruption.
+    let complete = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    complete
         .map(|line| {
             serde_json::from_str(line)
                 .map_err(|error| Error::malformed(path, error, "lines that luna train wrote"))

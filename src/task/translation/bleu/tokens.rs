@@ -4,7 +4,7 @@
 /// behind digits; `&quot;`, `&amp;`, `&lt;` and `&gt;` are what they stand for, and `<skipped>` is nothing.
 ///
 /// ```
-/// let tokens = luna::metric::bleu::tokenize("It's 1,000.5 km (or so): 3-4 days.");
+/// let tokens = luna::task::translation::bleu::tokenize("It's 1,000.5 km (or so): 3-4 days.");
 /// assert_eq!(tokens.join(" "), "It's 1,000.5 km ( or so ) : 3 - 4 days .");
 /// ```
 pub fn tokenize(line: &str) -> Vec<String> {

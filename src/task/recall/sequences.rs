@@ -18,9 +18,9 @@ use std::ops::Range;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use super::batch::IGNORED;
-use super::language::Windows;
 use crate::rng::{Rng, below, stream};
+use crate::task::batch::IGNORED;
+use crate::task::language::Windows;
 use crate::{Error, Result};
 
 /// The token of a place that holds neither key nor value.
@@ -31,7 +31,7 @@ const FEWEST: f64 = 1024.0;
 
 /// How long and how hard a sequence is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct RecallSettings {
     /// Pairs of a key and a value in a sequence, each asked for once.
     pub pairs: usize,
     /// Tokens of a sequence: at least 3 for each pair.
@@ -45,7 +45,7 @@ pub struct Settings {
 /// So small that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
 /// 29 s of one thread in a trial in torch, where causal Luna (l = 16) and linear attention stayed at a third for as long
 /// as they were tried (2.5 minutes, 4,400 and 2,600 steps; one seed each).
-impl Default for Settings {
+impl Default for RecallSettings {
     fn default() -> Self {
         Self { pairs: 4, n: 16, vocabulary: 33 }
     }
@@ -63,14 +63,14 @@ pub enum Part {
 /// The task of one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recall {
-    settings: Settings,
+    settings: RecallSettings,
     seed: u64,
 }
 
 impl Recall {
     /// The task of these settings, or what is wrong with them.
-    pub fn new(settings: Settings, seed: u64) -> Result<Self> {
-        let Settings { pairs, n, vocabulary } = settings;
+    pub fn new(settings: RecallSettings, seed: u64) -> Result<Self> {
+        let RecallSettings { pairs, n, vocabulary } = settings;
         if pairs == 0 {
             return Err(Error::value("pairs of the recall task", 0, "1 or more"));
         }
@@ -95,7 +95,7 @@ impl Recall {
     }
 
     /// The settings.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &RecallSettings {
         &self.settings
     }
 
@@ -123,7 +123,7 @@ impl Recall {
 
     /// Inputs and targets of one sequence: the first draw that belongs to this part, about every second one.
     fn sequence(&self, part: Part, index: usize) -> (Vec<u32>, Vec<u32>) {
-        let Settings { pairs, n, vocabulary } = self.settings;
+        let RecallSettings { pairs, n, vocabulary } = self.settings;
         let mut rng = stream(self.seed, &format!("recall {part:?} {index} of {pairs} {n} {vocabulary}"));
         let values = self.settings.values();
         loop {
@@ -143,7 +143,7 @@ impl Recall {
     }
 }
 
-impl Settings {
+impl RecallSettings {
     /// How many keys there are: the tokens from 1 on.
     fn keys(&self) -> usize {
         self.vocabulary.saturating_sub(1) / 2
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn sequences_are_pinned() {
-        let task = Recall::new(Settings { pairs: 2, n: 9, vocabulary: 21 }, 0).unwrap();
+        let task = Recall::new(RecallSettings { pairs: 2, n: 9, vocabulary: 21 }, 0).unwrap();
         let [first, second] = rows(&task.batch(Part::Training, 0..2)).try_into().unwrap();
         assert_eq!(first.0, PINNED, "the draws changed: every published run would change");
         assert_eq!(first.1, answered(&first.0, 10));
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn no_sequence_is_in_both_parts() {
         // So few sequences that 3,000 draws of each part would meet by chance: 3 keys, 3 values, 2 pairs, 6 places.
-        let settings = Settings { pairs: 2, n: 10, vocabulary: 7 };
+        let settings = RecallSettings { pairs: 2, n: 10, vocabulary: 7 };
         assert_eq!(settings.sequences(), 6.0 * 9.0 * 30.0);
         let task = Recall::new(settings, 5).unwrap();
         let of = |part| rows(&task.batch(part, 0..3000)).into_iter().map(|row| row.0).collect::<HashSet<_>>();
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_place_and_value_is_equally_likely() {
-        let task = Recall::new(Settings { pairs: 2, n: 8, vocabulary: 9 }, 0).unwrap();
+        let task = Recall::new(RecallSettings { pairs: 2, n: 8, vocabulary: 9 }, 0).unwrap();
         let (mut places, mut values) = ([0_u32; 8], HashMap::new());
         for (_, targets) in rows(&task.batch(Part::Training, 0..4000)) {
             for (place, value) in targets.into_iter().enumerate().filter(|(_, value)| *value != IGNORED) {
@@ -254,8 +254,9 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_be_met() {
-        let message =
-            |pairs, n, vocabulary| Recall::new(Settings { pairs, n, vocabulary }, 0).unwrap_err().to_string();
+        let message = |pairs, n, vocabulary| {
+            Recall::new(RecallSettings { pairs, n, vocabulary }, 0).unwrap_err().to_string()
+        };
         assert_eq!(message(0, 9, 9), "pairs of the recall task: '0' is not accepted; accepted: 1 or more");
         assert!(message(usize::MAX, 9, 9).contains("accepted: fewer"));
         assert_eq!(
@@ -270,7 +271,7 @@ mod tests {
         assert!(message(8, 64, 0).contains("'0'"));
         let few = "'1 pairs, n 3, vocabulary 3' is not accepted; accepted: more of any";
         assert!(message(1, 3, 3).contains(few));
-        assert!(Recall::new(Settings { pairs: 8, n: 24, vocabulary: 17 }, 0).is_ok());
+        assert!(Recall::new(RecallSettings { pairs: 8, n: 24, vocabulary: 17 }, 0).is_ok());
     }
 
     proptest! {
@@ -280,7 +281,7 @@ mod tests {
             seed in 0_u64..99,
             index in 0_usize..1000,
         ) {
-            let settings = Settings { pairs, n: 3 * pairs + more, vocabulary: 2 * pairs + 9 + wider };
+            let settings = RecallSettings { pairs, n: 3 * pairs + more, vocabulary: 2 * pairs + 9 + wider };
             let Ok(task) = Recall::new(settings, seed) else { return Ok(()) };
             let keys = (settings.vocabulary - task.answers() - 1) as u32;
             for part in [Part::Training, Part::Test] {

@@ -4,16 +4,14 @@
 //! `case:mixed|eff:no|tok:13a|smooth:exp`: with N-gram counts clipped by the references and the nearest reference
 //! length, 100 BP exp(mean of ln `p_n`), n = 1 to 4, BP = exp(1 - r / c) where the hypotheses' length c is below r.
 
-mod tokens;
-
 use std::collections::HashMap;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-pub use tokens::tokenize;
+use super::tokens::tokenize;
 
-use super::aligned::aligned;
 use crate::Result;
+use crate::task::translation::aligned::aligned;
 
 /// The longest n-gram, in tokens.
 pub const ORDER: usize = 4;
@@ -49,7 +47,7 @@ pub struct Bleu {
 /// An empty reference line stands for none; every line needs one that is not empty.
 ///
 /// ```
-/// let bleu = luna::metric::bleu::corpus(&["a b c d e"], &[&["a b c d f"]]).unwrap();
+/// let bleu = luna::task::translation::bleu::corpus(&["a b c d e"], &[&["a b c d f"]]).unwrap();
 /// assert!((bleu.score - 100.0 * 0.2_f64.powf(0.25)).abs() < 1e-12); // 4/5, 3/4, 2/3, 1/2
 /// ```
 pub fn corpus<H: AsRef<str>, R: AsRef<str>>(hypotheses: &[H], references: &[&[R]]) -> Result<Bleu> {
@@ -154,6 +152,3 @@ fn grams(words: &[String]) -> HashMap<&[String], u64> {
     }
     counts
 }
-
-#[cfg(test)]
-mod tests;

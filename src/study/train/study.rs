@@ -1,0 +1,47 @@
+//! The study: trains every cell of the plan and shows what they came to.
+
+use super::cell::State;
+use super::config::TrainConfig;
+use super::data::TrainingData;
+use super::plan::Plan;
+use super::{run as cells, view};
+use crate::error::Result;
+use crate::study::{Context, Outcome};
+
+/// Trains and compares.
+pub fn run(config: &TrainConfig, context: Context<'_>) -> Result<Outcome> {
+    let plan = Plan::of(config, context.seed)?;
+    let first = plan.data(context.seed)?;
+    // Mistakes are found before the first step.
+    plan.check(&first)?;
+    context.watch.begin(plan.recipes[0].steps * plan.cells.len(), "steps");
+    let (mut results, mut last_error) = (Vec::new(), None);
+    let mut other: Option<(u64, TrainingData)> = None;
+    for cell in &plan.cells {
+        let is_open =
+            |seed: u64| seed == context.seed || other.as_ref().is_some_and(|(open, _)| *open == seed);
+        if !is_open(cell.seed) {
+            drop(other.take()); // before the next one takes its memory
+            other = Some((cell.seed, plan.data(cell.seed)?));
+        }
+        let data = match &other {
+            Some((seed, data)) if *seed == cell.seed => data,
+            _ => &first,
+        };
+        let (result, error) = cells::train(cell, data, config.resume, context.watch)?;
+        last_error = error.or(last_error);
+        let interrupted = result.state == State::Interrupted;
+        results.push(result);
+        if interrupted || context.watch.stopped() {
+            break;
+        }
+    }
+    let interrupted = results.iter().any(|result| result.state == State::Interrupted);
+    let complete = results.len() == plan.cells.len() && !interrupted;
+    let all_diverged = results.iter().all(|result| matches!(result.state, State::Diverged(_)));
+    if let (true, Some(error)) = (complete && all_diverged, last_error) {
+        return Err(error);
+    }
+    let saved = config.folder.is_some();
+    Ok(Outcome { report: view::report(&results, &first, &plan.recipes, saved, complete), complete })
+}

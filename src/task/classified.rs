@@ -1,0 +1,158 @@
+//! Classification: examples of one sequence of tokens, or of two, with a class each.
+
+use super::batch::{Shuffled, sample};
+use super::examples::{Examples, Sequences};
+use super::judge::Judge;
+use super::kind::{EvaluationSet, HeldOut, Interface, Piece, Prediction, Setup, Task, TrainedNetwork};
+use crate::Result;
+
+/// An example of T sequences, one or two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example<const T: usize> {
+    /// The tokens of its sequences.
+    pub sequences: [Vec<u32>; T],
+    /// Its class.
+    pub class: u32,
+}
+
+/// The training, validation and test sets of a task.
+#[derive(Clone, Debug)]
+pub struct Sets<const T: usize> {
+    /// To learn from.
+    pub train: Vec<Example<T>>,
+    /// To select the step and the learning rate by.
+    pub validation: Vec<Example<T>>,
+    /// To test with; may be empty.
+    pub test: Vec<Example<T>>,
+}
+
+/// What the examples are.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Tokens of the vocabulary.
+    pub vocab: usize,
+    /// What token ids stand for.
+    pub ids: &'static str,
+    /// What a reader of the results should know of the data.
+    pub notes: Vec<String>,
+}
+
+/// A task of examples with classes, all of them in memory.
+#[derive(Debug)]
+pub struct Classified<const T: usize> {
+    sets: Sets<T>,
+    about: About,
+    /// Whether the examples have no order of their own, so that the first are as good as any.
+    generated: bool,
+    batch: usize,
+    seed: u64,
+}
+
+impl<const T: usize> Classified<T> {
+    /// The task of these examples, which are no longer than its sequences.
+    pub fn new(sets: Sets<T>, about: About, setup: &Setup<'_>) -> Self {
+        let (generated, batch, seed) = (setup.data.is_none(), setup.recipe.batch, setup.seed);
+        Self { sets, about, generated, batch, seed }
+    }
+
+    fn held_out_set(&self, part: HeldOut) -> &[Example<T>] {
+        match part {
+            HeldOut::Validation => &self.sets.validation,
+            HeldOut::Test => &self.sets.test,
+        }
+    }
+}
+
+impl<const T: usize> Task for Classified<T> {
+    fn interface(&self) -> Interface {
+        let classes = self.about.classes.len();
+        let prediction = if T == 2 { Prediction::PairClasses(classes) } else { Prediction::Classes(classes) };
+        Interface { vocab: self.about.vocab, prediction }
+    }
+
+    fn ids(&self) -> &'static str {
+        self.about.ids
+    }
+
+    fn judge(&self) -> Judge {
+        Judge::Accuracy { several_per_sequence: false }
+    }
+
+    fn batch(&self, at: usize) -> Result<Examples> {
+        let order = Shuffled::new(self.sets.train.len(), self.batch, self.seed)?.batch(at);
+        Ok(side_by_side(order.into_iter().map(|i| &self.sets.train[i])))
+    }
+
+    fn has_test(&self) -> bool {
+        !self.sets.test.is_empty()
+    }
+
+    fn held_out(&self, part: HeldOut, max: usize) -> Result<Vec<Examples>> {
+        let of = self.held_out_set(part);
+        let places =
+            if self.generated { (0..of.len().min(max)).collect() } else { sample(of.len(), max, self.seed) };
+        Ok(batches(places.into_iter().map(|i| &of[i]).collect(), self.batch))
+    }
+
+    fn contents(&self, part: HeldOut, add: &mut dyn FnMut(Piece<'_>)) {
+        for name in &self.about.classes {
+            add(Piece::Bytes(name.as_bytes()));
+        }
+        let Sets { train, validation, test } = &self.sets;
+        let sets: &[&Vec<Example<T>>] = if part == HeldOut::Test { &[test] } else { &[train, validation] };
+        for Example { sequences, class } in sets.iter().copied().flatten() {
+            sequences.iter().for_each(|tokens| add(Piece::Tokens(tokens)));
+            add(Piece::Tokens(&[*class]));
+        }
+    }
+
+    fn amount(&self) -> String {
+        let Sets { train, validation, test } = &self.sets;
+        let what = if T == 2 { "pairs" } else { "sequences" };
+        format!("{} training, {} validation and {} test {what}", train.len(), validation.len(), test.len())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.about.notes.clone()
+    }
+
+    fn constant_accuracy(&self, part: HeldOut) -> Option<f64> {
+        let of = self.held_out_set(part);
+        let count = |class: usize| of.iter().filter(|example| example.class as usize == class).count();
+        let largest = (0..self.about.classes.len()).map(count).max()?;
+        (!of.is_empty()).then(|| largest as f64 / of.len() as f64)
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Vec<String>)> {
+        vec![("class_names", self.about.classes.clone())]
+    }
+}
+
+/// What a trained classifier is evaluated on: `examples`, whose sequences are cut to the network's positions.
+pub fn evaluation_set<const T: usize>(
+    examples: &[Example<T>],
+    network: &TrainedNetwork<'_>,
+) -> EvaluationSet {
+    EvaluationSet {
+        batches: batches(examples.iter().collect(), network.batch),
+        judge: Judge::Accuracy { several_per_sequence: false },
+        note: format!("sequences are cut to their first {} tokens, as in training", network.max_tokens()),
+    }
+}
+
+/// Batches of examples of similar length, whose heads are then worked on at once.
+fn batches<const T: usize>(mut examples: Vec<&Example<T>>, size: usize) -> Vec<Examples> {
+    examples.sort_by_key(|example| example.sequences.iter().map(Vec::len).sum::<usize>());
+    examples.chunks(size).map(|chunk| side_by_side(chunk.iter().copied())).collect()
+}
+
+fn side_by_side<'a, const T: usize>(examples: impl Iterator<Item = &'a Example<T>>) -> Examples {
+    let (mut inputs, mut targets) = (Sequences::default(), Vec::new());
+    for Example { sequences, class } in examples {
+        sequences.iter().for_each(|tokens| inputs.push(tokens));
+        targets.push(*class);
+    }
+    Examples::Sequences { inputs, targets }
+}
