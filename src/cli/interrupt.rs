@@ -1,5 +1,5 @@
 //! Ctrl-C, and the signals by which a terminal or a batch system asks for an end (SIGHUP, SIGTERM): the first asks the
-//! work to stop and keep what it has, the second stops it.
+//! work to stop with what it has, the second stops it.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};

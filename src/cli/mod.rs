@@ -15,6 +15,7 @@ mod generate;
 pub mod interrupt;
 pub mod list;
 pub mod progress;
+mod renamed;
 mod scale_sweep;
 mod scores;
 mod signal;
@@ -131,8 +132,13 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
         Err(error) => return exit::code(Err(error.into())),
     };
     let controls = argv.iter().any(|arg| arg.to_string_lossy().chars().any(char::is_control));
-    match App::try_parse_from(argv) {
-        Ok(app) => exit::code(run(&app)),
+    match App::try_parse_from(&argv) {
+        Ok(app) => {
+            if !app.global.quiet {
+                renamed::say(&argv, &App::command());
+            }
+            exit::code(run(&app))
+        }
         Err(message) => {
             // Help and version are written to stdout, misuse to stderr, where nothing more can be said about a failure.
             let plain = controls && message.use_stderr();

@@ -31,6 +31,7 @@ impl ScaleSweep {
         }
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
+        config.resume = self.output.resume;
         config.again = Some(again);
         let columns = Some(scale_sweep::columns());
         study::run(global, &self.output, false, columns, out, |context| scale_sweep::run(&config, context))

@@ -82,7 +82,11 @@ fn word(argv: &[OsString], from: usize, root: &Command) -> Option<usize> {
 /// The flag that a token such as `--seed=3`, `--seed` or `-s` names.
 fn find<'a>(command: &'a Command, token: &str) -> Option<&'a Arg> {
     let is = |arg: &&Arg| match token.strip_prefix("--") {
-        Some(long) => arg.get_long() == long.split('=').next(),
+        Some(long) => {
+            let long = long.split('=').next();
+            let former = arg.get_all_aliases().unwrap_or_default();
+            arg.get_long() == long || long.is_some_and(|long| former.contains(&long))
+        }
         None => {
             token.starts_with('-') && arg.get_short().is_some() && arg.get_short() == token.chars().nth(1)
         }
@@ -142,7 +146,11 @@ fn flag<'a>(experiment: &Experiment, entry: &Entry, sub: &'a Command) -> Result<
     // An experiment file names no other, and a run that only shows help is no experiment.
     let usable = |arg: &&Arg| !matches!(arg.get_long(), None | Some("config" | "help" | "version"));
     let mut known = sub.get_arguments().filter(usable);
-    known.find(|arg| arg.get_long() == Some(&entry.key)).ok_or_else(|| {
+    let is_named = |arg: &&Arg| {
+        let former = arg.get_all_aliases().unwrap_or_default();
+        arg.get_long() == Some(&entry.key) || former.contains(&entry.key.as_str())
+    };
+    known.find(is_named).ok_or_else(|| {
         let known: Vec<&str> = sub.get_arguments().filter(usable).filter_map(Arg::get_long).collect();
         let meant = did_you_mean(suggest(&entry.key, known.iter().copied()));
         Error::malformed(

@@ -192,8 +192,8 @@ pub struct Config {
     /// The sweep of a paper's table: luna-table-4, linformer-table-3; what is typed beside it wins
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Go on with the interrupted sweep in the folder of --out
-    #[arg(long, requires = "out")]
+    /// Whether to continue the interrupted sweep in the run folder.
+    #[arg(skip)]
     pub resume: bool,
     /// Where the heads for --measure error come from.
     #[command(flatten)]

@@ -56,8 +56,8 @@ pub struct Config {
     /// Seeds from --seed on: so many runs of each attention [default: 1]
     #[arg(long, value_name = "N")]
     pub seeds: Option<usize>,
-    /// Go on with the training in --out
-    #[arg(long, requires = "out")]
+    /// Whether to continue the training in the run folder.
+    #[arg(skip)]
     pub resume: bool,
     /// Sizes and rates under one name (see luna list recipe)
     #[arg(long, value_name = "NAME", help_heading = "Network and training")]
