@@ -48,6 +48,7 @@ pub mod report;
 pub mod rng;
 pub mod stats;
 pub mod study;
+pub mod sweep;
 pub mod task;
 pub mod train;
 

@@ -16,6 +16,7 @@ use super::experiment;
 use super::generate::Generate;
 use super::global::Global;
 use super::list::{self, List};
+use super::renamed;
 use super::scale_sweep::ScaleSweep;
 use super::signal;
 use super::svd_spectrum::SvdSpectrum;
@@ -80,8 +81,13 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
         Err(error) => return exit::code(Err(error.into())),
     };
     let controls = argv.iter().any(|arg| arg.to_string_lossy().chars().any(char::is_control));
-    match App::try_parse_from(argv) {
-        Ok(app) => exit::code(run(&app)),
+    match App::try_parse_from(&argv) {
+        Ok(app) => {
+            if !app.global.quiet {
+                renamed::say(&argv, &App::command());
+            }
+            exit::code(run(&app))
+        }
         Err(message) => {
             // Help and version go to stdout. Misuse goes to stderr: a failure to write there cannot be reported.
             let plain = controls && message.use_stderr();

@@ -22,9 +22,12 @@ pub struct ApproxError {
 impl ApproxError {
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
-        let columns = Some(approx_error::columns(&self.config));
-        study::run(global, &self.output, self.config.unnamed().is_some(), columns, out, |context| {
-            approx_error::run(&self.config, context)
+        let mut config = self.config.clone();
+        config.folder = self.output.folder();
+        config.aggregate = self.output.aggregate(config.aggregate);
+        let columns = approx_error::columns(&config);
+        study::run(global, &self.output, config.unnamed().is_some(), columns, out, |context| {
+            approx_error::run(&config, context)
         })
     }
 }

@@ -18,6 +18,7 @@ pub mod interrupt;
 pub mod list;
 mod plain;
 pub mod progress;
+mod renamed;
 mod scale_sweep;
 
 mod signal;

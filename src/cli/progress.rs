@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::profile::clock::Stopwatch;
 use crate::report::printable;
 
-/// No colours in it, so that `NO_COLOR` is kept by everybody.
-const TEMPLATE: &str = "{prefix} [{bar:24}] {pos}/{len}, {elapsed} gone, about {eta} left {wide_msg}";
+/// Without colours, as `NO_COLOR` asks.
+const TEMPLATE: &str = "{prefix} [{bar:24}] {pos}/{len}, {elapsed} elapsed, about {eta} left {wide_msg}";
 
 /// Seconds between two lines where there is no terminal.
 const PAUSE: u64 = 10;
@@ -148,7 +148,7 @@ impl Lines {
         let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed)).max(1);
         let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
         let Self { what, total, .. } = self;
-        Some(format!("{what} {done}/{total}, {seconds:.0} s gone, about {left:.0} s left ({message})"))
+        Some(format!("{what} {done}/{total}, {seconds:.0} s elapsed, about {left:.0} s left ({message})"))
     }
 }
 
@@ -168,13 +168,13 @@ mod tests {
         };
         let at = |done, seconds| lines.due(done, Duration::from_secs(seconds), "head 1");
         assert_eq!(at(1, 9), None);
-        assert_eq!(at(10, 10).as_deref(), Some("heads 10/40, 10 s gone, about 30 s left (head 1)"));
+        assert_eq!(at(10, 10).as_deref(), Some("heads 10/40, 10 s elapsed, about 30 s left (head 1)"));
         assert_eq!(at(11, 19), None);
         assert!(at(20, 35).is_some());
         assert_eq!(at(21, 36), None);
         // Of 30 that are done 25 took no time: five in 50 seconds, and ten are to come.
         lines.skipped.store(25, Ordering::Relaxed);
-        assert_eq!(at(30, 50).as_deref(), Some("heads 30/40, 50 s gone, about 100 s left (head 1)"));
+        assert_eq!(at(30, 50).as_deref(), Some("heads 30/40, 50 s elapsed, about 100 s left (head 1)"));
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl ScaleSweep {
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
         config.spawn = Some(spawn);
+        config.resume = self.output.resume;
         let columns = Some(scale_sweep::columns());
         study::run(global, &self.output, false, columns, out, |context| scale_sweep::run(&config, context))
     }

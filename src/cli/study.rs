@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,31 +14,49 @@ use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;
 use crate::name::List;
 use crate::profile::{clock, machine::Machine};
-use crate::report::{self, Column, Figure, Format, Kind, Report, Stamp, Style, Table};
-use crate::study::{Context, Outcome, Watch};
+use crate::report::{self, Figure, Format, Kind, Report, Stamp, Style};
+use crate::study::{Aggregate, Columns, Context, Outcome, Watch};
+use crate::sweep::RunFolder;
 
 /// Said where neither a model nor other heads were named.
-const HINT: &str = "luna: no model named: these are heads that the program carries; for those of a model of yours add\n      \
+const HINT: &str = "luna: no model named: these are heads of a built-in model; for those of your own model add\n      \
                     --model DIR --text FILE (a folder with config.json, model.safetensors and tokenizer.json, or a hub id)";
 /// Rows of a plot of curves in the terminal.
 const PLOT_HEIGHT: usize = 20;
 
-/// How every study writes its result.
+/// What every study takes beside its own configuration: where its result goes, and in which form.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// How to write the result: table, json, csv or markdown
     #[arg(long, value_name = "NAME", default_value = "table", value_parser = format)]
     pub format: &'static Format,
-    /// Folder for result.json, result.csv, figures and arrays
+    /// Folder for result.json, result.csv, figures and arrays, and the journal of finished cells
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Continue the interrupted run in the folder of --out
+    #[arg(long, requires = "out")]
+    pub resume: bool,
     /// Draw the figures in the terminal, below the table (of a figure with heat maps the last of them)
     #[arg(long)]
     pub plot: bool,
-    /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank` (all: every one)
+    /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank`, beside those that tell
+    /// rows apart (all: every one)
     #[arg(long, value_name = "NAME,...")]
     pub columns: Option<List<String>>,
+}
+
+impl OutputArgs {
+    /// Where the run is recorded.
+    pub(super) fn folder(&self) -> RunFolder {
+        RunFolder { path: self.out.clone(), resume: self.resume }
+    }
+
+    /// What `--aggregate` is beside these options: chosen columns are shown as tables are.
+    pub(super) fn aggregate(&self, asked: Aggregate) -> Aggregate {
+        let is_table = matches!(self.format.name, "table" | "markdown");
+        if self.columns.is_some() { asked.of_columns(is_table) } else { asked }
+    }
 }
 
 fn format(name: &str) -> Result<&'static Format> {
@@ -52,30 +70,26 @@ impl std::fmt::Debug for Format {
 }
 
 /// Runs `study` and writes what it found; `embedded` if neither a model nor other heads were named, `columns` those that
-/// it will have, if that is known.
+/// can be chosen from.
 pub(super) fn run(
     global: &Global,
     output: &OutputArgs,
     embedded: bool,
-    columns: Option<Vec<Column>>,
+    columns: impl Into<Columns>,
     out: &mut dyn Write,
     study: impl FnOnce(Context<'_>) -> Result<Outcome>,
 ) -> Result<(), Failure> {
+    let columns = columns.into();
     // A picture after JSON or CSV would be read as part of it.
     if output.plot && output.format.name != "table" {
-        return Err(Error::value(
-            "--plot",
-            output.format.name,
-            "--format table (--out holds the figure as SVG)",
-        )
-        .into());
+        let accepted = "--format table (--out holds the figure as SVG)";
+        return Err(Error::value("--plot", output.format.name, accepted).into());
     }
     // A name that no column has would be found after the work, and lose it.
-    if let (Some(known), Some(asked)) = (columns, &output.columns)
-        && asked.iter().ne(["all"])
-    {
-        Table::new("", known).select(asked)?;
+    if let Some(asked) = &output.columns {
+        columns.check(asked)?;
     }
+    output.folder().refuse_used()?;
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;
     }
@@ -87,24 +101,38 @@ pub(super) fn run(
     report.stamp = stamp(global).iter().chain(report.stamp.iter()).map(own).collect();
     report.stamp.push("interrupted", !complete);
     if let Some(dir) = &output.out {
-        report::folder::write(&report, dir)?;
+        watch.say(&write(&report, dir)?);
     }
     let terminal = std::io::stdout().is_terminal();
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let style = Style { width: width(terminal), colour: terminal && !no_colour };
-    print(&mut report, output, style, out)?;
+    print(&mut report, output, &columns, style, out)?;
     if complete { Ok(()) } else { Err(Error::Interrupted.into()) }
+}
+
+/// Writes the files of a result in the place of those of an earlier one; returns what there is to say of them.
+fn write(report: &Report, dir: &Path) -> Result<String> {
+    let before = RunFolder::files(dir);
+    let written = report::folder::write(report, dir)?;
+    RunFolder::remove_stale(dir, &before, &written)?;
+    let names = written.iter().filter_map(|path| path.file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    Ok(format!("wrote {} to '{}'", names.join(", "), dir.display()))
 }
 
 fn own((key, value): (&str, &serde_json::Value)) -> (String, serde_json::Value) {
     (key.to_string(), value.clone())
 }
 
-fn print(report: &mut Report, output: &OutputArgs, style: Style, out: &mut dyn Write) -> Result<(), Failure> {
-    if let Some(columns) = &output.columns {
-        if columns.iter().ne(["all"]) {
-            report.rows = report.rows.select(columns)?;
-        }
+fn print(
+    report: &mut Report,
+    output: &OutputArgs,
+    columns: &Columns,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if let Some(asked) = &output.columns {
+        report.rows = columns.select(&report.rows, asked)?;
         report.views.clear();
     }
     output.format.write(report, style, out)?;
@@ -128,12 +156,14 @@ pub(super) fn width(terminal: bool) -> usize {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let found =
         || terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| usize::from(columns));
-    asked.or_else(|| found().filter(|_| terminal)).unwrap_or(if terminal { 80 } else { 100 }).max(40)
+    asked.or_else(|| found().filter(|_| terminal)).unwrap_or(80).max(40)
 }
 
 fn stamp(global: &Global) -> Stamp {
     let machine = Machine::read();
-    let command: Vec<String> = std::env::args_os().skip(1).map(lossy).collect();
+    // A resumed run is the run that it continues.
+    let command = std::env::args_os().skip(1).filter(|arg| arg != "--resume");
+    let command: Vec<String> = command.map(lossy).collect();
     let mut stamp = Stamp::default();
     stamp.push("version", env!("CARGO_PKG_VERSION"));
     stamp.push("command", command);
@@ -150,11 +180,11 @@ fn lossy(text: OsString) -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// Follows a study for whoever sits at the terminal.
+/// Shows a study at the terminal.
 struct Terminal {
     show: Show,
-    /// Whether to say what is measured where no input was named.
-    hint: bool,
+    /// Whether to say what is measured where no input was named: once.
+    hint: AtomicBool,
     progress: Mutex<Option<Progress>>,
     stop: &'static AtomicBool,
 }
@@ -162,7 +192,12 @@ struct Terminal {
 impl Terminal {
     fn new(quiet: bool, embedded: bool) -> Self {
         let hint = embedded && !quiet;
-        Self { show: Show::fitting(quiet), hint, progress: Mutex::new(None), stop: interrupt::watch() }
+        Self {
+            show: Show::fitting(quiet),
+            hint: AtomicBool::new(hint),
+            progress: Mutex::new(None),
+            stop: interrupt::watch(),
+        }
     }
 
     fn with(&self, act: impl FnOnce(&mut Option<Progress>)) {
@@ -178,7 +213,7 @@ impl Terminal {
 impl Watch for Terminal {
     fn begin(&self, total: usize, what: &str) {
         // Only now: a refusal is one line, and a closed stderr loses a hint and nothing else.
-        if self.hint {
+        if self.hint.swap(false, Ordering::Relaxed) {
             let _ = writeln!(std::io::stderr(), "{HINT}");
         }
         self.with(|progress| *progress = Some(Progress::start(self.show, total as u64, what)));

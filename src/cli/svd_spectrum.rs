@@ -9,7 +9,7 @@ use super::{Failure, Global};
 use crate::error::Error;
 use crate::linalg::engine::Engine;
 use crate::study::Context;
-use crate::study::svd_spectrum::{self, Aggregate, Config, Method};
+use crate::study::svd_spectrum::{self, Config, Method};
 
 /// What `luna svd-spectrum` takes.
 #[derive(Args, Clone, Debug)]
@@ -29,11 +29,9 @@ impl SvdSpectrum {
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
-        // Chosen columns are shown as tables are: means over windows, unless every window was asked for.
-        let exact = config.method == Method::Exact;
-        if exact && self.output.columns.is_some() && config.aggregate == Aggregate::Auto {
-            let for_people = matches!(self.output.format.name, "table" | "markdown");
-            config.aggregate = if for_people { Aggregate::Yes } else { Aggregate::No };
+        config.folder = self.output.folder();
+        if config.method == Method::Exact {
+            config.aggregate = self.output.aggregate(config.aggregate);
         }
         if let (Some(engine), Method::Lanczos) = (self.engine, config.method) {
             let accepted = "none: its iterations decompose nothing by an engine; --method exact does";

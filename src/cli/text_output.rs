@@ -48,7 +48,7 @@ pub(super) fn run(
     text_study: impl FnOnce(Context<'_>, &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome>,
 ) -> Result<(), Failure> {
     let TextOutputArgs { format, out: dir, columns: selected } = output.clone();
-    let result = |format| OutputArgs { format, out: dir, plot: false, columns: selected };
+    let result = |format| OutputArgs { format, out: dir, resume: false, plot: false, columns: selected };
     match format {
         TextFormat::Result(format) => {
             let output = result(format);

@@ -25,6 +25,7 @@ impl Train {
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
+        config.resume = self.output.resume;
         memory::keep_freed();
         let columns = Some(train::columns());
         study::run(global, &self.output, false, columns, out, |context| train::run(&config, context))

@@ -94,11 +94,10 @@ impl Compared<'_> {
             (None, _) => from_best(&values, self.lowest),
         };
         let Some(found) = found.filter(|_| !others.is_empty() && !common.is_empty()) else { return };
-        tally.of = Some(
-            tally
-                .of
-                .map_or((set.len(), set.len()), |(least, most)| (least.min(set.len()), most.max(set.len()))),
-        );
+        tally.of =
+            Some(tally.of.map_or((set.len(), set.len()), |(fewest, most)| {
+                (fewest.min(set.len()), most.max(set.len()))
+            }));
         let means: Vec<f64> = values.iter().map(|values| stats::mean(values)).collect();
         let mut order: Vec<usize> = (0..set.len()).collect();
         order.sort_by(|a, b| {
@@ -139,7 +138,7 @@ impl Tally {
     pub(super) fn note(&self, what: Compared<'_>) -> String {
         let Self { compared, decided, of } = self;
         let of = match of {
-            Some((least, most)) if least != most => format!("{least} to {most}"),
+            Some((fewest, most)) if fewest != most => format!("{fewest} to {most}"),
             Some((of, _)) => of.to_string(),
             None => "M".into(),
         };

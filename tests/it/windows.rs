@@ -70,7 +70,7 @@ fn the_default_reads_the_whole_text_and_not_its_beginning() {
     // The seed decides, and every study reads the same.
     assert_eq!(starts(&read(&path, &[], 0)), found);
     assert_ne!(starts(&read(&path, &[], 1)), found);
-    let input = ["--text", path.to_str().unwrap(), "--seq-len", "64", "--l", "4", "--attention", "linear"];
+    let input = ["--text", path.to_str().unwrap(), "--seq-len", "64", "--l", "4", "--mechanism", "linear"];
     for more in [&["--layers", "0"][..], &["--substitute", "0"]] {
         assert_eq!(starts(&approx_error(&[&input[..], more].concat()).unwrap()), found, "{more:?}");
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::fits::Role;
+use super::group::Group;
 use super::measure::Job;
 use super::rows::place;
-use super::summary::Group;
 use crate::report::{Curves, Dot, Dots, Figure, Kind, Mark, Series};
 use crate::study::input::Source;
 
@@ -57,14 +57,14 @@ pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> V
 
 fn point(job: &Job<'_>, group: &Group, metric: usize) -> Option<Point> {
     let (value, interval) = group.interval(metric)?;
-    let apart = match (group.asked, group.role) {
+    let apart = match (group.candidate, group.role) {
         (None, _) => Apart::Floor,
         (_, Role::Train) => Apart::Train,
         _ => Apart::No,
     };
     let label = match group.role {
-        Role::Judged => group.name(job.asked).to_string(),
-        role => format!("{} ({})", group.name(job.asked), role.name().unwrap_or_default()),
+        Role::Judged => group.name(job.candidates).to_string(),
+        role => format!("{} ({})", group.name(job.candidates), role.name().unwrap_or_default()),
     };
     // An error cannot be below 0.
     let ends = interval.map(|interval| (interval.low.max(0.0), interval.high));
@@ -75,12 +75,12 @@ fn point(job: &Job<'_>, group: &Group, metric: usize) -> Option<Point> {
 pub(super) fn against_l(points: Vec<Point>, axis: Axis) -> Kind {
     let lengths: BTreeSet<usize> = points.iter().filter_map(|point| point.l).collect();
     match (lengths.first(), lengths.last()) {
-        (Some(least), Some(most)) if least < most => Kind::Curves(Curves {
+        (Some(first), Some(last)) if first < last => Kind::Curves(Curves {
             x_label: "projected length l".into(),
             y_label: axis.value,
             log_x: true,
             log_y: axis.log,
-            series: series(points, (*least as f64, *most as f64)),
+            series: series(points, (*first as f64, *last as f64)),
             marks: axis.marks.into_iter().map(|(at, label)| Mark::Horizontal { at, label }).collect(),
         }),
         _ => Kind::Dots(dots(points, axis)),
@@ -101,7 +101,7 @@ fn dots(mut points: Vec<Point>, axis: Axis) -> Dots {
     Dots { value_label, log: axis.log, dots: points.into_iter().map(dot).collect(), marks: axis.marks }
 }
 
-fn series(points: Vec<Point>, (least, most): (f64, f64)) -> Vec<Series> {
+fn series(points: Vec<Point>, (first, last): (f64, f64)) -> Vec<Series> {
     let mut all: Vec<(String, Series)> = Vec::new();
     for point in points {
         // Groups of one mechanism follow each other, held-out ones first: the training errors share their colour.
@@ -115,7 +115,7 @@ fn series(points: Vec<Point>, (least, most): (f64, f64)) -> Vec<Series> {
             all.len() - 1
         });
         // What takes no l is as good at every l.
-        let x = point.l.map_or_else(|| vec![least, most], |l| vec![l as f64]);
+        let x = point.l.map_or_else(|| vec![first, last], |l| vec![l as f64]);
         let series = &mut all[at].1;
         for x in x {
             series.x.push(x);

@@ -2,54 +2,53 @@
 
 use std::collections::BTreeMap;
 
-use super::asked::Asked;
+use super::candidate::Candidate;
 use super::fits::Role;
+use super::group::Group;
 use super::measure::Job;
-use super::rows::place;
-use super::summary::Group;
+use super::rows::{mechanism, place, projected_length};
 use crate::error::{Error, Result};
 use crate::report::{Column, Digits, Table};
 use crate::study::difference::{Compared, Competitor};
 use crate::study::input::Source;
 
 /// Refuses a baseline that is not among those that are compared.
-pub(super) fn check(baseline: Option<&str>, asked: &[Asked]) -> Result<()> {
-    let Some(name) = baseline.filter(|name| !asked.iter().any(|one| is(one, name))) else { return Ok(()) };
-    let mut names: Vec<&str> = asked.iter().map(|one| one.name.as_str()).collect();
+pub(super) fn check(baseline: Option<&str>, candidates: &[Candidate]) -> Result<()> {
+    let Some(name) = baseline.filter(|name| !candidates.iter().any(|one| is(one, name))) else {
+        return Ok(());
+    };
+    let mut names: Vec<&str> = candidates.iter().map(|one| one.name.as_str()).collect();
     names.dedup();
     Err(Error::value("--baseline", name, format!("one of those that are compared: {}", names.join(", "))))
 }
 
 /// Whether this is what was named: with its l, or without.
-fn is(asked: &Asked, name: &str) -> bool {
-    asked.name == name || asked.spec.to_string() == name
+fn is(candidate: &Candidate, name: &str) -> bool {
+    candidate.name == name || candidate.spec.to_string() == name
 }
 
 /// The columns that name a mechanism.
 pub(super) fn keys() -> Vec<Column> {
-    vec![
-        Column::new("l", "", "projected length", Digits::Integer),
-        Column::new("mechanism", "", "the mechanism with its parameters but l", Digits::Text),
-    ]
+    vec![projected_length(), mechanism()]
 }
 
 /// Mechanisms with what was measured of them, in sets of equal l; a baseline that takes no l, or has one of its own,
 /// stands in every set.
 pub(super) fn sets(
-    measured: Vec<(&Asked, BTreeMap<usize, f64>)>,
+    measured: Vec<(&Candidate, BTreeMap<usize, f64>)>,
     baseline: Option<&str>,
 ) -> Vec<Vec<Competitor>> {
     let named: Vec<usize> =
         (0..measured.len()).filter(|at| baseline.is_some_and(|name| is(measured[*at].0, name))).collect();
     let competitor = |at: usize, l: Option<usize>| {
-        let (asked, values) = &measured[at];
-        let keys = vec![l.into(), asked.name.as_str().into()];
+        let (candidate, values) = &measured[at];
+        let keys = vec![l.into(), candidate.name.as_str().into()];
         Competitor { keys, values: values.clone(), baseline: named.contains(&at) }
     };
     let mut sets: BTreeMap<(bool, usize), Vec<Competitor>> = BTreeMap::new();
-    for (at, (asked, _)) in measured.iter().enumerate() {
-        let set = sets.entry((asked.l.is_none(), asked.l.unwrap_or(0))).or_default();
-        set.push(competitor(at, asked.l));
+    for (at, (candidate, _)) in measured.iter().enumerate() {
+        let set = sets.entry((candidate.l.is_none(), candidate.l.unwrap_or(0))).or_default();
+        set.push(competitor(at, candidate.l));
     }
     if let [only] = named[..] {
         for set in sets.values_mut().filter(|set| !set.iter().any(|one| one.baseline)) {
@@ -83,7 +82,7 @@ pub(super) fn view(
     let judged = groups.iter().filter(|group| group.n == n && group.role != Role::Train);
     let measured = judged.filter_map(|group| {
         let values = group.places.iter().copied().zip(group.values(metric)?).collect();
-        Some((&job.asked[group.asked?], values))
+        Some((&job.candidates[group.candidate?], values))
     });
     let title = format!("Which is nearer, head by head: {}, n = {n}", source.name());
     let (table, tally) = compared.table(title, keys(), sets(measured.collect(), baseline))?;

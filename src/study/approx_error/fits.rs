@@ -1,27 +1,30 @@
-//! Pieces that belong to a head and not to its input (P of Luna, E and F of Linformer), fitted on the first windows.
+//! Learned parts that belong to a head and not to its input (P of Luna, E and F of Linformer), fitted on the first windows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use rayon::prelude::*;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
-use super::measure::projected;
-use crate::attention::fit::{self, Fitted, Options, Sample};
+use super::candidate::Candidate;
+use super::projected::projected;
+use crate::attention::fit::{self, Options, Sample};
 use crate::attention::{Learned, Origin};
 use crate::error::{Error, Result};
 use crate::study::Context;
 use crate::study::input::Source;
+use crate::sweep::{self, Cell, Hand, Journal, Study, bits};
 
 /// What a window was to a mechanism.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Role {
     /// Nothing was fitted.
     Judged,
     /// Nothing was fitted for it, but something for another on this window: left out of means, which compare.
     NotJudged,
-    /// Its pieces were fitted on other windows.
+    /// Its learned parts were fitted on other windows.
     HeldOut,
-    /// Its pieces were fitted on this window, among others.
+    /// Its learned parts were fitted on this window, among others.
     Train,
 }
 
@@ -37,80 +40,70 @@ impl Role {
     }
 }
 
-/// What was fitted, by mechanism, length and head.
+/// What was fitted: learned parts and steps.
 #[derive(Debug, Default)]
 pub(super) struct Fits {
     /// The first windows, which are fitted on.
     windows: usize,
-    fitted: BTreeMap<(usize, usize, String), Fitted>,
+    fitted: BTreeMap<FitOf, (Learned, usize)>,
 }
 
 impl Fits {
     /// Windows that are fitted on: those asked for, else all but the last quarter (at least one); 0 without a fit.
     ///
     /// At least one window must be left to judge.
-    pub(super) fn windows(asked: &[Asked], wanted: Option<usize>, windows: usize) -> Result<usize> {
-        if !asked.iter().any(|asked| asked.fitted) {
+    pub(super) fn windows(candidates: &[Candidate], wanted: Option<usize>, windows: usize) -> Result<usize> {
+        if !candidates.iter().any(|one| one.fitted) {
             return match wanted {
                 Some(count) => Err(Error::value(
                     "--fit-windows",
                     count,
-                    "a mechanism with a fitted piece, such as luna:p=fitted",
+                    "a mechanism with a fitted part, such as luna:p=fitted",
                 )),
                 None => Ok(0),
             };
         }
-        let most = windows.saturating_sub(1);
-        if most == 0 {
+        let last = windows.saturating_sub(1);
+        if last == 0 {
             let accepted = "2 or more: some to fit on, and others to judge";
             return Err(Error::value("--windows", windows, accepted));
         }
         let chosen = wanted.unwrap_or_else(|| windows - (windows / 4).max(1));
-        if !(1..=most).contains(&chosen) {
-            let accepted = format!("1 to {most}, so that a window of {windows} is left to judge");
+        if !(1..=last).contains(&chosen) {
+            let accepted = format!("1 to {last}, so that a window of {windows} is left to judge");
             return Err(Error::value("--fit-windows", chosen, accepted));
         }
         Ok(chosen)
     }
 
-    /// Fits every mechanism that asks for it, on every head and length.
+    /// Fits every mechanism that asks for it, on every head and length, unless the journal holds the fit.
     pub(super) fn run(
-        asked: &[Asked],
+        candidates: &[Candidate],
         source: &dyn Source,
         windows: usize,
         options: &Options,
+        journal: &Journal,
         context: Context<'_>,
     ) -> Result<Self> {
-        let mut fits = Self { windows, fitted: BTreeMap::new() };
         if windows == 0 {
-            return Ok(fits);
+            return Ok(Self::default());
         }
-        for n in source.lengths() {
-            let samples = samples(source, *n, windows, context)?;
-            let jobs: Vec<(usize, &String)> = (0..asked.len())
-                .filter(|at| asked[*at].fitted && asked[*at].is_at(*n))
-                .flat_map(|at| samples.keys().map(move |label| (at, label)))
-                .collect();
-            let fit = |(at, label): (usize, &String)| -> Result<_> {
-                let origin = Origin { seed: context.seed, label, learned: None };
-                let check = || context.watch.check();
-                let fitted = fit::fit(&asked[at].spec, &samples[label], options, &origin, &check)?;
-                context.watch.step(1, &format!("fit {}, {label}", asked[at].spec));
-                Ok(((at, *n, label.clone()), fitted))
-            };
-            fits.fitted.extend(jobs.into_par_iter().map(fit).collect::<Result<Vec<_>>>()?);
+        let fitting = Fitting { candidates, source, windows, options, context };
+        match sweep::run(&fitting, journal, context.watch)? {
+            (fits, true) => Ok(fits),
+            (_, false) => Err(Error::Interrupted),
         }
-        Ok(fits)
     }
 
     /// What was fitted for a mechanism on a head.
-    pub(super) fn learned(&self, asked: usize, n: usize, label: &str) -> Option<&Learned> {
-        self.fitted.get(&(asked, n, label.to_string())).map(|fitted| &fitted.learned)
+    pub(super) fn learned(&self, candidate: usize, n: usize, label: &str) -> Option<&Learned> {
+        let of = FitOf { candidate, n, label: label.to_string() };
+        self.fitted.get(&of).map(|(learned, _)| learned)
     }
 
     /// What a window was to a mechanism.
-    pub(super) fn role(&self, asked: &Asked, window: usize) -> Role {
-        match (asked.fitted, window < self.windows) {
+    pub(super) fn role(&self, candidate: &Candidate, window: usize) -> Role {
+        match (candidate.fitted, window < self.windows) {
             (false, false) => Role::Judged,
             (false, true) => Role::NotJudged,
             (true, true) => Role::Train,
@@ -128,13 +121,104 @@ impl Fits {
         self.windows
     }
 
-    /// Steps of every fit of a mechanism.
-    pub(super) fn steps(&self, asked: usize) -> Vec<f64> {
-        self.fitted
-            .iter()
-            .filter(|((at, ..), _)| *at == asked)
-            .map(|(_, fitted)| fitted.steps as f64)
-            .collect()
+    /// Steps of every fit, mechanism by mechanism.
+    pub(super) fn steps(&self) -> Vec<f64> {
+        self.fitted.values().map(|(_, steps)| *steps as f64).collect()
+    }
+}
+
+/// What a fit is of: a mechanism, by its number, on one head at one length. One cell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct FitOf {
+    candidate: usize,
+    n: usize,
+    label: String,
+}
+
+/// What is recorded of a fit: its learned parts by name, and its steps.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    parts: Vec<Part>,
+    steps: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part {
+    name: String,
+    #[serde(with = "bits")]
+    values: Array2<f32>,
+}
+
+/// The fits that a comparison or a substitution needs.
+struct Fitting<'a> {
+    candidates: &'a [Candidate],
+    source: &'a dyn Source,
+    windows: usize,
+    options: &'a Options,
+    context: Context<'a>,
+}
+
+impl Study for Fitting<'_> {
+    type Cell = FitOf;
+    type Input = Arc<Vec<Sample>>;
+    type Rows = Record;
+    type View = Fits;
+
+    fn unit(&self) -> &'static str {
+        "fits"
+    }
+
+    fn plan(&self) -> Vec<Cell<FitOf>> {
+        let labels: BTreeSet<String> = self.source.places().into_iter().map(|place| place.label).collect();
+        let mut cells = Vec::new();
+        for n in self.source.lengths() {
+            let fitted = |(_, one): &(usize, &Candidate)| one.fitted && one.is_at(*n);
+            for (candidate, one) in self.candidates.iter().enumerate().filter(fitted) {
+                let l = one.l.unwrap_or(1) as f64;
+                cells.extend(labels.iter().map(|label| Cell {
+                    key: format!("fit {} n {n} {label}", one.spec),
+                    steps: 1,
+                    cost: self.options.steps as f64 * *n as f64 * l * 256.0,
+                    of: FitOf { candidate, n: *n, label: label.clone() },
+                }));
+            }
+        }
+        cells
+    }
+
+    fn inputs(&self, cells: &[(usize, &FitOf)], hand: &mut Hand<'_, Arc<Vec<Sample>>>) -> Result<()> {
+        for of_length in cells.chunk_by(|(_, a), (_, b)| a.n == b.n) {
+            let samples = samples(self.source, of_length[0].1.n, self.windows, self.context)?;
+            for (at, of) in of_length {
+                if let Some(samples) = samples.get(&of.label) {
+                    hand(*at, Arc::clone(samples))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn together(&self, _: &FitOf, _: &Arc<Vec<Sample>>) -> usize {
+        // Samples are shared: a fit that waits takes no room.
+        usize::MAX
+    }
+
+    fn run(&self, of: &FitOf, samples: &Arc<Vec<Sample>>) -> Result<Record> {
+        let spec = &self.candidates[of.candidate].spec;
+        let origin = Origin { seed: self.context.seed, label: &of.label, learned: None };
+        let check = || self.context.watch.check();
+        let fitted = fit::fit(spec, samples, self.options, &origin, &check)?;
+        self.context.watch.step(1, &format!("fit {spec}, {}", of.label));
+        let part = |(name, values): (&str, _)| Part { name: name.to_string(), values };
+        Ok(Record { parts: fitted.learned.0.into_iter().map(part).collect(), steps: fitted.steps })
+    }
+
+    fn view(&self, rows: Vec<(FitOf, Record)>) -> Result<Fits> {
+        // Names of learned parts live as long as the program; those of a record are a few bytes a fit.
+        let part = |part: Part| -> (&'static str, _) { (part.name.leak(), part.values) };
+        let learned = |record: Record| (Learned(record.parts.into_iter().map(part).collect()), record.steps);
+        let fitted = rows.into_iter().map(|(of, record)| (of, learned(record))).collect();
+        Ok(Fits { windows: self.windows, fitted })
     }
 }
 
@@ -144,10 +228,10 @@ fn samples(
     n: usize,
     windows: usize,
     context: Context<'_>,
-) -> Result<BTreeMap<String, Vec<Sample>>> {
+) -> Result<BTreeMap<String, Arc<Vec<Sample>>>> {
     let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for window in 0..windows {
-        source.visit(n, window, false, &mut |head| {
+        source.visit(n, window, false, &|_, _| true, &mut |head| {
             context.watch.check()?;
             let ([q, k, v], scale) = projected(&head)?;
             let sample = Sample { q: q.clone(), k: k.clone(), v: v.clone(), scale };
@@ -155,5 +239,5 @@ fn samples(
             Ok(())
         })?;
     }
-    Ok(samples)
+    Ok(samples.into_iter().map(|(label, samples)| (label, Arc::new(samples))).collect())
 }

@@ -56,7 +56,7 @@ pub(super) fn of(source: &dyn Source) -> Result<(&'static Kind, usize)> {
 }
 
 fn refusal(why: &str) -> Error {
-    Error::value("--attention", NAME, format!("{NAME} with {OF}; {why}"))
+    Error::value("--mechanism", NAME, format!("{NAME} with {OF}; {why}"))
 }
 
 /// What a reader must know of the comparison of a Luna model with softmax, which it does not have.

@@ -1,16 +1,16 @@
 //! l*(eps): the smallest projected length at which a mechanism's output error stays below eps.
 
+use super::group::Group;
 use super::measure::Job;
-use super::rows::place;
-use super::summary::Group;
+use super::rows::{mechanism, place};
 use crate::report::{Cell, Column, Digits, Table};
 use crate::rng::stream;
 use crate::stats;
 
-/// Where a curve of errors over l comes to stay below a tolerance.
+/// Where a curve of errors over l comes to stay below a target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reach {
-    /// At the least l already.
+    /// At the smallest l already.
     First(f64),
     /// Between two lengths, interpolated along a straight line of the error over ln l (errors may be 0).
     At(f64),
@@ -37,13 +37,12 @@ impl Reach {
     }
 }
 
-/// One row a mechanism and tolerance.
-pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table {
+/// One row a mechanism and target.
+pub(super) fn table(targets: &[f64], job: &Job<'_>, groups: &[Group]) -> Table {
     let columns = [
-        ("mechanism", "the mechanism with its parameters but l", Digits::Text),
-        ("fit", "train or held-out, of a mechanism with fitted pieces", Digits::Text),
+        ("fit", "train or held-out, of a mechanism with fitted parts", Digits::Text),
         ("n", "rows of the attention matrix", Digits::Integer),
-        ("tolerance", "output error to stay below", Digits::Significant(3)),
+        ("target_error", "output error to stay below", Digits::Significant(3)),
         ("l_star", "smallest l at which the mean output error stays below it", Digits::Fixed(1)),
         (
             "l_star_low",
@@ -51,28 +50,28 @@ pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table
             Digits::Fixed(1),
         ),
         ("l_star_high", "upper end; none if some resamples never reach it", Digits::Fixed(1)),
-        ("reached", "yes, at the least l, or not reached", Digits::Text),
+        ("reached", "yes, at the smallest l, or not reached", Digits::Text),
     ]
     .map(|(name, about, digits)| {
         Column::new(name, if name.starts_with("l_star") { "rows" } else { "" }, about, digits)
     });
-    let mut table =
-        Table::new("Smallest l at which the output error stays below a tolerance", columns.into());
+    let columns = std::iter::once(mechanism()).chain(columns).collect();
+    let mut table = Table::new("Smallest l at which the output error stays below a target", columns);
     let metric = place("output_rel_fro");
     let mut seen: Vec<(usize, &str, super::fits::Role)> = Vec::new();
     for group in groups.iter().filter(|group| group.l.is_some()) {
-        let key = (group.n, group.name(job.asked), group.role);
+        let key = (group.n, group.name(job.candidates), group.role);
         if seen.contains(&key) {
             continue;
         }
         seen.push(key);
         let mut curve: Vec<(f64, Vec<f64>)> = groups
             .iter()
-            .filter(|other| (other.n, other.name(job.asked), other.role) == key)
+            .filter(|other| (other.n, other.name(job.candidates), other.role) == key)
             .filter_map(|other| Some((other.l? as f64, other.values(metric)?)))
             .collect();
         curve.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for eps in tolerance {
+        for eps in targets {
             let mean = |heads: &dyn Fn(&[f64]) -> f64| -> Vec<(f64, f64)> {
                 curve.iter().map(|(l, values)| (*l, heads(values))).collect()
             };
@@ -85,7 +84,7 @@ pub(super) fn table(tolerance: &[f64], job: &Job<'_>, groups: &[Group]) -> Table
             });
             let (l, reached) = match found {
                 Reach::At(l) => (Some(l), "yes"),
-                Reach::First(l) => (Some(l), "at the least l"),
+                Reach::First(l) => (Some(l), "at the smallest l"),
                 Reach::Never => (None, "not reached"),
             };
             table.push(vec![

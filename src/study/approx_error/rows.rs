@@ -1,30 +1,32 @@
 //! The full result: one row a mechanism, l, layer, head and window.
 
-use super::asked::Asked;
+use super::candidate::Candidate;
 use super::measure::{Measured, metrics};
 use crate::report::{Cell, Column, Digits, Table};
-use crate::study::input::Source;
+use crate::study::input::{HeadWindow, Source};
 
 /// The columns that say which measurement a row is.
+pub(super) const KEYS: &[&str] = &["mechanism", "l", "fit", "input", "layer", "head", "window", "n"];
+
+/// The column that names a mechanism.
+pub(super) fn mechanism() -> Column {
+    Column::new("mechanism", "", "the mechanism with its parameters but l", Digits::Text)
+}
+
+/// The column of its projected length.
+pub(super) fn projected_length() -> Column {
+    Column::new("l", "", "projected length", Digits::Integer)
+}
+
+/// The columns under [`KEYS`], and the bound of the rank.
 fn keys() -> Vec<Column> {
-    [
-        ("mechanism", "the mechanism with its parameters but l", Digits::Text),
-        ("l", "projected length", Digits::Integer),
-        (
-            "fit",
-            "train or held-out, of a mechanism with fitted pieces; not judged: of another, on a window that pieces were \
-             fitted on, and so in no mean",
-            Digits::Text,
-        ),
-        ("input", "what the head is, where layer and head do not say it", Digits::Text),
-        ("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
-        ("head", "head in its layer, from 0", Digits::Integer),
-        ("window", "window of the text, or draw, from 0", Digits::Integer),
-        ("n", "rows of the attention matrix", Digits::Integer),
-        ("rank_bound", "rank that the stand-in cannot exceed", Digits::Integer),
-    ]
-    .map(|(name, about, digits)| Column::new(name, "", about, digits))
-    .into()
+    let fit = "train or held-out, of a mechanism with fitted parts; not judged: of another, on a window that parts were \
+               fitted on, and so in no mean";
+    let mut columns = vec![mechanism(), projected_length(), Column::new("fit", "", fit, Digits::Text)];
+    columns.extend(HeadWindow::columns());
+    let rank = Column::new("rank_bound", "", "rank that the stand-in cannot exceed", Digits::Integer);
+    columns.push(rank);
+    columns
 }
 
 /// The columns of what the best matrix of the same rank reaches.
@@ -53,24 +55,17 @@ pub(super) fn columns() -> Vec<Column> {
 }
 
 /// All rows.
-pub(super) fn table(source: &dyn Source, asked: &[Asked], measured: &[Measured]) -> Table {
+pub(super) fn table(source: &dyn Source, candidates: &[Candidate], measured: &[Measured]) -> Table {
     let columns = columns();
     let mut table = Table::new(format!("Stand-ins for softmax attention: {}", source.name()), columns);
     let error = place("matrix_rel_fro");
-    for (at, asked) in asked.iter().enumerate() {
+    for (at, candidate) in candidates.iter().enumerate() {
         for one in measured {
-            for cell in one.cells.iter().filter(|cell| cell.asked == at) {
-                let mut row: Vec<Cell> = vec![
-                    asked.name.as_str().into(),
-                    asked.l.into(),
-                    cell.role.name().into(),
-                    one.label.as_str().into(),
-                    one.layer.into(),
-                    one.head.into(),
-                    one.window.into(),
-                    one.n.into(),
-                    cell.rank_bound.into(),
-                ];
+            for cell in one.mechanisms.iter().filter(|cell| cell.candidate == at) {
+                let mut row: Vec<Cell> =
+                    vec![candidate.name.as_str().into(), candidate.l.into(), cell.role.name().into()];
+                row.extend(one.at.all_cells());
+                row.push(cell.rank_bound.into());
                 row.extend(cell.values.iter().map(|value| Cell::from(*value)));
                 let best = cell.optimum;
                 row.push(best.map(|best| best.rel_fro).into());

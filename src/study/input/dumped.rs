@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::mask::Masks;
 use super::probabilities::Check;
-use super::{Body, DumpArgs, Given, Head, InputArgs, Sink, Source};
+use super::{Body, DumpArgs, Given, Head, HeadPlace, InputArgs, Sink, Source, Wanted, hash};
 use crate::attention::{Mask, Visible};
 use crate::error::{Error, Result};
 use crate::profile::ram;
@@ -15,6 +15,8 @@ use crate::task::dump::{Dump, Precision};
 pub(super) struct Dumped {
     name: String,
     file: String,
+    /// Hash of the file.
+    sha256: String,
     dump: Dump,
     layers: Vec<usize>,
     heads: Vec<usize>,
@@ -31,7 +33,8 @@ impl Dumped {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let check = Check::of(&dump, &layers, &heads)?;
         let masks = Masks::of(&dump, &layers, &heads, file.mask.as_deref())?;
-        Ok(Self { name, file: path.display().to_string(), dump, layers, heads, length, masks, check })
+        let (file, sha256) = (path.display().to_string(), hash::of_file(path)?);
+        Ok(Self { name, file, sha256, dump, layers, heads, length, masks, check })
     }
 
     fn each(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
@@ -52,8 +55,8 @@ impl Source for Dumped {
         self.dump.samples()
     }
 
-    fn heads(&self) -> usize {
-        self.layers.len() * self.heads.len()
+    fn places(&self) -> Vec<HeadPlace> {
+        self.each().map(|(layer, head)| HeadPlace::in_layer(layer, head)).collect()
     }
 
     fn facts(&self) -> Vec<(String, Value)> {
@@ -64,6 +67,7 @@ impl Source for Dumped {
         }
         vec![
             ("attention".into(), self.file.clone().into()),
+            ("attention_sha256".into(), self.sha256.clone().into()),
             ("shape".into(), shape.into()),
             ("precision".into(), self.dump.precision.name().into()),
             ("mask".into(), self.masks.words.clone().into()),
@@ -105,16 +109,24 @@ impl Source for Dumped {
         }
     }
 
-    fn visit(&self, _n: usize, window: usize, _matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
+    fn visit(
+        &self,
+        _n: usize,
+        window: usize,
+        _matrices: bool,
+        wanted: &Wanted<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
         let (_, _, n, m) = self.dump.shape();
-        for (at, (layer, head)) in self.each().enumerate() {
+        for (at, (layer, head)) in self.each().enumerate().filter(|(_, (layer, head))| wanted(*layer, *head))
+        {
             let matrix = self.dump.matrix(layer, window, head)?;
             let visible = self.masks.get(window, at);
             let mask = match visible {
                 Visible::Mask(mask) => mask,
                 Visible::Rows(_) => Mask::Full,
             };
-            let label = format!("layer {layer} head {head}");
+            let HeadPlace { layer, head, label } = HeadPlace::in_layer(layer, head);
             sink(Head {
                 label,
                 layer,

@@ -3,11 +3,30 @@
 use std::borrow::Cow;
 
 use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::attention::{Mask, Visible, softmax};
 use crate::metric::RowProfile;
 use crate::model::luna::Factors;
 use crate::task::dump::{Matrix, Precision};
+
+/// A head of an input.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeadPlace {
+    /// The layer, from 0; of synthetic heads the place in the list.
+    pub layer: usize,
+    /// The head in its layer, from 0.
+    pub head: usize,
+    /// Names it apart from the window, as [`Head::label`].
+    pub label: String,
+}
+
+impl HeadPlace {
+    /// A head of a layer that is named by both.
+    pub(super) fn in_layer(layer: usize, head: usize) -> Self {
+        Self { layer, head, label: format!("layer {layer} head {head}") }
+    }
+}
 
 /// One attention head over one window.
 #[derive(Clone, Debug)]

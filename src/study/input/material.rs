@@ -1,20 +1,18 @@
-//! What the windows of a trained model are cut from: a text behind its tokenizer, or token ids.
+//! The source of a trained model's windows: a text with its tokenizer, or token ids.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-
-use super::InputArgs;
+use super::{InputArgs, hash};
 use crate::error::{Error, Result};
 use crate::model::{Reader, embedded};
 use crate::task::tokens;
 use crate::task::window::TextWindows;
+use serde_json::Value;
 
-/// What windows are cut from.
+/// The source of windows.
 pub(super) enum Material {
-    /// A text behind a tokenizer.
+    /// A text with its tokenizer.
     Text(Box<TextWindows>),
     /// Token ids, and the text whose bytes they are.
     Ids { ids: Vec<u32>, text: Option<Cow<'static, [u8]>> },
@@ -51,7 +49,7 @@ impl Material {
             }
             (None, None, Some((first, bytes))) => {
                 facts.push(("text".into(), "the model's own".into()));
-                facts.push(("text_sha256".into(), hex(&Sha256::digest(bytes)).into()));
+                facts.push(("text_sha256".into(), hash::of_bytes(bytes).into()));
                 Ok((as_bytes(bytes.into(), first), "its own text".into()))
             }
             (None, None, None) => {
@@ -98,15 +96,7 @@ impl Material {
 }
 
 fn file_facts(kind: &str, path: &Path, facts: &mut Vec<(String, Value)>) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    let hash = hex(&Sha256::digest(&bytes));
     facts.push((kind.into(), path.display().to_string().into()));
-    facts.push((format!("{kind}_sha256"), hash.into()));
+    facts.push((format!("{kind}_sha256"), hash::of_file(path)?.into()));
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
 }

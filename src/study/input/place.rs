@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use crate::task::stride::Stride;
 use crate::task::window::TextWindows;
 
-/// Bytes of text that are left behind a sampled start for each token of a window: more than any usual token has.
+/// Bytes of text after a sampled start for each token of a window: more than a usual token has.
 const BYTES_A_TOKEN: usize = 16;
 
 /// What the starts of windows are counted in.
@@ -48,9 +48,9 @@ pub(super) struct Place {
     pub(super) is_exact: bool,
     /// Tokens of the text (in part), without special ones.
     pub(super) ids: Vec<u32>,
-    /// The first token that is not skipped, among `ids`.
+    /// The first token that is not skipped, of `ids`.
     pub(super) offset: usize,
-    /// Where each window begins among `ids`.
+    /// Where each window begins in `ids`.
     at: Vec<usize>,
     /// The byte of the text at which the first window begins.
     pub(super) first_byte: usize,
@@ -101,7 +101,7 @@ pub(super) fn place(
     // A default number of windows refuses no short text.
     let count = if args.windows.is_some() { wanted } else { wanted.min(fit.max(1)) };
     let starts = match material {
-        // A list that is a whole number of windows is taken as those windows.
+        // A list that is a whole number of windows is split into those windows.
         Material::Ids { text: None, .. } if spreads && have.is_multiple_of(step) => {
             let whole = Stride::Spread.starts(have / step, 1, count, rng);
             whole.map(|starts| starts.into_iter().map(|start| start * step).collect())
@@ -188,7 +188,7 @@ pub(super) fn sampled(
     Ok(place)
 }
 
-/// Whether a word begins at this byte, or behind it if it is white space (which many tokens begin with).
+/// Whether a word begins at this byte, or after it if it is white space (which many tokens begin with).
 fn begins_word(text: &[u8], at: usize) -> bool {
     let is_space = |at: usize| text.get(at).is_none_or(u8::is_ascii_whitespace);
     at == 0 || if is_space(at) { !is_space(at + 1) } else { is_space(at - 1) }

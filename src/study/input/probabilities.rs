@@ -1,11 +1,11 @@
-//! Whether dumped matrices are attention probabilities, and what they look like where they are not.
+//! Whether dumped matrices are attention probabilities, and what they may be where they are not.
 
 use ndarray::Array2;
 
 use crate::error::Result;
 use crate::task::dump::{Dump, Matrix};
 
-/// Further than this from 1, the sum of a row is no matter of rounding or of digits.
+/// Further than this from 1, the sum of a row is not explained by rounding or by few digits.
 const FAR: f64 = 0.1;
 /// Below this, a negative number is no rounding of 0.
 const NEGATIVE: f64 = -1e-6;
@@ -82,7 +82,7 @@ fn drift(sum: f64) -> f64 {
 struct Drifts {
     rows: usize,
     drifting: usize,
-    most: f64,
+    largest: f64,
 }
 
 impl Drifts {
@@ -91,15 +91,15 @@ impl Drifts {
             let drift = drift(row.sum());
             self.rows += 1;
             self.drifting += usize::from(drift > tolerance);
-            self.most = self.most.max(drift);
+            self.largest = self.largest.max(drift);
         }
     }
 
     fn told(&self, precision: &str) -> Option<String> {
-        let Self { rows, drifting, most } = self;
+        let Self { rows, drifting, largest } = self;
         (*drifting > 0).then(|| {
             format!(
-                "{drifting} of {rows} rows do not sum to 1 (furthest off by {most:.3e}), more than rounding to {precision} \
+                "{drifting} of {rows} rows do not sum to 1 (furthest off by {largest:.3e}), more than rounding to {precision} \
                  explains: figures of rows are about as uncertain"
             )
         })

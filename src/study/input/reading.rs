@@ -137,13 +137,13 @@ fn dependence(args: &InputArgs, place: &Place, step: usize) -> Option<String> {
 
 /// The words that begin at this byte, as one short line.
 fn first_words(text: &[u8], from: usize) -> String {
-    const MOST: usize = 40;
+    const LONGEST: usize = 40;
     let bytes = &text[from.min(text.len())..];
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(8 * MOST)]);
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(8 * LONGEST)]);
     let mut line = String::new();
     for word in text.split_whitespace() {
-        let word: String = word.chars().filter(|c| !c.is_control()).take(MOST).collect();
-        if line.chars().count() + word.chars().count() >= MOST {
+        let word: String = word.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        if line.chars().count() + word.chars().count() >= LONGEST {
             line.push_str(" ...");
             break;
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::head::normalised;
 use super::reading::WINDOWS;
-use super::{Body, Given, Head, InputArgs, Sink, Source};
+use super::{Body, Given, Head, HeadPlace, InputArgs, Sink, Source, Wanted};
 use crate::attention::Mask;
 use crate::error::Result;
 use crate::name::{Spec, specs};
@@ -59,8 +59,13 @@ impl Source for Drawn {
         self.windows
     }
 
-    fn heads(&self) -> usize {
-        self.specs.len()
+    fn places(&self) -> Vec<HeadPlace> {
+        let place = |(layer, spec, _): &(usize, Spec, _)| HeadPlace {
+            layer: *layer,
+            head: 0,
+            label: spec.to_string(),
+        };
+        self.specs.iter().map(place).collect()
     }
 
     fn mask(&self) -> Mask {
@@ -76,9 +81,16 @@ impl Source for Drawn {
         false
     }
 
-    fn visit(&self, n: usize, window: usize, _matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
-        for (layer, spec, synthetic) in &self.specs {
-            // A pattern that looks back only is causal, whether or not it was asked to be.
+    fn visit(
+        &self,
+        n: usize,
+        window: usize,
+        _matrices: bool,
+        wanted: &Wanted<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        for (layer, spec, synthetic) in self.specs.iter().filter(|(layer, ..)| wanted(*layer, 0)) {
+            // A pattern that sees earlier keys only is causal, with and without --causal.
             let mask = if spec.name == "causal-mean" { Mask::Causal } else { self.mask };
             let (width, body) = match synthetic.draw(spec, n, window, self.seed)? {
                 Draw::Heads { q, k, v, scale } => {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::reading::{self, Reading};
-use super::{Body, Head, InputArgs, Sink, Source};
+use super::{Body, Head, HeadPlace, InputArgs, Sink, Source, Wanted, hash};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::model::encoder::Mechanism;
@@ -27,7 +27,7 @@ impl Trained {
     /// begins.
     pub(in crate::study) fn open(args: &InputArgs, seed: u64) -> Result<Self> {
         if args.causal {
-            let accepted = "--synthetic SPECS beside it; a model brings its own mask";
+            let accepted = "--synthetic SPECS beside it; a model has its own mask";
             return Err(Error::value("--causal", "alone", accepted));
         }
         let asked = args.model.as_deref().unwrap_or(embedded::DEFAULT);
@@ -43,6 +43,7 @@ impl Trained {
         let lengths = args.lengths_or(reader.positions.min(512));
         let mut facts: Vec<(String, Value)> = vec![
             ("model".into(), resolved.id.clone().unwrap_or_else(|| asked.to_string()).into()),
+            ("model_sha256".into(), hash::of_model(&reader.dir)?.into()),
             ("family".into(), network.family().into()),
         ];
         facts.extend(network.luna().map(|own| ("own_attention".into(), own.spec().into())));
@@ -53,11 +54,11 @@ impl Trained {
         facts.extend(reading.facts.iter().cloned());
         let folder =
             resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let carried = embedded::of(&resolved.dir);
+        let built_in = embedded::of(&resolved.dir);
         let name = resolved.id.unwrap_or(folder);
         let notes = reading.notes.clone();
         let mut opened = Self { name, network, layers, heads, lengths, reading, facts, notes };
-        opened.notes.extend(carried.map(|model| input_note(args, model, opened.windows())));
+        opened.notes.extend(built_in.map(|model| input_note(args, model, opened.windows())));
         opened.notes.extend(opened.network.luna().map(note));
         opened.notes.extend(opened.network.notes());
         Ok(opened)
@@ -103,8 +104,12 @@ impl Source for Trained {
         self.reading.windows.iter().map(Vec::len).min().unwrap_or(0)
     }
 
-    fn heads(&self) -> usize {
-        self.layers.len() * self.heads.len()
+    fn places(&self) -> Vec<HeadPlace> {
+        let each = |layer: &usize| {
+            let layer = *layer;
+            self.heads.iter().map(move |head| HeadPlace::in_layer(layer, *head))
+        };
+        self.layers.iter().flat_map(each).collect()
     }
 
     fn mask(&self) -> Mask {
@@ -127,22 +132,34 @@ impl Source for Trained {
         self.network.luna().and_then(|own| own.l())
     }
 
-    fn visit(&self, n: usize, window: usize, matrices: bool, sink: &mut Sink<'_>) -> Result<()> {
+    fn visit(
+        &self,
+        n: usize,
+        window: usize,
+        matrices: bool,
+        wanted: &Wanted<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
         let Some(ids) = self.ids(n, window) else { return Ok(()) };
-        let mut tap = Tap { layers: &self.layers, heads: &self.heads, window, matrices, sink };
+        let is_wanted = |layer: &usize| self.heads.iter().any(|head| wanted(*layer, *head));
+        let layers: Vec<usize> = self.layers.iter().copied().filter(is_wanted).collect();
+        if layers.is_empty() {
+            return Ok(());
+        }
+        let mut tap = Tap { layers: &layers, heads: &self.heads, wanted, window, matrices, sink };
         self.network.watch(ids, &mut tap)
     }
 }
 
-/// What was read, where the program carries the model.
+/// What was read by a built-in model.
 fn input_note(args: &InputArgs, model: &embedded::Embedded, windows: usize) -> String {
     let text = match args.text.as_ref().or(args.tokens.as_ref()) {
         Some(file) => file.display().to_string(),
         None => "its own text".into(),
     };
     format!(
-        "input: {}, which the program carries ({}), on {windows} window{} of {text}; a small model to look at methods with, \
-         which says nothing about large ones",
+        "input: {}, a built-in model ({}), on {windows} window{} of {text}; a small model to try methods with, not evidence about \
+         large ones",
         model.name,
         model.about,
         if windows == 1 { "" } else { "s" },
@@ -166,6 +183,7 @@ fn note(own: Mechanism) -> String {
 struct Tap<'a, 'b> {
     layers: &'a [usize],
     heads: &'a [usize],
+    wanted: &'a Wanted<'a>,
     window: usize,
     matrices: bool,
     sink: &'a mut Sink<'b>,
@@ -185,7 +203,7 @@ impl Observer for Tap<'_, '_> {
     }
 
     fn head(&mut self, tap: HeadTap) -> Result<()> {
-        if !self.heads.contains(&tap.head) {
+        if !self.heads.contains(&tap.head) || !(self.wanted)(tap.layer, tap.head) {
             return Ok(());
         }
         let HeadTap { layer, head, q, k, v, scale, causal, matrix, factors } = tap;
@@ -194,8 +212,9 @@ impl Observer for Tap<'_, '_> {
             let at = format!("window {}", self.window);
             return Err(Error::NotFinite { what, value: f64::from(*x), at });
         }
+        let HeadPlace { layer, head, label } = HeadPlace::in_layer(layer, head);
         (self.sink)(Head {
-            label: format!("layer {layer} head {head}"),
+            label,
             layer,
             head,
             window: self.window,

@@ -59,8 +59,8 @@ pub struct ScaleSweepConfig {
     /// The sweep of a paper's table: luna-table-4, linformer-table-3; other flags override it
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Continue the interrupted sweep in the folder of --out
-    #[arg(long, requires = "out")]
+    /// Whether to continue the interrupted run in the folder.
+    #[arg(skip)]
     pub resume: bool,
     /// Where the heads for --measure error come from.
     #[command(flatten)]

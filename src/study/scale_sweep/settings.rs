@@ -9,7 +9,7 @@ use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::machine::Machine;
-use crate::study::fingerprint::Fingerprint;
+use crate::sweep::Fingerprint;
 
 /// The checked settings of a sweep.
 #[derive(Clone, Debug)]

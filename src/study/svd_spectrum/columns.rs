@@ -1,9 +1,11 @@
 //! The figures of one spectrum, in the order of the columns, and the columns of the result.
 
+use serde::{Deserialize, Serialize};
+
+use super::null::NullSpec;
 use crate::metric::{self, Metric, Of, RowProfile, Spectrum};
 use crate::report::{Cell, Column, Digits};
-
-use super::null::Asked;
+use crate::sweep::bits;
 
 /// A metric, and its index where it has one.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,11 @@ impl Figure {
                 Of::Pair(_) | Of::Output(_) => Vec::new(),
             })
             .collect()
+    }
+
+    /// Where the effective rank, on which verdicts rest, stands among the figures.
+    pub(super) fn effective_rank(figures: &[Self]) -> usize {
+        figures.iter().position(|figure| figure.metric.name == "effective_rank").unwrap_or(0)
     }
 
     /// The name of its column.
@@ -67,9 +74,11 @@ impl Figure {
 }
 
 /// Figures of one matrix, plain and centred, aligned with [`Figure::all`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Values {
+    #[serde(with = "bits")]
     pub(super) plain: Vec<Option<f64>>,
+    #[serde(with = "bits")]
     pub(super) centred: Vec<Option<f64>>,
 }
 
@@ -91,7 +100,7 @@ fn figure_columns(figures: &[Figure], prefix: &str, of: &str) -> Vec<Column> {
 }
 
 /// The columns of everything that is measured of a head: itself, and each null model.
-pub(super) fn measured(figures: &[Figure], nulls: &[Asked]) -> Vec<Column> {
+pub(super) fn measured(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
     let mut columns = figure_columns(figures, "", "");
     for null in nulls {
         let name = null.model.name;
@@ -102,19 +111,6 @@ pub(super) fn measured(figures: &[Figure], nulls: &[Asked]) -> Vec<Column> {
         ));
     }
     columns
-}
-
-/// The columns that say which measurement a row is.
-pub(super) fn keys() -> Vec<Column> {
-    [
-        ("input", "what the head is, where layer and head do not say it", Digits::Text),
-        ("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
-        ("head", "head in its layer, from 0", Digits::Integer),
-        ("window", "window of the text, or draw, from 0", Digits::Integer),
-        ("n", "rows of the attention matrix", Digits::Integer),
-    ]
-    .map(|(name, about, digits)| Column::new(name, "", about, digits))
-    .into()
 }
 
 /// A cell of a figure.

@@ -3,9 +3,8 @@
 use ndarray::Array2;
 
 use super::Config;
-use super::exact::Measured;
-use super::null::Asked;
-use super::summary::{Heads, windows_of};
+use super::measured::{Heads, Measured, windows_of};
+use super::null::NullSpec;
 use crate::report::{Curves, Figure, Heat, Kind, Mark, Series};
 use crate::stats;
 use crate::study::input::Source;
@@ -54,18 +53,18 @@ pub(super) fn figures(
     config: &Config,
     heads: &Heads<'_>,
     source: &dyn Source,
-    nulls: &[Asked],
+    nulls: &[NullSpec],
 ) -> Vec<Figure> {
-    let Some(n) = heads.0.iter().flatten().map(|one| one.n).max() else { return Vec::new() };
+    let Some(n) = heads.0.iter().flatten().map(|one| one.at.n).max() else { return Vec::new() };
     let k = config.shown(n);
     let longest: Vec<&Vec<&Measured>> =
-        heads.0.iter().filter(|head| head.iter().all(|one| one.n == n)).collect();
+        heads.0.iter().filter(|head| head.iter().all(|one| one.at.n == n)).collect();
     let each: Vec<(String, Vec<f64>)> = longest
         .iter()
         .map(|head| {
             let curves: Vec<Vec<f64>> = head.iter().map(|one| cumulative(&one.spectra.plain)).collect();
             (
-                head.first().map_or_else(String::new, |one| one.label.clone()),
+                head.first().map_or_else(String::new, |one| one.at.place.label.clone()),
                 mean(curves.iter().map(Vec::as_slice)),
             )
         })
@@ -95,7 +94,7 @@ pub(super) fn figures(
 }
 
 /// Every head faintly, the means of both definitions, and each null model with the band of 95 % of the heads.
-fn layered(heads: &[&Vec<&Measured>], each: &[(String, Vec<f64>)], nulls: &[Asked]) -> Vec<Series> {
+fn layered(heads: &[&Vec<&Measured>], each: &[(String, Vec<f64>)], nulls: &[NullSpec]) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
     for (index, (_, curve)) in each.iter().enumerate() {
         let label = if index == 0 { "each head" } else { "" };
@@ -109,7 +108,7 @@ fn layered(heads: &[&Vec<&Measured>], each: &[(String, Vec<f64>)], nulls: &[Aske
     let centred: Vec<Vec<f64>> =
         heads.iter().copied().flatten().map(|one| cumulative(&one.spectra.centred)).collect();
     series.push(line("sum of σ, centred, mean", &mean(centred.iter().map(Vec::as_slice))));
-    for (null, asked) in nulls.iter().enumerate() {
+    for (null, spec) in nulls.iter().enumerate() {
         let curves: Vec<&[f64]> =
             heads.iter().copied().flatten().map(|one| one.nulls[null].cumulative.as_slice()).collect();
         let average = mean(curves.iter().copied());
@@ -123,7 +122,7 @@ fn layered(heads: &[&Vec<&Measured>], each: &[(String, Vec<f64>)], nulls: &[Aske
                 .collect()
         };
         let (low, high) = (thin(&edge(0.025)).1, thin(&edge(0.975)).1);
-        let label = format!("sum of σ, {} null, 95 % of heads", asked.model.name);
+        let label = format!("sum of σ, {} null, 95 % of heads", spec.model.name);
         series.push(Series { band: Some((low, high)), dashed: true, ..line(&label, &average) });
     }
     series
@@ -136,25 +135,26 @@ fn line(label: &str, curve: &[f64]) -> Series {
 
 /// The points of a curve that a figure needs: all of the first ones, then a few an octave, and the last.
 fn thin(curve: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let mut kept = Vec::new();
+    let mut points = Vec::new();
     let mut k = 1;
     while k < curve.len() {
-        kept.push(k);
+        points.push(k);
         k += (k / DENSE).max(1);
     }
-    kept.push(curve.len());
-    kept.retain(|k| *k > 0);
-    (kept.iter().map(|k| *k as f64).collect(), kept.iter().map(|k| curve[k - 1]).collect())
+    points.push(curve.len());
+    points.retain(|k| *k > 0);
+    (points.iter().map(|k| *k as f64).collect(), points.iter().map(|k| curve[k - 1]).collect())
 }
 
 fn heat(heads: &[&Vec<&Measured>], k: usize) -> Figure {
     let size = |side: fn(&Measured) -> usize| heads.iter().copied().flatten().map(|one| side(one) + 1).max();
-    let (layers, width) = (size(|one| one.layer).unwrap_or(0), size(|one| one.head).unwrap_or(0));
+    let (layers, width) =
+        (size(|one| one.at.place.layer).unwrap_or(0), size(|one| one.at.place.head).unwrap_or(0));
     let mut values = Array2::from_elem((layers, width), f64::NAN);
     for head in heads {
         let value = windows_of(head, |one| cumulative(&one.spectra.plain).get(k.saturating_sub(1)).copied());
         if let (Some(one), Some(value)) = (head.first(), value) {
-            values[[one.layer, one.head]] = stats::mean(&value);
+            values[[one.at.place.layer, one.at.place.head]] = stats::mean(&value);
         }
     }
     Figure {

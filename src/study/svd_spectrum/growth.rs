@@ -1,10 +1,10 @@
 //! How the rank grows with the length: a power of n, or only the logarithm that Linformer's theorem asks for.
 
 use super::columns::Figure;
-use super::summary::{Heads, head_cells, keys_for_people, windows_of};
+use super::measured::{Heads, Measured, windows_of};
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats;
-use crate::study::input::Source;
+use crate::study::input::{HeadPlace, HeadWindow, Source};
 
 /// The figures whose growth is fitted.
 const FITTED: [&str; 2] = ["rank90_energy", "effective_rank"];
@@ -30,7 +30,8 @@ struct HeldOut {
 
 /// One row a head and figure: the exponent of the power law with its interval, beside the logarithm.
 pub(super) fn table(heads: &Heads<'_>, source: &dyn Source, figures: &[Figure]) -> Table {
-    let keys: Vec<Column> = keys_for_people(source).into_iter().filter(|column| column.name != "n").collect();
+    let mut keys = HeadWindow::columns_for_people(source, false);
+    keys.retain(|column| column.name != "n");
     let mut all = keys.clone();
     all.push(Column::new("figure", "", "whose growth with n is fitted", Digits::Text));
     for (name, about, digits) in [
@@ -57,26 +58,21 @@ pub(super) fn table(heads: &Heads<'_>, source: &dyn Source, figures: &[Figure]) 
         all.push(Column::new(name, "", about, digits));
     }
     let mut table = Table::new("Growth with n", all);
-    let mut seen: Vec<(usize, usize, &str)> = Vec::new();
+    let mut seen: Vec<&HeadPlace> = Vec::new();
     for head in &heads.0 {
-        let Some(first) = head.first() else { continue };
-        let key = (first.layer, first.head, first.label.as_str());
-        if seen.contains(&key) {
-            continue;
-        }
-        seen.push(key);
+        let Some(first) = head.first().filter(|first| !seen.contains(&&first.at.place)) else { continue };
+        seen.push(&first.at.place);
         for name in FITTED {
             let Some(index) = figures.iter().position(|figure| figure.metric.name == name) else { continue };
-            let same = heads.0.iter().filter(|other| {
-                other.first().is_some_and(|other| (other.layer, other.head, other.label.as_str()) == key)
-            });
+            let is_same = |other: &&Measured| other.at.place == first.at.place;
+            let same = heads.0.iter().filter(|other| other.first().is_some_and(is_same));
             let points: Vec<Points> = same
                 .filter_map(|head| {
                     let values = windows_of(head, |one| one.values.plain[index])?;
-                    Some(Points { n: head.first()?.n as f64, values })
+                    Some(Points { n: head.first()?.at.n as f64, values })
                 })
                 .collect();
-            let mut row = head_cells(first, &keys);
+            let mut row = first.at.cells(&keys);
             row.push(name.into());
             let step = if figures[index].metric.integer { 1.0 } else { 0.0 };
             row.extend(cells(fit(&points, step)));

@@ -1,6 +1,6 @@
 //! Notes on heads whose centred matrix is small beside the rounding of its entries.
 
-use super::exact::Measured;
+use super::measured::Measured;
 use crate::linalg::rounding::Rounding;
 use crate::metric::Spectrum;
 

@@ -136,15 +136,24 @@ pub(super) fn columns(nulls: &[&str]) -> Vec<Column> {
         }
     }
     if !nulls.is_empty() {
-        columns.extend(verdict_columns("deciding_null"));
+        let names = ["deciding_null", "deciding_null_effective_rank", "difference_low", "difference_high"];
+        columns.extend(deciding_columns(names));
     }
     columns
 }
 
-/// The columns of the null model that decided (under this name) and of the verdict.
-pub(super) fn verdict_columns(null: &str) -> [Column; 2] {
+/// The columns of the null model that decided and of the verdict, the first four under these names.
+pub(super) fn deciding_columns([null, rank, low, high]: [&str; 4]) -> [Column; 5] {
     [
         Column::new(null, "", "the null model that the verdict rests on", Digits::Text),
+        Column::new(
+            rank,
+            "",
+            "effective rank of this null model, mean over draws and windows",
+            Digits::Fixed(1),
+        ),
+        Column::new(low, "", "lower 95 % end of the effective rank less that", Digits::Fixed(1)),
+        Column::new(high, "", "upper 95 % end of it", Digits::Fixed(1)),
         Column::new(
             "verdict",
             "",
@@ -154,8 +163,12 @@ pub(super) fn verdict_columns(null: &str) -> [Column; 2] {
     ]
 }
 
-/// The cells under [`columns`].
-pub(super) fn cells(differences: &[Option<Difference>], nulls: &[&str]) -> Vec<Cell> {
+/// The cells under [`columns`]; `rank` is the effective rank of a null model.
+pub(super) fn cells(
+    differences: &[Option<Difference>],
+    nulls: &[&str],
+    rank: impl Fn(usize) -> Option<f64>,
+) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
     for difference in differences {
         let interval = difference.and_then(|difference| difference.interval);
@@ -164,15 +177,26 @@ pub(super) fn cells(differences: &[Option<Difference>], nulls: &[&str]) -> Vec<C
         cells.push(interval.map(|interval| interval.high).into());
     }
     if !differences.is_empty() {
-        cells.extend(verdict_cells(decide(differences), nulls));
+        cells.extend(deciding_cells(decide(differences), nulls, rank));
     }
     cells
 }
 
-/// The cells under [`verdict_columns`].
-pub(super) fn verdict_cells(decision: Option<Decision>, nulls: &[&str]) -> [Cell; 2] {
+/// The cells under [`deciding_columns`].
+pub(super) fn deciding_cells(
+    decision: Option<Decision>,
+    nulls: &[&str],
+    rank: impl Fn(usize) -> Option<f64>,
+) -> [Cell; 5] {
     let verdict = decision.map_or(Verdict::Undecided, |decision| decision.verdict);
-    [decision.and_then(|decision| nulls.get(decision.null).copied()).into(), verdict.name().into()]
+    let interval = decision.and_then(|decision| decision.difference.interval);
+    [
+        decision.and_then(|decision| nulls.get(decision.null).copied()).into(),
+        decision.and_then(|decision| rank(decision.null)).into(),
+        interval.map(|ends| ends.low).into(),
+        interval.map(|ends| ends.high).into(),
+        verdict.name().into(),
+    ]
 }
 
 #[cfg(test)]
@@ -211,8 +235,8 @@ mod tests {
         let narrow = Difference { mid: 5.0, interval: Some(Interval { mid: 5.0, low: 4.0, high: 6.0 }) };
         let decision = decide(&[Some(wide), Some(narrow)]).unwrap();
         assert_eq!((decision.verdict, decision.null, decision.difference), (Verdict::Higher, 1, narrow));
-        let cells = cells(&[Some(wide), Some(narrow)], &["gaussian", "shuffled"]);
-        assert_eq!(cells[6..], ["shuffled".into(), "higher".into()]);
+        let cells = cells(&[Some(wide), Some(narrow)], &["gaussian", "shuffled"], |null| Some(null as f64));
+        assert_eq!(cells[6..], ["shuffled".into(), 1.0.into(), 4.0.into(), 6.0.into(), "higher".into()]);
     }
 
     #[test]

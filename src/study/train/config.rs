@@ -28,8 +28,8 @@ pub struct TrainConfig {
     /// Number of seeds, from --seed on: runs of each mechanism [default: 1]
     #[arg(long, value_name = "N")]
     pub seeds: Option<usize>,
-    /// Resume the training in --out
-    #[arg(long, requires = "out")]
+    /// Whether to continue the interrupted run in the folder.
+    #[arg(skip)]
     pub resume: bool,
     /// Named sizes and settings (see luna list recipe)
     #[arg(long, value_name = "NAME", help_heading = "Network and training")]

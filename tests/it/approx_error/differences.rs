@@ -24,7 +24,7 @@ fn view<'a>(report: &'a Report, name: &str) -> Option<&'a Table> {
 #[test]
 fn differences_are_of_the_same_heads_and_decide_where_marginal_intervals_overlap() {
     let specs = "luna:p=segment,luna:p=random,nystrom,linear";
-    let report = run(&heads(6), &["--attention", specs]);
+    let report = run(&heads(6), &["--mechanism", specs]);
     let table = view(&report, "differences_n40").unwrap();
     let errors = |mechanism: &str, l: &str| -> Vec<f64> {
         let at = |row: usize, column: &str| cell(&report.rows, row, column).exact();
@@ -69,21 +69,21 @@ fn differences_are_of_the_same_heads_and_decide_where_marginal_intervals_overlap
 
 #[test]
 fn one_head_decides_nothing_and_one_mechanism_is_not_compared() {
-    let report = run(&heads(1), &["--attention", "luna,nystrom"]);
+    let report = run(&heads(1), &["--mechanism", "luna,nystrom"]);
     let table = view(&report, "differences_n40").unwrap();
     for row in 0..table.rows.len() {
         assert_eq!(cell(table, row, "low").number(), None);
         assert!(["best", "undecided"].contains(&cell(table, row, "verdict").exact().as_str()));
     }
     assert!(report.notes.iter().any(|note| note.starts_with("one head: no interval")), "{:?}", report.notes);
-    assert_eq!(view(&run(&heads(3), &["--attention", "luna"]), "differences_n40"), None);
+    assert_eq!(view(&run(&heads(3), &["--mechanism", "luna"]), "differences_n40"), None);
 }
 
 #[test]
 fn a_baseline_may_be_named_and_one_without_l_is_compared_at_every_l() {
     let specs = "luna:p=segment,nystrom,linear";
     let of = |baseline: &str| {
-        let report = run(&heads(3), &["--attention", specs, "--baseline", baseline]);
+        let report = run(&heads(3), &["--mechanism", specs, "--baseline", baseline]);
         let table = view(&report, "differences_n40").unwrap();
         let text = |row: usize, column: &str| cell(table, row, column).exact();
         let rows = 0..table.rows.len();
@@ -94,7 +94,7 @@ fn a_baseline_may_be_named_and_one_without_l_is_compared_at_every_l() {
     };
     assert_eq!(of("linear"), (vec!["linear".to_string(); 2], 6));
     assert_eq!(of("nystrom"), (vec!["nystrom".to_string(); 2], 4));
-    let refused = super::refusal(&["--synthetic", "gaussian", "--attention", specs, "--baseline", "local"]);
+    let refused = super::refusal(&["--synthetic", "gaussian", "--mechanism", specs, "--baseline", "local"]);
     assert!(
         refused.contains("--baseline: 'local'") && refused.contains("luna:p=segment, nystrom, linear"),
         "{refused}"
@@ -108,7 +108,7 @@ fn equal_error_distributions_are_told_apart_in_at_most_5_of_100_comparisons() {
         let heads = heads(count);
         let errors = |seed: u64| -> Vec<f64> {
             let input = ["--synthetic", &heads, "--seq-len", "12", "--windows", "1", "--l", "4"];
-            let report = with_seed(&[&input[..], &["--attention", "performer"]].concat(), seed);
+            let report = with_seed(&[&input[..], &["--mechanism", "performer"]].concat(), seed);
             (0..count).map(|row| number(&report.rows, row, "output_rel_fro")).collect()
         };
         let decided = (0..200).filter(|seed| {

@@ -8,7 +8,7 @@ const INPUT: [&str; 8] =
 
 #[test]
 fn a_fit_is_trained_on_the_first_windows_and_judged_on_the_others() {
-    let flags = [&INPUT[..], &["--attention", "luna:p=random,luna:p=fitted", "--fit-windows", "3"]].concat();
+    let flags = [&INPUT[..], &["--mechanism", "luna:p=random,luna:p=fitted", "--fit-windows", "3"]].concat();
     let report = approx_error(&flags).unwrap();
     let rows = &report.rows;
     let mut errors = [Vec::new(), Vec::new(), Vec::new()];
@@ -35,7 +35,7 @@ fn a_fit_is_trained_on_the_first_windows_and_judged_on_the_others() {
 
 #[test]
 fn the_other_mechanisms_are_judged_on_the_same_windows() {
-    let flags = [&INPUT[..], &["--attention", "luna:p=segment,luna:p=fitted", "--fit-windows", "3"]].concat();
+    let flags = [&INPUT[..], &["--mechanism", "luna:p=segment,luna:p=fitted", "--fit-windows", "3"]].concat();
     let report = approx_error(&flags).unwrap();
     let (_, summary) = &report.views[0];
     let find = |name: &str| {

@@ -44,7 +44,7 @@ fn means_and_notes_are_of_what_was_measured() {
         "3",
         "--l",
         "4",
-        "--attention",
+        "--mechanism",
         "luna,nystrom",
     ];
     let mut mixed = 0;
@@ -89,7 +89,7 @@ fn means_and_notes_are_of_what_was_measured() {
 #[test]
 fn a_run_that_ends_has_no_such_stamp() {
     let flags =
-        ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "4", "--attention", "luna"];
+        ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "4", "--mechanism", "luna"];
     let found = outcome(&flags, 0, &luna::study::Unwatched).unwrap();
     assert!(found.complete && found.report.stamp.get("interrupted").is_none());
 }

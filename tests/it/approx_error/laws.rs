@@ -22,7 +22,7 @@ fn run(mask: Mask) -> Table {
         "--windows",
         "2",
     ];
-    flags.extend(["--l", "4,24,96", "--attention", &specs]);
+    flags.extend(["--l", "4,24,96", "--mechanism", &specs]);
     if mask == Mask::Causal {
         flags.push("--causal");
     }
@@ -95,7 +95,7 @@ fn softmax_and_the_whole_decomposition_are_exact() {
 #[test]
 fn the_truncated_decomposition_is_the_optimum_beside_it() {
     let flags =
-        ["--synthetic", "gaussian:logit_sd=2", "--seq-len", "80", "--l", "1,7,30", "--attention", "svd"];
+        ["--synthetic", "gaussian:logit_sd=2", "--seq-len", "80", "--l", "1,7,30", "--mechanism", "svd"];
     let rows = approx_error(&flags).unwrap().rows;
     for row in 0..rows.rows.len() {
         for (own, best) in [
@@ -114,8 +114,8 @@ fn the_truncated_decomposition_is_the_optimum_beside_it() {
 fn a_row_does_not_depend_on_its_neighbours() {
     let input = ["--synthetic", "gaussian:logit_sd=1", "--seq-len", "40", "--windows", "1"];
     let of = |more: &[&str]| approx_error(&[&input[..], more].concat()).unwrap().rows;
-    let alone = of(&["--attention", "performer", "--l", "8"]);
-    let among = of(&["--attention", "luna,performer,nystrom", "--l", "4,8"]);
+    let alone = of(&["--mechanism", "performer", "--l", "8"]);
+    let among = of(&["--mechanism", "luna,performer,nystrom", "--l", "4,8"]);
     let same = among.rows.iter().filter(|row| **row == alone.rows[0]).count();
     assert_eq!((alone.rows.len(), same), (1, 1));
 }
@@ -123,7 +123,7 @@ fn a_row_does_not_depend_on_its_neighbours() {
 #[test]
 fn every_l_for_those_that_take_one() {
     let input = ["--synthetic", "gaussian", "--seq-len", "40", "--windows", "1", "--l", "4,8"];
-    let rows = approx_error(&[&input[..], &["--attention", "luna,linear,nystrom:l=5,synthesizer"]].concat())
+    let rows = approx_error(&[&input[..], &["--mechanism", "luna,linear,nystrom:l=5,synthesizer"]].concat())
         .unwrap()
         .rows;
     let found: Vec<(String, String)> = (0..rows.rows.len())
@@ -136,7 +136,7 @@ fn every_l_for_those_that_take_one() {
 #[test]
 fn an_l_above_n_is_left_out_unless_it_was_typed() {
     let input = ["--synthetic", "gaussian", "--seq-len", "24,48", "--windows", "1", "--l", "8,32"];
-    let report = approx_error(&[&input[..], &["--attention", "luna,nystrom:l=30"]].concat()).unwrap();
+    let report = approx_error(&[&input[..], &["--mechanism", "luna,nystrom:l=30"]].concat()).unwrap();
     let of = |row: usize, column: &str| cell(&report.rows, row, column).exact();
     let mut found: Vec<[String; 3]> = (0..report.rows.rows.len())
         .map(|row| ["n", "mechanism", "l"].map(|column| of(row, column)))
@@ -153,7 +153,7 @@ fn an_l_above_n_is_left_out_unless_it_was_typed() {
     let notes = report.notes.join("\n");
     assert!(notes.contains("an l of --l above n is left out: 32 at n = 24\n"), "{notes}");
     assert!(notes.contains("l above n as typed: nystrom:l=30 at n = 24;"), "{notes}");
-    let message = refusal(&[&input[..], &["--l", "64,128", "--attention", "luna"]].concat());
+    let message = refusal(&[&input[..], &["--l", "64,128", "--mechanism", "luna"]].concat());
     assert!(message.contains("--l: '64,128'") && message.contains("n = 48 or less"), "{message}");
 }
 
@@ -164,23 +164,23 @@ fn notes_say_what_has_no_rank_bound_and_whose_rows_do_not_sum_to_1() {
         approx_error(&[&input[..], more].concat()).unwrap().notes
     };
     let starts = |notes: &[String], start: &str| notes.iter().any(|note| note.starts_with(start));
-    let full = notes(&["--attention", "softmax,luna,local,linear,bigbird"]);
+    let full = notes(&["--mechanism", "softmax,luna,local,linear,bigbird"]);
     assert!(starts(&full, "no rank bound: local, bigbird;"), "{full:?}");
     assert!(!starts(&full, "rows of the matrices"), "{full:?}");
-    let causal = notes(&["--causal", "--attention", "luna-causal:weight=elu,performer,svd"]);
+    let causal = notes(&["--causal", "--mechanism", "luna-causal:weight=elu,performer,svd"]);
     assert!(starts(&causal, "no rank bound: luna-causal:weight=elu, performer;"), "{causal:?}");
     assert!(
         starts(&causal, "rows of the matrices of luna-causal:weight=elu, svd do not sum to 1"),
         "{causal:?}"
     );
-    assert!(!starts(&notes(&["--attention", "luna"]), "no rank bound"));
+    assert!(!starts(&notes(&["--mechanism", "luna"]), "no rank bound"));
 }
 
 #[test]
 fn a_block_of_the_whole_input_is_said_to_be_softmax() {
     let specs = "bigbird:block=512,bigbird:block=8,sinkhorn:block=24";
     let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8"];
-    let report = approx_error(&[&input[..], &["--attention", specs]].concat()).unwrap();
+    let report = approx_error(&[&input[..], &["--mechanism", specs]].concat()).unwrap();
     for row in [0, 2] {
         assert!(number(&report.rows, row, "matrix_rel_fro") < 1e-5);
     }
@@ -196,7 +196,7 @@ fn the_tolerance_of_a_mechanism_that_never_reaches_it() {
     };
     let reached = |heads: &str| {
         let flags = ["--synthetic", heads, "--seq-len", "64", "--windows", "1", "--l", "4,16,64"];
-        let more = ["--attention", "luna,svd", "--tolerance", "0.2"];
+        let more = ["--mechanism", "luna,svd", "--target-error", "0.2"];
         let report = approx_error(&[&flags[..], &more].concat()).unwrap();
         report.views.into_iter().find(|(name, _)| name == "reach").unwrap().1
     };
@@ -224,7 +224,7 @@ fn aggregated_rows_are_means_of_the_others() {
         "8",
     ];
     let of =
-        |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap().rows;
+        |more: &[&str]| approx_error(&[&flags[..], &["--mechanism", "luna"], more].concat()).unwrap().rows;
     let (rows, means) = (of(&[]), of(&["--aggregate"]));
     for metric in ["matrix_rel_fro", "row_kl", "output_rel_fro"] {
         let all: Vec<f64> = (0..rows.rows.len()).map(|row| number(&rows, row, metric)).collect();
@@ -247,7 +247,7 @@ fn the_gap_of_several_heads_is_a_ratio_of_means() {
     // The optimum of the second head is far below that of the first.
     let flags =
         ["--synthetic", "gaussian:logit_sd=3,gaussian:logit_sd=0.1,d_h=4", "--seq-len", "40", "--l", "8"];
-    let of = |more: &[&str]| approx_error(&[&flags[..], &["--attention", "luna"], more].concat()).unwrap();
+    let of = |more: &[&str]| approx_error(&[&flags[..], &["--mechanism", "luna"], more].concat()).unwrap();
     let (single, means) = (of(&[]), of(&["--aggregate"]));
     let mean = |column: &str| {
         let cells = single.rows.cells(column).unwrap().map(|cell| cell.number().unwrap());
@@ -295,13 +295,13 @@ fn bad_parameters_are_refused_in_one_line() {
         ),
         ("linformer:l=524288", &["--seq-len", "65536"], &["'linformer:l=524288'", "needs", "--l"]),
         ("luna", &["--l", "0"], &["--l: '0'", "1 or more"]),
-        ("luna", &["--tolerance", "0"], &["--tolerance: '0'", "above 0"]),
+        ("luna", &["--target-error", "0"], &["--target-error: '0'", "above 0"]),
         ("luna", &["--fit-windows", "2"], &["--fit-windows", "luna:p=fitted"]),
         ("luna:p=fitted", &["--windows", "1"], &["--windows: '1'", "2 or more"]),
         ("luna:p=fitted", &["--windows", "3", "--fit-windows", "3"], &["--fit-windows: '3'", "1 to 2"]),
     ] {
         let flags =
-            [&["--synthetic", "gaussian", "--seq-len", "32", "--l", "4", "--attention", spec], more].concat();
+            [&["--synthetic", "gaussian", "--seq-len", "32", "--l", "4", "--mechanism", spec], more].concat();
         let message = refusal(&flags);
         assert!(!message.contains('\n'), "{message}");
         for part in parts {

@@ -30,7 +30,7 @@ fn report(name: &str, attention: &str, l: &str, layers: &str) -> Report {
     let (model, tokens) = (model(name), tokens(folder.path(), 64));
     let flags =
         ["--model", &model, "--tokens", tokens.to_str().unwrap(), "--seq-len", "32", "--windows", "2"];
-    let more = ["--attention", attention, "--l", l, "--substitute", layers];
+    let more = ["--mechanism", attention, "--l", l, "--substitute", layers];
     approx_error(&[&flags[..], &more[..]].concat()).unwrap()
 }
 
@@ -126,10 +126,10 @@ fn what_cannot_be_substituted_is_refused() {
             ["--model", &model, "--tokens", tokens.to_str().unwrap(), "--seq-len", "32", "--windows", "1"];
         refusal(&[&flags[..], more].concat())
     };
-    let message = of("gpt2", &["--attention", "luna", "--substitute", "all"]);
+    let message = of("gpt2", &["--mechanism", "luna", "--substitute", "all"]);
     assert!(message.contains("'luna") && message.contains("causal"), "{message}");
-    let message = of("bert", &["--attention", "luna", "--substitute", "9"]);
+    let message = of("bert", &["--mechanism", "luna", "--substitute", "9"]);
     assert!(message.contains("--substitute: '9'"), "{message}");
-    let message = of("bert", &["--attention", "luna", "--substitute", "most"]);
+    let message = of("bert", &["--mechanism", "luna", "--substitute", "most"]);
     assert!(message.contains("--substitute: 'most'") && message.contains("all, or layers"), "{message}");
 }

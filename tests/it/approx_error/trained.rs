@@ -1,4 +1,4 @@
-//! `--attention trained`: a Luna model beside the softmax of its own queries and keys, and its rows of P at work.
+//! `--mechanism trained`: a Luna model beside the softmax of its own queries and keys, and its rows of P at work.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,7 +100,7 @@ fn table<'a>(tables: &'a [(String, Table)], name: &str) -> &'a Table {
 fn the_model_s_own_matrix_stands_beside_the_others() {
     for config in [luna(), luna_causal()] {
         let dir = run(&config);
-        let report = studied(dir.path(), &["--attention", "trained,linear,svd"]);
+        let report = studied(dir.path(), &["--mechanism", "trained,linear,svd"]);
         let rows = &report.rows;
         assert_eq!(rows.rows.len(), 3 * 2 * 3 * 2, "3 mechanisms, 2 layers of 3 heads, 2 windows");
         let own: Vec<usize> = (0..12).collect();
@@ -149,7 +149,7 @@ fn the_model_s_own_matrix_stands_beside_the_others() {
 fn slots_are_of_every_layer_and_head() {
     for config in [luna(), luna_causal()] {
         let dir = run(&config);
-        let report = studied(dir.path(), &["--attention", "trained"]);
+        let report = studied(dir.path(), &["--mechanism", "trained"]);
         let (view, rows) = (table(&report.views, "slots"), table(&report.tables, "slot_usage"));
         assert_eq!((view.rows.len(), rows.rows.len()), (6, 30));
         assert!(numbers(view, "slots").iter().all(|slots| (1.0..=5.0 + 1e-6).contains(slots)));
@@ -170,7 +170,7 @@ fn slots_are_of_every_layer_and_head() {
         let found = &numbers(rows, "usage")[20..25];
         assert!(found.iter().zip(&usage).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {usage:?}");
         // Nothing of it where the model's own attention is not asked for.
-        let without = studied(dir.path(), &["--attention", "linear"]);
+        let without = studied(dir.path(), &["--mechanism", "linear"]);
         assert!(without.tables.is_empty() && !without.views.iter().any(|(name, _)| name == "slots"));
     }
 }
@@ -184,7 +184,7 @@ fn rows_of_p_that_are_alike_are_used_alike() {
         let row = p.index_axis(Axis(0), 1).to_owned();
         p.index_axis_mut(Axis(0), 4).assign(&row);
         save(&dir.path().join("best/model.safetensors"), &tensors, &BTreeMap::new()).unwrap();
-        let report = studied(dir.path(), &["--attention", "trained"]);
+        let report = studied(dir.path(), &["--mechanism", "trained"]);
         let rows = table(&report.tables, "slot_usage");
         for column in ["usage", "peak", "positions"] {
             for head in numbers(rows, column).chunks(5) {
@@ -206,22 +206,22 @@ fn a_luna_model_is_looked_at_without_being_asked() {
 #[test]
 fn an_l_above_n_is_what_the_module_makes_of_it() {
     let dir = run(&config(Mechanism::Luna { l: 40, tied: true }));
-    let report = studied(dir.path(), &["--attention", "trained"]);
+    let report = studied(dir.path(), &["--mechanism", "trained"]);
     assert_eq!(numbers(table(&report.views, "slots"), "l")[0], 32.0);
     assert!(report.notes.iter().any(|note| note.starts_with("l above n as typed: trained")));
 }
 
 #[test]
 fn wrong_uses_are_one_line() {
-    let text = refusal(&["--attention", "trained", "--synthetic", "gaussian"]);
+    let text = refusal(&["--mechanism", "trained", "--synthetic", "gaussian"]);
     let accepted = "trained with the attention of a model that was trained with luna or luna-causal (--model RUN, or byte-luna)";
     assert_eq!(
         text,
-        format!("--attention: 'trained' is not accepted; accepted: {accepted}; synthetic heads have none")
+        format!("--mechanism: 'trained' is not accepted; accepted: {accepted}; synthetic heads have none")
     );
     let dir = run(&luna());
-    assert!(refused(dir.path(), &["--attention", "trained:l=4"]).contains("takes no parameter 'l'"));
-    assert!(refused(dir.path(), &["--attention", "trained,trained"]).contains("each mechanism once"));
+    assert!(refused(dir.path(), &["--mechanism", "trained:l=4"]).contains("takes no parameter 'l'"));
+    assert!(refused(dir.path(), &["--mechanism", "trained,trained"]).contains("each mechanism once"));
     let text = refused(dir.path(), &["--substitute", "all"]);
     assert_eq!(
         text,
@@ -233,17 +233,17 @@ fn wrong_uses_are_one_line() {
         "{text}"
     );
     let softmax = run(&config(Mechanism::Softmax));
-    let text = refused(softmax.path(), &["--attention", "linear,trained"]);
+    let text = refused(softmax.path(), &["--mechanism", "linear,trained"]);
     assert!(
         text.contains("luna or luna-causal (--model RUN, or byte-luna)")
             && text.ends_with("attends by softmax"),
         "{text}"
     );
     assert!(
-        refused(softmax.path(), &["--attention", "trained", "--substitute", "all"]).contains("by softmax")
+        refused(softmax.path(), &["--mechanism", "trained", "--substitute", "all"]).contains("by softmax")
     );
     let linformer = run(&config(Mechanism::Linformer { l: 4, max: 64 }));
-    let text = refused(linformer.path(), &["--attention", "trained"]);
+    let text = refused(linformer.path(), &["--mechanism", "trained"]);
     assert!(text.contains("\"linformer:l=4,max=64\"; expected softmax, luna or luna-causal"), "{text}");
 }
 
@@ -259,7 +259,7 @@ fn the_program_prints_slots_in_80_columns_and_writes_every_slot() {
     for config in [luna(), luna_causal()] {
         let dir = run(&config);
         let out = dir.path().join("out");
-        let more = ["--attention", "trained,linear,svd", "--l", "4", "--out", out.to_str().unwrap()];
+        let more = ["--mechanism", "trained,linear,svd", "--l", "4", "--out", out.to_str().unwrap()];
         let output = program("approx-error", dir.path(), &more);
         let (printed, said) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
@@ -272,7 +272,7 @@ fn the_program_prints_slots_in_80_columns_and_writes_every_slot() {
         assert!(slots.starts_with("n,layer,head,slot,usage,peak,dead,positions"), "{slots}");
         assert!(out.join("slots.csv").is_file());
     }
-    let output = program("approx-error", run(&config(Mechanism::Linear)).path(), &["--attention", "trained"]);
+    let output = program("approx-error", run(&config(Mechanism::Linear)).path(), &["--mechanism", "trained"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
 }

@@ -34,8 +34,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("profile/calibrate", &["linalg"]),
     ("model", &["linalg", "attention"]),
     ("train", &["linalg", "attention", "model", "task"]),
-    ("study", &["linalg", "report", "attention", "metric", "task", "profile", "model", "train"]),
-    ("cli", &["linalg", "report", "attention", "metric", "task", "profile", "model", "train", "study"]),
+    ("sweep", &[]),
+    ("study", &["sweep", "linalg", "report", "attention", "metric", "task", "profile", "model", "train"]),
+    (
+        "cli",
+        &["sweep", "linalg", "report", "attention", "metric", "task", "profile", "model", "train", "study"],
+    ),
 ];
 
 /// Folders whose files still import each other in circles.

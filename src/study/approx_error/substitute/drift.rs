@@ -1,35 +1,43 @@
 //! What changes at the end of a model: hidden states, and what a language model predicts from them.
 
 use ndarray::{Array2, ArrayView1, s};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::metric::Output;
 use crate::model::Model;
+use crate::sweep::bits;
 
 /// Rows of logits that are held at once: a vocabulary is wide.
 const BLOCK: usize = 64;
 
 /// How far a pass with stand-ins is from the pass of the model as it was trained.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Drift {
     /// `||H - H'||_F / ||H||_F` of the last hidden states.
+    #[serde(with = "bits")]
     pub(super) hidden_rel_fro: f64,
     /// Mean over tokens of the cosine between the two hidden states.
+    #[serde(with = "bits")]
     pub(super) hidden_cosine: f64,
     /// Of a language model.
     pub(super) prediction: Option<Prediction>,
 }
 
 /// Means over the positions that have a next token.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Prediction {
     /// Negative log likelihood of the next token, of the model as it was trained, in nats.
+    #[serde(with = "bits")]
     pub(super) nll_exact: f64,
     /// The same with the stand-ins.
+    #[serde(with = "bits")]
     pub(super) nll: f64,
     /// `sum p ln(p / p')` of the two next-token distributions, in nats.
+    #[serde(with = "bits")]
     pub(super) kl: f64,
-    /// Share of positions at which the likeliest next token is the same.
+    /// Share of positions at which the most probable next token is the same.
+    #[serde(with = "bits")]
     pub(super) top1: f64,
 }
 
@@ -72,9 +80,9 @@ fn predict(
 }
 
 fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
-    let most = logits.iter().fold(f64::NEG_INFINITY, |most, x| most.max(f64::from(*x)));
-    let sum: f64 = logits.iter().map(|x| (f64::from(*x) - most).exp()).sum();
-    logits.iter().map(|x| f64::from(*x) - most - sum.ln()).collect()
+    let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, x| largest.max(f64::from(*x)));
+    let sum: f64 = logits.iter().map(|x| (f64::from(*x) - largest).exp()).sum();
+    logits.iter().map(|x| f64::from(*x) - largest - sum.ln()).collect()
 }
 
 fn largest(values: &[f64]) -> Option<usize> {

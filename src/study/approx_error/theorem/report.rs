@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Measured, Values, share_below};
+use super::measured::{Measured, Values, share_below};
 use crate::report::{Cell, Column, Digits, Report, Table};
 use crate::stats;
-use crate::study::input::Source;
+use crate::study::input::{HeadWindow, Source, lengths};
 
 /// A share above which a form is said to hold: what the lemma promises at these k is above 0.99.
 const HOLDS: f64 = 0.95;
@@ -71,42 +71,31 @@ fn cells(group: &[&Measured]) -> Vec<Cell> {
     ]
 }
 
-fn key(name: &str, about: &str, digits: Digits) -> Column {
-    Column::new(name, "", about, digits)
+/// The columns that say which measurement a row is.
+pub(in crate::study::approx_error) const KEYS: &[&str] =
+    &["input", "layer", "head", "window", "n", "values", "eps"];
+
+/// What the columns of the values are.
+fn values() -> Column {
+    Column::new("values", "", "what the columns w are", Digits::Text)
 }
 
 /// The columns of [`rows`].
-pub(in crate::study::approx_error) fn row_columns() -> Vec<Column> {
-    let mut columns = vec![
-        key("input", "what the head is, where layer and head do not say it", Digits::Text),
-        key("layer", "layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
-        key("head", "head in its layer, from 0", Digits::Integer),
-        key("window", "window of the text, or draw, from 0", Digits::Integer),
-        key("n", "rows of the attention matrix", Digits::Integer),
-        key("values", "what the columns w are", Digits::Text),
-    ];
+pub(in crate::study::approx_error) fn columns() -> Vec<Column> {
+    let mut columns = HeadWindow::columns();
+    columns.push(values());
     columns.extend(figures());
-    columns.push(key(
-        "promised",
-        "1 - 2 exp(-(eps^2 - eps^3) k / 4), what the lemma promises",
-        Digits::Fixed(4),
-    ));
+    let about = "1 - 2 exp(-(eps^2 - eps^3) k / 4), what the lemma promises";
+    columns.push(Column::new("promised", "", about, Digits::Fixed(4)));
     columns
 }
 
 /// One row a head, window, kind of values and eps.
 fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
-    let columns = row_columns();
-    let mut table = Table::new(format!("Linformer's theorem 1, as stated: {}", source.name()), columns);
+    let mut table = Table::new(format!("Linformer's theorem 1, as stated: {}", source.name()), columns());
     for one in measured {
-        let mut row: Vec<Cell> = vec![
-            one.label.as_str().into(),
-            one.layer.into(),
-            one.head.into(),
-            one.window.into(),
-            one.n.into(),
-            one.values.name().into(),
-        ];
+        let mut row = one.at.all_cells();
+        row.push(one.values.name().into());
         row.extend(cells(&[one]));
         row.push(promised(one).into());
         table.push(row);
@@ -117,19 +106,22 @@ fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
 /// What people read: a synthetic head a row, or all heads of a model together.
 fn summary(source: &dyn Source, measured: &[Measured]) -> Table {
     let mut columns = vec![
-        key("input", "heads that the row is about", Digits::Text),
-        key("n", "rows of the attention matrix", Digits::Integer),
-        key("values", "what the columns w are", Digits::Text),
+        Column::new("input", "", "heads that the row is about", Digits::Text),
+        Column::new("n", "", "rows of the attention matrix", Digits::Integer),
+        values(),
     ];
     columns.extend(figures());
     let title = format!("Linformer's theorem 1, as stated: {}, n = {}", source.name(), lengths(source));
     let mut table = Table::new(title, columns);
     let mut groups: BTreeMap<(usize, String, usize, Values, u64), Vec<&Measured>> = BTreeMap::new();
     for one in measured {
-        let (layer, label) =
-            if source.is_layered() { (0, "all heads".to_string()) } else { (one.layer, one.label.clone()) };
+        let (layer, label) = if source.is_layered() {
+            (0, "all heads".to_string())
+        } else {
+            (one.at.place.layer, one.at.place.label.clone())
+        };
         // Of numbers above 0 the bits are in their order; the largest eps comes first.
-        groups.entry((layer, label, one.n, one.values, !one.eps.to_bits())).or_default().push(one);
+        groups.entry((layer, label, one.at.n, one.values, !one.eps.to_bits())).or_default().push(one);
     }
     for ((_, label, n, values, _), group) in groups {
         let mut row: Vec<Cell> = vec![label.into(), n.into(), values.name().into()];
@@ -141,10 +133,6 @@ fn summary(source: &dyn Source, measured: &[Measured]) -> Table {
         |column: &&Column| column.name != "rate" && (column.name != "n" || source.lengths().len() > 1);
     let names: Vec<String> = table.columns.iter().filter(shown).map(|column| column.name.clone()).collect();
     table.select(&names).unwrap_or(table)
-}
-
-fn lengths(source: &dyn Source) -> String {
-    source.lengths().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn notes(source: &dyn Source, draws: usize, measured: &[Measured]) -> Vec<String> {
@@ -161,12 +149,10 @@ fn notes(source: &dyn Source, draws: usize, measured: &[Measured]) -> Vec<String
              the relative one, which the theorem states, in {relative} of {count}"
         ),
         format!(
-            "each share is over the columns of the values and {draws} random projections of every head and window; columns \
-             share their projection, so that the unit of an interval is a projection: Student's interval of the shares \
-             of the projections, or, where all have the same share, Wilson's with a projection as one trial"
+            "each interval is over {draws} random projections of every head and window, whose columns count as one"
         ),
     ];
-    let beyond = measured.iter().filter(|one| one.k > one.n).count();
+    let beyond = measured.iter().filter(|one| one.k > one.at.n).count();
     if beyond > 0 {
         notes.push(format!("in {beyond} of {count} cases the k of the proof exceeds n: it projects to more rows than there are"));
     }

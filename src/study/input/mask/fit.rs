@@ -47,13 +47,13 @@ fn band(rows: &[Row], real: &[usize]) -> Option<Reach> {
     let at = |place: usize| real[place] as isize;
     // How far ahead of itself each query sees: exactly, up to the next key that is hidden; or to the end, and maybe beyond.
     let ahead = agreed(rows.iter().map(|row| {
-        let least = at(row.last) - row.i as isize;
-        (least, (row.last < end).then(|| at(row.last + 1) - row.i as isize - 1))
+        let nearest = at(row.last) - row.i as isize;
+        (nearest, (row.last < end).then(|| at(row.last + 1) - row.i as isize - 1))
     }))?
     .keys();
     let back = agreed(rows.iter().map(|row| {
-        let least = row.i as isize - at(row.first);
-        (least, (row.first > 0).then(|| row.i as isize - at(row.first - 1) - 1))
+        let nearest = row.i as isize - at(row.first);
+        (nearest, (row.first > 0).then(|| row.i as isize - at(row.first - 1) - 1))
     }))?
     .keys();
     // One key a query is what a sharp softmax leaves too.
@@ -79,21 +79,21 @@ impl Side {
 }
 
 /// The distance that lies within the bounds of every row: open where no row has an upper bound, 0 if it lies within them,
-/// else the least; none where they contradict each other.
+/// else the nearest one; none where they contradict each other.
 fn agreed(bounds: impl Iterator<Item = (isize, Option<isize>)>) -> Option<Side> {
-    let (mut least, mut most) = (isize::MIN, None::<isize>);
+    let (mut nearest, mut furthest) = (isize::MIN, None::<isize>);
     for (low, high) in bounds {
-        least = least.max(low);
-        most = match (most, high) {
-            (Some(most), Some(high)) => Some(most.min(high)),
-            (most, high) => most.or(high),
+        nearest = nearest.max(low);
+        furthest = match (furthest, high) {
+            (Some(furthest), Some(high)) => Some(furthest.min(high)),
+            (furthest, high) => furthest.or(high),
         };
     }
-    match most {
+    match furthest {
         None => Some(Side::Open),
-        Some(most) if most < least => None,
-        Some(most) if (least..=most).contains(&0) => Some(Side::Keys(0)),
-        Some(_) => Some(Side::Keys(least)),
+        Some(furthest) if furthest < nearest => None,
+        Some(furthest) if (nearest..=furthest).contains(&0) => Some(Side::Keys(0)),
+        Some(_) => Some(Side::Keys(nearest)),
     }
 }
 

@@ -21,7 +21,7 @@ const SHARE: f64 = 0.01;
 struct Zeros {
     seen: Array2<bool>,
     /// The smallest value above 0.
-    least: f64,
+    smallest: f64,
     /// Rows of one value without a zero: what is left of queries whose keys are all hidden, where masking adds a large
     /// negative number to every logit.
     uniform: Vec<bool>,
@@ -76,12 +76,13 @@ pub(super) fn layer(dump: &Dump, layer: usize, sample: usize, keys: &[bool]) -> 
 impl Zeros {
     fn of(dump: &Dump, layer: usize, sample: usize, head: usize) -> Self {
         let values = dump.map(layer, sample, head, |x| x);
-        let least = values.iter().filter(|x| **x > 0.0).fold(f64::INFINITY, |least, x| least.min(*x));
+        let smallest =
+            values.iter().filter(|x| **x > 0.0).fold(f64::INFINITY, |smallest, x| smallest.min(*x));
         let uniform = values.rows().into_iter().map(|row| {
             let first = row.first().copied().unwrap_or(0.0);
             row.len() > 1 && first > 0.0 && row.iter().all(|x| *x == first)
         });
-        Self { uniform: uniform.collect(), seen: values.mapv(|x| x != 0.0), least }
+        Self { uniform: uniform.collect(), seen: values.mapv(|x| x != 0.0), smallest }
     }
 
     /// The mask whose zeros these are, if they cannot well be anything else; `shared` if all heads of the layer have them.
@@ -91,7 +92,7 @@ impl Zeros {
         }
         let trusted = |shape: &Shape| {
             // Half a matrix of zeros is no accident.
-            shared || self.least > precision.underflow() || (shape.reach == CAUSAL && all(&shape.keys))
+            shared || self.smallest > precision.underflow() || (shape.reach == CAUSAL && all(&shape.keys))
         };
         let plain = fit(self.seen.view());
         plain.or_else(|| self.without_uniform_rows()).filter(trusted)

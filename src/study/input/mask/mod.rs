@@ -1,14 +1,14 @@
 //! The mask of each dumped matrix: inferred from its zeros, or as `--mask` says.
 
-mod asked;
 mod fit;
 mod infer;
 mod shape;
+mod spec;
 #[cfg(test)]
 mod tests;
 
-use asked::Asked;
 use shape::Shape;
+use spec::MaskSpec;
 
 use crate::attention::{Mask, Visible};
 use crate::error::{Error, Result};
@@ -22,16 +22,16 @@ pub(super) struct Masks {
     /// What they are, in words.
     pub(super) words: String,
     given: bool,
-    /// Where zeros were not taken as a mask, if anywhere.
+    /// Where zeros were not understood as a mask, if anywhere.
     pub(super) doubt: Option<String>,
 }
 
 impl Masks {
-    /// The masks of these heads of these layers; `asked` is what was typed, as it was.
-    pub(super) fn of(dump: &Dump, layers: &[usize], heads: &[usize], asked: Option<&str>) -> Result<Self> {
-        match Asked::read(asked.unwrap_or("auto"))? {
-            Asked::Auto => Ok(Self::inferred(dump, layers, heads)),
-            Asked::Zeros => {
+    /// The masks of these heads of these layers; `typed` is the value of --mask.
+    pub(super) fn of(dump: &Dump, layers: &[usize], heads: &[usize], typed: Option<&str>) -> Result<Self> {
+        match MaskSpec::read(typed.unwrap_or("auto"))? {
+            MaskSpec::Auto => Ok(Self::inferred(dump, layers, heads)),
+            MaskSpec::Zeros => {
                 let mut visible = Vec::new();
                 for sample in 0..dump.samples() {
                     for (layer, head) in each(layers, heads) {
@@ -42,11 +42,11 @@ impl Masks {
                     ("exactly the zeros of each matrix".into(), layers.len() * heads.len());
                 Ok(Self { visible, per_sample, words, given: true, doubt: None })
             }
-            Asked::Parts(parts) => {
+            MaskSpec::Parts(parts) => {
                 let visible = given(dump, &parts)?;
-                refuse_contradiction(dump, layers, heads, &visible, asked.unwrap_or_default())?;
+                refuse_contradiction(dump, layers, heads, &visible, typed.unwrap_or_default())?;
                 let per_sample = layers.len() * heads.len();
-                let words = asked.unwrap_or_default().trim().to_string();
+                let words = typed.unwrap_or_default().trim().to_string();
                 let visible = vec![visible; per_sample * dump.samples()];
                 Ok(Self { visible, per_sample, words, given: true, doubt: None })
             }
@@ -60,7 +60,7 @@ impl Masks {
         format!("mask of the matrices, and of their null models: {} ({source})", self.words)
     }
 
-    /// The mask of the head at this place among the chosen ones.
+    /// The mask of the head of this number, of the chosen ones.
     pub(super) fn get(&self, sample: usize, at: usize) -> Visible {
         self.visible.get(sample * self.per_sample + at).cloned().unwrap_or(Mask::Full.into())
     }
@@ -71,7 +71,7 @@ impl Masks {
             let keys = infer::seen_keys(dump, sample);
             for layer in layers {
                 let found = infer::layer(dump, *layer, sample, &keys);
-                // Heads of a layer mostly have one mask: it is kept once.
+                // Heads of a layer mostly have one mask: it is held once.
                 let mut known: Vec<(&Shape, Visible)> = Vec::new();
                 for head in heads {
                     let shape = &found.shapes[*head];
@@ -88,8 +88,8 @@ impl Masks {
         let words = infer::counted(words.into_iter());
         let doubt = (doubtful > 0).then(|| {
             format!(
-                "in {doubtful} of {all} heads over 1 % of the probabilities within that mask are 0, and were taken as too \
-                 small for their number format, not as masked; --mask zeros takes every zero as masked"
+                "in {doubtful} of {all} heads over 1 % of the probabilities within that mask are 0: they were read as too small \
+                 for their number format, not as masked; --mask zeros reads every zero as masked"
             )
         });
         Self { visible, per_sample: layers.len() * heads.len(), words, given: false, doubt }
@@ -101,7 +101,7 @@ fn each(layers: &[usize], heads: &[usize]) -> impl Iterator<Item = (usize, usize
 }
 
 /// The keys that pass all parts.
-fn given(dump: &Dump, parts: &[asked::Part]) -> Result<Visible> {
+fn given(dump: &Dump, parts: &[spec::Part]) -> Result<Visible> {
     let (_, _, n, m) = dump.shape();
     let shapes = parts.iter().map(|part| part.shape(n, m)).collect::<Result<Vec<_>>>()?;
     match shapes.as_slice() {
@@ -116,7 +116,7 @@ fn refuse_contradiction(
     layers: &[usize],
     heads: &[usize],
     visible: &Visible,
-    asked: &str,
+    typed: &str,
 ) -> Result<()> {
     let (_, _, n, m) = dump.shape();
     for sample in 0..dump.samples() {
@@ -130,7 +130,7 @@ fn refuse_contradiction(
                      column {j}",
                     values[[i, j]]
                 );
-                return Err(Error::value("--mask", asked, accepted));
+                return Err(Error::value("--mask", typed, accepted));
             }
         }
     }

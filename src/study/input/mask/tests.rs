@@ -29,9 +29,9 @@ fn dump(a: &Array3<f32>) -> Dump {
     parse_npy(Path::new("a"), &bytes, u64::MAX).unwrap()
 }
 
-fn masks(a: &Array3<f32>, asked: Option<&str>) -> Result<Masks> {
+fn masks(a: &Array3<f32>, typed: Option<&str>) -> Result<Masks> {
     let heads: Vec<usize> = (0..a.len_of(Axis(0))).collect();
-    Masks::of(&dump(a), &[0], &heads, asked)
+    Masks::of(&dump(a), &[0], &heads, typed)
 }
 
 /// Which kinds of masks there are, with the words for them and the flag that says the same.
@@ -77,18 +77,18 @@ fn cases() -> Vec<Case> {
 fn each_kind_of_mask_is_inferred_from_its_zeros_and_can_be_said() {
     for (words, flag, sees) in cases() {
         let a = heads(1.0, 3, &sees);
-        for asked in [None, Some("auto"), Some(flag)] {
-            let masks = masks(&a, asked).unwrap();
+        for typed in [None, Some("auto"), Some(flag)] {
+            let masks = masks(&a, typed).unwrap();
             for head in 0..3 {
                 let visible = masks.get(0, head);
                 for i in 0..N {
                     let found: Vec<usize> = visible.row(i, N).flatten().collect();
                     let right: Vec<usize> = (0..N).filter(|j| sees(i, *j)).collect();
                     // A query that a window and padding leave without keys sees none, whoever says it.
-                    assert_eq!(found, right, "{words}, {asked:?}, row {i}");
+                    assert_eq!(found, right, "{words}, {typed:?}, row {i}");
                 }
             }
-            if asked == Some(flag) {
+            if typed == Some(flag) {
                 assert!(masks.note().contains("as --mask says"), "{}", masks.note());
             } else {
                 assert!(masks.words.starts_with(words), "{words}: {}", masks.words);
@@ -154,7 +154,7 @@ fn uniform_rows_of_hidden_queries_are_left_as_they_are() {
 #[test]
 fn a_mask_that_hides_probabilities_is_refused_with_the_place() {
     let a = heads(1.0, 2, &|_, j| j < 18);
-    let said = |asked: &str| masks(&a, Some(asked)).err().unwrap().to_string();
+    let said = |typed: &str| masks(&a, Some(typed)).err().unwrap().to_string();
     let causal = said("causal");
     assert!(
         causal.contains("--mask: 'causal'") && causal.contains("layer 0, head 0, row 0, column 1"),

@@ -47,7 +47,7 @@ pub(in super::super) fn measure(
             cells.iter().filter(|cell| cell.n == *n && cell.form != Form::Materialised).collect();
         for window in 0..source.windows() {
             let before = errors.clone();
-            let visited = source.visit(*n, window, false, &mut |head| {
+            let visited = source.visit(*n, window, false, &|_, _| true, &mut |head| {
                 context.watch.check()?;
                 if watch.seconds() > SHARE * settings.budget {
                     return Err(Error::Interrupted);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::record::{Probe, Records, State, Times};
 use crate::error::{Error, Result};
-use crate::study::fingerprint::Fingerprint;
+use crate::sweep::Fingerprint;
 
 /// The file in the run folder, and the name under which an earlier sweep's is kept.
 const FILE: &str = "journal.jsonl";

@@ -1,34 +1,15 @@
 //! Null models: what a head's spectrum would be if only its temperature, its mask or its probabilities counted.
 
+mod draw;
+mod model;
+mod spec;
 #[cfg(test)]
 mod tests;
 
-use ndarray::{Array2, Axis};
-use rand::seq::SliceRandom;
+pub use model::NullModel;
+pub(super) use spec::{NullSpec, find, names};
 
-use crate::attention::{Mask, Visible, softmax};
-use crate::error::Result;
-use crate::linalg::gemm::{Threads, product};
-use crate::metric::RowProfile;
-use crate::model::luna::Factors;
-use crate::name::{Param, Params, Spec, specs};
-use crate::rng::{Rng, normal};
-use crate::study::input::{Body, Head};
-use crate::task::dump::{Matrix, Precision};
-
-/// The width of a null head where the input does not say its own.
-const WIDTH: usize = 64;
-
-/// An entry of the list.
-pub struct NullModel {
-    /// The name on the command line and in columns.
-    pub name: &'static str,
-    /// What it is, in one line.
-    pub about: &'static str,
-    /// Its parameters with defaults.
-    pub takes: &'static [Param],
-    draw: fn(&Params<'_>, &Head, &Matrix, &RowProfile, &mut Rng) -> Result<Matrix>,
-}
+use crate::name::Param;
 
 /// Every null model.
 pub const ALL: &[NullModel] = &[
@@ -38,164 +19,13 @@ pub const ALL: &[NullModel] = &[
         about: "softmax of Gaussian queries and keys of the head's width, with its logit_sd and mask: an untrained head \
                 of the same temperature (of a Luna head both steps so, with the same l)",
         takes: &[Param { name: "d_h", default: None, about: "head width [default: the head's own, or 64]" }],
-        draw: gaussian,
+        draw: draw::gaussian,
     },
     NullModel {
         name: "shuffled",
         about: "each row's probabilities in random order among the positions that its mask leaves open (of a Luna head \
                 the weights of both steps so)",
         takes: &[],
-        draw: |_, head, matrix, _, rng| {
-            if let Some(own) = &head.own {
-                let mut own = own.clone();
-                for weights in [&mut own.unpack, &mut own.pack] {
-                    shuffle(weights, &Mask::Full.into(), rng);
-                }
-                return Ok(Matrix::F32(own.matrix()));
-            }
-            let (mut matrix, visible) = (matrix.clone(), head.visible());
-            match &mut matrix {
-                Matrix::F32(a) => shuffle(a, &visible, rng),
-                Matrix::F64(a) => shuffle(a, &visible, rng),
-            }
-            Ok(matrix)
-        },
+        draw: draw::shuffled,
     },
 ];
-
-/// A null model as it was asked for.
-pub(super) struct Asked {
-    pub(super) spec: Spec,
-    pub(super) model: &'static NullModel,
-}
-
-/// Reads `--null`: a comma list of specs, or `none`.
-pub(super) fn find(text: &str) -> Result<Vec<Asked>> {
-    if text.trim() == "none" {
-        return Ok(Vec::new());
-    }
-    let mut asked = Vec::new();
-    for spec in specs(text)? {
-        let model = crate::name::find("null model", &spec.name, ALL, |model| model.name)?;
-        let params = spec.params("null model", model.takes)?;
-        if let Some(0) = params_width(&params)? {
-            return Err(params.refuse("d_h", &0, "1 or more"));
-        }
-        if !asked.iter().any(|other: &Asked| other.model.name == model.name) {
-            asked.push(Asked { spec, model });
-        }
-    }
-    Ok(asked)
-}
-
-impl Asked {
-    /// One draw beside a head whose matrix and row figures are known.
-    pub(super) fn draw(
-        &self,
-        head: &Head,
-        matrix: &Matrix,
-        rows: &RowProfile,
-        rng: &mut Rng,
-    ) -> Result<Matrix> {
-        let params = self.spec.params("null model", self.model.takes)?;
-        (self.model.draw)(&params, head, matrix, rows, rng)
-    }
-}
-
-fn params_width(params: &Params<'_>) -> Result<Option<usize>> {
-    // Only some null models declare a width.
-    params.optional("d_h")
-}
-
-fn gaussian(
-    params: &Params<'_>,
-    head: &Head,
-    matrix: &Matrix,
-    rows: &RowProfile,
-    rng: &mut Rng,
-) -> Result<Matrix> {
-    let width = params_width(params)?.or(head.width).unwrap_or(WIDTH);
-    if let Some(own) = &head.own {
-        let (unpack, pack) = (untrained(&own.unpack, width, rng), untrained(&own.pack, width, rng));
-        return Ok(Matrix::F32(Factors { unpack, pack, causal: own.causal }.matrix()));
-    }
-    let (n, m) = head.shape;
-    let (q, k) = (normal(rng, n, width), normal(rng, m, width));
-    let visible = head.visible();
-    let logit_sd = match visible {
-        Visible::Mask(_) => rows.logit_sd,
-        // Of what is visible: what is not may hold more than zeros.
-        Visible::Rows(_) => RowProfile::of(only(&visible, &wide(matrix)).mapv(|x| x as f32).view()).logit_sd,
-    };
-    let scale = logit_sd / (width as f64).sqrt();
-    let mut drawn = match (matrix, &visible) {
-        (Matrix::F32(_), Visible::Mask(mask)) => {
-            Matrix::F32(softmax::matrix(q.view(), k.view(), scale as f32, *mask))
-        }
-        (Matrix::F64(_), Visible::Mask(mask)) => {
-            Matrix::F64(softmax::matrix_f64(q.view(), k.view(), scale, *mask))
-        }
-        (_, Visible::Rows(_)) => {
-            let logits = product(q.mapv(f64::from).view(), k.mapv(f64::from).t(), Threads::One) * scale;
-            let mut drawn = wide(matrix);
-            softmax::within(&mut drawn, logits.view(), &visible);
-            match matrix {
-                Matrix::F32(_) => Matrix::F32(drawn.mapv(|x| x as f32)),
-                Matrix::F64(_) => Matrix::F64(drawn),
-            }
-        }
-    };
-    // Rounding adds small singular values, which the head has too.
-    if let Body::Given(given) = &head.body {
-        round(&mut drawn, given.precision);
-    }
-    Ok(drawn)
-}
-
-fn wide(matrix: &Matrix) -> Array2<f64> {
-    match matrix {
-        Matrix::F32(a) => a.mapv(f64::from),
-        Matrix::F64(a) => a.clone(),
-    }
-}
-
-/// The entries that a mask leaves visible, and 0 elsewhere.
-fn only(visible: &Visible, a: &Array2<f64>) -> Array2<f64> {
-    let mut seen = Array2::zeros(a.dim());
-    for (i, mut row) in seen.rows_mut().into_iter().enumerate() {
-        for j in visible.row(i, a.ncols()).flatten() {
-            row[j] = a[[i, j]];
-        }
-    }
-    seen
-}
-
-fn round(matrix: &mut Matrix, precision: Precision) {
-    match matrix {
-        // Nothing is narrower than the array itself.
-        Matrix::F32(_) if precision == Precision::F32 => {}
-        Matrix::F32(a) => a.mapv_inplace(|x| precision.round(f64::from(x)) as f32),
-        Matrix::F64(a) => a.mapv_inplace(|x| precision.round(x)),
-    }
-}
-
-/// One step of Luna by Gaussian queries and keys, of the same temperature; its rows have the sums of the given ones.
-fn untrained(weights: &Array2<f32>, width: usize, rng: &mut Rng) -> Array2<f32> {
-    let (n, m) = weights.dim();
-    let (q, k) = (normal(rng, n, width), normal(rng, m, width));
-    let scale = RowProfile::of(weights.view()).logit_sd / (width as f64).sqrt();
-    softmax::matrix(q.view(), k.view(), scale as f32, Mask::Full)
-        * weights.sum_axis(Axis(1)).insert_axis(Axis(1))
-}
-
-/// Permutes each row's values among the keys that its query sees.
-fn shuffle<T: Copy>(a: &mut Array2<T>, visible: &Visible, rng: &mut Rng) {
-    let m = a.ncols();
-    for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-        let mut values: Vec<T> = visible.row(i, m).flatten().map(|j| row[j]).collect();
-        values.shuffle(rng);
-        for (j, value) in visible.row(i, m).flatten().zip(values) {
-            row[j] = value;
-        }
-    }
-}

@@ -1,16 +1,20 @@
-//! Dumped heads that are draws of their own null model must look like other draws, whatever the mask.
+//! Dumped heads that are draws of their own null model must be like other draws, whatever the mask.
 
 use std::path::Path;
 
 use ndarray::{Array2, Array3, Axis};
 use ndarray_npy::WriteNpyExt;
 
+use super::draw::{WIDTH, wide};
 use super::*;
+use crate::attention::{Mask, Visible, softmax};
 use crate::linalg::engine::Engine;
 use crate::linalg::spectra;
+use crate::metric::RowProfile;
 use crate::metric::{self, Of, Spectrum};
-use crate::rng::stream;
-use crate::study::input::{DumpArgs, InputArgs};
+use crate::rng::{normal, stream};
+use crate::study::input::{DumpArgs, Head, InputArgs};
+use crate::task::dump::{Matrix, Precision};
 
 const HEADS: usize = 8;
 const DRAWS: usize = 9;
@@ -47,7 +51,7 @@ fn place_among_draws(path: &Path, null: &str, mask: Option<&str>) -> (f64, f64) 
     };
     let source = args.open(&InputArgs::default()).unwrap().unwrap();
     source.comparable().unwrap();
-    let asked = find(null).unwrap();
+    let specs = find(null).unwrap();
     let mut shares = Vec::new();
     let mut visit = |head: Head| {
         let matrix = head.matrix().into_owned();
@@ -55,14 +59,14 @@ fn place_among_draws(path: &Path, null: &str, mask: Option<&str>) -> (f64, f64) 
         let own = effective_rank(&matrix);
         let below = (0..DRAWS).filter(|draw| {
             let mut rng = stream(1, &format!("{} draw {draw}", head.label));
-            let drawn = asked[0].draw(&head, &matrix, &rows, &mut rng).unwrap();
+            let drawn = specs[0].draw(&head, &matrix, &rows, &mut rng).unwrap();
             assert_eq!(head.visible().count(head.shape.0, head.shape.1), positive(&drawn), "{null}");
             effective_rank(&drawn) < own
         });
         shares.push(below.count() as f64 / DRAWS as f64);
         Ok(())
     };
-    source.visit(source.lengths()[0], 0, true, &mut visit).unwrap();
+    source.visit(source.lengths()[0], 0, true, &|_, _| true, &mut visit).unwrap();
     (crate::stats::mean(&shares), 3.0 * (1.0 / 12.0_f64).sqrt() / (HEADS as f64).sqrt())
 }
 
@@ -154,5 +158,5 @@ fn a_matrix_stored_by_columns_is_shuffled_too() {
         assert!(same < 64, "{same} of 256 values where they were");
         Ok(())
     };
-    source.visit(16, 0, true, &mut visit).unwrap();
+    source.visit(16, 0, true, &|_, _| true, &mut visit).unwrap();
 }

@@ -1,26 +1,27 @@
-//! Which mechanisms are compared: the specs that were typed, at every projected length.
+//! Which mechanisms are compared: the specs that were named, at every projected length.
 
-use super::own;
+use super::{Config, own};
 use crate::attention::{self, Attention, Kind, Mask, Origin, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::ram;
 use crate::study::input::Source;
+use crate::sweep::Watch;
 
 /// One mechanism at one projected length.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Candidate {
     /// What is built.
     pub(super) spec: Spec,
     /// The spec without its `l`: what rows of different l have in common.
     pub(super) name: String,
     /// Its projected length, if it takes one.
     pub(super) l: Option<usize>,
-    /// Whether that l stands in the spec that was typed, and not in --l.
-    typed: bool,
+    /// Whether that l stands in its spec, and not in --l.
+    has_own_l: bool,
     /// Its entry in the list.
     pub(super) kind: &'static Kind,
-    /// Whether pieces of it are fitted.
+    /// Whether learned parts of it are fitted.
     pub(super) fitted: bool,
 }
 
@@ -39,60 +40,91 @@ fn handful(mask: Mask, n: usize) -> String {
     }
 }
 
-impl Asked {
+/// The mechanisms that an input is compared with.
+pub(super) struct Candidates {
+    pub(super) all: Vec<Candidate>,
+    /// Which others were named that cannot be used on it, for the notes.
+    pub(super) left_out: Option<String>,
+}
+
+impl Candidates {
     /// Every mechanism of a comma list (or of the handful for heads of this mask and length) at every l.
     ///
-    /// An l that stands in a spec is kept; every other mechanism that takes one is measured at each of `lengths` that is
-    /// not above n.
-    pub(super) fn all(specs: Option<&str>, lengths: &List<usize>, source: &dyn Source) -> Result<Vec<Self>> {
+    /// An l that stands in a spec stays; every other mechanism that takes one is measured at each of --l that is not
+    /// above n. Mechanisms without a form for the input's mask are left out; if nothing is left, they are refused.
+    pub(super) fn of(config: &Config, source: &dyn Source, watch: &dyn Watch) -> Result<Self> {
         let (mask, n) = (source.mask(), source.lengths().last().copied().unwrap_or(1));
         let own = if source.own_l().is_some() { "trained," } else { "" };
         let default = format!("{own}{}", handful(mask, n));
-        let mut all: Vec<Self> = Vec::new();
-        for spec in name::specs(specs.unwrap_or(&default))? {
-            if own::named(&spec)? {
-                let (kind, l) = own::of(source)?;
-                let name = spec.to_string();
-                let one = Self { spec, name, l: Some(l), typed: true, kind, fitted: false };
-                Self::add(&mut all, one)?;
-                continue;
-            }
-            let kind = attention::find(&spec)?;
-            let typed = spec.params.iter().any(|(key, _)| key == "l");
-            let each: Vec<Option<usize>> = if kind.depends_on_l(&spec) && !typed {
-                lengths.iter().map(|l| Some(*l)).collect()
-            } else {
-                vec![None]
-            };
-            for l in each {
-                let one = Self::one(&spec, kind, l)?;
-                if !one.is_at(n) {
-                    // Another mistake in the spec is one all the same.
-                    Self::one(&spec, kind, Some(1))?.check(mask)?;
-                    continue;
+        let mut all: Vec<Candidate> = Vec::new();
+        let mut unusable: Vec<(String, Error)> = Vec::new();
+        for spec in name::specs(config.mechanism.as_deref().unwrap_or(&default))? {
+            for one in Candidate::each(&spec, &config.l, source, n)? {
+                match one.refusal(mask)? {
+                    None => {
+                        one.check_memory(n)?;
+                        one.add_to(&mut all)?;
+                    }
+                    Some(error) => unusable.push((one.name, error)),
                 }
-                one.check_memory(n)?;
-                one.check(mask)?;
-                Self::add(&mut all, one)?;
             }
         }
-        if all.is_empty() {
-            let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
-            return Err(Error::value("--l", lengths.join(","), format!("one of n = {n} or less at least")));
+        unusable.dedup_by(|a, b| a.0 == b.0);
+        let names = unusable.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let form = if mask == Mask::Causal { "causal" } else { "full" };
+        match (all.is_empty(), unusable.len()) {
+            (false, 0) => Ok(Self { all, left_out: None }),
+            (false, _) => {
+                let note = format!("left out, for want of a {form} form: {names}");
+                watch.say(&note);
+                Ok(Self { all, left_out: Some(note) })
+            }
+            (true, 0) => Err(Error::value("--l", &config.l, format!("one of n = {n} or less at least"))),
+            (true, 1) => Err(unusable.swap_remove(0).1),
+            (true, _) => {
+                let accepted = format!("mechanisms with a {form} form, as {} has", source.name());
+                Err(Error::value("--mechanism", names, accepted))
+            }
         }
-        Ok(all)
+    }
+}
+
+impl Candidate {
+    /// A mechanism at every l at which it is measured.
+    fn each(spec: &Spec, lengths: &List<usize>, source: &dyn Source, n: usize) -> Result<Vec<Self>> {
+        if own::named(spec)? {
+            let (kind, l) = own::of(source)?;
+            let (spec, name) = (spec.clone(), spec.to_string());
+            return Ok(vec![Self { spec, name, l: Some(l), has_own_l: true, kind, fitted: false }]);
+        }
+        let kind = attention::find(spec)?;
+        let has_own_l = spec.params.iter().any(|(key, _)| key == "l");
+        if !kind.depends_on_l(spec) || has_own_l {
+            return Ok(vec![Self::one(spec, kind, None)?]);
+        }
+        let mut each = Vec::new();
+        for l in lengths.iter() {
+            let one = Self::one(spec, kind, Some(*l))?;
+            if one.is_at(n) {
+                each.push(one);
+            } else {
+                // Another mistake in the spec is one all the same.
+                Self::one(spec, kind, Some(1))?.refusal(source.mask())?;
+            }
+        }
+        Ok(each)
     }
 
-    fn add(all: &mut Vec<Self>, one: Self) -> Result<()> {
-        if all.iter().any(|other| other.spec == one.spec) {
-            return Err(Error::value("--attention", &one.spec, "each mechanism once"));
+    fn add_to(self, all: &mut Vec<Self>) -> Result<()> {
+        if all.iter().any(|other| other.spec == self.spec) {
+            return Err(Error::value("--mechanism", &self.spec, "each mechanism once"));
         }
-        all.push(one);
+        all.push(self);
         Ok(())
     }
 
     fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
-        let typed = l.is_none();
+        let has_own_l = l.is_none();
         let mut common = spec.clone();
         common.params.retain(|(key, _)| key != "l");
         let mut spec = spec.clone();
@@ -101,7 +133,7 @@ impl Asked {
         }
         let takes = kind.depends_on_l(&spec);
         let l = if takes { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
-        Ok(Self { name: common.to_string(), l, typed, kind, fitted: fit::wanted(&spec), spec })
+        Ok(Self { name: common.to_string(), l, has_own_l, kind, fitted: fit::wanted(&spec), spec })
     }
 
     /// Whether it is what the model itself has learned.
@@ -111,12 +143,12 @@ impl Asked {
 
     /// Whether it is measured at this length: an l of --l that is above it is left out.
     pub(super) fn is_at(&self, n: usize) -> bool {
-        self.typed || self.l.is_none_or(|l| l <= n)
+        self.has_own_l || self.l.is_none_or(|l| l <= n)
     }
 
     /// How many of these are measured at the lengths of an input, all in all.
     pub(super) fn count<'a>(all: impl Iterator<Item = &'a Self> + Clone, n: &[usize]) -> usize {
-        n.iter().map(|n| all.clone().filter(|asked| asked.is_at(*n)).count()).sum()
+        n.iter().map(|n| all.clone().filter(|one| one.is_at(*n)).count()).sum()
     }
 
     /// Tokens a block, of a mechanism that cuts its input into blocks of a typed length.
@@ -132,13 +164,13 @@ impl Asked {
             each.map(|(above, n)| format!("{} at n = {n}", above.join(", "))).collect::<Vec<_>>().join("; ")
         };
         let left_out = places(&|n| lengths.iter().filter(|l| **l > n).map(ToString::to_string).collect());
-        let kept = places(&|n| {
-            let above = all.iter().filter(|asked| asked.typed && asked.l.is_some_and(|l| l > n));
-            above.map(|asked| asked.spec.to_string()).collect()
+        let longer = places(&|n| {
+            let above = all.iter().filter(|one| one.has_own_l && one.l.is_some_and(|l| l > n));
+            above.map(|one| one.spec.to_string()).collect()
         });
         let whole = places(&|n| {
-            let one = all.iter().filter(|asked| asked.block().is_some_and(|block| block >= n));
-            one.map(|asked| asked.spec.to_string()).collect()
+            let whole = all.iter().filter(|one| one.block().is_some_and(|block| block >= n));
+            whole.map(|one| one.spec.to_string()).collect()
         });
         let mut notes = Vec::new();
         if !whole.is_empty() {
@@ -149,8 +181,8 @@ impl Asked {
         if !left_out.is_empty() {
             notes.push(format!("an l of --l above n is left out: {left_out}"));
         }
-        if !kept.is_empty() {
-            notes.push(format!("l above n as typed: {kept}; what takes l rows of its input takes n then"));
+        if !longer.is_empty() {
+            notes.push(format!("l above n as typed: {longer}; what takes l rows of its input takes n then"));
         }
         notes
     }
@@ -173,12 +205,15 @@ impl Asked {
         ram::require(what, needed, "a smaller --l, or l in the spec, needs less")
     }
 
-    /// Refuses parameters and masks before any work is done.
-    fn check(&self, mask: Mask) -> Result<()> {
+    /// Why it cannot be used under a mask, if it cannot; an error for wrong parameters, before any work is done.
+    fn refusal(&self, mask: Mask) -> Result<Option<Error>> {
+        if self.is_own() {
+            return Ok(None);
+        }
         // What will be fitted is not there yet: the other parameters are checked with it drawn.
         let mut drawn = self.spec.clone();
         drawn.params.retain(|(_, value)| value != "fitted");
         let built = Attention::build(&drawn, &Origin { seed: 0, label: "", learned: None })?;
-        built.honours(mask)
+        Ok(built.honours(mask).err())
     }
 }

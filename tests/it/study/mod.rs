@@ -1,6 +1,9 @@
 //! A study run as the program runs it: its flags in, its report out.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+mod killed;
+mod resumed;
+
 use clap::Parser;
 use luna::linalg::engine::Engine;
 use luna::report::{Cell, Report, Table};

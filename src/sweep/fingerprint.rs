@@ -1,22 +1,40 @@
-//! What decides the figures of a run, fact by fact: a run that goes on is the same one, or is refused with what differs.
+//! What decides the figures of a run, fact by fact: a run is resumed by the same one, or refused with what differs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+/// How the name of a fact ends that is the hash of the file of another one.
+const HASH: &str = "_sha256";
+
 /// Facts by name, in the order in which they are compared. Files stand in it by their contents.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Fingerprint(Map<String, Value>);
+pub struct Fingerprint(Map<String, Value>);
 
 impl Fingerprint {
     /// Adds a fact.
-    pub(super) fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         self.0.insert(name.into(), value.into());
     }
 
+    /// The facts of a study of this name, by this version of the program.
+    pub fn of_study(name: &str) -> Self {
+        let mut facts = Self::default();
+        facts.push("study", name);
+        facts.push("version", env!("CARGO_PKG_VERSION"));
+        facts
+    }
+
+    /// Adds what an input says of itself. Files count by their contents: of what has a hash, the path is left out.
+    pub fn extend(&mut self, facts: Vec<(String, Value)>) {
+        let hashed: Vec<String> =
+            facts.iter().filter_map(|(name, _)| name.strip_suffix(HASH).map(String::from)).collect();
+        self.0.extend(facts.into_iter().filter(|(name, _)| !hashed.contains(name)));
+    }
+
     /// All of it in one word.
-    pub(super) fn word(&self) -> String {
+    pub fn word(&self) -> String {
         let mut contents = Contents::default();
         for (name, value) in &self.0 {
             contents.add(name.as_bytes());
@@ -25,8 +43,8 @@ impl Fingerprint {
         contents.word()
     }
 
-    /// The first fact in which a run of before was another one, in words.
-    pub(super) fn differs(&self, before: &Self) -> Option<String> {
+    /// The first fact in which an earlier run was another one, in words.
+    pub fn differs(&self, before: &Self) -> Option<String> {
         let changed = self.0.iter().find(|(name, value)| before.0.get(*name) != Some(*value));
         if let Some((name, now)) = changed {
             let was = before.0.get(name).map_or_else(|| "nothing".to_string(), shown);
@@ -49,17 +67,17 @@ fn shown(value: &Value) -> String {
 
 /// Contents in one word.
 #[derive(Clone, Default)]
-pub(super) struct Contents(Sha256);
+pub struct Contents(Sha256);
 
 impl Contents {
-    /// Adds a piece; the same bytes in other pieces are other contents.
-    pub(super) fn add(&mut self, piece: &[u8]) {
+    /// Adds a part; the same bytes in other parts are other contents.
+    pub fn add(&mut self, piece: &[u8]) {
         self.0.update((piece.len() as u64).to_le_bytes());
         self.0.update(piece);
     }
 
     /// Adds tokens, as [`add`](Self::add) does.
-    pub(super) fn add_tokens(&mut self, tokens: &[u32]) {
+    pub fn add_tokens(&mut self, tokens: &[u32]) {
         self.0.update((tokens.len() as u64).to_le_bytes());
         for token in tokens {
             self.0.update(token.to_le_bytes());
@@ -67,7 +85,7 @@ impl Contents {
     }
 
     /// The first 16 hexadecimal digits of the SHA-256 hash of all that was added.
-    pub(super) fn word(self) -> String {
+    pub fn word(self) -> String {
         self.0.finalize().iter().take(8).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
     }
 }
@@ -95,6 +113,18 @@ mod tests {
             of(&[("rate", 0.001.into()), ("seed", 1.into()), ("data", "a.tsv".into()), ("test", "b".into())]);
         assert_eq!(more.differs(&before).unwrap(), "test: nothing then, 'b' now");
         assert_eq!(before.differs(&more).unwrap(), "test: 'b' then, nothing now");
+    }
+
+    #[test]
+    fn a_file_counts_by_its_contents() {
+        let facts = |path: &str, hash: &str| {
+            let mut facts = Fingerprint::of_study("svd-spectrum");
+            facts.extend(vec![("text".into(), path.into()), ("text_sha256".into(), hash.into())]);
+            facts
+        };
+        assert_eq!(facts("a.txt", "1").differs(&facts("b/a.txt", "1")), None);
+        let other = facts("a.txt", "2").differs(&facts("a.txt", "1")).unwrap();
+        assert_eq!(other, "text_sha256: '1' then, '2' now");
     }
 
     #[test]

@@ -10,7 +10,7 @@ const ACCEPTED: &str = "auto, zeros, or one or more of full, causal, window:back
 
 /// What `--mask` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum MaskSpec {
     /// Inferred from zeros.
     Auto,
     /// What is 0 is hidden, whatever it looks like.
@@ -76,7 +76,7 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-impl Asked {
+impl MaskSpec {
     /// Reads what was typed.
     pub(super) fn read(text: &str) -> Result<Self> {
         match text.trim() {
@@ -154,16 +154,19 @@ mod tests {
 
     #[test]
     fn parts_are_read_and_mistakes_named() {
-        assert_eq!(Asked::read("auto").unwrap(), Asked::Auto);
+        assert_eq!(MaskSpec::read("auto").unwrap(), MaskSpec::Auto);
         assert_eq!(
-            Asked::read("causal,padding:keys=3,window:back=7").unwrap(),
-            Asked::Parts(vec![
+            MaskSpec::read("causal,padding:keys=3,window:back=7").unwrap(),
+            MaskSpec::Parts(vec![
                 Part::Causal,
                 Part::Padding { keys: 3, queries: 0, left: false },
                 Part::Window { back: Some(7), ahead: None }
             ])
         );
-        assert_eq!(Asked::read("blocks:sizes=3+2").unwrap(), Asked::Parts(vec![Part::Blocks(vec![3, 2])]));
+        assert_eq!(
+            MaskSpec::read("blocks:sizes=3+2").unwrap(),
+            MaskSpec::Parts(vec![Part::Blocks(vec![3, 2])])
+        );
         for (text, part) in [
             ("causl", "accepted: auto, zeros"),
             ("auto,causal", "'auto' alone"),
@@ -172,7 +175,7 @@ mod tests {
             ("blocks", "joined by +"),
             ("", "spec"),
         ] {
-            let said = Asked::read(text).unwrap_err().to_string();
+            let said = MaskSpec::read(text).unwrap_err().to_string();
             assert!(said.contains(part), "{text}: {said}");
         }
     }

@@ -1,0 +1,60 @@
+//! One row a mechanism, l and role: means over heads and windows.
+
+use super::group::Group;
+use super::measure::{Job, metrics};
+use super::rows::{mechanism, projected_length};
+use crate::report::{Column, Digits, Table};
+use crate::study::input::Source;
+
+/// The columns of [`table`].
+pub(super) fn columns() -> Vec<Column> {
+    let key = |name: &str, about: &str, digits| Column::new(name, "", about, digits);
+    let mut columns = vec![
+        mechanism(),
+        projected_length(),
+        key("fit", "train or held-out, of a mechanism with fitted parts", Digits::Text),
+        key("n", "rows of the attention matrix", Digits::Integer),
+        key("heads", "heads that the means are over, each the mean of its windows", Digits::Integer),
+    ];
+    for metric in metrics() {
+        let end = |end: &str, about: &str| {
+            let name = format!("{}_{end}", metric.name);
+            Column::new(name, metric.unit, format!("{about} of {}", metric.name), Digits::Significant(4))
+        };
+        columns.push(Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4)));
+        columns.extend([
+            end("low", "lower end of Student's 95 % interval over heads"),
+            end("high", "upper end"),
+        ]);
+    }
+    columns.extend([
+        key("gap", "matrix_rel_fro over the mean of optimal_rel_fro of the same heads", Digits::Fixed(3)),
+        key("gap_low", "lower end of Student's 95 % interval of gap over heads", Digits::Fixed(3)),
+        key("gap_high", "upper end of gap", Digits::Fixed(3)),
+    ]);
+    columns
+}
+
+/// One row a mechanism, l and role: means over heads and windows of every metric, with their intervals.
+pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Table {
+    let columns = columns();
+    let title = format!("Stand-ins for softmax attention, means over heads: {}", source.name());
+    let mut table = Table::new(title, columns);
+    for group in groups {
+        let mut row = vec![
+            group.name(job.candidates).into(),
+            group.l.into(),
+            group.role.name().into(),
+            group.n.into(),
+            group.heads.len().into(),
+        ];
+        for found in (0..metrics().count()).map(|metric| group.interval(metric)).chain([group.gap()]) {
+            let interval = found.and_then(|(_, interval)| interval);
+            row.push(found.map(|(mean, _)| mean).into());
+            row.push(interval.map(|interval| interval.low).into());
+            row.push(interval.map(|interval| interval.high).into());
+        }
+        table.push(row);
+    }
+    table
+}

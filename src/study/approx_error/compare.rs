@@ -1,0 +1,80 @@
+//! Every mechanism beside softmax attention: a cell is a head over one window, with all mechanisms at every l.
+
+use super::Config;
+use super::candidate::{Candidate, Candidates};
+use super::fits::Fits;
+use super::measure::{Job, Measured};
+use super::{differences, frame, view};
+use crate::error::Result;
+use crate::report::Report;
+use crate::study::input::{Head, HeadWindow, Source, Unnamed};
+use crate::study::{Context, Outcome};
+use crate::sweep::{self, Cell, Hand, Study};
+
+/// Bytes of queries, keys and values that may wait for their turn.
+const WAITING: usize = 1 << 26;
+
+/// The study, on its input.
+struct Comparison<'a> {
+    config: &'a Config,
+    source: &'a dyn Source,
+    job: Job<'a>,
+}
+
+/// Fits and measures what the journal does not hold, and shows all of it.
+pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
+    let source = config.input.open(context.seed, Unnamed::Model)?;
+    let source = source.as_ref();
+    let Candidates { all, left_out } = Candidates::of(config, source, context.watch)?;
+    differences::check(config.baseline.as_deref(), &all)?;
+    let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
+    frame::check_memory(source, windows)?;
+    let facts = frame::facts(config, "comparison", source, context);
+    let journal = frame::journal(config, facts, &all, windows)?;
+    let fits = Fits::run(&all, source, windows, &config.fit_options(), &journal, context)?;
+    let job = Job { candidates: &all, lengths: &config.l, fits: &fits, context };
+    let (mut report, complete) = sweep::run(&Comparison { config, source, job }, &journal, context.watch)?;
+    report.notes.extend(left_out);
+    frame::stamp(&mut report, source);
+    Ok(Outcome { report, complete })
+}
+
+impl Study for Comparison<'_> {
+    type Cell = HeadWindow;
+    type Input = Head;
+    type Rows = Measured;
+    type View = Report;
+
+    fn unit(&self) -> &'static str {
+        "mechanisms by head and window"
+    }
+
+    fn plan(&self) -> Vec<Cell<HeadWindow>> {
+        let count = |n: usize| Candidate::count(self.job.candidates.iter(), &[n]);
+        let mut cells = HeadWindow::plan(self.source, 0, |n| (10 + count(n as usize)) as f64 * n.powi(3));
+        for cell in &mut cells {
+            cell.steps = count(cell.of.n);
+        }
+        cells
+    }
+
+    fn inputs(&self, cells: &[(usize, &HeadWindow)], hand: &mut Hand<'_, Head>) -> Result<()> {
+        HeadWindow::inputs(self.source, cells, false, hand)
+    }
+
+    fn together(&self, cell: &HeadWindow, head: &Head) -> usize {
+        let threads = rayon::current_num_threads();
+        let each = 12 * cell.n * head.width.unwrap_or(1);
+        (WAITING / each.max(1)).clamp(threads, 12 * threads)
+    }
+
+    fn run(&self, cell: &HeadWindow, head: &Head) -> Result<Measured> {
+        self.job.head(cell.clone(), head)
+    }
+
+    fn view(&self, rows: Vec<(HeadWindow, Measured)>) -> Result<Report> {
+        let mut measured: Vec<Measured> = rows.into_iter().map(|(_, measured)| measured).collect();
+        measured.sort_by(|a, b| a.at.cmp(&b.at));
+        Ok(view::report(self.config, self.source, &self.job, &measured))
+    }
+}

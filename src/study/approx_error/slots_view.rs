@@ -1,0 +1,134 @@
+//! What is shown of the rows of P at work.
+
+use super::measure::Measured;
+use super::slots::Slots as HeadSlots;
+use crate::report::{Column, Digits, Table};
+use crate::stats;
+use crate::study::input::{HeadWindow, Source};
+
+/// The slots of every head and length: means over windows, of which there were so many.
+pub(super) struct Slots<'a>(Vec<(&'a Measured, HeadSlots, usize)>);
+
+impl<'a> Slots<'a> {
+    /// Of measurements in the order of n, layers and heads; none if no head has slots.
+    pub(super) fn of(measured: &'a [Measured]) -> Option<Self> {
+        let heads = measured.chunk_by(|a, b| a.at.is_same_head(&b.at));
+        let all: Vec<_> = heads
+            .filter_map(|head| {
+                let slots: Option<Vec<&HeadSlots>> = head.iter().map(|one| one.slots.as_ref()).collect();
+                slots.map(|slots| (&head[0], HeadSlots::mean(&slots), head.len()))
+            })
+            .collect();
+        (!all.is_empty()).then_some(Self(all))
+    }
+
+    /// One row a head: what people read.
+    pub(super) fn view(&self, source: &dyn Source) -> Table {
+        let mut columns = keys(source, false);
+        columns.extend(
+            [
+                ("l", "rows of P that are in use, its slots", Digits::Integer),
+                ("slots", "exp of the entropy of their usage: slots in effect, 1 to l", Digits::Fixed(1)),
+                (
+                    "per_row",
+                    "exp of the mean entropy of a row's unpack weights: slots it reads",
+                    Digits::Fixed(1),
+                ),
+                ("dead", "slots whose usage is below 1 / (10 l)", Digits::Integer),
+                ("most", "usage of the slot that is used most: mean of its unpack weights", Digits::Fixed(3)),
+                ("least", "usage of the slot that is used least", Digits::Significant(2)),
+                ("positions", "positions in effect that a slot gathers, median over slots", Digits::Fixed(1)),
+            ]
+            .map(|(name, about, digits)| Column::new(name, "", about, digits)),
+        );
+        let keys = keys(source, false);
+        let mut table = Table::new(format!("Slots of P: {}", source.name()), columns);
+        for (one, slots, _) in &self.0 {
+            let usage = &slots.usage;
+            let mut row = one.at.cells(&keys);
+            row.extend([
+                usage.len().into(),
+                slots.effective().into(),
+                slots.in_a_row.into(),
+                slots.dead().into(),
+                usage.iter().copied().fold(0.0, f64::max).into(),
+                usage.iter().copied().fold(f64::INFINITY, f64::min).into(),
+                stats::median(&slots.positions).into(),
+            ]);
+            table.push(row);
+        }
+        table
+    }
+
+    /// One row a slot, for a file.
+    pub(super) fn rows(&self, source: &dyn Source) -> Table {
+        let mut columns = keys(source, true);
+        columns.extend(
+            [
+                ("slot", "row of P, from 0", Digits::Integer),
+                ("usage", "mean over rows and windows of its unpack weight", Digits::Significant(4)),
+                ("peak", "its largest unpack weight in any row", Digits::Significant(4)),
+                ("dead", "whether its usage is below 1 / (10 l)", Digits::Text),
+                (
+                    "positions",
+                    "exp of the entropy of its pack weights over positions",
+                    Digits::Significant(4),
+                ),
+            ]
+            .map(|(name, about, digits)| Column::new(name, "", about, digits)),
+        );
+        let keys = keys(source, true);
+        let mut table = Table::new(format!("Every slot of P: {}", source.name()), columns);
+        for (one, slots, _) in &self.0 {
+            for slot in 0..slots.usage.len() {
+                let mut row = one.at.cells(&keys);
+                row.extend([
+                    slot.into(),
+                    slots.usage[slot].into(),
+                    slots.peak[slot].into(),
+                    slots.is_dead(slot).into(),
+                    slots.positions[slot].into(),
+                ]);
+                table.push(row);
+            }
+        }
+        table
+    }
+
+    /// What a reader must know beside the numbers.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let heads = self.0.len();
+        let counts = self.0.iter().map(|(.., windows)| *windows);
+        let (fewest, most) = counts.fold((usize::MAX, 0), |(a, b), count| (a.min(count), b.max(count)));
+        let windows = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+        let dead: usize = self.0.iter().map(|(_, slots, _)| slots.dead()).sum();
+        let all: usize = self.0.iter().map(|(_, slots, _)| slots.usage.len()).sum();
+        let revived = self.0.iter().flat_map(|(_, slots, _)| {
+            (0..slots.usage.len()).filter(|slot| slots.is_dead(*slot)).map(|slot| slots.peak[slot])
+        });
+        let peak = revived.fold(0.0, f64::max);
+        let mut notes = vec![format!(
+            "slots: {dead} of {all} in {heads} heads are dead: their mean unpack weight is below 1 / (10 l) in {windows} windows \
+             of this text"
+        )];
+        if dead > 0 {
+            notes.push(format!(
+                "the largest weight of any dead slot in any row is {peak:.3}: a slot that is dead in the mean may still \
+                 decide a few rows"
+            ));
+        }
+        notes
+    }
+}
+
+/// Length, layer and head; for people without a length that is the same everywhere.
+fn keys(source: &dyn Source, all: bool) -> Vec<Column> {
+    let mut columns = HeadWindow::columns();
+    let shown =
+        |name: &str| matches!(name, "layer" | "head") || (name == "n" && (all || source.lengths().len() > 1));
+    columns.retain(|column| shown(&column.name));
+    // The length comes first.
+    let lengths = columns.len() - 2;
+    columns.rotate_right(lengths);
+    columns
+}

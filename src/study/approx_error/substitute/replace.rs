@@ -1,0 +1,183 @@
+//! Replaces the attention of a model: a cell is a window with one mechanism.
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+use super::drift::Drift;
+use super::rows::Measured;
+use super::view;
+use crate::attention::{Attention, Input, Mask, Origin};
+use crate::error::{Error, Result};
+use crate::linalg::gemm::{Threads, product};
+use crate::model::{HeadTap, Model, Output, Substitute, Unobserved};
+use crate::name::Indices;
+use crate::report::Report;
+use crate::study::approx_error::candidate::{Candidate, Candidates};
+use crate::study::approx_error::config::Config;
+use crate::study::approx_error::fits::Fits;
+use crate::study::approx_error::{differences, frame};
+use crate::study::input::{Source, Trained};
+use crate::study::{Context, Outcome};
+use crate::sweep::{self, Cell, Hand, Study};
+
+/// The study, on its input.
+struct Replacement<'a> {
+    config: &'a Config,
+    source: &'a Trained,
+    model: &'a Model,
+    candidates: &'a [Candidate],
+    layers: &'a [usize],
+    fits: &'a Fits,
+    context: Context<'a>,
+}
+
+/// One mechanism, by its number, over one window.
+struct WindowOf {
+    n: usize,
+    window: usize,
+    candidate: usize,
+}
+
+/// Runs the model of the input with each mechanism in the place of softmax attention.
+pub(in crate::study::approx_error) fn run(
+    config: &Config,
+    chosen: &str,
+    context: Context<'_>,
+) -> Result<Outcome> {
+    let mut source = Trained::open(&config.input, context.seed)?;
+    let layers = layers(chosen, source.model()?.config().layers)?;
+    source.restrict(layers.clone());
+    let Candidates { all, left_out } = Candidates::of(config, &source, context.watch)?;
+    differences::check(config.baseline.as_deref(), &all)?;
+    let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
+    frame::check_memory(&source, windows)?;
+    let facts = frame::facts(config, "substitution", &source, context);
+    let journal = frame::journal(config, facts, &all, windows)?;
+    let fits = Fits::run(&all, &source, windows, &config.fit_options(), &journal, context)?;
+    let (source, candidates, layers, fits) = (&source, &all[..], &layers[..], &fits);
+    let model = source.model()?;
+    let study = Replacement { config, source, model, candidates, layers, fits, context };
+    let (mut report, complete) = sweep::run(&study, &journal, context.watch)?;
+    frame::stamp(&mut report, source);
+    report.stamp.push("substituted_layers", layers.to_vec());
+    report.notes.extend(left_out);
+    report.notes.extend(Candidate::notes(candidates, &config.l, source.lengths()));
+    Ok(Outcome { report, complete })
+}
+
+/// The layers that `--substitute` names.
+fn layers(text: &str, count: usize) -> Result<Vec<usize>> {
+    if text == "all" {
+        return Ok((0..count).collect());
+    }
+    let indices: Indices = text
+        .parse()
+        .map_err(|_| Error::value("--substitute", text, "all, or layers and ranges such as 0-3,5"))?;
+    indices.select("--substitute", count)
+}
+
+impl Study for Replacement<'_> {
+    type Cell = WindowOf;
+    type Input = Arc<Array2<f32>>;
+    type Rows = Drift;
+    type View = Report;
+
+    fn unit(&self) -> &'static str {
+        "forward passes"
+    }
+
+    fn plan(&self) -> Vec<Cell<WindowOf>> {
+        let mut cells = Vec::new();
+        for n in self.source.lengths() {
+            for window in (0..self.source.windows()).filter(|window| self.fits.is_judged(*window)) {
+                let there = |(_, one): &(usize, &Candidate)| one.is_at(*n);
+                for (candidate, one) in self.candidates.iter().enumerate().filter(there) {
+                    let key = format!("{} n {n} window {window}", one.spec);
+                    let of = WindowOf { n: *n, window, candidate };
+                    cells.push(Cell {
+                        key,
+                        steps: 1,
+                        cost: (*n as f64).powi(2) * self.layers.len() as f64,
+                        of,
+                    });
+                }
+            }
+        }
+        cells
+    }
+
+    /// The last hidden states of the model as it was trained, once a window.
+    fn inputs(&self, cells: &[(usize, &WindowOf)], hand: &mut Hand<'_, Arc<Array2<f32>>>) -> Result<()> {
+        for of_window in cells.chunk_by(|(_, a), (_, b)| (a.n, a.window) == (b.n, b.window)) {
+            let ids = self.ids(of_window[0].1)?;
+            let exact = Arc::new(hidden(self.model.forward(ids, &mut Unobserved)?)?);
+            of_window.iter().try_for_each(|(at, _)| hand(*at, Arc::clone(&exact)))?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, of: &WindowOf, exact: &Arc<Array2<f32>>) -> Result<Drift> {
+        let (ids, candidate) = (self.ids(of)?, &self.candidates[of.candidate]);
+        let Self { layers, fits, context, .. } = *self;
+        let stand = StandIn { candidate, at: of.candidate, n: of.n, layers, fits, context };
+        let other = hidden(self.model.forward_with(ids, &mut Unobserved, &stand)?)?;
+        let drift = Drift::of(self.model, ids, exact, &other)?;
+        context.watch.step(1, &candidate.spec.to_string());
+        Ok(drift)
+    }
+
+    fn view(&self, rows: Vec<(WindowOf, Drift)>) -> Result<Report> {
+        let measured = |(of, drift): (WindowOf, Drift)| {
+            let WindowOf { n, window, candidate } = of;
+            Measured {
+                candidate,
+                role: self.fits.role(&self.candidates[candidate], window),
+                window,
+                n,
+                drift,
+            }
+        };
+        let measured: Vec<Measured> = rows.into_iter().map(measured).collect();
+        let Self { config, source, candidates, layers, fits, .. } = *self;
+        Ok(view::report(source, candidates, layers, fits, &measured, config.baseline.as_deref()))
+    }
+}
+
+impl Replacement<'_> {
+    fn ids(&self, of: &WindowOf) -> Result<&[u32]> {
+        let missing = || Error::value("window", of.window, "one of the input");
+        self.source.ids(of.n, of.window).ok_or_else(missing)
+    }
+}
+
+fn hidden(out: Output) -> Result<Array2<f32>> {
+    out.hidden.ok_or_else(|| Error::Convergence { what: "the forward pass of the model".into() })
+}
+
+/// A mechanism in the place of the attention of some layers.
+struct StandIn<'a> {
+    candidate: &'a Candidate,
+    at: usize,
+    n: usize,
+    layers: &'a [usize],
+    fits: &'a Fits,
+    context: Context<'a>,
+}
+
+impl Substitute for StandIn<'_> {
+    fn replaces(&self, layer: usize) -> bool {
+        self.layers.contains(&layer)
+    }
+
+    fn attend(&self, head: &HeadTap) -> Result<Array2<f32>> {
+        // The label of the input, so that draws and fits are those of the comparison head by head.
+        let label = format!("layer {} head {}", head.layer, head.head);
+        let learned = self.fits.learned(self.at, self.n, &label);
+        let origin = Origin { seed: self.context.seed, label: &label, learned };
+        let mask = if head.causal { Mask::Causal } else { Mask::Full };
+        let input = Input { scale: head.scale, ..Input::new(head.q.view(), head.k.view(), mask) };
+        let matrix = Attention::build(&self.candidate.spec, &origin)?.matrix(&input)?;
+        Ok(product(matrix.view(), head.v.view(), Threads::One))
+    }
+}

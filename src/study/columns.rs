@@ -1,0 +1,92 @@
+//! What can be asked for by `--columns`.
+
+use crate::error::Result;
+use crate::name::List;
+use crate::report::{Column, Table};
+
+/// The columns of a result, to choose from.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// All of them, where the configuration decides them.
+    pub known: Option<Vec<Column>>,
+    /// Those that say which measurement a row is; they are shown with any others where rows differ in them.
+    pub keys: &'static [&'static str],
+    /// Shorter names in tables that people read, and the columns that they stand for.
+    pub short: &'static [(&'static str, &'static str)],
+}
+
+impl From<Option<Vec<Column>>> for Columns {
+    fn from(known: Option<Vec<Column>>) -> Self {
+        Self { known, ..Self::default() }
+    }
+}
+
+impl Columns {
+    /// Refuses a name that no column will have.
+    pub fn check(&self, asked: &List<String>) -> Result<()> {
+        let Some(known) = self.known.clone().filter(|_| !is_all(asked)) else { return Ok(()) };
+        let table = Table::new("", known);
+        table.select(&self.full(asked, &table)).map(|_| ())
+    }
+
+    /// The rows with these columns, behind the keys in which rows differ.
+    pub fn select(&self, rows: &Table, asked: &List<String>) -> Result<Table> {
+        if is_all(asked) {
+            return Ok(rows.clone());
+        }
+        let asked = self.full(asked, rows);
+        let varies = |key: &&&str| {
+            let mut cells = rows.cells(key).into_iter().flatten();
+            let first = cells.next();
+            cells.any(|cell| Some(cell) != first)
+        };
+        let keys = self.keys.iter().filter(varies).map(ToString::to_string);
+        let mut names: Vec<String> = keys.filter(|key| !asked.contains(key)).collect();
+        names.extend(asked);
+        rows.select(&names)
+    }
+
+    /// The full names of columns.
+    fn full(&self, asked: &List<String>, table: &Table) -> Vec<String> {
+        let full = |name: &String| match self.short.iter().find(|(short, _)| short == name) {
+            Some((_, full)) if table.index(name).is_err() => (*full).to_string(),
+            _ => name.clone(),
+        };
+        asked.iter().map(full).collect()
+    }
+}
+
+fn is_all(asked: &List<String>) -> bool {
+    asked.iter().eq(["all"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Digits;
+
+    #[test]
+    fn keys_in_which_rows_differ_are_shown_and_short_names_are_known() {
+        let columns =
+            ["layer", "window", "n", "effective_rank"].map(|name| Column::new(name, "", "", Digits::Integer));
+        let mut rows = Table::new("", columns.into());
+        rows.push(vec![0.into(), 0.into(), 64.into(), 5.into()]);
+        rows.push(vec![0.into(), 1.into(), 64.into(), 6.into()]);
+        let columns = Columns {
+            known: Some(rows.columns.clone()),
+            keys: &["layer", "window", "n"],
+            short: &[("erank", "effective_rank")],
+        };
+        let of = |asked: &str| {
+            let table = columns.select(&rows, &asked.parse().unwrap()).unwrap();
+            table.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("erank"), "window effective_rank");
+        assert_eq!(of("effective_rank,window"), "effective_rank window");
+        assert_eq!(of("n,erank"), "window n effective_rank");
+        assert_eq!(of("all"), "layer window n effective_rank");
+        columns.check(&"erank,n".parse().unwrap()).unwrap();
+        let error = columns.check(&"eranks".parse().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("unknown column 'eranks'"), "{error}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The options that choose an input.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::Result;
+use crate::name::{Indices, List};
+use crate::task::stride::Stride;
+
+/// The options that choose an input. Without any, the study decides what is read ([`Unnamed`]).
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub struct InputArgs {
+    /// Trained model: a folder with config.json and safetensors, a run folder of training, byte-transformer or
+    /// byte-luna (embedded, with a text), or a hub id in the Hugging Face cache [default: byte-transformer]
+    #[arg(long, value_name = "DIR|ID", conflicts_with = "synthetic")]
+    pub model: Option<String>,
+    /// Revision of a hub id
+    #[arg(long, value_name = "NAME", requires = "model", conflicts_with = "synthetic")]
+    pub revision: Option<String>,
+    /// Never download; use what the cache holds
+    #[arg(long, requires = "model", conflicts_with = "synthetic")]
+    pub offline: bool,
+    /// Text for the model, through its own tokenizer.json (or as bytes, where its tokens are bytes) [default: of an
+    /// embedded model its own]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tokens", "synthetic"])]
+    pub text: Option<PathBuf>,
+    /// Token ids for the model, as JSON list or separated by white space; fed as they stand
+    #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
+    pub tokens: Option<PathBuf>,
+    /// Synthetic heads instead of a model, such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list
+    /// (see `luna list`)
+    #[arg(long, value_name = "SPECS")]
+    pub synthetic: Option<String>,
+    /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
+    #[arg(long, value_name = "N,...")]
+    pub seq_len: Option<List<usize>>,
+    /// Windows of the text, or draws of random synthetic heads [default: 8, or as many as the text has]
+    #[arg(long, value_name = "W")]
+    pub windows: Option<usize>,
+    /// Where the windows of the text begin: spread (each at a random place, by --seed, of its part of the whole text),
+    /// contiguous (each where the one before it ends), or a number of tokens from the beginning of one to that of the next;
+    /// a single window begins at the first token
+    #[arg(long, value_name = "spread|contiguous|TOKENS", default_value_t, conflicts_with = "synthetic")]
+    pub stride: Stride,
+    /// Tokens of the text to leave out before the first window
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub skip_tokens: usize,
+    /// Layers to study, such as 0-3,7 [default: all]
+    #[arg(long, value_name = "INDICES")]
+    pub layers: Option<Indices>,
+    /// Heads to study in each layer [default: all]
+    #[arg(long, value_name = "INDICES")]
+    pub heads: Option<Indices>,
+    /// Mask --synthetic heads causally (models and dumps have their own mask)
+    #[arg(long, conflicts_with = "model")]
+    pub causal: bool,
+}
+
+/// The options that choose dumped matrices as an input, where a study needs nothing but matrices.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub struct DumpArgs {
+    /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m) or
+    /// (layers, batch, h, n, m), whose samples stand in the place of windows
+    #[arg(long, value_name = "FILE", conflicts_with_all = OTHERS)]
+    pub attention: Option<PathBuf>,
+    /// Array of the --attention file, if it holds several
+    #[arg(long, value_name = "NAME", requires = "attention", conflicts_with_all = OTHERS)]
+    pub tensor: Option<String>,
+    /// Mask that the --attention matrices were computed under, which null models share: auto (from their zeros), zeros
+    /// (exactly these), or one or more of full, causal, window:back=B,ahead=A, padding:keys=M,queries=N,left=true and
+    /// blocks:sizes=S+S+..., of which a key must pass all [default: auto]
+    #[arg(long, value_name = "MASK", requires = "attention", conflicts_with_all = OTHERS)]
+    pub mask: Option<String>,
+}
+
+/// The options of [`InputArgs`] that mean nothing beside dumped matrices.
+const OTHERS: [&str; 10] =
+    ["model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "stride", "causal"];
+
+/// What is read where no input is named: it needs no file, no download, and seconds on any machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unnamed {
+    /// The built-in trained model ([`embedded::DEFAULT`](crate::model::embedded::DEFAULT)).
+    Model,
+    /// Synthetic heads.
+    Heads {
+        /// The heads, as for --synthetic.
+        specs: &'static str,
+        /// Their length.
+        n: usize,
+    },
+}
+
+impl InputArgs {
+    /// What is read although neither a model nor synthetic heads were named; a text or token ids are for a model.
+    pub fn unnamed(&self, default: Unnamed) -> Option<Unnamed> {
+        match (&self.model, &self.synthetic, &self.text, &self.tokens) {
+            (Some(_), ..) | (_, Some(_), ..) => None,
+            (None, None, None, None) => Some(default),
+            _ => Some(Unnamed::Model),
+        }
+    }
+
+    /// The lengths asked for, ascending, or `default`.
+    pub(super) fn lengths_or(&self, default: usize) -> Vec<usize> {
+        let mut lengths = self.seq_len.as_ref().map_or_else(|| vec![default], |lengths| lengths.to_vec());
+        lengths.sort_unstable();
+        lengths
+    }
+
+    /// The layers and heads that are chosen of so many, ascending.
+    pub(super) fn select(&self, layers: usize, heads: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+        let select = |what, indices: &Option<Indices>, count| match indices {
+            Some(indices) => indices.select(what, count).map(|mut chosen| {
+                chosen.sort_unstable();
+                chosen
+            }),
+            None => Ok((0..count).collect()),
+        };
+        Ok((select("--layers", &self.layers, layers)?, select("--heads", &self.heads, heads)?))
+    }
+}

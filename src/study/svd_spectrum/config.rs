@@ -1,0 +1,152 @@
+//! What `luna svd-spectrum` takes, and what of it cannot stand together.
+
+use clap::{Args, ValueEnum};
+
+use crate::error::{Error, Result};
+use crate::linalg::krylov::Options;
+use crate::name::List;
+use crate::study::Aggregate;
+use crate::study::input::{DumpArgs, InputArgs, Unnamed};
+use crate::sweep::RunFolder;
+
+/// How singular values are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// All of them, from the matrix
+    #[default]
+    Exact,
+    /// The leading ones, by block Krylov iterations that never hold the matrix
+    Lanczos,
+}
+
+/// What `luna svd-spectrum` takes.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where the heads come from.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Matrices from elsewhere, in the place of heads.
+    #[command(flatten)]
+    pub dump: DumpArgs,
+    /// Indices K of the cumulative and best-approximation figures (those below n)
+    #[arg(long, value_name = "K,...", default_value = "16,32,64,128,256")]
+    pub at: List<usize>,
+    /// The index K of the table, the heat map and the figure [default: the largest of --at up to n / 4]
+    #[arg(long, value_name = "K")]
+    pub show_at: Option<usize>,
+    /// Null models to stand beside each head, or none (see `luna list`) [default: gaussian,shuffled; none for --method
+    /// lanczos]
+    #[arg(long, value_name = "SPECS")]
+    pub null: Option<String>,
+    /// Draws of each null model a head and window [default: 3; 10 for --attention, whose heads have few windows]
+    #[arg(long, value_name = "D")]
+    pub null_draws: Option<usize>,
+    /// How singular values are found
+    #[arg(long, value_enum, default_value_t)]
+    pub method: Method,
+    /// How many leading values --method lanczos finds [default: 128]
+    #[arg(long, value_name = "K")]
+    pub top: Option<usize>,
+    /// Rounds over the matrix after which --method lanczos gives up [default: 80]
+    #[arg(long, value_name = "R")]
+    pub rounds: Option<usize>,
+    /// A value of --method lanczos has converged when its bound is below this share of it [default: 0.001]
+    #[arg(long, value_name = "SHARE")]
+    pub tolerance: Option<f64>,
+    /// What the rows of the result are; alone it means yes
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub aggregate: Aggregate,
+    /// Where the run is recorded.
+    #[arg(skip)]
+    pub folder: RunFolder,
+}
+
+impl Config {
+    /// What is read although no input was named.
+    pub fn unnamed(&self) -> Option<Unnamed> {
+        if self.dump.attention.is_some() { None } else { self.input.unnamed(Unnamed::Model) }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let one_or_more = |what: &str, value: usize| match value {
+            0 => Err(Error::value(what, value, "1 or more")),
+            _ => Ok(()),
+        };
+        for k in self.at.iter() {
+            one_or_more("--at", *k)?;
+        }
+        if let Some(k) = self.show_at.filter(|k| !self.at.contains(k)) {
+            return Err(Error::value("--show-at", k, format!("one of --at {}", self.at)));
+        }
+        if let Some(draws) = self.null_draws.filter(|draws| !(1..=1_000_000).contains(draws)) {
+            return Err(Error::value("--null-draws", draws, "1 or more, at most 1000000"));
+        }
+        for (flag, value) in [("--top", self.top), ("--rounds", self.rounds)] {
+            one_or_more(flag, value.unwrap_or(1))?;
+        }
+        if let Some(tolerance) =
+            self.tolerance.filter(|tolerance| !(tolerance.is_finite() && *tolerance > 0.0))
+        {
+            return Err(Error::value("--tolerance", tolerance, "a finite number above 0"));
+        }
+        self.check_method()
+    }
+
+    /// Refuses what the method that was asked for would ignore.
+    fn check_method(&self) -> Result<()> {
+        let exact = [
+            ("--null", self.null.clone().filter(|null| null.trim() != "none")),
+            ("--null-draws", self.null_draws.map(|draws| draws.to_string())),
+            ("--show-at", self.show_at.map(|k| k.to_string())),
+            ("--aggregate", (self.aggregate != Aggregate::Auto).then(|| name_of(&self.aggregate))),
+        ];
+        let lanczos = [
+            ("--top", self.top.map(|top| top.to_string())),
+            ("--rounds", self.rounds.map(|rounds| rounds.to_string())),
+            ("--tolerance", self.tolerance.map(|tolerance| tolerance.to_string())),
+        ];
+        let (ignored, other): (&[_], _) = match self.method {
+            Method::Exact => (&lanczos, Method::Lanczos),
+            Method::Lanczos => (&exact, Method::Exact),
+        };
+        for (flag, value) in ignored {
+            if let Some(value) = value {
+                let accepted = format!("only beside --method {}", name_of(&other));
+                return Err(Error::value(*flag, value, accepted));
+            }
+        }
+        Ok(())
+    }
+
+    /// How the leading values are found.
+    pub(super) fn leading(&self) -> Options {
+        Options {
+            tolerance: self.tolerance.unwrap_or(1e-3),
+            rounds: self.rounds.unwrap_or(80),
+            ..Options::for_top(self.top.unwrap_or(128))
+        }
+    }
+
+    /// The null models that were asked for.
+    pub(super) fn null(&self) -> &str {
+        self.null.as_deref().unwrap_or("gaussian,shuffled")
+    }
+
+    /// Draws of each null model: where a dump has one window, they alone say what varies. They do not follow --windows, so
+    /// that a row does not depend on the rows beside it.
+    pub(super) fn draws(&self) -> usize {
+        self.null_draws.unwrap_or(if self.dump.attention.is_some() { 10 } else { 3 })
+    }
+
+    /// The index K that people are shown for matrices of n rows.
+    pub(super) fn shown(&self, n: usize) -> usize {
+        let smallest = self.at.iter().copied().min().unwrap_or(1);
+        let quarter = self.at.iter().copied().filter(|k| *k <= n / 4).max();
+        self.show_at.unwrap_or_else(|| quarter.unwrap_or(smallest))
+    }
+}
+
+/// What a choice is called on the command line.
+pub(super) fn name_of(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+}

@@ -1,0 +1,95 @@
+//! What is recorded of a head over one window, and the windows of each head.
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::{Figure, Values};
+use super::verdict::{Difference, difference};
+use crate::linalg::rounding::Rounding;
+use crate::linalg::spectra::Spectra;
+use crate::stats;
+use crate::study::input::HeadWindow;
+use crate::sweep::bits::{self, Bits};
+
+/// What was measured of one head over one window.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) at: HeadWindow,
+    #[serde(with = "bits")]
+    pub(super) spectra: Spectra,
+    pub(super) values: Values,
+    /// The share of zeros among the probabilities that the mask leaves open.
+    #[serde(with = "bits")]
+    pub(super) zeros: f64,
+    pub(super) nulls: Vec<NullMeasured>,
+}
+
+/// What was measured of one null model beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NullMeasured {
+    /// Mean over draws.
+    pub(super) values: Values,
+    /// Of each draw.
+    #[serde(with = "bits")]
+    pub(super) effective_ranks: Vec<f64>,
+    /// Mean over draws of the cumulative share of the singular values.
+    #[serde(with = "bits")]
+    pub(super) cumulative: Vec<f64>,
+}
+
+impl Bits for Spectra {
+    type Text = (String, String, String);
+
+    fn text(&self) -> Self::Text {
+        let Rounding { epsilon, spectral, nuclear, frobenius } = self.rounding;
+        let rounding = vec![epsilon, spectral, nuclear, frobenius];
+        (self.plain.text(), self.centred.text(), rounding.text())
+    }
+
+    fn read((plain, centred, rounding): &Self::Text) -> Option<Self> {
+        let [epsilon, spectral, nuclear, frobenius] = Vec::read(rounding)?[..] else { return None };
+        let rounding = Rounding { epsilon, spectral, nuclear, frobenius };
+        Some(Self { plain: Vec::read(plain)?, centred: Vec::read(centred)?, rounding })
+    }
+}
+
+/// Measurements grouped by head and length, in the order of the rows.
+pub(super) struct Heads<'a>(pub(super) Vec<Vec<&'a Measured>>);
+
+impl<'a> Heads<'a> {
+    /// Groups measurements that are sorted by head and window.
+    pub(super) fn of(measured: &'a [Measured]) -> Self {
+        let same = measured.chunk_by(|a, b| a.at.is_same_head(&b.at));
+        Self(same.map(|head| head.iter().collect()).collect())
+    }
+
+    /// How many heads have how many windows, where an interrupted run left them with different numbers.
+    pub(super) fn uneven(&self) -> Option<Vec<(usize, usize)>> {
+        let mut counts: Vec<usize> = self.0.iter().map(Vec::len).collect();
+        counts.sort_unstable();
+        let groups: Vec<(usize, usize)> =
+            counts.chunk_by(|a, b| a == b).map(|group| (group[0], group.len())).collect();
+        (groups.len() > 1).then_some(groups)
+    }
+}
+
+/// The value of every window of a head, where all windows have it.
+pub(super) fn windows_of(head: &[&Measured], value: impl Fn(&Measured) -> Option<f64>) -> Option<Vec<f64>> {
+    head.iter().map(|one| value(one)).collect()
+}
+
+/// Its mean.
+pub(super) fn mean_of(head: &[&Measured], value: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
+    windows_of(head, value).map(|all| stats::mean(&all))
+}
+
+/// A head's differences from each null model, over its windows.
+pub(super) fn differences(head: &[&Measured], figures: &[Figure], nulls: usize) -> Vec<Option<Difference>> {
+    let rank = Figure::effective_rank(figures);
+    (0..nulls)
+        .map(|null| {
+            let windows =
+                head.iter().map(|one| (one.values.plain[rank], one.nulls[null].effective_ranks.as_slice()));
+            difference(&windows.collect::<Vec<_>>())
+        })
+        .collect()
+}

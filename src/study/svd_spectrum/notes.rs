@@ -1,0 +1,131 @@
+//! What a reader must know beside the numbers of a spectrum.
+
+use super::Config;
+use super::columns::Figure;
+use super::measured::{Heads, differences};
+use super::null::NullSpec;
+use super::verdict::{self, Verdict, decide};
+use crate::attention::Mask;
+use crate::linalg::engine::Engine;
+use crate::study::input::Source;
+
+/// The share of zeros among visible probabilities above which a head's temperature says little about it.
+const ZEROS: f64 = 0.01;
+
+/// The notes, the most important first.
+pub(super) fn all(
+    config: &Config,
+    heads: &Heads<'_>,
+    source: &dyn Source,
+    (figures, nulls): (&[Figure], &[NullSpec]),
+    engine: Engine,
+) -> Vec<String> {
+    let mut notes: Vec<String> = interrupted(heads, source).into_iter().collect();
+    if !nulls.is_empty() {
+        notes.extend(verdicts(config, heads, source, figures, nulls));
+    }
+    notes.extend(source.dependence());
+    if let Some(l) = source.own_l() {
+        let bound = match source.mask() {
+            Mask::Full => format!("rank {l} at most"),
+            Mask::Causal => format!("a triangle cut from rank {l} at most"),
+        };
+        notes.push(format!(
+            "by its form the model's own matrix is of {bound}, and so are its null models: being lower than these says more \
+             than that form"
+        ));
+    }
+    let sparse = heads.0.iter().filter(|head| head.iter().any(|one| one.zeros > ZEROS)).count();
+    if !nulls.is_empty() && sparse > 0 {
+        notes.push(format!(
+            "in {sparse} heads over {:.0} % of the visible probabilities are 0: logit_sd, and with it the gaussian null, \
+             describes the others only",
+            100.0 * ZEROS
+        ));
+    }
+    if engine == Engine::Faer && source.is_layered() {
+        notes.push("values below 1e-8 sigma_max of matrices made in f32 are rounding".into());
+    }
+    notes
+}
+
+/// What of an interrupted run is there; none of one that is complete.
+fn interrupted(heads: &Heads<'_>, source: &dyn Source) -> Option<String> {
+    let planned = source.lengths().len() * source.windows() * source.heads();
+    let measured: usize = heads.0.iter().map(Vec::len).sum();
+    if measured == planned {
+        return None;
+    }
+    let windows = match heads.uneven() {
+        Some(groups) => groups
+            .iter()
+            .map(|(windows, heads)| format!("{heads} with {windows}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        None => format!("each with {}", heads.0.first().map_or(0, Vec::len)),
+    };
+    Some(format!(
+        "interrupted: {} of {} heads are here, {windows} of {} windows; all figures and intervals are over these",
+        heads.0.len(),
+        source.lengths().len() * source.heads(),
+        source.windows(),
+    ))
+}
+
+/// How many heads of each length are lower or higher than their null models, and how many would be by chance alone.
+fn verdicts(
+    config: &Config,
+    heads: &Heads<'_>,
+    source: &dyn Source,
+    figures: &[Figure],
+    nulls: &[NullSpec],
+) -> Vec<String> {
+    let mut counts = Vec::new();
+    let mut largest = 0;
+    for of_length in heads.0.chunk_by(|a, b| a.first().map(|one| one.at.n) == b.first().map(|one| one.at.n)) {
+        let Some(n) = of_length.first().and_then(|head| head.first()).map(|one| one.at.n) else { continue };
+        let found: Vec<Verdict> = of_length
+            .iter()
+            .map(|head| {
+                let decision = decide(&differences(head, figures, nulls.len()));
+                decision.map_or(Verdict::Undecided, |decision| decision.verdict)
+            })
+            .collect();
+        let count = |wanted| found.iter().filter(|verdict| **verdict == wanted).count();
+        let at = if source.lengths().len() > 1 { format!(" at n = {n}") } else { String::new() };
+        counts.push(format!(
+            "{} lower, {} higher, {} undecided of {} heads{at}",
+            count(Verdict::Lower),
+            count(Verdict::Higher),
+            count(Verdict::Undecided),
+            found.len(),
+        ));
+        largest = largest.max(found.len());
+    }
+    let mut notes = vec![format!(
+        "effective rank against the null models: {}; were all of them draws of their null model, {:.1}{} would be lower or \
+         higher by chance",
+        counts.join("; "),
+        verdict::LEVEL * largest as f64,
+        if counts.len() > 1 { " at each length" } else { "" },
+    )];
+    let fewest = heads.0.iter().map(Vec::len).min().unwrap_or(0);
+    let most = heads.0.iter().map(Vec::len).max().unwrap_or(0);
+    let draws = config.draws();
+    notes.push(match (fewest, most, draws) {
+        (_, 1, 1) => {
+            "one window and one draw leave no interval: --windows or --null-draws above 1 decide".into()
+        }
+        (_, 1, draws) => {
+            format!("verdicts: Student's 95 % prediction interval of one more draw of the null, from {draws} draws")
+        }
+        (fewest, most, _) if fewest == most => {
+            format!("verdicts: Student's 95 % interval of the mean difference over {most} windows")
+        }
+        (fewest, most, _) => format!(
+            "verdicts: Student's 95 % interval of the mean difference over {fewest} to {most} windows (of one window: \
+             of one more of {draws} draws)"
+        ),
+    });
+    notes
+}

@@ -1,0 +1,22 @@
+//! An entry of the list of null models.
+
+use crate::error::Result;
+use crate::metric::RowProfile;
+use crate::name::{Param, Params};
+use crate::rng::Rng;
+use crate::study::input::Head;
+use crate::task::dump::Matrix;
+
+/// An entry of the list.
+pub struct NullModel {
+    /// The name on the command line and in columns.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Its parameters with defaults.
+    pub takes: &'static [Param],
+    pub(super) draw: Draw,
+}
+
+/// Draws one matrix beside a head whose matrix and row figures are known.
+pub(super) type Draw = fn(&Params<'_>, &Head, &Matrix, &RowProfile, &mut Rng) -> Result<Matrix>;

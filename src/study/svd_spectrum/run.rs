@@ -1,0 +1,108 @@
+//! Runs the study on the input that the configuration names.
+
+use super::columns::Figure;
+use super::config::{Method, name_of};
+use super::null::NullSpec;
+use super::{Config, aggregated, exact, leading, null, rows, summary};
+use crate::error::{Error, Result};
+use crate::report::Column;
+use crate::study::input::{KEYS, Source, Unnamed};
+use crate::study::{Aggregate, Columns, Context, Outcome};
+use crate::sweep::{Fingerprint, Journal};
+
+/// The columns of the result, where the configuration decides them: leading values decide their own.
+pub fn columns(config: &Config) -> Result<Columns> {
+    let (figures, nulls) = (Figure::all(&config.at), null::find(config.null())?);
+    let known: Option<Vec<Column>> = match (config.method, config.aggregate) {
+        (Method::Lanczos, _) => None,
+        (Method::Exact, Aggregate::Yes) => Some(aggregated::columns(&figures, &nulls)),
+        (Method::Exact, Aggregate::Auto | Aggregate::No) => Some(rows::columns(&figures, &nulls)),
+    };
+    Ok(Columns { known, keys: &KEYS, short: summary::SHORT })
+}
+
+/// Runs the study on the input that the configuration names.
+pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
+    config.check()?;
+    // Mistakes in names cost nothing if they are found before a model is opened.
+    let nulls = null::find(config.null())?;
+    let compared = config.method == Method::Exact && !nulls.is_empty();
+    if let Some(mask) = config.dump.mask.as_ref().filter(|_| !compared) {
+        return Err(Error::value("--mask", mask, "only beside null models, which draw under it"));
+    }
+    let source = match config.dump.open(&config.input)? {
+        Some(dumped) => dumped,
+        None => config.input.open(context.seed, Unnamed::Model)?,
+    };
+    let source = source.as_ref();
+    if compared {
+        source.comparable()?;
+    }
+    let open = || Journal::open(&config.folder, &facts(config, source, &nulls, context));
+    let mut outcome = match config.method {
+        Method::Exact => exact::run(config, source, &nulls, &open()?, context)?,
+        Method::Lanczos => leading::run(config, source, &open()?, context)?,
+    };
+    stamp(&mut outcome, config, source);
+    let report = &mut outcome.report;
+    // After the word on an interruption, which stands first.
+    let first = usize::from(!outcome.complete).min(report.notes.len());
+    report.notes.splice(first..first, source.warnings());
+    report.notes.extend(source.notes());
+    if compared {
+        report.notes.extend(source.null_notes());
+    }
+    Ok(outcome)
+}
+
+/// What decides the figures of a cell, and which cells there are.
+fn facts(config: &Config, source: &dyn Source, nulls: &[NullSpec], context: Context<'_>) -> Fingerprint {
+    let mut facts = Fingerprint::of_study("svd-spectrum");
+    facts.push("seed", context.seed);
+    facts.push("method", name_of(&config.method));
+    match config.method {
+        Method::Exact => {
+            facts.push("at", config.at.to_string());
+            facts.push("null", nulls.iter().map(|null| null.spec.to_string()).collect::<Vec<_>>());
+            facts.push("null_draws", config.draws());
+            facts.push("engine", context.engine.name());
+        }
+        Method::Lanczos => {
+            let options = config.leading();
+            facts.push("top", options.top);
+            facts.push("rounds", options.rounds);
+            facts.push("tolerance", options.tolerance);
+        }
+    }
+    facts.push("seq_len", source.lengths().to_vec());
+    facts.push("windows", source.windows());
+    facts.push("heads", source.places().iter().map(|place| place.label.clone()).collect::<Vec<_>>());
+    facts.extend(source.facts());
+    facts
+}
+
+fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
+    let Outcome { report, complete } = outcome;
+    let stamp = &mut report.stamp;
+    stamp.push("study", "svd-spectrum");
+    stamp.push("input", source.name());
+    for (key, value) in source.facts() {
+        stamp.push(key, value);
+    }
+    stamp.push("seq_len", source.lengths().to_vec());
+    stamp.push("windows", source.windows());
+    stamp.push("method", name_of(&config.method));
+    match config.method {
+        Method::Exact => {
+            stamp.push("null", config.null());
+            stamp.push("null_draws", config.draws());
+        }
+        Method::Lanczos => {
+            let options = config.leading();
+            stamp.push("top", options.top);
+            stamp.push("rounds", options.rounds);
+            stamp.push("tolerance", options.tolerance);
+        }
+    }
+    stamp.push("interrupted", !*complete);
+}

@@ -1,0 +1,60 @@
+//! What is shown of the heads that were measured: rows, tables, notes, the figure and the spectra themselves.
+
+use ndarray::Array2;
+
+use super::Config;
+use super::columns::Figure;
+use super::measured::{Heads, Measured};
+use super::null::NullSpec;
+use super::{aggregated, curves, growth, notes, rounding, rows, summary};
+use crate::linalg::engine::Engine;
+use crate::linalg::spectra::Spectra;
+use crate::report::Report;
+use crate::study::Aggregate;
+use crate::study::input::Source;
+
+/// The report on measurements that are sorted by head and window.
+pub(super) fn report(
+    config: &Config,
+    source: &dyn Source,
+    (figures, nulls): (&[Figure], &[NullSpec]),
+    measured: &[Measured],
+    engine: Engine,
+) -> Report {
+    let heads = Heads::of(measured);
+    let rows = match config.aggregate {
+        Aggregate::Yes => aggregated::table(&heads, source, figures, nulls),
+        Aggregate::Auto | Aggregate::No => rows::table(source, figures, nulls, measured),
+    };
+    let mut report = Report { rows, ..Report::default() };
+    let mut growth_notes = Vec::new();
+    if config.aggregate != Aggregate::No {
+        report.views.push(("summary".into(), summary::table(config, &heads, source, figures, nulls)));
+        report.views.push(("overall".into(), summary::overall(config, measured, figures, nulls)));
+        if source.lengths().len() > 1 {
+            let table = growth::table(&heads, source, figures);
+            growth_notes = growth::notes(&table, source.lengths().len());
+            report.views.push(("growth".into(), table));
+        }
+    }
+    report.notes = notes::all(config, &heads, source, (figures, nulls), engine);
+    report.notes.extend(growth_notes);
+    report.notes.extend(rounding::notes(measured));
+    report.figures = curves::figures(config, &heads, source, nulls);
+    for n in source.lengths() {
+        let of = |side: fn(&Spectra) -> &Vec<f64>| {
+            let same = measured.iter().filter(|one| one.at.n == *n);
+            stack(&same.map(|one| side(&one.spectra).as_slice()).collect::<Vec<_>>()).into_dyn()
+        };
+        report.arrays.push((format!("singular_values_n{n}"), of(|spectra| &spectra.plain)));
+        report.arrays.push((format!("centred_singular_values_n{n}"), of(|spectra| &spectra.centred)));
+    }
+    report
+}
+
+/// One row a head and window; of a rectangular dump all have one length.
+fn stack(spectra: &[&[f64]]) -> Array2<f64> {
+    let size = spectra.iter().map(|spectrum| spectrum.len()).max().unwrap_or(0);
+    let value = |(i, j): (usize, usize)| spectra[i].get(j).copied().unwrap_or(0.0);
+    Array2::from_shape_fn((spectra.len(), size), value)
+}

@@ -1,0 +1,188 @@
+//! Runs the cells of a study that are still to be run, and shows all of them.
+
+use rayon::prelude::*;
+
+use super::{Cell, Journal, Study, Watch};
+use crate::error::{Error, Result};
+
+/// Runs a study: its view, and whether every cell of the plan is in it.
+///
+/// A study that is stopped shows the cells that were finished; if there are none, [`Error::Interrupted`]. Any other error
+/// ends it, with the finished cells in the journal.
+pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<(S::View, bool)> {
+    let plan = study.plan();
+    let mut rows: Vec<Option<S::Rows>> = plan.iter().map(|cell| journal.take(&cell.key)).collect();
+    let steps = |done: bool| -> usize {
+        let cells = plan.iter().zip(&rows).filter(|(_, rows)| rows.is_some() == done);
+        cells.map(|(cell, _)| cell.steps).sum()
+    };
+    let (done, left) = (steps(true), steps(false));
+    watch.begin(done + left, study.unit());
+    if done > 0 {
+        watch.skip(done);
+    }
+    let ended = Driver { study, plan: &plan, journal, watch }.run(&mut rows);
+    match ended {
+        Ok(()) => {}
+        Err(Error::Interrupted) if rows.iter().any(Option::is_some) => {}
+        Err(error) => return Err(error),
+    }
+    let complete = ended.is_ok();
+    let rows = plan.into_iter().zip(rows).filter_map(|(cell, rows)| Some((cell.of, rows?)));
+    Ok((study.view(rows.collect())?, complete))
+}
+
+struct Driver<'a, S: Study> {
+    study: &'a S,
+    plan: &'a [Cell<S::Cell>],
+    journal: &'a Journal,
+    watch: &'a dyn Watch,
+}
+
+impl<S: Study> Driver<'_, S> {
+    /// Runs the cells that have no rows yet.
+    fn run(&self, rows: &mut [Option<S::Rows>]) -> Result<()> {
+        let left: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].is_none()).collect();
+        let left: Vec<(usize, &S::Cell)> = left.into_iter().map(|at| (at, &self.plan[at].of)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut waiting: Vec<(usize, S::Input)> = Vec::new();
+        self.study.inputs(&left, &mut |at, input| {
+            self.watch.check()?;
+            let together = self.study.together(&self.plan[at].of, &input);
+            waiting.push((at, input));
+            if waiting.len() >= together { self.cells(&mut waiting, rows) } else { Ok(()) }
+        })?;
+        self.cells(&mut waiting, rows)
+    }
+
+    /// Runs the cells that wait. What is finished stays when another one fails or is stopped.
+    fn cells(&self, waiting: &mut Vec<(usize, S::Input)>, rows: &mut [Option<S::Rows>]) -> Result<()> {
+        let cells = std::mem::take(waiting);
+        let finished: Vec<(usize, Result<S::Rows>)> = match cells.as_slice() {
+            // On this thread, so that the cell itself has all others.
+            [(at, input)] => vec![(*at, self.cell(*at, input))],
+            _ => cells.par_iter().map(|(at, input)| (*at, self.cell(*at, input))).collect(),
+        };
+        let mut ended = Ok(());
+        for (at, result) in finished {
+            match result {
+                Ok(found) => rows[at] = Some(found),
+                Err(Error::Interrupted) if ended.is_err() => {}
+                Err(error) => ended = Err(error),
+            }
+        }
+        ended
+    }
+
+    fn cell(&self, at: usize, input: &S::Input) -> Result<S::Rows> {
+        self.watch.check()?;
+        let cell = &self.plan[at];
+        let found = self.study.run(&cell.of, input)?;
+        self.journal.write(&cell.key, &found)?;
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::{Fingerprint, Hand, RunFolder, Unwatched};
+    use super::*;
+
+    /// Squares of the numbers below ten; counts how many it computed.
+    #[derive(Default)]
+    struct Squares {
+        ran: AtomicUsize,
+        together: usize,
+        fails_at: Option<usize>,
+    }
+
+    impl Study for Squares {
+        type Cell = usize;
+        type Input = ();
+        type Rows = usize;
+        type View = Vec<usize>;
+
+        fn unit(&self) -> &'static str {
+            "squares"
+        }
+
+        fn plan(&self) -> Vec<Cell<usize>> {
+            let cell = |of: usize| Cell { key: format!("square of {of}"), steps: 1, cost: 1.0, of };
+            (0..10).map(cell).collect()
+        }
+
+        fn inputs(&self, cells: &[(usize, &usize)], hand: &mut Hand<'_, ()>) -> Result<()> {
+            cells.iter().try_for_each(|(at, _)| hand(*at, ()))
+        }
+
+        fn together(&self, _: &usize, (): &()) -> usize {
+            self.together
+        }
+
+        fn run(&self, of: &usize, (): &()) -> Result<usize> {
+            if self.fails_at == Some(*of) {
+                return Err(Error::value("number", of, "another one"));
+            }
+            self.ran.fetch_add(1, Ordering::Relaxed);
+            Ok(of * of)
+        }
+
+        fn view(&self, rows: Vec<(usize, usize)>) -> Result<Vec<usize>> {
+            assert!(rows.iter().all(|(of, square)| of * of == *square));
+            Ok(rows.into_iter().map(|(_, square)| square).collect())
+        }
+    }
+
+    /// Stops after so many checks.
+    struct Stop(AtomicUsize);
+
+    impl Watch for Stop {
+        fn stopped(&self) -> bool {
+            self.0.fetch_sub(1, Ordering::Relaxed) <= 1
+        }
+    }
+
+    #[test]
+    fn a_stopped_run_is_continued_and_shows_the_same() {
+        for together in [1, 4] {
+            let (whole, complete) =
+                run(&Squares { together, ..Squares::default() }, &Journal::default(), &Unwatched).unwrap();
+            assert!(complete && whole.len() == 10);
+            for checks in 4..16 {
+                let dir = tempfile::tempdir().unwrap();
+                let open = |resume| {
+                    let folder = RunFolder { path: Some(dir.path().into()), resume };
+                    Journal::open(&folder, &Fingerprint::of_study("squares")).unwrap()
+                };
+                let first = Squares { together, ..Squares::default() };
+                let stopped = run(&first, &open(false), &Stop(AtomicUsize::new(checks)));
+                let ran = first.ran.into_inner();
+                match stopped {
+                    Ok((shown, complete)) => assert!(!complete && shown.len() == ran),
+                    Err(error) => assert!(matches!(error, Error::Interrupted) && ran == 0),
+                }
+                let second = Squares { together, ..Squares::default() };
+                assert_eq!(run(&second, &open(true), &Unwatched).unwrap(), (whole.clone(), true));
+                assert_eq!(second.ran.into_inner(), 10 - ran, "no cell is run twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_is_the_error_and_leaves_what_was_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |resume| {
+            let folder = RunFolder { path: Some(dir.path().into()), resume };
+            Journal::open(&folder, &Fingerprint::of_study("squares")).unwrap()
+        };
+        let failing = Squares { together: 5, fails_at: Some(7), ..Squares::default() };
+        assert!(run(&failing, &open(false), &Unwatched).unwrap_err().to_string().contains("'7'"));
+        let mended = Squares { together: 5, ..Squares::default() };
+        assert_eq!(run(&mended, &open(true), &Unwatched).unwrap().0.len(), 10);
+        assert_eq!(mended.ran.into_inner(), 1);
+    }
+}

@@ -1,0 +1,248 @@
+//! The finished cells of a run, a line each; see the [module](super).
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Contents, Fingerprint, RunFolder};
+use crate::error::{Error, Result};
+
+/// What is accepted where another run stands in the folder.
+const ACCEPTED: &str = "for --resume the same settings, inputs and version; or another folder";
+
+/// Between the body of a line and its hash, and after it.
+const HASH: (&str, &str) = (",\"sha256\":\"", "\"}");
+/// Digits of the hash.
+const DIGITS: usize = 16;
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    facts: Fingerprint,
+}
+
+/// Every other line.
+#[derive(Serialize)]
+struct Record<'a, T> {
+    cell: &'a str,
+    rows: &'a T,
+}
+
+/// The key of a record.
+#[derive(Deserialize)]
+struct Key {
+    cell: String,
+}
+
+/// The rows of a record.
+#[derive(Deserialize)]
+struct Rows<T> {
+    rows: T,
+}
+
+/// The records of earlier runs and of this one; without a folder nothing is written.
+#[derive(Debug, Default)]
+pub struct Journal {
+    file: Option<(PathBuf, Mutex<File>)>,
+    /// Records of earlier runs as they stand, by the keys of their cells.
+    earlier: Mutex<BTreeMap<String, String>>,
+}
+
+impl Journal {
+    /// Begins a journal in a run folder, or continues the one that is there.
+    ///
+    /// Refuses the journal of a run with other facts, a file that is no journal, and a folder with an earlier run that is
+    /// not to be continued.
+    pub fn open(folder: &RunFolder, facts: &Fingerprint) -> Result<Self> {
+        let Some(path) = folder.journal()? else { return Ok(Self::default()) };
+        let (earlier, length) = if path.exists() { read(&path, facts)? } else { (BTreeMap::new(), 0) };
+        let open = || {
+            let file = OpenOptions::new().create(true).append(true).open(&path)?;
+            // What an interruption cut off must not stand before the next line.
+            file.set_len(length)?;
+            Ok(file)
+        };
+        let file = open().map_err(Error::file(&path))?;
+        let journal = Self { file: Some((path, Mutex::new(file))), earlier: Mutex::new(earlier) };
+        if length == 0 {
+            journal.append(&Head { facts: facts.clone() })?;
+        }
+        Ok(journal)
+    }
+
+    /// The rows of a cell that an earlier run finished, once; none if they cannot be read any more.
+    pub fn take<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let record = self.earlier.lock().unwrap_or_else(PoisonError::into_inner).remove(key)?;
+        serde_json::from_str::<Rows<T>>(&record).ok().map(|record| record.rows)
+    }
+
+    /// Appends the rows of a finished cell.
+    pub fn write<T: Serialize>(&self, key: &str, rows: &T) -> Result<()> {
+        self.append(&Record { cell: key, rows })
+    }
+
+    fn append(&self, line: &impl Serialize) -> Result<()> {
+        let Some((path, file)) = &self.file else { return Ok(()) };
+        let body =
+            serde_json::to_string(line).map_err(|error| Error::malformed(path, error, "plain values"))?;
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        // One call a line: a kill leaves whole lines and at most one that is cut off.
+        let mut write = || {
+            let length = file.metadata()?.len();
+            let written = file.write_all(sealed(&body).as_bytes());
+            if written.is_err() {
+                // Best effort: the failure of the write is the error to report.
+                let _ = file.set_len(length);
+            }
+            written
+        };
+        write().map_err(Error::file(path))
+    }
+}
+
+/// The whole records of a file by their keys, and the bytes up to the end of its last whole line.
+fn read(path: &Path, facts: &Fingerprint) -> Result<(BTreeMap<String, String>, u64)> {
+    let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    // Damaged bytes are no text: they make their own line differ from its hash, and no other.
+    let text = String::from_utf8_lossy(&bytes);
+    // A line without its end is one that an interruption cut off.
+    let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let Some(first) = lines.next() else { return Ok((BTreeMap::new(), 0)) };
+    let head = opened(first).and_then(|body| serde_json::from_str::<Head>(&body).ok());
+    let Some(Head { facts: before }) = head else {
+        return Err(Error::malformed(path, "its first line is not that of a journal", ACCEPTED));
+    };
+    if let Some(what) = facts.differs(&before) {
+        return Err(Error::malformed(path, format!("the journal of another run ({what})"), ACCEPTED));
+    }
+    let records = lines.filter_map(opened).filter_map(|body| {
+        let key: Key = serde_json::from_str(&body).ok()?;
+        Some((key.cell, body))
+    });
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last as u64 + 1);
+    Ok((records.collect(), end))
+}
+
+/// A line of this body (a JSON object), which ends with its hash.
+fn sealed(body: &str) -> String {
+    let open = body.strip_suffix('}').unwrap_or(body);
+    format!("{open}{}{}{}\n", HASH.0, hash(body), HASH.1)
+}
+
+/// The body of a line; none if its hash is missing or another one.
+fn opened(line: &str) -> Option<String> {
+    let line = line.strip_suffix(HASH.1)?;
+    let (open, found) = line.split_at_checked(line.len().checked_sub(DIGITS)?)?;
+    let body = format!("{}}}", open.strip_suffix(HASH.0)?);
+    (hash(&body) == found).then_some(body)
+}
+
+fn hash(body: &str) -> String {
+    let mut contents = Contents::default();
+    contents.add(body.as_bytes());
+    contents.word()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::folder::JOURNAL;
+    use super::*;
+
+    fn facts(heads: usize) -> Fingerprint {
+        let mut facts = Fingerprint::of_study("test");
+        facts.push("heads", heads);
+        facts
+    }
+
+    fn open(dir: &Path, resume: bool) -> Result<Journal> {
+        Journal::open(&RunFolder { path: Some(dir.into()), resume }, &facts(4))
+    }
+
+    /// A journal of three cells, and its text.
+    fn three(dir: &Path) -> String {
+        let journal = open(dir, false).unwrap();
+        for cell in 0..3 {
+            journal.write(&format!("cell {cell}"), &vec![cell, 10 * cell]).unwrap();
+        }
+        std::fs::read_to_string(dir.join(JOURNAL)).unwrap()
+    }
+
+    fn taken(dir: &Path) -> Vec<usize> {
+        let journal = open(dir, true).unwrap();
+        (0..3)
+            .filter(|cell| {
+                journal.take::<Vec<usize>>(&format!("cell {cell}")) == Some(vec![*cell, 10 * cell])
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_journal_that_is_cut_anywhere_loses_the_last_line_and_no_other() {
+        let whole = tempfile::tempdir().unwrap();
+        let text = three(whole.path());
+        assert_eq!(text.lines().count(), 4);
+        let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        for length in (0..=text.len()).step_by(5).chain([text.len()]) {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(JOURNAL), &text[..length]).unwrap();
+            let lines = ends.iter().filter(|end| **end <= length).count();
+            assert_eq!(taken(dir.path()), (0..lines.saturating_sub(1)).collect::<Vec<_>>(), "{length}");
+            // What is appended stands on a line of its own, and the file is whole again.
+            open(dir.path(), true).unwrap().write("cell 2", &vec![2, 20]).unwrap();
+            assert!(taken(dir.path()).contains(&2), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_dropped_and_no_other() {
+        let whole = tempfile::tempdir().unwrap();
+        let text = three(whole.path());
+        let first = text.find('\n').unwrap() + 1;
+        for at in (first..text.len()).step_by(3) {
+            for byte in [b'7', b'}', 0xff] {
+                let mut bytes = text.clone().into_bytes();
+                if bytes[at] == byte || bytes[at] == b'\n' {
+                    continue;
+                }
+                bytes[at] = byte;
+                let dir = tempfile::tempdir().unwrap();
+                std::fs::write(dir.path().join(JOURNAL), bytes).unwrap();
+                let hit = text[..at].matches('\n').count() - 1;
+                let expected: Vec<usize> = (0..3).filter(|cell| *cell != hit).collect();
+                assert_eq!(taken(dir.path()), expected, "byte {at} as {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_run_is_refused_by_what_differs() {
+        let dir = tempfile::tempdir().unwrap();
+        three(dir.path());
+        let folder = RunFolder { path: Some(dir.path().into()), resume: true };
+        let refused = Journal::open(&folder, &facts(3)).unwrap_err().to_string();
+        assert!(
+            refused.contains("journal.jsonl': the journal of another run (heads: '4' then, '3' now)"),
+            "{refused}"
+        );
+        let refused = open(dir.path(), false).unwrap_err().to_string();
+        assert!(refused.contains("holds an earlier run"), "{refused}");
+        std::fs::write(dir.path().join(JOURNAL), "{\"sweep\":{}}\n").unwrap();
+        let refused = open(dir.path(), true).unwrap_err().to_string();
+        assert!(refused.contains("not that of a journal"), "{refused}");
+    }
+
+    #[test]
+    fn a_record_of_another_form_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        three(dir.path());
+        assert_eq!(open(dir.path(), true).unwrap().take::<String>("cell 1"), None);
+        let nothing = Journal::open(&RunFolder::default(), &facts(4)).unwrap();
+        nothing.write("cell", &1).unwrap();
+        assert_eq!(nothing.take::<usize>("cell"), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! Who follows a study while it runs.
+
+use crate::error::{Error, Result};
+
+/// Who follows a study while it runs.
+pub trait Watch: Sync {
+    /// Work of `total` steps begins.
+    fn begin(&self, _total: usize, _what: &str) {}
+
+    /// Some steps are done; the message says what is being worked on.
+    fn step(&self, _steps: usize, _message: &str) {}
+
+    /// Some steps were done by an earlier run and take none of this one's time.
+    fn skip(&self, _steps: usize) {}
+
+    /// Something that is worth knowing before the work is done.
+    fn say(&self, _message: &str) {}
+
+    /// Whether somebody asked to stop: the study then ends with what it has.
+    fn stopped(&self) -> bool {
+        false
+    }
+
+    /// The error of a study that was stopped, to leave loops with `?`.
+    fn check(&self) -> Result<()> {
+        if self.stopped() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Follows nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}

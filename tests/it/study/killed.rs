@@ -1,0 +1,88 @@
+//! Runs that are killed or stopped at any moment, and resumed: the result is that of a run that was not.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use luna::rng::{below, stream};
+use serde_json::Value;
+
+/// Small runs of every kind of cell, a second or so each.
+const RUNS: [&str; 5] = [
+    "svd-spectrum --synthetic gaussian:logit_sd=1,iid,local:w=5 --seq-len 48,96 --windows 12 --at 4 --null-draws 2",
+    "svd-spectrum --method lanczos --top 8 --synthetic gaussian:logit_sd=4,iid --seq-len 256 --windows 8",
+    "approx-error --synthetic gaussian:logit_sd=1,gaussian:logit_sd=2 --seq-len 48 --windows 6 --l 4,8 --fit-steps 60 \
+     --mechanism luna:p=fitted,luna,nystrom",
+    "approx-error --substitute all --mechanism linear,luna-causal,local --l 8 --seq-len 48 --windows 6",
+    "approx-error --check linformer-theorem-1 --seq-len 128 --windows 8 --draws 4",
+];
+
+fn start(run: &str, folder: &Path) -> Child {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
+    command.args(run.split_whitespace()).args([
+        "--quiet",
+        "--threads",
+        "2",
+        "--format",
+        "json",
+        "--out",
+        "run",
+    ]);
+    command.arg("--resume").current_dir(folder);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What it writes to stdout, without its date.
+fn finished(child: Child) -> Value {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    result["stamp"]["date"].take();
+    result
+}
+
+/// Every file of the result but those that have the date.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder.join("run")).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_string();
+    let mut files: Vec<_> = entries
+        .filter(|path| !["journal.jsonl", "manifest.json", "result.json"].contains(&name(path).as_str()))
+        .map(|path| (name(&path), std::fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn send(signal: &str, child: &Child) {
+    // It may have ended by itself in the meantime.
+    let _ = Command::new("kill").args(["-s", signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_killed_or_stopped_at_any_moment_is_resumed_to_the_same_bytes() {
+    let mut moment = stream(11, "moments of a kill");
+    for run in RUNS {
+        let whole = tempfile::tempdir().unwrap();
+        let watch = Instant::now();
+        let expected = finished(start(run, whole.path()));
+        let took = watch.elapsed();
+        let folder = tempfile::tempdir().unwrap();
+        for signal in ["KILL", "TERM", "KILL", "TERM", "KILL"] {
+            let share = below(&mut moment, 1000) as f64 / 1000.0;
+            let mut child = start(run, folder.path());
+            std::thread::sleep(Duration::from_secs_f64(0.6 * share * took.as_secs_f64()));
+            send(signal, &child);
+            child.stdout.take();
+            let _ = child.wait_with_output().unwrap();
+        }
+        let found = finished(start(run, folder.path()));
+        assert_eq!(found, expected, "{run}");
+        assert_eq!(files(folder.path()), files(whole.path()), "{run}");
+        let journal = |folder: &Path| std::fs::read_to_string(folder.join("run/journal.jsonl")).unwrap();
+        let count = |folder: &Path| journal(folder).lines().count();
+        assert_eq!(count(folder.path()), count(whole.path()), "no cell is run twice: {run}");
+        // Once more: nothing is left to do, and nothing changes.
+        assert_eq!(finished(start(run, folder.path())), expected, "{run}");
+    }
+}
