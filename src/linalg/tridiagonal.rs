@@ -1,4 +1,4 @@
-//! A symmetric matrix as `Q T Q^T` with `T` tridiagonal and a first column of `Q` that the caller chooses.
+//! A symmetric matrix as `Q T Q^T` with `T` tridiagonal and a first column of `Q` given by the caller.
 //!
 //! Householder's reduction in panels (the shape of LAPACK's `dsytrd`): inside a panel every column costs one product
 //! with the triangle that is left, and the panel's reflections are applied to that triangle in one matrix product.

@@ -27,7 +27,7 @@ pub(super) fn download(hub: &Hub, id: &str, revision: &str) -> Result<Resolved> 
     let api = builder.build().map_err(failed)?;
     let repo = api.repo(Repo::with_revision(id.to_string(), RepoType::Model, revision.to_string()));
     let info = repo.info().map_err(failed)?;
-    // From here on by the commit, so that all files are of one revision.
+    // By the commit from here on, so that all files are of one revision.
     let commit = api.repo(Repo::with_revision(id.to_string(), RepoType::Model, info.sha.clone()));
     let get = |file: &str| get(&commit, file).map_err(failed);
     let has = |file: &str| info.siblings.iter().any(|sibling| sibling.rfilename == file);

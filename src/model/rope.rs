@@ -1,23 +1,22 @@
-//! Rotary positions (Su 2021): queries and keys are turned by angles that grow with their positions.
+//! Rotary positions (Su 2021): queries and keys are rotated by angles proportional to their positions.
 
 use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::config::Keys;
-use super::family::unused;
+use super::keys::{Keys, unused};
 use super::scaling::Scaling;
 use crate::Result;
 
-/// How a model turns its queries and keys.
+/// How a model rotates its queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
-    /// The base of the frequencies: pair i of `d_h` / 2 turns by theta^(-2i / `d_h`) a position.
+    /// The base of the frequencies: pair i of `d_h` / 2 is rotated by theta^(-2i / `d_h`) for each position.
     pub theta: f64,
-    /// How the frequencies are stretched for inputs longer than those first trained on.
+    /// How the frequencies are scaled for inputs longer than the original training length.
     pub scaling: Scaling,
 }
 
-/// The base where a file says nothing.
+/// The base if a file has none.
 const THETA: f64 = 10_000.0;
 
 /// Keys of a section of rotary settings that are understood, whatever its type.
@@ -36,7 +35,7 @@ impl Rope {
         let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
         let parameters = named("rope_parameters")?;
         let mut notes = Vec::new();
-        // As transformers has it: the older key wins whole, its theta included, if anything is in it.
+        // As in transformers: a non-empty older key takes precedence as a whole, with its theta.
         let section = match named("rope_scaling")?.filter(filled) {
             Some(scaling) => {
                 notes.extend(parameters.filter(filled).map(|_| {
@@ -55,7 +54,7 @@ impl Rope {
             if section.has("rope_theta") { &section } else { keys }.positive_or("rope_theta", THETA)?;
         let mut unknown = Vec::new();
         for key in section.given().filter(|key| !KEYS.contains(key)) {
-            // Settings of each kind of layer: no family here has them.
+            // Settings for each type of layer: no family here has them.
             if section.section(key).is_ok() {
                 return Err(section.wrong(key, "one set of rotary settings for all layers"));
             }
@@ -65,25 +64,25 @@ impl Rope {
         Ok((Self { theta, scaling: Scaling::read(&section, positions)? }, notes))
     }
 
-    /// Angle by which each of the `d_h` / 2 pairs turns a position, in radians.
+    /// The rotation of each of the `d_h` / 2 pairs for each position, in radians.
     pub fn frequencies(&self, d_h: usize) -> Vec<f64> {
         (0..d_h / 2).map(|i| self.scaling.frequency(i, self.theta, d_h)).collect()
     }
 
-    /// Turns each row (a position, from 0) of heads of width `d_h` that stand side by side, shape (n, heads `d_h`).
+    /// Rotates each row (a position, from 0) of heads of width `d_h` side by side, shape (n, heads `d_h`).
     ///
-    /// Number i of a head is paired with number i + `d_h` / 2, as in Hugging Face's files.
-    pub(super) fn turn(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
+    /// Element i of a head is paired with element i + `d_h` / 2, as in Hugging Face's files.
+    pub(super) fn rotate(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
         let (frequencies, size) = (self.frequencies(d_h), self.scaling.size());
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
         rows.for_each(|(position, mut row)| {
-            let turn = |frequency: &f64| {
+            let rotation = |frequency: &f64| {
                 let (sin, cos) = (frequency * position as f64).sin_cos();
                 ((size * sin) as f32, (size * cos) as f32)
             };
-            let turns: Vec<(f32, f32)> = frequencies.iter().map(turn).collect();
+            let rotations: Vec<(f32, f32)> = frequencies.iter().map(rotation).collect();
             for mut head in row.exact_chunks_mut(d_h) {
-                for (i, (sin, cos)) in turns.iter().enumerate() {
+                for (i, (sin, cos)) in rotations.iter().enumerate() {
                     let (a, b) = (head[i], head[i + d_h / 2]);
                     head[i] = a * cos - b * sin;
                     head[i + d_h / 2] = b * cos + a * sin;
@@ -103,7 +102,7 @@ mod tests {
         let rope = Rope { theta: 100.0, scaling: Scaling::None };
         let row = [0.3, -0.7, 1.1, 0.4, 0.2, 0.9];
         let mut x = Array2::from_shape_fn((12, 6), |(_, j)| row[j]);
-        rope.turn(x.view_mut(), 6);
+        rope.rotate(x.view_mut(), 6);
         let dot = |i: usize, j: usize| x.row(i).dot(&x.row(j));
         assert!((dot(0, 3) - dot(8, 11)).abs() < 1e-5);
         assert!((dot(0, 3) - dot(0, 4)).abs() > 1e-3);

@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use super::figure::Dots;
-use super::terminal::foot;
 use super::wrap::shorten;
-use super::{Digits, Style};
+use super::{Digits, Style, axis};
 
 /// The values within the width of `style`.
 pub(super) fn plot(dots: &Dots, style: Style) -> String {
@@ -34,7 +33,7 @@ pub(super) fn plot(dots: &Dots, style: Style) -> String {
         let value = Digits::Significant(3).show(dot.value);
         let _ = writeln!(text, "{:>margin$} │{line} {value}", shorten(&dot.label, margin.max(1)));
     }
-    text += &foot(&x, margin, cols);
+    text += &axis::horizontal(&x, margin, cols);
     let _ = writeln!(text, "{:>1$}", shorten(&dots.value_label, style.width), style.width);
     for (at, label) in &dots.marks {
         let shown = Digits::Significant(3).show(*at);

@@ -2,23 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Report, csv, json, markdown, text};
+use super::{Report, Style, csv, json, markdown, text};
 use crate::{Error, Result, name};
-
-/// What a format for people may use of the place that it is shown in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// Columns of the terminal.
-    pub width: usize,
-    /// Whether ANSI colours and bold type are understood.
-    pub colour: bool,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Self { width: 80, colour: false }
-    }
-}
 
 /// A way to write a report.
 pub struct Format {

@@ -1,8 +1,8 @@
-//! How a result came about.
+//! How a result was produced.
 
 use serde_json::{Map, Value};
 
-/// An ordered list of facts about a run: version, command line, seed, machine. The command line fills it.
+/// An ordered list of facts about a run: version, command line, seed, machine. The program fills it in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stamp(Vec<(String, Value)>);
 

@@ -37,7 +37,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows, each with one cell a column.
     pub rows: Vec<Vec<Cell>>,
-    /// What a reader must know beside the numbers.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
@@ -45,12 +45,11 @@ impl Table {
     /// A table without rows.
     ///
     /// # Panics
-    /// If two columns share a name, or one takes the name `status`, under which JSON says which numbers
-    /// of a row were not finite: a bug of the study.
+    /// If two columns share a name, or one is named `status`, which JSON uses for values that are not finite: a bug of the study.
     pub fn new(title: impl Into<String>, columns: Vec<Column>) -> Self {
         for (index, column) in columns.iter().enumerate() {
             let name = &column.name;
-            assert!(name != "status", "the column name 'status' is kept for JSON");
+            assert!(name != "status", "the column name 'status' is reserved for JSON");
             assert!(
                 columns[..index].iter().all(|other| other.name != *name),
                 "two columns are named '{name}'"

@@ -1,0 +1,17 @@
+//! The folder of a model.
+
+use std::path::{Path, PathBuf};
+
+use super::embedded;
+
+/// The file of a network's weights.
+pub(super) const WEIGHTS: &str = "model.safetensors";
+
+/// The folder that holds a model: `best` for the run folder of a training, otherwise the folder itself.
+pub(crate) fn settled(dir: &Path) -> PathBuf {
+    let best = dir.join("best");
+    if !embedded::exists(&dir.join("config.json")) && best.join("config.json").is_file() {
+        return best;
+    }
+    dir.to_path_buf()
+}
