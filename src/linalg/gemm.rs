@@ -9,9 +9,47 @@ use rayon::prelude::*;
 use super::convert::{view, view_mut};
 
 /// The two scalar types of the crate: f32 for forward passes, f64 for analysis.
-pub trait Real: faer::traits::RealField + ndarray::NdFloat {}
-impl Real for f32 {}
-impl Real for f64 {}
+///
+/// The product is a method of the type, so that faer's generic code is compiled here once, and not in every crate that calls
+/// [`product`].
+pub trait Real: ndarray::NdFloat {
+    /// `c = alpha a b`, or `c += alpha a b` where `add` says so, on the calling thread.
+    fn multiply(
+        c: ArrayViewMut2<'_, Self>,
+        add: bool,
+        a: ArrayView2<'_, Self>,
+        b: ArrayView2<'_, Self>,
+        alpha: Self,
+    );
+}
+
+impl Real for f32 {
+    fn multiply(
+        c: ArrayViewMut2<'_, f32>,
+        add: bool,
+        a: ArrayView2<'_, f32>,
+        b: ArrayView2<'_, f32>,
+        alpha: f32,
+    ) {
+        matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq);
+    }
+}
+
+impl Real for f64 {
+    fn multiply(
+        c: ArrayViewMut2<'_, f64>,
+        add: bool,
+        a: ArrayView2<'_, f64>,
+        b: ArrayView2<'_, f64>,
+        alpha: f64,
+    ) {
+        matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq);
+    }
+}
+
+fn accum(add: bool) -> Accum {
+    if add { Accum::Add } else { Accum::Replace }
+}
 
 /// How many threads one product may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,19 +93,19 @@ pub fn product_into<T: Real>(
 ) {
     assert!(beta == T::zero() || beta == T::one(), "beta is 0 or 1");
     assert_eq!((a.nrows(), a.ncols(), b.ncols()), (c.nrows(), b.nrows(), c.ncols()), "shapes of a product");
-    let accum = if beta == T::zero() { Accum::Replace } else { Accum::Add };
+    let add = beta == T::one();
     let small = a.nrows().saturating_mul(a.ncols()).saturating_mul(b.ncols()) < SMALL;
     if threads == Threads::One || small {
-        matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
+        T::multiply(c, add, a, b, alpha);
     } else if by_rows(c.dim()) {
         let rows = c.into_axis_chunks_iter_mut(Axis(0), row_block(a.nrows())).into_par_iter();
         rows.zip(a.into_axis_chunks_iter(Axis(0), row_block(a.nrows()))).for_each(|(c, a)| {
-            matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
+            T::multiply(c, add, a, b, alpha);
         });
     } else {
         let columns = c.into_axis_chunks_iter_mut(Axis(1), column_block(b.ncols())).into_par_iter();
         columns.zip(b.into_axis_chunks_iter(Axis(1), column_block(b.ncols()))).for_each(|(c, b)| {
-            matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
+            T::multiply(c, add, a, b, alpha);
         });
     }
 }

@@ -32,7 +32,7 @@ pub struct Spectra {
 }
 
 impl Spectra {
-    /// Whether the mean row is nearly all of the matrix: the centred values are then small beside the plain ones.
+    /// Whether the mean row is nearly all of the matrix: the centred values are then small relative to the plain ones.
     fn is_nearly_its_mean(&self) -> bool {
         let first = |values: &[f64]| values.first().copied().unwrap_or(0.0);
         first(&self.centred) < SMALL * first(&self.plain)
@@ -43,7 +43,7 @@ impl Spectra {
 ///
 /// The faer engine takes the eigenvalues of the f64 matrix `A A^T`: exact to about `1e-8 sigma_max`, which is below
 /// the rounding of the f32 entries themselves (`6e-8` of each). A matrix that is nearly its mean row is decomposed as
-/// an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is much beside them.
+/// an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is large relative to them.
 pub fn of_f32(a: ArrayView2<'_, f32>, engine: Engine) -> Result<Spectra> {
     of_f32_or(a, engine, || None)
 }

@@ -4,7 +4,7 @@
 use ndarray::{Array2, ArrayView2};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::rows::ln;
+use super::rows::{LANES, ln, total};
 use crate::linalg::norm;
 use crate::rng::Rng;
 
@@ -95,8 +95,6 @@ struct Sums {
     drift: f64,
 }
 
-const LANES: usize = 16;
-
 /// Computes the sums and replaces `b` by `a - b`.
 struct Pass<'a> {
     a: &'a Array2<f32>,
@@ -125,7 +123,6 @@ impl WithSimd for Pass<'_> {
                 for (at, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
                     add(&mut lanes, at, *a, b);
                 }
-                let total = |lanes: [f32; LANES]| lanes.iter().map(|x| f64::from(*x)).sum::<f64>();
                 row += total(lanes[0]);
                 sums.squares += total(lanes[1]);
                 sums.absolute += total(lanes[2]);

@@ -36,7 +36,8 @@ struct RowSums {
     log_squared: f64,
 }
 
-const LANES: usize = 16;
+/// Values computed together.
+pub(super) const LANES: usize = 16;
 /// Entries that are summed in f32 before the sum is added in f64.
 const CHUNK: usize = 1024;
 /// Rows whose entries are summed in f32 before the sums of columns are added in f64: the mean row must be more accurate
@@ -182,8 +183,9 @@ fn add(lanes: &mut [[f32; LANES]; 6], at: usize, p: f32, shift: f32) {
     lanes[5][at] += log * log;
 }
 
+/// The sum over the lanes in f64.
 #[inline(always)]
-fn total(lanes: [f32; LANES]) -> f64 {
+pub(super) fn total(lanes: [f32; LANES]) -> f64 {
     lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
@@ -255,7 +257,7 @@ mod tests {
         assert!((profile.logit_sd - (squares / freedom).sqrt()).abs() < 1e-5);
     }
 
-    /// A sink of many rows: what is left without the mean row is far below the rounding error of an f32 sum.
+    /// A sink of many rows: the residual without the mean row is far below the rounding error of an f32 sum.
     #[test]
     fn the_residual_of_a_sink_is_that_of_f64() {
         let (n, m) = (3000, 5);

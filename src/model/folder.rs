@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::embedded;
 
+/// What a model's folder must hold, for messages.
+pub(super) const FOLDER: &str = "a model folder: config.json, model.safetensors (or model.safetensors.index.json \
+                                 and its shards), and tokenizer.json";
+
 /// The file of a network's weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";
 

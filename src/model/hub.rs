@@ -67,7 +67,7 @@ impl Hub {
             };
         }
         if dir.exists() {
-            return Err(Error::malformed(dir, "a file", super::load::FOLDER));
+            return Err(Error::malformed(dir, "a file", super::folder::FOLDER));
         }
         if let Some(dir) = super::embedded::folder(id_or_dir) {
             return Ok(Resolved { dir, id: None, revision: None });
@@ -128,7 +128,15 @@ impl Hub {
                 "or let luna download it (without --offline and HF_HUB_OFFLINE)",
             ));
         }
-        super::download::download(self, id, revision)
+        let failed = |error: String| Error::NotCached {
+            id: id.to_string(),
+            revision: revision.to_string(),
+            cache: self.cache.clone(),
+            fix: format!("downloading it failed: {}", error.replace('\n', " ")),
+        };
+        let (dir, commit) =
+            super::download::download(&self.cache, self.endpoint.as_deref(), id, revision, failed)?;
+        Ok(Resolved { dir, id: Some(id.to_string()), revision: Some(commit) })
     }
 
     fn not_cached(&self, id: &str, revision: &str, or: &str) -> Error {

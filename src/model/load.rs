@@ -13,9 +13,6 @@ pub use super::shards::shards;
 use super::weights::{Float, Header, Place};
 use crate::{Error, Result};
 
-pub(super) const FOLDER: &str = "a model folder: config.json, model.safetensors (or model.safetensors.index.json \
-                                 and its shards), and tokenizer.json";
-
 /// The tensors of a model, by their places in its mapped files.
 pub(super) struct Store {
     family: &'static Family,
@@ -40,7 +37,7 @@ struct Found {
 }
 
 impl Store {
-    /// Maps the weights in a folder, and finds every tensor that the configuration asks for.
+    /// Maps the weights in a folder, and finds every tensor of the configuration.
     pub(super) fn open(dir: &Path, family: &'static Family, config: &ModelConfig) -> Result<Self> {
         let weights = WeightFiles::find(dir)?;
         let mut files = Vec::new();

@@ -30,7 +30,7 @@ pub struct Reader {
     pub vocab: usize,
     /// The longest input.
     pub positions: usize,
-    /// Where ids are bytes, what is added to each.
+    /// The offset of ids, if ids are bytes.
     pub first_byte: Option<u32>,
 }
 

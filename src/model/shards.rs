@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{embedded, json, load::FOLDER};
+use super::folder::FOLDER;
+use super::{embedded, json};
 use crate::{Error, Result};
 
 const SINGLE: &str = "model.safetensors";

@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::config::ModelConfig;
 use super::family::Family;
-use super::folder::settled;
+use super::folder::{FOLDER, settled};
 use super::observe::Observer;
 use super::substitute::Substitute;
 use super::{embedded, forward, head, load, read};
@@ -37,12 +37,12 @@ impl Model {
         let embedded = embedded::exists(&dir.join("config.json"));
         if !dir.is_dir() && !embedded {
             let what = if dir.exists() { "not a folder" } else { "no such folder" };
-            return Err(Error::malformed(dir, what, load::FOLDER));
+            return Err(Error::malformed(dir, what, FOLDER));
         }
         let dir = &settled(dir);
         let path = dir.join("config.json");
         if !embedded::exists(&path) {
-            return Err(Error::malformed(dir, "no config.json", load::FOLDER));
+            return Err(Error::malformed(dir, "no config.json", FOLDER));
         }
         let text = embedded::text(&path)?;
         let (family, config) = read::read(&path, &text)?;

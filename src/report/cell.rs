@@ -26,7 +26,7 @@ impl Cell {
         }
     }
 
-    /// The text for a person: rounded as `digits` says, `-` where nothing was measured.
+    /// The text for a person: rounded by `digits`, `-` for a missing value.
     pub fn show(&self, digits: Digits) -> String {
         match self {
             Self::Missing => "-".into(),
@@ -38,7 +38,7 @@ impl Cell {
     }
 
     /// The text for a machine: full precision (the shortest that reads back as the same number), empty
-    /// where nothing was measured.
+    /// for a missing value.
     pub fn exact(&self) -> String {
         match self {
             Self::Missing => String::new(),

@@ -10,7 +10,7 @@ use super::{Digits, Style, axis};
 pub(super) fn plot(dots: &Dots, style: Style) -> String {
     let widest = dots.dots.iter().map(|dot| dot.label.chars().count()).max().unwrap_or(0);
     let margin = widest.min(style.width / 3);
-    // After the axis stands the value itself.
+    // The value itself follows the axis.
     let cols = style.width.saturating_sub(margin + 12).max(10);
     let x = dots.scale(0.02);
     let column = |place: f64| ((place * cols as f64) as usize).min(cols - 1);

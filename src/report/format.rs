@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Report, Style, csv, json, markdown, text};
-use crate::{Error, Result, name};
+use crate::{Result, name};
 
 /// A way to write a report.
 pub struct Format {
@@ -26,13 +26,7 @@ impl Format {
 
     /// The format of this name.
     pub fn find(name: &str) -> Result<&'static Self> {
-        let names = || Self::ALL.iter().map(|format| format.name);
-        Self::ALL.iter().find(|format| format.name == name).ok_or_else(|| Error::UnknownName {
-            kind: "format",
-            name: name.into(),
-            suggestion: name::suggest(name, names()),
-            known: names().map(Into::into).collect(),
-        })
+        name::find("format", name, Self::ALL, |format| format.name)
     }
 
     /// Writes a report.

@@ -88,7 +88,7 @@ pub fn heat_map(heat: &Heat, range: Option<(f64, f64)>, style: Style) -> String 
     text
 }
 
-/// Numbers of columns, as many as stand apart.
+/// Numbers of columns, as many as fit.
 fn numbers(block: &[usize], width: usize, room: usize) -> String {
     let longest = block.last().map_or(1, |col| col.to_string().len());
     let stride = [1, 2, 5, 10, 20, 50].into_iter().find(|stride| stride * width > longest).unwrap_or(100);

@@ -56,7 +56,7 @@ fn row(table: &Table, cells: &[Cell]) -> Value {
                 if !value.is_finite() {
                     status.insert(column.name.clone(), value.to_string().into());
                 }
-                // Null for what is not finite.
+                // Null if it is not finite.
                 (*value).into()
             }
             Cell::Text(text) => text.clone().into(),

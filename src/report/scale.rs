@@ -33,7 +33,7 @@ impl Scale {
         Self { low, high, log, octaves }
     }
 
-    /// Where a value stands, from 0 to 1; `None` if it cannot be shown.
+    /// The position of a value, from 0 to 1; `None` if it cannot be shown.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let place = if self.log {
             (value / self.low).ln() / (self.high / self.low).ln()

@@ -1,7 +1,7 @@
 //! A table: columns that say what they are, and rows of cells.
 
 use super::{Cell, Digits};
-use crate::{Error, Result, name};
+use crate::{Result, name};
 
 /// One column: its name in every format, and what a reader needs to understand it.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,20 +68,15 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Where the column of this name stands.
+    /// The index of the column of this name.
     pub fn index(&self, name: &str) -> Result<usize> {
-        let names = || self.columns.iter().map(|column| column.name.as_str());
-        names().position(|known| known == name).ok_or_else(|| Error::UnknownName {
-            kind: "column",
-            name: name.into(),
-            suggestion: name::suggest(name, names()),
-            known: names().map(Into::into).collect(),
-        })
+        let column = self.column(name)?;
+        Ok(self.columns.iter().take_while(|other| other.name != column.name).count())
     }
 
     /// The column of this name.
     pub fn column(&self, name: &str) -> Result<&Column> {
-        self.index(name).map(|index| &self.columns[index])
+        name::find("column", name, &self.columns, |column| &column.name)
     }
 
     /// The cells under the column of this name, from the first row to the last.

@@ -43,7 +43,7 @@ impl Canvas {
 
     /// A dot at a place from 0 to 1 on both axes.
     fn dot(&mut self, (x, y): (f64, f64), owner: Option<usize>) {
-        // Which bit of a Braille character stands for which dot.
+        // The bit of a Braille character for each dot.
         const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
         let at = |place: f64, dots: usize| ((place * dots as f64) as usize).min(dots - 1);
         let (x, y) = (at(x, self.cols * 2), at(1.0 - y, self.rows * 4));

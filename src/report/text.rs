@@ -159,7 +159,7 @@ fn render(table: &Table, cells: &Cells, block: &Block, style: Style) -> String {
         text.force_no_tty();
     }
     text.set_header(block.iter().map(|(index, _, header)| {
-        // Headers of fewer lines stand on the rule, not at the top.
+        // Headers with fewer lines are aligned at the bottom.
         let lines = "\n".repeat(height - header.len()) + &header.join("\n");
         comfy_table::Cell::new(lines).set_alignment(align(*index)).add_attribute(Attribute::Bold)
     }));

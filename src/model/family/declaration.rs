@@ -103,7 +103,7 @@ const CODE: &str = "auto_map";
 const IGNORED: &[&str] =
     &["*position_ids", "*.inv_freq", "classifier.*", "qa_outputs.*", "score.*", "num_batches_tracked"];
 
-/// Whether a name fits a pattern in which `*` stands for any text.
+/// Whether a name fits a pattern in which `*` matches any text.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

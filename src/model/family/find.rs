@@ -1,17 +1,11 @@
 //! Families by name.
 
 use super::{ALL, Family};
-use crate::{Error, Result, name};
+use crate::{Result, name};
 
 impl Family {
-    /// The family of a `model_type`; an unknown one answers with the list.
+    /// The family of a `model_type`; the error for an unknown one lists all.
     pub fn find(model_type: &str) -> Result<&'static Self> {
-        let known = || ALL.iter().map(|family| family.name);
-        ALL.iter().find(|family| family.name == model_type).copied().ok_or_else(|| Error::UnknownName {
-            kind: "model_type",
-            name: model_type.to_string(),
-            suggestion: name::suggest(model_type, known()),
-            known: known().map(String::from).collect(),
-        })
+        name::find("model_type", model_type, ALL, |family| family.name).copied()
     }
 }

@@ -82,7 +82,7 @@ const READ_QWEN2: [&str; 20] =
     and(&["sliding_window", "use_sliding_window", "max_window_layers", "layer_types"]);
 /// `pretraining_tp` splits products, which changes only the order of sums.
 const INERT: &[&str] = &["attention_dropout", "pretraining_tp"];
-/// The biases of Qwen2 are there whatever its file says.
+/// Qwen2 has its biases whatever its file says.
 const INERT_QWEN2: &[&str] = &["attention_dropout", "attention_bias"];
 const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["rope", "rotary"])];
 const NEUTRAL_QWEN2: &[Neutral] = &[NEUTRAL[0], ("qkv_bias", &["true"])];
@@ -109,7 +109,7 @@ fn layer_types<'a>(keys: &Keys<'a>, layers: usize, accepted: &[&str]) -> Result<
     Ok(types)
 }
 
-/// How many tokens back is seen: 4096 where the file does not say, any number where it says null.
+/// How many tokens back are visible: 4096 if the key is missing, unlimited if it is null.
 fn window(keys: &Keys<'_>) -> Result<Option<usize>> {
     match (keys.has("sliding_window"), keys.is_present("sliding_window")) {
         (true, _) => keys.size("sliding_window").map(Some),
@@ -152,7 +152,7 @@ const ALL_BIASES: &[Tensor] = &[
     tensor(Role::DownBias, "layers.{}.mlp.down_proj.bias", &[D]).need(IF_FFN),
 ];
 
-/// `default_kv`: key and value heads where the file does not say; as many as query heads where it says null.
+/// `default_kv`: key and value heads if the key is missing; as many as query heads if it is null.
 fn config(keys: &Keys<'_>, default_kv: Option<usize>) -> Result<ModelConfig> {
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
     let default_kv = default_kv.filter(|_| !keys.is_present("num_key_value_heads")).unwrap_or(heads);

@@ -57,7 +57,7 @@ pub(in crate::model) enum Need {
     Always,
     /// It is used when it is there.
     Optional,
-    /// When the configuration says so; otherwise it must not be there.
+    /// Depending on the configuration; otherwise it must not be there.
     When(fn(&ModelConfig) -> bool),
     /// When the file has this other one (a head comes whole or not at all).
     With(Role),

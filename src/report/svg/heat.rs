@@ -107,7 +107,7 @@ fn axes(heat: &Heat, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)) {
     svg.text((left - LEFT + 14.0, top + layout.height() / 2.0), &heat.row_label, &upright);
 }
 
-/// Every label, or every 2nd, 5th, 10th, ... so that they stand apart by so many cells.
+/// Every label, or every 2nd, 5th, 10th, ... so that labels are so many cells apart.
 fn stride(cells: f64) -> usize {
     [1, 2, 5, 10, 20, 50, 100].into_iter().find(|step| *step as f64 >= cells).unwrap_or(100)
 }

@@ -136,12 +136,10 @@ pub(super) fn fits(path: &Path, bytes: u64, memory: u64) -> Result<()> {
 /// The index of the array that `tensor` names, or of the only one.
 pub(super) fn choose(path: &Path, names: &[&str], tensor: Option<&str>) -> Result<usize> {
     match tensor {
-        Some(tensor) => names.iter().position(|name| *name == tensor).ok_or_else(|| Error::UnknownName {
-            kind: "tensor",
-            name: tensor.into(),
-            suggestion: crate::name::suggest(tensor, names.iter().copied()),
-            known: names.iter().map(ToString::to_string).collect(),
-        }),
+        Some(tensor) => {
+            crate::name::find("tensor", tensor, names, |name| name)?;
+            Ok(names.iter().take_while(|name| **name != tensor).count())
+        }
         None if names.len() == 1 => Ok(0),
         None if names.is_empty() => Err(Error::malformed(path, "no arrays", "at least one array")),
         None => {
