@@ -1,5 +1,8 @@
 //! Is attention low-rank, and what can stand in for it? A research toolkit, as a library and as the command `luna`.
 //!
+//! The commands, their columns and definitions are described in the pages of `docs/`: `svd-spectrum.md`, `approx-error.md`,
+//! `scale-sweep.md`, `train.md` (with evaluate, generate and translate), `input.md` and `results.md`.
+//!
 //! This page is the map of the house. Imports point down only: a floor knows the floors below it.
 //!
 //! | floor | modules | what lives there |

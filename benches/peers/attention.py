@@ -65,7 +65,7 @@ if args.one:
     sys.exit()
 
 environment = dict(os.environ, RAYON_NUM_THREADS=str(args.threads), OMP_NUM_THREADS=str(args.threads))
-ours = [args.bench] if args.bench else ["cargo", "bench", "--quiet", "--bench", "attention", "--"]
+ours = [args.bench] if args.bench else ["cargo", "bench", "--quiet", "--features", "bench", "--bench", "attention", "--"]
 cells = [("softmax", 0), ("softmax+causal", 0), ("luna", 16), ("luna", 128), ("linformer", 16), ("linformer", 128), ("linear", 0)]
 wanted = [name for name in args.only.split(",") if name]
 

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use luna::model::config::Config;
+use luna::model::ModelConfig;
 
 fuzz_target!(|text: &str| {
-    if let Err(error) = Config::parse(Path::new("config.json"), text) {
+    if let Err(error) = ModelConfig::parse(Path::new("config.json"), text) {
         assert!(!error.to_string().contains('\n'));
     }
 });

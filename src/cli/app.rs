@@ -47,18 +47,25 @@ pub struct App {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Singular values of attention matrices beside null models: is attention low-rank?
+    #[command(after_help = "Examples and definitions: docs/svd-spectrum.md")]
     SvdSpectrum(Box<SvdSpectrum>),
     /// Errors of efficient attention in the place of softmax, beside the best matrix of the same rank
+    #[command(after_help = "Examples and definitions: docs/approx-error.md")]
     ApproxError(Box<ApproxError>),
     /// FLOPs, time and memory of attention over the sequence length and the projected length
+    #[command(after_help = "Examples and definitions: docs/scale-sweep.md")]
     ScaleSweep(Box<ScaleSweep>),
     /// Train Transformer, Linformer, Luna and others on the papers' tasks, with the same batches
+    #[command(after_help = "Examples and definitions: docs/train.md")]
     Train(Box<Train>),
     /// Evaluate a trained network on another file
+    #[command(after_help = "Examples and definitions: docs/train.md")]
     Evaluate(Box<Evaluate>),
     /// Write text with a trained language model
+    #[command(after_help = "Examples and definitions: docs/train.md")]
     Generate(Box<Generate>),
     /// Translate lines with a trained encoder-decoder
+    #[command(after_help = "Examples and definitions: docs/train.md")]
     Translate(Box<Translate>),
     /// Run an experiment file: a command and its flags, in YAML
     Run {

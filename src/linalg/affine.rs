@@ -11,8 +11,8 @@ use super::gemm::{Threads, product_into, row_block};
 
 /// `x w + bias`, shapes (n, in) and (in, out) to (n, out); without a bias, `x w`.
 ///
-/// The result is written first by the threads that need it next: no pass over it sets it to zero or to the bias, which
-/// for a wide result takes a quarter of the product's time.
+/// Each task initialises its own block of the result, just before it is needed: a separate pass that sets a wide result to
+/// zero or to the bias takes a quarter of the product's time.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -23,14 +23,14 @@ pub fn affine(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32
     let blocks = y.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
     blocks.zip(x.into_axis_chunks_iter(Axis(0), block)).for_each(|(mut y, x)| {
         y.fill(MaybeUninit::new(0.0));
-        // SAFETY: every number of this block was just written.
+        // SAFETY: every element of this block was just written.
         of_block(x, w, bias, unsafe { y.assume_init() });
     });
     // SAFETY: the blocks cover all rows.
     unsafe { y.assume_init() }
 }
 
-/// The same cut into heads, (h, n, out / h), without an array of whole rows between.
+/// The same, split into heads (h, n, out / h), without an intermediate array of whole rows.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -42,7 +42,7 @@ pub fn affine_heads(
 ) -> Array3<f32> {
     check(x, w, bias);
     let (n, out) = (x.nrows(), w.ncols());
-    assert_eq!(out % heads, 0, "as many columns in every head");
+    assert_eq!(out % heads, 0, "columns in every head");
     let block = row_block(n);
     let mut y = Array3::uninit((heads, n, out / heads));
     let blocks = y.axis_chunks_iter_mut(Axis(1), block).into_par_iter();
@@ -51,11 +51,11 @@ pub fn affine_heads(
         of_block(x, w, bias, rows.view_mut());
         scatter(rows.view(), y);
     });
-    // SAFETY: the blocks cover all rows, and `scatter` writes every number of a block.
+    // SAFETY: the blocks cover all rows, and `scatter` writes every element of a block.
     unsafe { y.assume_init() }
 }
 
-/// How many arrays of how many numbers [`affine_heads`] holds beside its result, n rows of so many columns, on that many
+/// How many arrays of how many elements [`affine_heads`] allocates beside its result (n rows of `out` columns) on so many
 /// threads.
 pub(crate) fn heads_space(n: usize, out: usize, threads: usize) -> (usize, usize) {
     let block = row_block(n);
@@ -67,7 +67,7 @@ fn check(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32]>) {
     assert!(bias.is_none_or(|bias| bias.len() == w.ncols()), "shapes of a product");
 }
 
-/// A block of rows, of which `y` holds zeros.
+/// A block of rows; `y` holds zeros.
 fn of_block(
     x: ArrayView2<'_, f32>,
     w: ArrayView2<'_, f32>,
@@ -75,8 +75,8 @@ fn of_block(
     mut y: ArrayViewMut2<'_, f32>,
 ) {
     if let Some(bias) = bias {
-        let numbers = y.as_slice_mut().expect("rows of an array in standard layout");
-        numbers.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
+        let elements = y.as_slice_mut().expect("rows of an array in standard layout");
+        elements.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
     }
     product_into(y, 1.0, x, w, 1.0, Threads::One);
 }

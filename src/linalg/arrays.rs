@@ -1,4 +1,4 @@
-//! Large arrays made, moved and added by all threads: what goes through memory rather than through arithmetic.
+//! Large arrays allocated, copied and added by all threads: work limited by memory rather than by arithmetic.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -6,27 +6,27 @@ use std::mem::MaybeUninit;
 use ndarray::{Array, Array2, Array3, ArrayView2, ArrayView3, Axis, Dimension, ShapeBuilder};
 use rayon::prelude::*;
 
-/// Numbers that one thread takes at a time.
+/// Elements of one task.
 const CHUNK: usize = 1 << 16;
-/// Rows that one thread takes at a time.
+/// Rows of one task.
 pub(super) const ROWS: usize = 256;
 
 /// Zeros of a shape.
-#[allow(clippy::missing_panics_doc)] // what was just allocated is whole
+#[allow(clippy::missing_panics_doc)] // a new array is contiguous
 pub fn zeros<D: Dimension>(dim: impl ShapeBuilder<Dim = D>) -> Array<f32, D> {
     let mut x = Array::uninit(dim);
-    let numbers = x.as_slice_memory_order_mut().expect("an array that is whole");
-    numbers.par_chunks_mut(CHUNK).for_each(|numbers| numbers.fill(MaybeUninit::new(0.0)));
-    // SAFETY: every number was written.
+    let elements = x.as_slice_memory_order_mut().expect("a contiguous array");
+    elements.par_chunks_mut(CHUNK).for_each(|elements| elements.fill(MaybeUninit::new(0.0)));
+    // SAFETY: every element was written.
     unsafe { x.assume_init() }
 }
 
 /// A copy.
-#[allow(clippy::missing_panics_doc)] // as many numbers as there were
+#[allow(clippy::missing_panics_doc)] // the same number of elements
 pub fn copied<D: Dimension>(x: &Array<f32, D>) -> Array<f32, D> {
-    let Some(numbers) = x.as_slice() else { return x.clone() };
-    let numbers: Vec<f32> = numbers.par_iter().with_min_len(CHUNK).copied().collect();
-    Array::from_shape_vec(x.raw_dim(), numbers).expect("as many numbers")
+    let Some(elements) = x.as_slice() else { return x.clone() };
+    let elements: Vec<f32> = elements.par_iter().with_min_len(CHUNK).copied().collect();
+    Array::from_shape_vec(x.raw_dim(), elements).expect("the same number of elements")
 }
 
 /// `x += y`.
@@ -49,11 +49,11 @@ pub fn split(x: ArrayView2<'_, f32>, heads: usize) -> Array3<f32> {
     let mut out = Array3::uninit((heads, n, width));
     let blocks = out.axis_chunks_iter_mut(Axis(1), ROWS).into_par_iter();
     blocks.zip(x.axis_chunks_iter(Axis(0), ROWS)).for_each(|(mut out, x)| scatter(x, out.view_mut()));
-    // SAFETY: the blocks cover all rows, and `scatter` writes every number of a block.
+    // SAFETY: the blocks cover all rows, and `scatter` writes every element of a block.
     unsafe { out.assume_init() }
 }
 
-/// Writes rows (n, h w) as heads (h, n, w): every number of `out`.
+/// Writes rows (n, h w) as heads (h, n, w): every element of `out`.
 pub(super) fn scatter(x: ArrayView2<'_, f32>, mut out: ndarray::ArrayViewMut3<'_, MaybeUninit<f32>>) {
     let width = out.dim().2;
     for (mut head, columns) in out.outer_iter_mut().zip(x.axis_chunks_iter(Axis(1), width.max(1))) {
@@ -80,10 +80,10 @@ pub fn join(x: ArrayView3<'_, f32>) -> Array2<f32> {
 }
 
 /// # Panics
-/// If a row is not one piece of memory, or they are not as long: nothing may stay unwritten.
+/// If a row is not contiguous, or the lengths differ: every element must be written.
 fn copy(to: Option<&mut [MaybeUninit<f32>]>, from: Option<&[f32]>) {
-    let (to, from) = to.zip(from).expect("rows in one piece");
-    assert_eq!(to.len(), from.len(), "rows as long");
+    let (to, from) = to.zip(from).expect("contiguous rows");
+    assert_eq!(to.len(), from.len(), "rows of one length");
     to.iter_mut().zip(from).for_each(|(to, from)| {
         to.write(*from);
     });

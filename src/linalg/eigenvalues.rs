@@ -1,37 +1,36 @@
 //! Eigenvalues of symmetric tridiagonal matrices: the root-free QL iteration of Pal, Walker and Kahan.
 //!
-//! The iteration is one long chain of dependent divisions, so that a core waits most of the time. Two things help:
+//! The iteration is one long chain of dependent divisions, so a core waits most of the time. Two changes help:
 //! - the recurrence is rewritten so that its two divisions depend on the previous step only, and not on each other
 //!   (`p' = g' N / p` with `g' = N / r`, where the classical form has `c = p / r` first and `p' = g'^2 / c` after);
 //! - two matrices are swept in turn, step by step ([`pair`]): the second costs almost nothing.
 //!
-//! Order 512, one core (AMD Zen 3): LAPACK's form of the recurrence 3.8 ms, this form 2.0 ms, two at once 2.6 ms.
+//! Order 512, one core (AMD Zen 3): LAPACK's form of the recurrence 3.8 ms, this form 2.0 ms, two in turn 2.6 ms.
 
 use super::tridiagonal::Tridiagonal;
 use crate::error::{Error, Result};
 
-/// Sweeps that a matrix may take, for each of its eigenvalues on average: LAPACK's `dsterf` has the same cap. Two or three
-/// are usual.
+/// Maximum sweeps for each eigenvalue on average, as in LAPACK's `dsterf`. Two or three are usual.
 const SWEEPS: usize = 30;
 
 const EPS_SQUARED: f64 = f64::EPSILON * f64::EPSILON;
 
-/// One matrix on its way to its eigenvalues.
+/// The iteration of one matrix.
 struct Chain {
-    /// The diagonal; entries below `low` are eigenvalues already.
+    /// The diagonal; entries below `low` are converged eigenvalues.
     d: Vec<f64>,
     /// Squares of the off-diagonal, with one more at the end for the recurrence to write to.
     e: Vec<f64>,
     /// First row that is still coupled.
     low: usize,
-    /// The row that the running sweep comes to next; it ends at `low`.
+    /// The next row of the current sweep, which ends at `low`.
     at: usize,
     sweep: Sweep,
-    /// Sweeps that are left before the matrix counts as one that does not converge.
+    /// Sweeps left before an error is returned.
     left: usize,
 }
 
-/// The running numbers of one sweep, in the letters of LAPACK's `dsterf`.
+/// The variables of one sweep, named as in LAPACK's `dsterf`.
 #[derive(Clone, Copy, Default)]
 struct Sweep {
     sigma: f64,
@@ -44,7 +43,7 @@ struct Sweep {
 impl Sweep {
     /// One step: couples rows `i` and `i + 1`.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // two chains only run in each other's gaps when both stand in one loop
+    #[allow(clippy::inline_always)] // two chains fill each other's gaps only inside one loop
     fn step(&mut self, d: &mut [f64], e: &mut [f64], i: usize) {
         let b = e[i];
         let r = self.p + b;
@@ -67,7 +66,7 @@ impl Chain {
     fn new(diagonal: &[f64], off_diagonal: &[f64], sweeps: usize) -> Self {
         let mut d = diagonal.to_vec();
         let mut e: Vec<f64> = off_diagonal.iter().map(|x| x * x).collect();
-        // QL finds small eigenvalues at the top; a matrix that is graded the other way round is turned over.
+        // QL finds small eigenvalues at the top; a matrix graded in the other direction is reversed.
         if d.first().is_some_and(|first| d[d.len() - 1].abs() < first.abs()) {
             d.reverse();
             e.reverse();
@@ -77,8 +76,8 @@ impl Chain {
         Self { d, e, low: 0, at: 0, sweep: Sweep::default(), left }
     }
 
-    /// Splits off what has converged and sets up the next sweep; false when every eigenvalue is found. An error where no
-    /// sweep is left, or where numbers are NaN or infinite.
+    /// Deflates what has converged and prepares the next sweep; false when every eigenvalue is found. An error if no
+    /// sweep is left, or if values are NaN or infinite.
     fn next_sweep(&mut self) -> Result<bool> {
         let n = self.d.len();
         while self.low + 1 < n {
@@ -87,7 +86,7 @@ impl Chain {
             while high + 1 < n && self.e[high] > EPS_SQUARED * (self.d[high] * self.d[high + 1]).abs() {
                 high += 1;
             }
-            // A negligible coupling, or the place past the end: no row beyond is touched.
+            // A negligible coupling, or the element past the end: no row beyond it is changed.
             self.e[high] = 0.0;
             if high == low {
                 self.low += 1;
@@ -103,13 +102,13 @@ impl Chain {
                 let gamma = self.d[high] - sigma;
                 self.sweep = Sweep { sigma, c: 1.0, s: 0.0, gamma, p: gamma * gamma };
                 self.at = high;
-                let Some(left) = self.left.checked_sub(1) else { return Err(no_end()) };
+                let Some(left) = self.left.checked_sub(1) else { return Err(not_converged()) };
                 self.left = left;
                 return Ok(true);
             }
         }
-        // A coupling that is NaN looks like one that is negligible.
-        if self.d.iter().all(|x| x.is_finite()) { Ok(false) } else { Err(no_end()) }
+        // A NaN coupling passes as a negligible one.
+        if self.d.iter().all(|x| x.is_finite()) { Ok(false) } else { Err(not_converged()) }
     }
 
     fn run_sweep(&mut self) {
@@ -135,17 +134,17 @@ impl Chain {
     }
 }
 
-fn no_end() -> Error {
+fn not_converged() -> Error {
     Error::Convergence { what: "the eigenvalues of a tridiagonal matrix".into() }
 }
 
-/// Eigenvalues, largest first, of a tridiagonal matrix and of the same without its first row and column; an error where
+/// Eigenvalues, largest first, of a tridiagonal matrix and of the same without its first row and column; an error if
 /// they do not converge.
 pub(super) fn pair(matrix: &Tridiagonal) -> Result<(Vec<f64>, Vec<f64>)> {
     pair_within(matrix, SWEEPS)
 }
 
-/// As [`pair`], within so many sweeps for each eigenvalue.
+/// As [`pair`], with at most so many sweeps for each eigenvalue.
 fn pair_within(matrix: &Tridiagonal, sweeps: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut a = Chain::new(&matrix.diagonal, &matrix.off_diagonal, sweeps);
     let rest = matrix.diagonal.len().min(1);

@@ -1,4 +1,4 @@
-//! Matrix products: one door for every product of the house, whatever the layout of the operands.
+//! Matrix products of any layout: every product of the crate goes through this module.
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
@@ -8,10 +8,48 @@ use rayon::prelude::*;
 
 use super::convert::{view, view_mut};
 
-/// The two scalar types of the house: f32 for forward passes, f64 for analysis.
-pub trait Real: faer::traits::RealField + ndarray::NdFloat {}
-impl Real for f32 {}
-impl Real for f64 {}
+/// The two scalar types of the crate: f32 for forward passes, f64 for analysis.
+///
+/// The product is a method of the type, so that faer's generic code is compiled here once, and not in every crate that calls
+/// [`product`].
+pub trait Real: ndarray::NdFloat {
+    /// `c = alpha a b`, or `c += alpha a b` where `add` says so, on the calling thread.
+    fn multiply(
+        c: ArrayViewMut2<'_, Self>,
+        add: bool,
+        a: ArrayView2<'_, Self>,
+        b: ArrayView2<'_, Self>,
+        alpha: Self,
+    );
+}
+
+impl Real for f32 {
+    fn multiply(
+        c: ArrayViewMut2<'_, f32>,
+        add: bool,
+        a: ArrayView2<'_, f32>,
+        b: ArrayView2<'_, f32>,
+        alpha: f32,
+    ) {
+        matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq);
+    }
+}
+
+impl Real for f64 {
+    fn multiply(
+        c: ArrayViewMut2<'_, f64>,
+        add: bool,
+        a: ArrayView2<'_, f64>,
+        b: ArrayView2<'_, f64>,
+        alpha: f64,
+    ) {
+        matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq);
+    }
+}
+
+fn accum(add: bool) -> Accum {
+    if add { Accum::Add } else { Accum::Replace }
+}
 
 /// How many threads one product may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,53 +93,51 @@ pub fn product_into<T: Real>(
 ) {
     assert!(beta == T::zero() || beta == T::one(), "beta is 0 or 1");
     assert_eq!((a.nrows(), a.ncols(), b.ncols()), (c.nrows(), b.nrows(), c.ncols()), "shapes of a product");
-    let accum = if beta == T::zero() { Accum::Replace } else { Accum::Add };
+    let add = beta == T::one();
     let small = a.nrows().saturating_mul(a.ncols()).saturating_mul(b.ncols()) < SMALL;
     if threads == Threads::One || small {
-        matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
+        T::multiply(c, add, a, b, alpha);
     } else if by_rows(c.dim()) {
         let rows = c.into_axis_chunks_iter_mut(Axis(0), row_block(a.nrows())).into_par_iter();
         rows.zip(a.into_axis_chunks_iter(Axis(0), row_block(a.nrows()))).for_each(|(c, a)| {
-            matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
+            T::multiply(c, add, a, b, alpha);
         });
     } else {
         let columns = c.into_axis_chunks_iter_mut(Axis(1), column_block(b.ncols())).into_par_iter();
         columns.zip(b.into_axis_chunks_iter(Axis(1), column_block(b.ncols()))).for_each(|(c, b)| {
-            matmul(view_mut(c), accum, view(a), view(b), alpha, Par::Seq);
+            T::multiply(c, add, a, b, alpha);
         });
     }
 }
 
-/// Multiply-adds of a product that one thread has done before others are awake.
+/// Multiply-adds below which starting other threads takes longer than the product.
 const SMALL: usize = 1 << 18;
 
-/// Rows of the result that one thread takes at a time, of `length`: a whole number of every engine's tiles,
-/// eight parts of what is short, and so many of what is long that threads end together. The shape alone decides, so that
-/// threads change no bit.
+/// Rows of the result in one task, of `length`: a multiple of faer's tiles; eight tasks for a short result, and for a long
+/// one so many that threads finish together. It depends on the shape only, so the number of threads changes no bit.
 ///
-/// faer's own threads wait for each other at barriers, and spin: a loss where somebody else has one of the cores. Nobody
-/// waits for a block.
+/// faer's own threads spin at barriers, which is slow where another process uses one of the cores. Tasks do not wait
+/// for each other.
 pub(super) fn row_block(length: usize) -> usize {
     (length / 24).max((length / 8).min(192)).next_multiple_of(48).clamp(48, 384)
 }
 
-/// Columns from which on a result is cut by columns, unless it is tall: each thread then lays out its own part of `b`
-/// and no other. Square products reach 290 GFLOP/s so on 2 threads with AVX-512, and 240 by rows.
-const COLUMNS: usize = 480;
+/// Results with at least so many columns are split by columns, unless they are tall: each thread then packs only its own
+/// part of `b`. Square products on 2 threads with AVX-512 reach 290 GFLOP/s this way, and 240 by rows.
+const SPLIT_COLUMNS: usize = 480;
 
-/// Whether a result of this shape is cut into blocks of rows.
+/// Whether a result of this shape is split into blocks of rows.
 fn by_rows((rows, columns): (usize, usize)) -> bool {
-    rows >= columns && (columns < COLUMNS || rows > 2 * columns)
+    rows >= columns && (columns < SPLIT_COLUMNS || rows > 2 * columns)
 }
 
-/// As [`row_block`], of columns.
+/// As [`row_block`], for columns.
 fn column_block(length: usize) -> usize {
     (length / 16).next_multiple_of(96).clamp(96, 384)
 }
 
-/// Lets the calling thread and every thread of the pool take what they keep for products from then on: two buffers
-/// each, of the size of the last-level cache, at the first product that is not tiny. Measurements of memory begin
-/// behind this.
+/// Makes the calling thread and every thread of the pool allocate the buffers that faer keeps for products: two for each
+/// thread, of the size of the last-level cache, at its first product that is not tiny. Memory is measured after this.
 pub fn warm_up() {
     let a = Array2::<f32>::zeros((64, 64));
     let multiply = || std::hint::black_box(product(a.view(), a.view(), Threads::One));
@@ -109,7 +145,7 @@ pub fn warm_up() {
     rayon::broadcast(|_| multiply());
 }
 
-/// The lower triangle of `a a^T`, shape (n, m) to (n, n), in column-major layout; above the diagonal stand zeros.
+/// The lower triangle of `a a^T`, shape (n, m) to (n, n), in column-major layout; zeros above the diagonal.
 pub fn gram_lower(a: ArrayView2<'_, f64>, threads: Threads) -> Array2<f64> {
     let mut g = Array2::zeros((a.nrows(), a.nrows()).f());
     triangular::matmul(

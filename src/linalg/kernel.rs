@@ -8,8 +8,8 @@ use pulp::{Simd, WithSimd};
 
 /// `y = A x` for a symmetric matrix of which only the lower triangle is read.
 ///
-/// `a` is column-major with `ld` numbers from column to column and begins at the diagonal of the first column.
-/// Each element is loaded once and used twice, four columns at a time, so that the traffic is half a matrix.
+/// `a` is column-major with `ld` elements from column to column and begins at the diagonal of the first column.
+/// Each element is loaded once and used twice, four columns at a time, so half the matrix is read from memory.
 pub(super) struct SymmetricProduct<'a> {
     pub(super) a: &'a [f64],
     pub(super) ld: usize,
@@ -93,7 +93,7 @@ fn below<S: Simd>(simd: S, columns: [&[f64]; 4], heads: [f64; 4], x: &[f64], y: 
     sums
 }
 
-/// `out[c] = panel[:, c] . x`; `panel` is column-major with `ld` numbers from column to column.
+/// `out[c] = panel[:, c] . x`; `panel` is column-major with `ld` elements from column to column.
 pub(super) struct PanelDots<'a> {
     pub(super) panel: &'a [f64],
     pub(super) ld: usize,

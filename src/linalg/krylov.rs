@@ -1,15 +1,15 @@
-//! Leading singular values of a matrix that is never kept: a thick-restarted block Krylov method.
+//! Leading singular values of a matrix that is never stored: a thick-restarted block Krylov method.
 //!
-//! The matrix is met through its rows, which the [`Operator`] computes whenever they are asked for; one round computes
-//! every row once and uses it twice, for `A X` and for `A^T (A X)`, on a whole block of vectors. Memory is
+//! The matrix is read through its rows, which the [`Operator`] computes on request; one round computes every row once and
+//! uses it twice, for `A X` and for `A^T (A X)`, on a whole block of vectors. Memory is
 //! O(m (basis + block)), whatever the number of rows.
 //!
 //! The method is block Lanczos on `A^T A` with full orthogonalisation and thick restarts (Wu and Simon 2000; Golub,
-//! Luk and Overton 1981 for blocks). What it promises is checked at the end: one more round gives for every vector `x`
+//! Luk and Overton 1981 for blocks). The bounds are computed at the end: one more round gives for every vector `x`
 //! of the result its residual `r = ||A^T A x - s^2 x||` with `s = ||A x||`, and then some singular value of the matrix
 //! lies within `r / s` of `s`.
 //!
-//! Sums are taken in an order that depends on the sizes only, so results do not depend on the number of threads.
+//! The order of sums depends on the sizes only, so results do not depend on the number of threads.
 
 use std::ops::Range;
 
@@ -17,21 +17,22 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, ShapeBuilder, s};
 use rayon::prelude::*;
 
 use super::convert::view;
+use super::engine::symmetric_eigen;
 use super::gemm::{Threads, product, product_into};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::rng::{Rng, normal};
 
 /// Rows of the matrix that a thread holds at a time.
 const TILE: usize = 64;
-/// Bytes that partial sums of `A^T A X` may take; with the sizes it fixes how the rows are dealt out.
+/// Bytes that partial sums of `A^T A X` may occupy; with the sizes it determines how rows are grouped.
 const PARTIAL_BYTES: usize = 1 << 27;
-/// The part of f32 arithmetic in a bound, relative to `||A||_F`: entries are right to a few units of 2^-23.
+/// The contribution of f32 arithmetic to a bound, relative to `||A||_F`: entries are accurate to a few units of 2^-23.
 const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
-/// The share of the tolerance that the search aims at: the residuals that it goes by are estimates, those that count
-/// are computed at its end.
+/// The fraction of the tolerance that the iteration aims at: its own residuals are estimates, the reported ones are
+/// computed at the end.
 const AIM: f64 = 0.9;
 
-/// A matrix that hands out its rows.
+/// A matrix that computes its rows on request.
 pub trait Operator: Sync {
     /// Rows and columns.
     fn shape(&self) -> (usize, usize);
@@ -50,33 +51,33 @@ impl Operator for Array2<f32> {
     }
 }
 
-/// What is wanted, and how much may be spent on it.
+/// How many values are computed, to which tolerance, within how many rounds.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct KrylovOptions {
     /// How many leading values.
     pub top: usize,
     /// Vectors in a block.
     pub block: usize,
-    /// A value has converged when its bound is below this share of it.
+    /// A value has converged when its bound is below this fraction of it.
     pub tolerance: f64,
-    /// Rounds over the matrix after which the search ends.
+    /// Maximum rounds over the matrix.
     pub rounds: usize,
 }
 
-impl Options {
+impl KrylovOptions {
     /// Sensible settings for `top` values.
     pub fn for_top(top: usize) -> Self {
         Self { top, block: 64, tolerance: 1e-3, rounds: 80 }
     }
 
-    /// Vectors in the basis at most.
+    /// Maximum vectors in the basis.
     fn basis(&self) -> usize {
         self.top.saturating_mul(2).saturating_add(4 * self.block)
     }
 
-    /// Bytes that the search needs for a matrix of this shape, its operator's own aside.
+    /// Bytes that the iteration needs for a matrix of this shape, not counting the operator.
     pub fn bytes(&self, (n, m): (usize, usize), threads: usize) -> usize {
-        // Saturating: what cannot even be counted must be refused as too much, not wrap to a little.
+        // Saturating: a size that overflows must be refused as too large, not wrap to a small one.
         let product = |factors: &[usize]| factors.iter().fold(1, |all: usize, one| all.saturating_mul(*one));
         let vectors = self.basis().saturating_add(self.top).saturating_add(4 * self.block);
         let tiles = product(&[4, threads, TILE.min(n), m]);
@@ -85,9 +86,9 @@ impl Options {
     }
 }
 
-/// One singular value that was found.
+/// One singular value with its bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Value {
+pub struct SingularValue {
     /// The value, `||A x||` of a unit vector x.
     pub sigma: f64,
     /// Some singular value of the matrix lies no further away than this.
@@ -99,8 +100,8 @@ pub struct Value {
 /// The leading singular values, and the exact sum of all squares.
 #[derive(Clone, Debug)]
 pub struct Leading {
-    /// Values, largest first; fewer than asked for if so few rounds were allowed.
-    pub values: Vec<Value>,
+    /// Values, largest first; fewer than requested if too few rounds were allowed.
+    pub values: Vec<SingularValue>,
     /// `||A||_F^2`, from every entry.
     pub energy: f64,
     /// Rounds over the matrix.
@@ -114,56 +115,56 @@ impl Leading {
     }
 }
 
-/// How far a search has come.
+/// Progress of the iteration.
 #[derive(Clone, Copy, Debug)]
-pub struct Round {
+pub struct Progress {
     /// Rounds over the matrix so far.
     pub rounds: usize,
-    /// Leading values that look converged.
+    /// Leading values whose estimated bounds are within the tolerance.
     pub converged: usize,
 }
 
-/// Finds the leading singular values of `a`; `on_round` is called after every round and may end the search.
+/// Finds the leading singular values of `a`; `on_round` is called after every round and may stop the iteration.
 pub fn leading(
     a: &dyn Operator,
-    options: Options,
+    options: KrylovOptions,
     rng: &mut Rng,
-    on_round: &mut dyn FnMut(Round) -> Result<()>,
+    on_round: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Leading> {
     let (n, m) = a.shape();
     let top = options.top.min(n).min(m);
     let block = options.block.clamp(1, m);
-    let most = (options.basis() + block).min(m);
-    let mut search = Search::new(m, most);
+    let capacity = (options.basis() + block).min(m);
+    let mut iteration = BlockLanczos::new(m, capacity);
     let (mut next, _) = orthonormal(normal(rng, m, block).view(), None);
     let mut rounds = 0;
     let (vectors, energy) = loop {
         let image = gram_product(a, next.view());
         rounds += 1;
-        let coupling = search.extend(&next, image.product.view());
-        let ritz = search.ritz(top, coupling.residual.view())?;
+        let coupling = iteration.extend(&next, image.product.view());
+        let ritz = iteration.ritz(top, coupling.residual.view())?;
         let rounding = ROUNDING * image.energy.sqrt();
         let settled = ritz.residuals.iter().zip(&ritz.theta).take_while(|(residual, theta)| {
             let sigma = theta.sqrt();
             let bound = if sigma > 0.0 { *residual / sigma } else { residual.sqrt() };
-            // A bound below the rounding cannot become better.
+            // A bound below the rounding error cannot improve.
             bound + rounding <= AIM * options.tolerance * sigma || bound <= rounding
         });
         let converged = settled.count();
-        on_round(Round { rounds, converged })?;
-        let whole = search.size() == m;
+        on_round(Progress { rounds, converged })?;
+        let whole = iteration.size() == m;
         if converged >= top || rounds >= options.rounds || whole {
-            // Few rounds may end with fewer vectors than values were asked for.
-            let found = top.min(search.size());
-            break (search.vectors(ritz.coordinates.slice(s![.., ..found])), image.energy);
+            // After few rounds there may be fewer vectors than requested values.
+            let found = top.min(iteration.size());
+            break (iteration.vectors(ritz.coordinates.slice(s![.., ..found])), image.energy);
         }
-        if search.size() + block <= most {
+        if iteration.size() + block <= capacity {
             next = coupling.next;
-        } else if most == m {
-            // The basis may grow to the whole space: what is missing is less than a block.
-            next = coupling.next.slice(s![.., ..m - search.size()]).to_owned();
+        } else if capacity == m {
+            // The basis may grow to the whole space: less than a block is missing.
+            next = coupling.next.slice(s![.., ..m - iteration.size()]).to_owned();
         } else {
-            search.restart(&ritz, top + block / 2);
+            iteration.restart(&ritz, top + block / 2);
             next = coupling.next;
         }
     };
@@ -172,13 +173,13 @@ pub fn leading(
 }
 
 /// The basis `V` and the projection `T = V^T A^T A V`.
-struct Search {
+struct BlockLanczos {
     basis: Array2<f32>,
     size: usize,
     t: Array2<f64>,
 }
 
-/// What a new block brings: the block after it, and how the new columns of `A^T A V` leave the basis towards it.
+/// The result of appending a block: the next block, and the coordinates in it of the new columns of `A^T A V`.
 struct Coupling {
     next: Array2<f32>,
     residual: Array2<f64>,
@@ -191,9 +192,9 @@ struct Ritz {
     residuals: Vec<f64>,
 }
 
-impl Search {
-    fn new(m: usize, most: usize) -> Self {
-        Self { basis: Array2::zeros((m, most).f()), size: 0, t: Array2::zeros((0, 0)) }
+impl BlockLanczos {
+    fn new(m: usize, capacity: usize) -> Self {
+        Self { basis: Array2::zeros((m, capacity).f()), size: 0, t: Array2::zeros((0, 0)) }
     }
 
     fn size(&self) -> usize {
@@ -219,13 +220,10 @@ impl Search {
     }
 
     fn ritz(&self, top: usize, residual: ArrayView2<'_, f64>) -> Result<Ritz> {
-        let evd = view(self.t.view())
-            .self_adjoint_eigen(faer::Side::Lower)
-            .map_err(|_| Error::Convergence { what: "the projected eigenvalue problem".into() })?;
+        let (w, u) = symmetric_eigen(self.t.view())?;
         let size = self.size;
-        let (u, s) = (evd.U(), evd.S().column_vector());
-        let coordinates = Array2::from_shape_fn((size, size), |(i, j)| u[(i, size - 1 - j)]);
-        let theta: Vec<f64> = (0..size).map(|j| s[size - 1 - j].max(0.0)).collect();
+        let coordinates = Array2::from_shape_fn((size, size), |(i, j)| u[[size - 1 - j, i]]);
+        let theta: Vec<f64> = (0..size).map(|j| w[size - 1 - j].max(0.0)).collect();
         let last = coordinates.slice(s![size - residual.ncols().., ..top.min(size)]);
         let tails = residual.dot(&last);
         let residuals = tails.columns().into_iter().map(|column| column.dot(&column).sqrt()).collect();
@@ -241,17 +239,17 @@ impl Search {
         vectors
     }
 
-    /// Keeps the leading `keep` Ritz vectors only.
+    /// Reduces the basis to the leading `keep` Ritz vectors.
     fn restart(&mut self, ritz: &Ritz, keep: usize) {
         let keep = keep.min(self.size);
-        let kept = self.vectors(ritz.coordinates.slice(s![.., ..keep]));
-        self.basis.slice_mut(s![.., ..keep]).assign(&kept);
+        let leading = self.vectors(ritz.coordinates.slice(s![.., ..keep]));
+        self.basis.slice_mut(s![.., ..keep]).assign(&leading);
         self.size = keep;
         self.t = Array2::from_diag(&ndarray::Array1::from_iter(ritz.theta[..keep].iter().copied()));
     }
 }
 
-/// `A^T (A X)`, and sums over the rows on the way.
+/// `A^T (A X)`, and sums over the rows computed in the same round.
 struct Image {
     product: Array2<f32>,
     /// `||A||_F^2`.
@@ -264,7 +262,7 @@ struct Image {
 fn gram_product(a: &dyn Operator, x: ArrayView2<'_, f32>) -> Image {
     let (n, m) = a.shape();
     let b = x.ncols();
-    // Groups of rows with a partial sum each: how many depends on the sizes only, and so does the order of the sums.
+    // Groups of rows with a partial sum each: their number, and so the order of the sums, depends on the sizes only.
     let groups = (PARTIAL_BYTES / (4 * m * b).max(1)).clamp(8, 64).min(n.div_ceil(TILE));
     let each = n.div_ceil(groups).next_multiple_of(TILE);
     let partial: Vec<Image> = (0..n.div_ceil(each))
@@ -295,10 +293,11 @@ fn gram_product(a: &dyn Operator, x: ArrayView2<'_, f32>) -> Image {
     })
 }
 
-/// An orthonormal basis of the columns of `x` less their part in `basis`, and the coordinates R with `x = ... + Q R`.
+/// An orthonormal basis of the columns of `x` without their projections onto `basis`, and the coordinates R with
+/// `x = ... + Q R`.
 ///
-/// Done twice: the first pass may leave rounding of the size of what it removed, above all where `x` lies in the
-/// basis already and what is left is rounding; the second pass makes such columns orthogonal too.
+/// Done twice: the first pass may leave a rounding error as large as what it removed, above all where `x` already lies in
+/// the basis; the second pass makes such columns orthogonal, too.
 fn orthonormal(x: ArrayView2<'_, f32>, basis: Option<ArrayView2<'_, f32>>) -> (Array2<f32>, Array2<f64>) {
     let mut q = Array2::zeros(x.dim().f());
     q.assign(&x);
@@ -316,12 +315,12 @@ fn orthonormal(x: ArrayView2<'_, f32>, basis: Option<ArrayView2<'_, f32>>) -> (A
     (q, r)
 }
 
-/// One more round, and the bounds that follow from it alone.
-fn verify(a: &dyn Operator, vectors: ArrayView2<'_, f32>, energy: f64, tolerance: f64) -> Vec<Value> {
+/// One more round, and the bounds computed from it alone.
+fn verify(a: &dyn Operator, vectors: ArrayView2<'_, f32>, energy: f64, tolerance: f64) -> Vec<SingularValue> {
     let image = gram_product(a, vectors);
     let rounding = ROUNDING * energy.sqrt();
     let columns = vectors.columns().into_iter().zip(image.product.columns());
-    let mut values: Vec<Value> = columns
+    let mut values: Vec<SingularValue> = columns
         .zip(&image.squares)
         .map(|((x, z), square)| {
             let norm: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
@@ -330,7 +329,7 @@ fn verify(a: &dyn Operator, vectors: ArrayView2<'_, f32>, energy: f64, tolerance
             let residual = (x.iter().zip(z).map(distance).sum::<f64>() / norm).sqrt();
             let sigma = theta.sqrt();
             let bound = (if sigma > 0.0 { residual / sigma } else { residual.sqrt() }) + rounding;
-            Value { sigma, bound, converged: bound <= tolerance * sigma }
+            SingularValue { sigma, bound, converged: bound <= tolerance * sigma }
         })
         .collect();
     values.sort_by(|a, b| b.sigma.total_cmp(&a.sigma));
@@ -344,7 +343,7 @@ mod tests {
     use crate::rng::stream;
 
     fn find(a: &Array2<f32>, top: usize, block: usize) -> Leading {
-        let options = Options { block, ..Options::for_top(top) };
+        let options = KrylovOptions { block, ..KrylovOptions::for_top(top) };
         leading(a, options, &mut stream(5, "krylov"), &mut |_| Ok(())).unwrap()
     }
 

@@ -1,7 +1,7 @@
-//! Register tiles of single-precision products and a vector exponential, over whichever vector instructions there are.
+//! Register tiles of single-precision products and a vector exponential, for any vector instructions.
 //!
-//! Both tiles multiply numbers that are broadcast by rows of vectors that lie together, and keep `R` rows of `NV`
-//! vectors in registers. Nothing is packed, nothing is allocated; the order of additions depends on the shapes alone.
+//! Both tiles multiply broadcast scalars by rows of contiguous vectors, and hold `R` rows of `NV` vectors in registers.
+//! Nothing is packed or allocated; the order of additions depends on the shapes only.
 //! Everything here is inlined into a function that `Path::run` compiled for its instructions: closures are not, and
 //! loops are written out for that reason.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
@@ -19,12 +19,12 @@ pub enum Path {
     Avx512,
     /// AVX2 with fused multiply-add, or plain scalars where the machine lacks that.
     Avx2,
-    /// One number at a time.
+    /// One value at a time.
     Scalar,
 }
 
 impl Path {
-    /// Every path, to test one against the other.
+    /// Every path, to test them against each other.
     pub const ALL: [Self; 4] = [Self::Widest, Self::Avx512, Self::Avx2, Self::Scalar];
 
     /// Runs `work` compiled for the instructions of this path.
@@ -46,43 +46,43 @@ impl Path {
     }
 }
 
-/// `NV` vectors that begin at the slice's first number.
+/// `NV` vectors from the beginning of the slice.
 #[inline(always)]
 pub(crate) fn vectors<S: Simd, const NV: usize>(x: &[f32]) -> &[S::f32s; NV] {
     let (vectors, _) = S::as_simd_f32s(&x[..NV * S::F32_LANES]);
-    vectors.first_chunk().expect("NV vectors were cut")
+    vectors.first_chunk().expect("NV vectors")
 }
 
-/// As [`vectors`], to write to.
+/// As [`vectors`], mutable.
 #[inline(always)]
 pub(crate) fn vectors_mut<S: Simd, const NV: usize>(x: &mut [f32]) -> &mut [S::f32s; NV] {
     let (vectors, _) = S::as_mut_simd_f32s(&mut x[..NV * S::F32_LANES]);
-    vectors.first_chunk_mut().expect("NV vectors were cut")
+    vectors.first_chunk_mut().expect("NV vectors")
 }
 
-/// Whether `depth` rows that begin `stride` numbers apart, of which `len` numbers each are read, lie within `count` numbers.
+/// Whether `depth` rows, `stride` elements apart and `len` elements long, lie within `count` elements.
 ///
-/// What is read without a check of its own rests on this: no step of it may wrap.
+/// Unchecked reads rely on this: no step of it may wrap.
 #[inline(always)]
 fn rows_lie_within(count: usize, depth: usize, stride: usize, len: usize) -> bool {
     let end = |last: usize| last.checked_mul(stride)?.checked_add(len);
     depth.checked_sub(1).is_none_or(|last| end(last).is_some_and(|end| end <= count))
 }
 
-/// `len` numbers from `at` on, which the caller has made sure are there.
+/// `len` elements from `at` on, whose bounds the caller has checked.
 ///
 /// # Safety
 /// `at + len` is at most the slice's length.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn piece(x: &[f32], at: usize, len: usize) -> &[f32] {
+unsafe fn slice_at(x: &[f32], at: usize, len: usize) -> &[f32] {
     debug_assert!(at.checked_add(len).is_some_and(|end| end <= x.len()));
     // SAFETY: the caller's promise.
     unsafe { x.get_unchecked(at..at + len) }
 }
 
-/// `a b`, for `R` rows `a` that each lie together, all of one length, and as many rows of `b` as that length, `ldb`
-/// numbers apart: the first `NV` vectors of each row of the result.
+/// `a b`, for `R` contiguous rows `a` of one length, and as many rows of `b` as that length, `ldb` elements apart: the
+/// first `NV` vectors of each row of the result.
 #[inline(always)]
 pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
     simd: S,
@@ -114,7 +114,7 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
     for k in 2 * pairs..depth {
         // SAFETY: k is at most depth - 1, whose row was checked to end within `b`.
         #[allow(unsafe_code)]
-        let b = vectors::<S, NV>(unsafe { piece(b, k * ldb, len) });
+        let b = vectors::<S, NV>(unsafe { slice_at(b, k * ldb, len) });
         for r in 0..R {
             let x = simd.splat_f32s(rows[r][k]);
             for c in 0..NV {
@@ -130,7 +130,7 @@ pub(crate) fn dots<S: Simd, const R: usize, const NV: usize>(
     sums
 }
 
-/// `a^T b`, for `depth` rows of `a` and `b` that are `lda` and `ldb` numbers apart: `R` columns of `a`, `NV` vectors of
+/// `a^T b`, for `depth` rows of `a` and `b` that are `lda` and `ldb` elements apart: `R` columns of `a`, `NV` vectors of
 /// `b`, from the first of each.
 #[inline(always)]
 pub(crate) fn outers<S: Simd, const R: usize, const NV: usize>(
@@ -148,7 +148,7 @@ pub(crate) fn outers<S: Simd, const R: usize, const NV: usize>(
     for k in 0..depth {
         // SAFETY: k is at most depth - 1, whose rows were checked to end within `a` and `b`.
         #[allow(unsafe_code)]
-        let (a, b) = unsafe { (piece(a, k * lda, R), piece(b, k * ldb, len)) };
+        let (a, b) = unsafe { (slice_at(a, k * lda, R), slice_at(b, k * ldb, len)) };
         let a: &[f32; R] = a.first_chunk().expect("R columns");
         let b = vectors::<S, NV>(b);
         for r in 0..R {
@@ -214,7 +214,7 @@ mod tests {
     fn a_check_of_rows_does_not_wrap_around() {
         assert!(rows_lie_within(10, 2, 6, 4) && !rows_lie_within(9, 2, 6, 4));
         assert!(rows_lie_within(0, 0, usize::MAX, usize::MAX));
-        // The product, and the sum behind it, each past the end of the numbers that there are.
+        // The product, and the sum after it, each beyond the largest usize.
         for stride in [usize::MAX, usize::MAX - 1, usize::MAX / 2 + 1] {
             for depth in [2, 3, usize::MAX] {
                 assert!(!rows_lie_within(1 << 20, depth, stride, 8), "{depth} rows {stride} apart");

@@ -1,9 +1,10 @@
 //! Matrix products, decompositions and spectra.
 //!
-//! [`spectra`] is the door for whole spectra, [`krylov`] for the leading values of a matrix that does not fit in
-//! memory, [`norm`] for the largest alone, [`rounding`] for what the rounding of entries does to them, [`truncation`] for what the best approximation of each rank leaves;
-//! [`engine`] chooses between faer and LAPACK; [`gemm`] is the one door for products, of which [`affine`] and [`outer`] are
-//! the forms that layers and their gradients need, and [`arrays`] moves what is not multiplied.
+//! [`spectra`] computes whole spectra, [`krylov`] the leading values of a matrix that does not fit in memory, [`norm`] the
+//! largest value alone; [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best
+//! approximation of each rank. [`engine`] holds the dense decompositions, by faer or LAPACK, and says why there are two.
+//! [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
+//! allocates, copies and adds in parallel.
 
 pub mod affine;
 pub mod arrays;

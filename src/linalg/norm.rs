@@ -5,7 +5,7 @@
 //! `A` lies within `r / sqrt(t)` of `sqrt(t)`, which itself never exceeds the norm (but for rounding, about 1e-6 of it).
 //! That the value found is the largest one rests on the random start: after `j` steps the largest eigenvalue is missed by
 //! a share `e` with probability at most `1.648 sqrt(m) exp(-sqrt(e) (2 j - 1))` (Kuczynski and Wozniakowski 1992), far
-//! less where it stands apart; eight steps are taken in any case.
+//! less where it is well separated; at least eight steps are computed.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
 use ndarray::ArrayView2;
@@ -13,62 +13,62 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::rng::{Rng, normal};
 
-/// Steps before the residual is looked at.
-const LEAST: usize = 8;
-/// Steps after which the search ends with the bound that it has.
-const MOST: usize = 160;
-/// Steps between two looks at the residual.
-const PACE: usize = 2;
+/// Steps before the residual is first checked.
+const MIN_STEPS: usize = 8;
+/// Maximum steps; the iteration then returns the bound that it has reached.
+const MAX_STEPS: usize = 160;
+/// Steps between two checks of the residual.
+const CHECK_EVERY: usize = 2;
 
 /// A spectral norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Norm {
+pub struct SpectralNorm {
     /// `||A||_2`, from below.
     pub value: f64,
     /// Some singular value lies within this of `value`.
     pub bound: f64,
-    /// Steps that were taken, each one reading of the matrix.
+    /// Steps computed, each of which reads the matrix once.
     pub steps: usize,
 }
 
 /// The spectral norm of `a` (n, m): the bound is at most `tolerance` of the value, unless 160 steps were not enough.
-pub fn spectral(a: ArrayView2<'_, f32>, tolerance: f64, rng: &mut Rng) -> Norm {
+pub fn spectral(a: ArrayView2<'_, f32>, tolerance: f64, rng: &mut Rng) -> SpectralNorm {
     let a = a.as_standard_layout();
-    let (m, numbers) = (a.ncols(), a.as_slice().unwrap_or(&[]));
-    let nothing = Norm { value: 0.0, bound: 0.0, steps: 0 };
-    if numbers.is_empty() {
-        return nothing;
+    let (m, entries) = (a.ncols(), a.as_slice().unwrap_or(&[]));
+    let zero = SpectralNorm { value: 0.0, bound: 0.0, steps: 0 };
+    if entries.is_empty() {
+        return zero;
     }
     let start: Vec<f64> = normal(rng, 1, m).iter().map(|x| f64::from(*x)).collect();
     let mut basis: Vec<Vec<f64>> = vec![scaled(&start, 1.0 / length(&start))];
     let (mut diagonal, mut off_diagonal) = (Vec::new(), Vec::<f64>::new());
-    let most = MOST.min(m);
+    let max_steps = MAX_STEPS.min(m);
     loop {
         let step = basis.len();
-        let mut next = gram_times(numbers, m, &basis[step - 1]);
+        let mut next = gram_times(entries, m, &basis[step - 1]);
         diagonal.push(dot(&next, &basis[step - 1]));
-        // Twice is enough (Kahan): after the second pass the rest is orthogonal to rounding.
+        // Two passes are enough (Kahan): after the second one the remainder is orthogonal up to rounding.
         for _ in 0..2 {
             for before in &basis {
                 let share = dot(&next, before);
                 next.iter_mut().zip(before).for_each(|(x, b)| *x -= share * b);
             }
         }
-        let left = length(&next);
+        let residue = length(&next);
         let (top, last) = top_ritz(&diagonal, &off_diagonal);
-        let ended = left <= 1e-7 * top.abs() || step == most;
-        if ended || (step >= LEAST && step.is_multiple_of(PACE)) {
+        let ended = residue <= 1e-7 * top.abs() || step == max_steps;
+        if ended || (step >= MIN_STEPS && step.is_multiple_of(CHECK_EVERY)) {
             if top <= 0.0 {
-                return Norm { steps: step, ..nothing };
+                return SpectralNorm { steps: step, ..zero };
             }
-            let (value, residual) = (top.sqrt(), left * last);
+            let (value, residual) = (top.sqrt(), residue * last);
             let bound = residual / value;
             if ended || bound <= tolerance * value {
-                return Norm { value, bound, steps: step };
+                return SpectralNorm { value, bound, steps: step };
             }
         }
-        off_diagonal.push(left);
-        basis.push(scaled(&next, 1.0 / left));
+        off_diagonal.push(residue);
+        basis.push(scaled(&next, 1.0 / residue));
     }
 }
 

@@ -1,25 +1,25 @@
-//! Products whose inner length is much larger than their result: the gradient of a weight.
+//! Products whose inner dimension is much larger than their result: gradients of weights.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::gemm::{Real, Threads, product, product_into};
 
-/// Rows of the operands that are worth a task of their own.
+/// Rows of the operands that justify a task of their own.
 const ROWS: usize = 2048;
 
-/// Columns of the wider operand that one task takes.
+/// Columns of the wider operand in one task.
 const COLUMNS: usize = 512;
 
-/// Tasks that keep the threads of a small machine busy; a larger one finds more where operands are wide.
+/// Tasks for the threads of a small machine; wide operands make more tasks for a larger one.
 const TASKS: usize = 16;
 
 /// `c += a^T b`, shapes (n, d) and (n, m) to (d, m): the sum over rows of their outer products.
 ///
-/// Both operands are read as they lie, row behind row. Where few columns make few tasks the rows are cut into parts as
-/// well, whose results are added in their order: threads change no bit. The wider operand stands where an engine packs
-/// panels and the narrower one where it reads rows four columns at a time, which costs three times as much if it is the
-/// other way round (1024 columns beside 256, over 8192 rows).
+/// Both operands are read row after row. Where few columns make few tasks, the rows are split into parts as well, whose
+/// results are added in a fixed order: the number of threads changes no bit. The wider operand is the one that faer packs
+/// into panels, the narrower one is read in rows, four columns at a time; the opposite order takes three times as long
+/// (1024 and 256 columns, 8192 rows).
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -30,7 +30,7 @@ pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: 
     let n = wide.nrows();
     let parts = parts(n, wide.ncols());
     if parts == 1 {
-        // What a task finds is added while it is in its cache.
+        // The result of a task is added while it is in the cache.
         let columns = columns(wide.ncols());
         let tasks = to.axis_chunks_iter_mut(Axis(1), columns).into_par_iter();
         tasks.zip(wide.into_axis_chunks_iter(Axis(1), columns)).for_each(|(mut to, wide)| {
@@ -61,17 +61,17 @@ pub fn add_outer<T: Real>(mut c: ArrayViewMut2<'_, T>, a: ArrayView2<'_, T>, b: 
     }
 }
 
-/// Parts that n rows are cut into where the wider operand has so many columns.
+/// Number of parts that n rows are split into, for so many columns of the wider operand.
 fn parts(n: usize, wide: usize) -> usize {
     (TASKS / wide.div_ceil(COLUMNS).max(1)).clamp(1, n.div_ceil(ROWS).max(1))
 }
 
-/// Columns of a task where rows are not cut.
+/// Columns of a task where rows are not split.
 fn columns(wide: usize) -> usize {
     (wide / 4).next_multiple_of(96).clamp(96, COLUMNS)
 }
 
-/// How many arrays of how many numbers [`add_outer`] holds at once on that many threads, of operands (n, d) and (n, m).
+/// How many arrays of how many elements [`add_outer`] allocates at once on so many threads, for operands (n, d) and (n, m).
 pub(crate) fn space(n: usize, d: usize, m: usize, threads: usize) -> (usize, usize) {
     let (wide, narrow) = (d.max(m), d.min(m));
     match parts(n, wide) {

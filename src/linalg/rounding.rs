@@ -1,13 +1,13 @@
-//! What the rounding of a matrix's entries can do to its singular values.
+//! How much the rounding of a matrix's entries can change its singular values.
 //!
 //! Rounding adds a matrix N of small random entries. By Weyl no singular value moves by more than `||N||_2`, by Mirsky the
 //! sum of all moves by no more than `||N||_*`, the sum of squares by the triangle inequality of `||.||_F`. Beside a whole
-//! attention matrix all three are nothing; beside what is left of one that is nearly its mean row they may be everything,
-//! and a rank of it is then one of rounding.
+//! attention matrix all three are negligible. A matrix that nearly equals its mean row leaves little after centring; there
+//! they may be as large as the values themselves, and a rank is then a rank of the rounding.
 
 use ndarray::{ArrayView2, Axis};
 
-/// Estimates of the norms of what rounding added, and the unit in which the matrix counts.
+/// Estimated norms of the rounding error N, and the precision of the entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rounding {
     /// The distance from 1 to the next number in the type of the entries (2^-23 for f32, 2^-52 for f64).
@@ -20,44 +20,46 @@ pub struct Rounding {
     pub frobenius: f64,
 }
 
-/// How far an entry may be off by rounding: a share of it, and what is lost below the smallest normal number.
+/// How far rounding may move an entry: a relative part, and an absolute one below the smallest normal number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Unit {
+pub struct EntryRounding {
     epsilon: f64,
     relative: f64,
     absolute: f64,
 }
 
 /// Entries computed in f64.
-pub const F64: Unit = Unit { epsilon: f64::EPSILON, relative: 0.5 * f64::EPSILON, absolute: 0.0 };
+pub const F64: EntryRounding =
+    EntryRounding { epsilon: f64::EPSILON, relative: 0.5 * f64::EPSILON, absolute: 0.0 };
 
-const F32: Unit = Unit { epsilon: f32::EPSILON as f64, relative: 0.5 * f32::EPSILON as f64, absolute: 0.0 };
+const F32: EntryRounding =
+    EntryRounding { epsilon: f32::EPSILON as f64, relative: 0.5 * f32::EPSILON as f64, absolute: 0.0 };
 
-/// Halves (11 bits; 2^-24 is their smallest number) and bfloat16 (8 bits) that are kept as f32.
-const F16: Unit = Unit { relative: 1.0 / 2048.0, absolute: 0.5 / 16_777_216.0, ..F32 };
-const BF16: Unit = Unit { relative: 1.0 / 256.0, ..F32 };
+/// float16 (11 bits; its smallest number is 2^-24) and bfloat16 (8 bits), stored as f32.
+const F16: EntryRounding = EntryRounding { relative: 1.0 / 2048.0, absolute: 0.5 / 16_777_216.0, ..F32 };
+const BF16: EntryRounding = EntryRounding { relative: 1.0 / 256.0, ..F32 };
 
-/// Fewer entries than this may use few bits by chance.
-const ENOUGH: usize = 256;
+/// Fewer entries than this may have few significant bits by coincidence.
+const MIN_ENTRIES: usize = 256;
 
-/// How the entries of an f32 matrix are rounded: as f32, or as the shorter type whose bits they all fit in and of which
-/// one uses the last bit.
-pub fn unit(a: ArrayView2<'_, f32>) -> Unit {
+/// How the entries of an f32 matrix are rounded: as f32, or as the shorter type that represents all of them and whose
+/// last bit at least one of them uses.
+pub fn unit(a: ArrayView2<'_, f32>) -> EntryRounding {
     let bits = a.iter().fold(0, |bits, x| bits | (x.to_bits() & 0x007f_ffff));
     match bits.trailing_zeros() {
-        13 if a.len() >= ENOUGH => F16,
-        16 if a.len() >= ENOUGH => BF16,
+        13 if a.len() >= MIN_ENTRIES => F16,
+        16 if a.len() >= MIN_ENTRIES => BF16,
         _ => F32,
     }
 }
 
 impl Rounding {
-    /// Of a matrix whose entries are off by `unit` each, independently and in the root mean square.
+    /// For a matrix whose entries have independent errors with a root mean square of `unit`.
     ///
-    /// That is 2.4 times what rounding alone does (evenly spread over half a unit), since entries are computed, too.
-    /// `||N||_2` is estimated by the largest norm of a row plus that of a column (what random entries of any pattern come
-    /// to, up to a small factor), `||N||_*` by the least of three bounds.
-    pub fn of<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, unit: Unit) -> Self {
+    /// That is 2.4 times the error of rounding alone (uniform over half a unit), because entries are also computed.
+    /// `||N||_2` is estimated by the largest norm of a row plus that of a column (what random entries of any pattern reach,
+    /// up to a small factor), `||N||_*` by the smallest of three bounds.
+    pub fn of<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, unit: EntryRounding) -> Self {
         let (relative, absolute) = (unit.relative * unit.relative, unit.absolute * unit.absolute);
         let mut columns = vec![0.0_f64; a.ncols()];
         let mut rows = Vec::with_capacity(a.nrows());
@@ -91,7 +93,7 @@ mod tests {
     use crate::rng::{normal, stream};
     use ndarray::Array2;
 
-    /// Rounds random matrices of several patterns and compares with the true norms of what that added.
+    /// Rounds random matrices of several patterns and compares with the true norms of the rounding error.
     #[test]
     fn estimates_hold_and_are_not_far_above() {
         let spread = normal(&mut stream(1, "rounding"), 96, 96).mapv(|x| f64::from(x).exp() / 96.0);
@@ -118,11 +120,11 @@ mod tests {
     #[test]
     fn short_types_are_seen_in_the_bits() {
         let a = normal(&mut stream(1, "bits"), 20, 20);
-        let cut = |bits: u32| a.mapv(|x| f32::from_bits(x.to_bits() >> bits << bits));
+        let truncated = |bits: u32| a.mapv(|x| f32::from_bits(x.to_bits() >> bits << bits));
         assert_eq!(unit(a.view()), F32);
-        assert_eq!(unit(cut(13).view()), F16);
-        assert_eq!(unit(cut(16).view()), BF16);
+        assert_eq!(unit(truncated(13).view()), F16);
+        assert_eq!(unit(truncated(16).view()), BF16);
         assert_eq!(unit(Array2::from_elem((64, 64), 1.0 / 64.0_f32).view()), F32);
-        assert_eq!(unit(cut(16).slice(ndarray::s![..5, ..5])), F32, "too few to tell");
+        assert_eq!(unit(truncated(16).slice(ndarray::s![..5, ..5])), F32, "too few to tell");
     }
 }

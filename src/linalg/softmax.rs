@@ -5,9 +5,9 @@
 
 use ndarray::{ArrayViewMut1, ArrayViewMut2, s};
 
-/// Numbers that are worked on side by side: one AVX-512 register, two AVX ones.
+/// Values computed together: one AVX-512 register, two AVX ones.
 const LANES: usize = 16;
-/// Chunks of `LANES` numbers that are summed in f32 before the sum moves on to f64.
+/// Chunks of `LANES` values that are summed in f32 before the sum is added in f64.
 const CHUNKS_OF_A_SUM: usize = 64;
 
 /// Replaces each row of logits by its softmax: non-negative, summing to 1.
@@ -29,15 +29,15 @@ pub fn softmax_rows_causal_from(a: ArrayViewMut2<'_, f32>, first: usize) {
     pulp::Arch::new().dispatch(Rows { a, first: Some(first) });
 }
 
-/// Replaces each number by its exponential: exactly 0 below -87.3, so that no subnormal number slows what follows.
+/// Replaces each value by its exponential: exactly 0 below -87.3, so that no subnormal number slows later products.
 pub fn exp_all(a: &mut [f32]) {
-    pulp::Arch::new().dispatch(Numbers(a));
+    pulp::Arch::new().dispatch(Exponentials(a));
 }
 
-/// The numbers to work on, for the reason given at [`Rows`].
-struct Numbers<'a>(&'a mut [f32]);
+/// The values of [`exp_all`]; a type for the reason given at [`Rows`].
+struct Exponentials<'a>(&'a mut [f32]);
 
-impl pulp::WithSimd for Numbers<'_> {
+impl pulp::WithSimd for Exponentials<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -49,7 +49,7 @@ impl pulp::WithSimd for Numbers<'_> {
     }
 }
 
-/// The rows to work on. A type and not a closure: closures are not inlined into the function that has the machine's
+/// The rows of a softmax. A type and not a closure: closures are not inlined into the function that has the machine's
 /// vector instructions switched on, and would run without them.
 struct Rows<'a> {
     a: ArrayViewMut2<'a, f32>,
@@ -65,9 +65,9 @@ impl pulp::WithSimd for Rows<'_> {
     fn with_simd<S: pulp::Simd>(mut self, _: S) {
         let columns = self.a.ncols();
         for (i, mut row) in self.a.rows_mut().into_iter().enumerate() {
-            let kept = self.first.map_or(columns, |first| (first + i + 1).min(columns));
-            row.slice_mut(s![kept..]).fill(0.0);
-            softmax(row.slice_mut(s![..kept]));
+            let visible = self.first.map_or(columns, |first| (first + i + 1).min(columns));
+            row.slice_mut(s![visible..]).fill(0.0);
+            softmax(row.slice_mut(s![..visible]));
         }
     }
 }
@@ -75,7 +75,7 @@ impl pulp::WithSimd for Rows<'_> {
 /// e^x, within 2e-7 of relative error from -87 to 88; exactly 0 below -87.3 (where f32 stops being normal), infinity
 /// above 88.4, NaN for NaN.
 #[inline(always)]
-#[allow(clippy::inline_always)] // inlined into its caller's vector instructions, or it is one call a number
+#[allow(clippy::inline_always)] // compiled with its caller's vector instructions; otherwise it is a call for each value
 pub(crate) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to a whole number and leaves that number in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
@@ -127,8 +127,8 @@ fn softmax_slice(row: &mut [f32]) {
     }
 }
 
-/// Replaces each number by the exponential of what it is above `max`: the sum of the exponentials, and the sum of what
-/// the numbers were above `max`. An infinite `max` gives NaN.
+/// Replaces each x by e^(x - max). Returns the sum of the exponentials, and the sum of all x - max. An infinite `max`
+/// gives NaN.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as for `exp`
 pub(crate) fn exp_less(row: &mut [f32], max: f32) -> (f64, f64) {
@@ -156,7 +156,7 @@ pub(crate) fn exp_less(row: &mut [f32], max: f32) -> (f64, f64) {
     (total, above)
 }
 
-/// The largest number of a row, in which NaN is never the largest; minus infinity of an empty one.
+/// The largest value of a row, ignoring NaN; minus infinity for an empty row.
 #[inline(always)]
 #[allow(clippy::inline_always)] // as for `exp`
 pub(crate) fn largest(row: &[f32]) -> f32 {
@@ -175,11 +175,11 @@ mod tests {
     use super::*;
     use ndarray::{Array2, array};
 
-    fn reference(row: &[f32], kept: usize) -> Vec<f64> {
-        let max = row[..kept].iter().fold(f64::NEG_INFINITY, |a, &x| a.max(f64::from(x)));
-        let exps: Vec<f64> = row[..kept].iter().map(|&x| (f64::from(x) - max).exp()).collect();
+    fn reference(row: &[f32], visible: usize) -> Vec<f64> {
+        let max = row[..visible].iter().fold(f64::NEG_INFINITY, |a, &x| a.max(f64::from(x)));
+        let exps: Vec<f64> = row[..visible].iter().map(|&x| (f64::from(x) - max).exp()).collect();
         let sum: f64 = exps.iter().sum();
-        (0..row.len()).map(|j| if j < kept { exps[j] / sum } else { 0.0 }).collect()
+        (0..row.len()).map(|j| if j < visible { exps[j] / sum } else { 0.0 }).collect()
     }
 
     fn logits(rows: usize, columns: usize, size: f32) -> Array2<f32> {
@@ -210,8 +210,8 @@ mod tests {
             softmax_rows_causal(causal.view_mut());
             for (i, row) in given.rows().into_iter().enumerate() {
                 let row = row.to_vec();
-                for (kept, found) in [(columns, &plain), (columns.min(i + 1), &causal)] {
-                    for (j, exact) in reference(&row, kept).into_iter().enumerate() {
+                for (visible, found) in [(columns, &plain), (columns.min(i + 1), &causal)] {
+                    for (j, exact) in reference(&row, visible).into_iter().enumerate() {
                         let off = (f64::from(found[[i, j]]) - exact).abs();
                         // x - max is rounded to f32: half a unit in the last place of twice the size.
                         let rounding = 4e-7 + 1.2e-7 * f64::from(size).min(90.0);

@@ -23,16 +23,16 @@ const SMALL: f64 = 0.05;
 /// Singular values, largest first; both lists have min(n, m) entries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectra {
-    /// Of the matrix as it stands.
+    /// Of the matrix itself.
     pub plain: Vec<f64>,
-    /// Of the matrix less the mean of its rows, subtracted from every row.
+    /// Of the matrix minus the mean of its rows.
     pub centred: Vec<f64>,
-    /// What the rounding of the entries can do to both.
+    /// How much the rounding of the entries can change both.
     pub rounding: Rounding,
 }
 
 impl Spectra {
-    /// Whether the mean row is nearly all of the matrix: the centred values are then small beside the plain ones.
+    /// Whether the mean row is nearly all of the matrix: the centred values are then small relative to the plain ones.
     fn is_nearly_its_mean(&self) -> bool {
         let first = |values: &[f64]| values.first().copied().unwrap_or(0.0);
         first(&self.centred) < SMALL * first(&self.plain)
@@ -43,13 +43,13 @@ impl Spectra {
 ///
 /// The faer engine takes the eigenvalues of the f64 matrix `A A^T`: exact to about `1e-8 sigma_max`, which is below
 /// the rounding of the f32 entries themselves (`6e-8` of each). A matrix that is nearly its mean row is decomposed as
-/// an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is much beside them.
+/// an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is large relative to them.
 pub fn of_f32(a: ArrayView2<'_, f32>, engine: Engine) -> Result<Spectra> {
     of_f32_or(a, engine, || None)
 }
 
 /// As [`of_f32`] for a matrix that was made in f32 and that `precise` can make once more in f64: that one is
-/// decomposed where the f32 matrix is nearly its mean row, so that the rounding of its entries is not what is left.
+/// decomposed where the f32 matrix is nearly its mean row, so that the centred matrix is not mostly rounding error.
 ///
 /// What `precise` makes counts only if it is the same matrix: no further from `a` than rounding and a hundredth of the
 /// centred matrix.
@@ -109,13 +109,13 @@ pub fn of_f64(a: ArrayView2<'_, f64>, engine: Engine) -> Result<Spectra> {
     })
 }
 
-/// The matrix less the mean of its rows.
+/// The matrix minus the mean of its rows.
 pub fn centred(a: ArrayView2<'_, f64>) -> Array2<f64> {
     let less_mean = |a: ArrayView2<'_, f64>| match a.mean_axis(Axis(0)) {
         Some(mean) => &a - &mean,
         None => a.to_owned(),
     };
-    // The mean of many rows is rounded; what it is off by is the mean of what is left.
+    // The mean of many rows is rounded; its error is the mean of the difference.
     less_mean(less_mean(a).view())
 }
 

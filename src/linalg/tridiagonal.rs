@@ -1,4 +1,4 @@
-//! A symmetric matrix as `Q T Q^T` with `T` tridiagonal and a first column of `Q` that the caller chooses.
+//! A symmetric matrix as `Q T Q^T` with `T` tridiagonal and a first column of `Q` given by the caller.
 //!
 //! Householder's reduction in panels (the shape of LAPACK's `dsytrd`): inside a panel every column costs one product
 //! with the triangle that is left, and the panel's reflections are applied to that triangle in one matrix product.
@@ -23,7 +23,7 @@ pub(super) struct Tridiagonal {
     pub(super) off_diagonal: Vec<f64>,
 }
 
-/// The reflections of the panel at work: `A` stands for `A - V W^T - W V^T`.
+/// The reflections of the current panel: `A` denotes `A - V W^T - W V^T`.
 struct Panel {
     arch: Arch,
     n: usize,
@@ -72,7 +72,7 @@ impl Panel {
         self.columns += 1;
     }
 
-    /// Subtracts the panel's reflections from `column`, which stands for rows `row..n` of column `row`.
+    /// Subtracts the panel's reflections from `column`, which holds rows `row..n` of column `row`.
     fn update_column(&mut self, row: usize, column: &mut [f64]) {
         let (n, k) = (self.n, self.columns);
         for c in 0..k {
@@ -115,7 +115,7 @@ impl Panel {
     }
 }
 
-/// Reduces the symmetric matrix whose lower triangle stands in `a` (n x n, column-major), which is overwritten.
+/// Reduces the symmetric matrix whose lower triangle is in `a` (n x n, column-major), which is overwritten.
 ///
 /// `first` (length n, any length of vector but zero) becomes, up to sign and scale, the first column of `Q`.
 pub(super) fn reduce(a: &mut [f64], n: usize, first: &[f64]) -> Tridiagonal {

@@ -1,16 +1,15 @@
-//! What the best approximation of each rank leaves of a matrix and of its product with values.
+//! Errors of the best approximation of each rank, of a matrix and of its product with values.
 //!
 //! The best matrix of rank l is the truncated decomposition `A_l = U_l S_l V_l^T` (Eckart and Young 1936, Mirsky 1960).
 //! Its errors need no matrix: `||A - A_l||_F^2` is the sum of the squares beyond l, `||A - A_l||_2` the next value, and
 //! since `A_l W = U_l U_l^T A W`, the error of a product with values W is the part of `A W` beyond the first l left
 //! vectors. So one eigendecomposition of `A A^T` serves every l.
 
-use faer::Side;
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 
-use super::convert::view;
+use super::engine::symmetric_eigen;
 use super::gemm::{Threads, gram_lower, product};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Errors of the best approximations of one matrix.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,18 +21,12 @@ pub struct Truncation {
 }
 
 impl Truncation {
-    /// Of `a` (n, m) and its product with values, `output` (n, `d_v`), in f64.
+    /// For `a` (n, m) and its product with values, `output` (n, `d_v`), in f64.
     pub fn of(a: ArrayView2<'_, f32>, output: ArrayView2<'_, f32>) -> Result<Self> {
         let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
-        let eigen = view(gram.view()).self_adjoint_eigen(Side::Lower);
-        let eigen = eigen.map_err(|_| Error::Convergence {
-            what: format!("the singular vectors of a {} x {} matrix", a.nrows(), a.ncols()),
-        })?;
-        let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let vectors = Array2::from_shape_fn((vectors.ncols(), vectors.nrows()), |(i, j)| vectors[(j, i)]);
+        let (values, vectors) = symmetric_eigen(gram.view())?;
         let along = product(vectors.view(), output.mapv(f64::from).view(), Threads::One);
         let parts = along.rows().into_iter().map(|row| row.dot(&row));
-        // faer sorts eigenvalues upwards.
         let mut both: Vec<(f64, f64)> = values.iter().map(|x| x.max(0.0)).zip(parts).collect();
         both.reverse();
         let (squares, parts) = both.into_iter().unzip();
@@ -62,9 +55,9 @@ impl Truncation {
     }
 }
 
-/// The root of the share that the terms beyond the first l have in the sum; 0 of nothing.
+/// The root of the fraction of the sum in the terms beyond the first l; 0 of an empty sum.
 fn beyond(terms: &[f64], l: usize) -> f64 {
-    // From the small end: a difference of sums would lose small tails.
+    // Added from the smallest: a difference of sums would lose small tails.
     let rest: f64 = terms.iter().skip(l).rev().sum();
     let total: f64 = terms.iter().rev().sum();
     if total > 0.0 { (rest / total).sqrt() } else { 0.0 }
@@ -75,7 +68,7 @@ mod tests {
     use super::*;
     use crate::linalg::engine::thin_svd;
     use crate::rng::{normal, stream};
-    use ndarray::Axis;
+    use ndarray::{Array2, Axis};
 
     #[test]
     fn errors_are_those_of_the_truncated_decomposition() {

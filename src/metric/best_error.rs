@@ -33,7 +33,7 @@ fn spectral(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
 
 fn frobenius(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
     let rest: f64 = if spectrum.is_whole() {
-        // Summed from the small end: a difference of sums would lose small tails.
+        // Added from the smallest: a difference of sums would lose small tails.
         spectrum.sigma.iter().skip(k).rev().map(|s| s * s).sum()
     } else if k <= spectrum.sigma.len() {
         spectrum.energy - spectrum.sigma.iter().take(k).map(|s| s * s).sum::<f64>()

@@ -1,4 +1,4 @@
-//! How far a stand-in is from the attention matrix A, entry by entry and as an operator.
+//! Errors of an approximation B of the attention matrix A, by entries and as an operator.
 
 use super::{Metric, Of};
 

@@ -1,11 +1,12 @@
-//! Metrics of spectra, of attention rows, and of what stands in for attention, each in its own file; [`ALL`] is their list.
+//! Metrics of spectra, of attention rows, and of approximations of attention, each in its own file; [`ALL`] lists them.
 //!
-//! # One more metric
-//! A new file with a `pub const METRIC: Metric` (or two), and two lines here: its `mod` and its place in [`ALL`].
-//! It becomes a column of every study that measures what it is of, a line of `luna list`, and a case of the laws.
+//! # How to add a metric
+//! A new file with a `const METRIC: Metric`, and two lines here: its `mod` and its place in [`ALL`]. It becomes a column of
+//! every study that measures its input, a line of `luna list`, and a case of the tests over all metrics.
 
 mod best_error;
 mod cumulative;
+mod definition;
 mod effective_rank;
 mod logit_sd;
 mod matrix_error;
@@ -25,42 +26,11 @@ mod sigma_max;
 mod spectrum;
 mod stable_rank;
 
+pub use definition::{Metric, Of};
 pub use output::{Output, OutputProfile};
 pub use pair::{PairProfile, Reference};
 pub use rows::RowProfile;
 pub use spectrum::Spectrum;
-
-/// What a metric is computed from.
-#[derive(Clone, Copy, Debug)]
-pub enum Of {
-    /// The singular values of a matrix. None: not to be had from the values that are known.
-    Spectrum(fn(&Spectrum<'_>) -> Option<f64>),
-    /// The singular values and an index K; its column is named `..._at_K`.
-    SpectrumAt(fn(&Spectrum<'_>, usize) -> Option<f64>),
-    /// The rows of an attention matrix.
-    Rows(fn(&RowProfile) -> f64),
-    /// An attention matrix and what stands in for it.
-    Pair(fn(&PairProfile) -> f64),
-    /// The output of softmax attention and of what stands in for it.
-    Output(fn(&OutputProfile) -> f64),
-}
-
-/// A figure with a name.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// The name of its column; `_at` is followed by an index.
-    pub name: &'static str,
-    /// Its formula in one line, in the papers' letters.
-    pub about: &'static str,
-    /// Its unit; empty for a plain number.
-    pub unit: &'static str,
-    /// Who defined it.
-    pub source: &'static str,
-    /// Whether it is a whole number.
-    pub integer: bool,
-    /// How it is computed.
-    pub of: Of,
-}
 
 /// Every metric, in the order of the columns.
 pub const ALL: &[Metric] = &[
@@ -84,14 +54,14 @@ pub const ALL: &[Metric] = &[
     max_prob::METRIC,
     logit_sd::METRIC,
     rank1_residual::METRIC,
-    // of a stand-in beside the matrix
+    // of an approximation of the matrix
     matrix_error::REL_FRO,
     matrix_error::REL_SPECTRAL,
     matrix_error::MAX_ABS,
     row_distance::TV,
     row_distance::KL,
     row_distance::DRIFT,
-    // of its output beside the output
+    // of an approximation of the output
     output_error::REL_FRO,
     output_error::REL_SPECTRAL,
     output_error::COSINE,

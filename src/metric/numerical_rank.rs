@@ -2,7 +2,7 @@
 
 use super::{Metric, Of, Spectrum};
 
-/// The number of values above `max(n, m) eps s_1` and above what the rounding of the entries can make.
+/// The number of values above `max(n, m) eps s_1` and above the rounding error of the entries.
 pub(super) const METRIC: Metric = Metric {
     name: "numerical_rank",
     about: "number of s > max(n, m) eps s_1 with eps of the entries (2^-23 for f32, 2^-52 for f64), and above their rounding",
@@ -14,9 +14,9 @@ pub(super) const METRIC: Metric = Metric {
 
 fn numerical_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
     let relative = spectrum.longest as f64 * spectrum.epsilon * spectrum.first();
-    // A centred matrix holds the rounding of the entries that it was centred from, which may be much beside it.
+    // A centred matrix keeps the rounding error of the original entries, which may be large relative to it.
     let tolerance = relative.max(2.0 * spectrum.rounding.spectral);
     let above = spectrum.sigma.iter().filter(|s| **s > tolerance).count();
-    // Leading values settle it only if one of them is below the tolerance already.
+    // Leading values determine it only if one of them is below the tolerance.
     (spectrum.is_whole() || above < spectrum.sigma.len()).then_some(above as f64)
 }

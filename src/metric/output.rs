@@ -1,9 +1,10 @@
-//! How an output differs from the output of softmax attention.
+//! Errors of an output against the output of softmax attention.
 
-use faer::Side;
 use ndarray::{Array2, ArrayView2};
 
-/// An output of softmax attention, with what every comparison needs of it.
+use crate::linalg::engine::symmetric_eigenvalues;
+
+/// An output of softmax attention with its norms.
 #[derive(Clone, Debug)]
 pub struct Output {
     o: Array2<f32>,
@@ -59,11 +60,10 @@ fn fro(x: &Array2<f64>) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// The largest singular value, from the smaller Gram matrix: exact to about 1e-8 of it.
+/// The largest singular value, from the smaller Gram matrix: accurate to about 1e-8 of it.
 fn spectral(x: &Array2<f64>) -> f64 {
     let gram = if x.ncols() <= x.nrows() { x.t().dot(x) } else { x.dot(&x.t()) };
-    let gram = faer::Mat::from_fn(gram.nrows(), gram.ncols(), |i, j| gram[[i, j]]);
-    let values = gram.self_adjoint_eigenvalues(Side::Lower).unwrap_or_default();
+    let values = symmetric_eigenvalues(gram.view()).unwrap_or_default();
     values.last().map_or(0.0, |value| value.max(0.0).sqrt())
 }
 

@@ -1,4 +1,4 @@
-//! How far the output of a stand-in is from that of softmax attention, O = A v.
+//! Errors of an approximate output B v against that of softmax attention, O = A v.
 
 use super::{Metric, Of};
 

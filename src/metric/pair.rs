@@ -1,20 +1,20 @@
-//! One pass over two matrices, for every metric that compares an attention matrix with what stands in for it.
+//! One pass over two matrices, for every metric that compares an attention matrix with its approximation.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
 use ndarray::{Array2, ArrayView2};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::rows::ln;
+use super::rows::{LANES, ln, total};
 use crate::linalg::norm;
 use crate::rng::Rng;
 
-/// What an entry of the stand-in counts for in the divergence at least: where it is 0 or negative and attention is not,
-/// the divergence itself would be infinite.
+/// Lower bound of the entries of the approximation in the divergence: where an entry is 0 or negative and attention is
+/// not, the divergence would be infinite.
 pub const KL_FLOOR: f32 = 1e-30;
-/// Spectral norms are bounded to this share of themselves.
+/// Relative error bound of spectral norms.
 pub const SPECTRAL_BOUND: f64 = 1e-3;
 
-/// An attention matrix, with what every comparison needs of it.
+/// An attention matrix with its norms.
 #[derive(Clone, Debug)]
 pub struct Reference {
     a: Array2<f32>,
@@ -24,12 +24,12 @@ pub struct Reference {
     information: f64,
 }
 
-/// How a matrix B differs from the attention matrix A (n, m) that it stands in for.
+/// Errors of a matrix B against the attention matrix A (n, m) that it approximates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PairProfile {
     /// `||A - B||_F / ||A||_F`.
     pub rel_fro: f64,
-    /// `||A - B||_2 / ||A||_2`; the numerator is right to [`SPECTRAL_BOUND`] of itself.
+    /// `||A - B||_2 / ||A||_2`; the numerator has a relative error of at most [`SPECTRAL_BOUND`].
     pub rel_spectral: f64,
     /// The largest `|a - b|`.
     pub max_abs: f64,
@@ -45,7 +45,7 @@ impl Reference {
     /// Of an attention matrix (n, m) and its spectral norm.
     pub fn new(a: Array2<f32>, spectral: f64) -> Self {
         let a = a.as_standard_layout().into_owned();
-        // Beside zeros the pass gives the sums of the matrix itself.
+        // Against zeros the pass gives the sums of the matrix itself.
         let mut itself = a.clone();
         let mut zeros = Array2::zeros(a.dim());
         let fro = Arch::new().dispatch(Pass { a: &a, b: &mut zeros }).squares.sqrt();
@@ -58,7 +58,7 @@ impl Reference {
         self.a.view()
     }
 
-    /// Compares a stand-in of the same shape; `rng` starts the search for the spectral norm.
+    /// Compares an approximation of the same shape; `rng` draws the start vector of the spectral norm.
     ///
     /// # Panics
     /// If the shapes differ.
@@ -70,7 +70,7 @@ impl Reference {
         let mut difference = b.as_standard_layout().into_owned();
         let sums = Arch::new().dispatch(Pass { a: &self.a, b: &mut difference });
         let rows = self.a.nrows() as f64;
-        // What is not a number stays one: it must not look like a perfect match.
+        // NaN stays NaN: it must not pass as a perfect match.
         let share = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { part / whole };
         let spectral = norm::spectral(difference.view(), SPECTRAL_BOUND, rng).value;
         PairProfile {
@@ -95,9 +95,7 @@ struct Sums {
     drift: f64,
 }
 
-const LANES: usize = 16;
-
-/// Sums up, and turns `b` into `a - b`.
+/// Computes the sums and replaces `b` by `a - b`.
 struct Pass<'a> {
     a: &'a Array2<f32>,
     b: &'a mut Array2<f32>,
@@ -113,7 +111,7 @@ impl WithSimd for Pass<'_> {
         let (a, b) = (self.a.as_slice().unwrap_or(&[]), self.b.as_slice_mut().unwrap_or(&mut []));
         for (a, b) in a.chunks_exact(m).zip(b.chunks_exact_mut(m)) {
             let mut row = 0.0_f64;
-            // Short stretches are summed in f32: the sums of rows stay exact to about 1e-7.
+            // Short parts are summed in f32: the sums of rows stay accurate to about 1e-7.
             for (a, b) in a.chunks(LANES * 32).zip(b.chunks_mut(LANES * 32)) {
                 let mut lanes = [[0.0_f32; LANES]; 5];
                 let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks_mut::<LANES>());
@@ -125,7 +123,6 @@ impl WithSimd for Pass<'_> {
                 for (at, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
                     add(&mut lanes, at, *a, b);
                 }
-                let total = |lanes: [f32; LANES]| lanes.iter().map(|x| f64::from(*x)).sum::<f64>();
                 row += total(lanes[0]);
                 sums.squares += total(lanes[1]);
                 sums.absolute += total(lanes[2]);

@@ -1,4 +1,4 @@
-//! How far the rows of a stand-in are from those of attention, as distributions.
+//! Distances between the rows of an approximation and those of attention, as distributions.
 
 use super::{Metric, Of};
 

@@ -4,17 +4,17 @@
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 
-/// Figures of the rows of an attention matrix (n, m).
+/// Statistics of the rows of an attention matrix (n, m).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowProfile {
     /// Mean over rows of `-sum p ln p`, in nats.
     pub entropy: f64,
     /// Mean over rows of the largest entry.
     pub max_prob: f64,
-    /// Standard deviation of `ln p` within rows, pooled over rows with one degree of freedom less a row.
+    /// Standard deviation of `ln p` within rows, pooled over rows with one degree of freedom less for each row.
     ///
-    /// Softmax gives `ln p = logit - (what the whole row shares)`, so this is the spread of the logits as far as the
-    /// head can use it. Exact zeros (masked, or too small for f32) are left out.
+    /// Softmax gives `ln p = logit - (a constant of the row)`, so this is the spread of the logits as far as it affects the
+    /// head. Exact zeros (masked, or too small for f32) are left out.
     pub logit_sd: f64,
     /// `||A - 1 x^T|| / ||A||` with `x` the mean row and `||.|| = sqrt(||.||_1 ||.||_inf)` (Dong et al. 2021).
     pub rank1_residual: f64,
@@ -36,10 +36,11 @@ struct RowSums {
     log_squared: f64,
 }
 
-const LANES: usize = 16;
-/// Entries that are summed in f32 before a sum moves on to f64.
+/// Values computed together.
+pub(super) const LANES: usize = 16;
+/// Entries that are summed in f32 before the sum is added in f64.
 const CHUNK: usize = 1024;
-/// Rows whose entries are summed in f32 before the sums of columns move on to f64: the mean row must be right to more
+/// Rows whose entries are summed in f32 before the sums of columns are added in f64: the mean row must be more accurate
 /// than the small distances from it.
 const ROWS: usize = 32;
 
@@ -53,7 +54,7 @@ impl RowProfile {
     }
 }
 
-/// The loops over a whole matrix, in the vector instructions that the machine has.
+/// The loops over a whole matrix, compiled for the machine's vector instructions.
 struct Pass<'a>(ArrayView2<'a, f32>);
 
 impl WithSimd for Pass<'_> {
@@ -67,7 +68,7 @@ impl WithSimd for Pass<'_> {
         let (mut squares, mut freedom) = (0.0, 0.0);
         let (mut column_sum, mut column_abs) = (vec![0.0_f32; m], vec![0.0_f32; m]);
         let mut mean = vec![0.0_f64; m];
-        let mut most = 0.0_f64;
+        let mut max_row_sum = 0.0_f64;
         for (i, row) in self.0.rows().into_iter().filter_map(|row| row.to_slice()).enumerate() {
             let sums = row_sums(row, shift);
             profile.entropy += sums.entropy / n as f64;
@@ -78,7 +79,7 @@ impl WithSimd for Pass<'_> {
                 squares += (sums.log_squared - sums.log * sums.log / sums.count).max(0.0);
                 freedom += sums.count - 1.0;
             }
-            most = most.max(add_row(row, &mut column_sum, &mut column_abs));
+            max_row_sum = max_row_sum.max(add_row(row, &mut column_sum, &mut column_abs));
             if i % ROWS == ROWS - 1 || i == n - 1 {
                 for (mean, sum) in mean.iter_mut().zip(&mut column_sum) {
                     *mean += f64::from(std::mem::take(sum)) / n as f64;
@@ -86,8 +87,8 @@ impl WithSimd for Pass<'_> {
             }
         }
         profile.logit_sd = if freedom > 0.0 { (squares / freedom).sqrt() } else { 0.0 };
-        let whole = (most * largest(&column_abs)).sqrt();
-        // In two parts: entries that are nearly their mean differ from it by less than its rounding.
+        let whole = (max_row_sum * largest(&column_abs)).sqrt();
+        // In two parts: entries close to their mean differ from it by less than its rounding error.
         let high: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
         let low: Vec<f32> = mean.iter().zip(&high).map(|(x, high)| (x - f64::from(*high)) as f32).collect();
         profile.rank1_residual = if whole > 0.0 { residual(self.0, &high, &low) / whole } else { 0.0 };
@@ -98,7 +99,7 @@ impl WithSimd for Pass<'_> {
 /// `||A - 1 x^T||_(1,inf)` with `x` the mean row, the sum of two.
 #[inline(always)]
 fn residual(a: ArrayView2<'_, f32>, high: &[f32], low: &[f32]) -> f64 {
-    let mut most = 0.0_f64;
+    let mut max_row_sum = 0.0_f64;
     let mut column = vec![0.0_f32; high.len()];
     for row in a.rows().into_iter().filter_map(|row| row.to_slice()) {
         let mut sum = 0.0_f64;
@@ -116,9 +117,9 @@ fn residual(a: ArrayView2<'_, f32>, high: &[f32], low: &[f32]) -> f64 {
             }
             sum += total(lanes);
         }
-        most = most.max(sum);
+        max_row_sum = max_row_sum.max(sum);
     }
-    (most * largest(&column)).sqrt()
+    (max_row_sum * largest(&column)).sqrt()
 }
 
 /// Adds a row to the column sums, plain and absolute; returns the sum of its absolute values.
@@ -172,7 +173,7 @@ fn row_sums(row: &[f32], shift: f32) -> RowSums {
 fn add(lanes: &mut [[f32; LANES]; 6], at: usize, p: f32, shift: f32) {
     let positive = p >= f32::MIN_POSITIVE;
     let weight = if positive { 1.0 } else { 0.0 };
-    // ln(p m): small numbers, so that their squares do not drown the variance.
+    // ln(p m): small values, so that the variance is not lost in their squares.
     let log = if positive { ln(p) + shift } else { 0.0 };
     lanes[0][at] += p;
     lanes[1][at] += p * log;
@@ -182,15 +183,16 @@ fn add(lanes: &mut [[f32; LANES]; 6], at: usize, p: f32, shift: f32) {
     lanes[5][at] += log * log;
 }
 
+/// The sum over the lanes in f64.
 #[inline(always)]
-fn total(lanes: [f32; LANES]) -> f64 {
+pub(super) fn total(lanes: [f32; LANES]) -> f64 {
     lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
 /// The natural logarithm of a normal positive f32, to about 2e-7 relative: no branches, so that loops vectorise.
 #[inline(always)]
 pub(super) fn ln(x: f32) -> f32 {
-    // x = 2^e f with f in [sqrt(1/2), sqrt(2)): adding the distance to sqrt(1/2) moves the cut of the exponent there.
+    // x = 2^e f with f in [sqrt(1/2), sqrt(2)): adding the distance to sqrt(1/2) moves the boundary of the exponent there.
     let bits = x.to_bits().wrapping_add(0x3f80_0000 - 0x3f35_04f3);
     let exponent = ((bits >> 23) as i32 - 127) as f32;
     let fraction = f32::from_bits((bits & 0x007f_ffff) + 0x3f35_04f3);
@@ -255,7 +257,7 @@ mod tests {
         assert!((profile.logit_sd - (squares / freedom).sqrt()).abs() < 1e-5);
     }
 
-    /// A sink of many rows: what is left without the mean row is far below the rounding of a sum of f32.
+    /// A sink of many rows: the residual without the mean row is far below the rounding error of an f32 sum.
     #[test]
     fn the_residual_of_a_sink_is_that_of_f64() {
         let (n, m) = (3000, 5);

@@ -1,4 +1,4 @@
-//! How many leading values reach a share of the spectrum.
+//! How many leading values reach a fraction of the spectrum.
 
 use super::{Metric, Of, Spectrum};
 
@@ -39,7 +39,7 @@ fn energy(spectrum: &Spectrum<'_>, share: f64) -> Option<f64> {
 }
 
 fn reach(spectrum: &Spectrum<'_>, goal: f64, weight: fn(f64) -> f64) -> Option<f64> {
-    // Rounding in the sums must not push an exact share (10 of 10 equal values) to the next value.
+    // Rounding in the sums must not move an exact fraction (10 of 10 equal values) to the next value.
     let goal = goal * (1.0 - 1e-12);
     let mut sum = 0.0;
     let reached = spectrum.sigma.iter().position(|s| {

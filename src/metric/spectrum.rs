@@ -2,8 +2,8 @@
 
 use crate::linalg::rounding::Rounding;
 
-/// The share of a sum of singular values (or of `||.||_F`) beyond which what rounding can have added to it makes every
-/// share and rank of it one of rounding.
+/// The largest fraction of a sum of singular values (or of `||.||_F`) that may be rounding error; above it, shares and ranks
+/// are not reported.
 const ROUNDING: f64 = 0.05;
 
 /// Singular values of one matrix, all of them or the leading ones.
@@ -19,7 +19,7 @@ pub struct Spectrum<'a> {
     pub energy: f64,
     /// The rounding unit of the matrix's entries (2^-23 for f32, 2^-52 for f64).
     pub epsilon: f64,
-    /// What the rounding of the entries can have added.
+    /// The estimated rounding error.
     pub rounding: Rounding,
 }
 
@@ -30,8 +30,7 @@ impl<'a> Spectrum<'a> {
         Self { sigma, size: n.min(m), longest: n.max(m), energy, epsilon, rounding: Rounding::default() }
     }
 
-    /// The whole spectrum of a matrix of shape (n, m), or of what is left of it without its mean row, whose entries are
-    /// rounded so.
+    /// The whole spectrum of a matrix of shape (n, m), or of the centred matrix, with this rounding error.
     pub fn rounded(sigma: &'a [f64], shape: (usize, usize), rounding: Rounding) -> Self {
         Self { rounding, ..Self::whole(sigma, shape, rounding.epsilon) }
     }
@@ -51,20 +50,20 @@ impl<'a> Spectrum<'a> {
         self.is_whole().then(|| self.sigma.iter().sum())
     }
 
-    /// The share of the sum of all values that rounding can account for; none if not all values are known.
+    /// The fraction of the sum of all values that may be rounding error; `None` if not all values are known.
     pub fn rounding_share(&self) -> Option<f64> {
         let all = self.l1()?;
         Some(if all > 0.0 { self.rounding.nuclear / all } else { 0.0 })
     }
 
-    /// A figure of the values and their sum, unless the matrix is zero (every share would be 0 / 0) or the values are
-    /// those of rounding.
+    /// A metric of the values and their sum; `None` if the matrix is zero (every fraction would be 0 / 0) or the values are
+    /// mostly rounding error.
     pub fn of_sum(&self, figure: impl FnOnce(f64) -> f64) -> Option<f64> {
         let all = self.l1()?;
         (all > 0.0 && self.rounding.nuclear <= ROUNDING * all).then(|| figure(all))
     }
 
-    /// As [`of_sum`](Self::of_sum), a figure of the squares, which small values hardly count in.
+    /// As [`of_sum`](Self::of_sum), for a metric of the squares, which depend little on small values.
     pub fn of_squares(&self, figure: impl FnOnce() -> f64) -> Option<f64> {
         let is_one = self.first() > 0.0 && self.rounding.frobenius <= ROUNDING * self.energy.sqrt();
         is_one.then(figure)

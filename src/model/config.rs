@@ -1,25 +1,15 @@
-//! `config.json`: what a model is, whatever its family calls it.
-
-use std::path::Path;
+//! The configuration of a model, in the same terms for every family.
 
 use super::activation::Activation;
-use super::encoder::TRANSLATOR;
-use super::family::Family;
-use super::json;
 use super::rope::Rope;
-use crate::{Error, Result};
-
-pub(super) use super::keys::Keys;
 
 /// A model's configuration in the papers' letters.
 ///
 /// Keys that Hugging Face's own classes have a default for (norms' eps, activations, `rope_theta`, ...) may be
 /// missing and take that default; sizes may not.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools)] // facts of their own, not states of one machine
-pub struct Config {
-    /// The family, by `model_type`.
-    pub family: &'static Family,
+#[allow(clippy::struct_excessive_bools)] // independent facts, not states of one machine
+pub struct ModelConfig {
     /// Layers.
     pub layers: usize,
     /// h: query heads of each layer.
@@ -32,17 +22,17 @@ pub struct Config {
     pub d: usize,
     /// Width inside the feed-forward networks.
     pub ffn: usize,
-    /// The longest input in tokens (positions that the family keeps for itself are not counted).
+    /// The longest input in tokens (positions that the family reserves are not counted).
     pub positions: usize,
     /// Tokens of the vocabulary.
     pub vocab: usize,
     /// Token types; ids are fed with the first. 0 where the family has none.
     pub segments: usize,
-    /// Whether a token sees only itself and what came before.
+    /// Whether a token attends only to itself and earlier ones.
     pub causal: bool,
     /// How positions enter.
     pub position: Position,
-    /// Where the norms stand.
+    /// Where the norms are.
     pub arrangement: Arrangement,
     /// Which norm.
     pub norm: Norm,
@@ -60,15 +50,15 @@ pub struct Config {
     pub scale_logits: bool,
     /// Whether layer i divides its logits by i + 1 too.
     pub scale_by_layer: bool,
-    /// Whether the attention's projections have biases (where the family leaves that open).
+    /// Whether the attention's projections have biases (in families where either is possible).
     pub attention_bias: bool,
-    /// Whether the feed-forward networks have biases (where the family leaves that open).
+    /// Whether the feed-forward networks have biases (in families where either is possible).
     pub ffn_bias: bool,
-    /// How many tokens back a token sees in layers that slide; `None` if it sees them all.
+    /// How many tokens back a token attends in layers with a sliding window; `None` if it attends to all.
     pub sliding_window: Option<usize>,
-    /// The id of the byte 0, where ids are bytes and follow each other; `None` where a tokenizer makes them.
+    /// The id of the byte 0, if ids are consecutive bytes; `None` if a tokenizer makes them.
     pub first_byte: Option<u32>,
-    /// What a reader of figures should know: keys that luna does not know and did not use, code that it does not run.
+    /// Notes: unknown keys that were not used, code that is not run.
     pub notes: Vec<String>,
 }
 
@@ -77,14 +67,14 @@ pub struct Config {
 pub enum Position {
     /// A learned table, added to the tokens'.
     Learned {
-        /// `RoBERTa`'s padding id: positions are counted from behind it, and padding tokens do not count.
+        /// `RoBERTa`'s padding id: positions are counted from the one after it, and padding tokens are not counted.
         padding: Option<usize>,
     },
-    /// Queries and keys are turned by their positions.
+    /// Queries and keys are rotated by their positions.
     Rotary(Rope),
 }
 
-/// Where the norms stand.
+/// Where the norms are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrangement {
     /// norm(x + block(x)), and one norm on the embeddings: BERT.
@@ -98,41 +88,13 @@ pub enum Arrangement {
 /// Which norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
-    /// `LayerNorm`: less the mean, over the standard deviation.
+    /// `LayerNorm`: minus the mean, divided by the standard deviation.
     Layer,
-    /// `RMSNorm`: over the root of the mean square.
+    /// `RMSNorm`: divided by the root of the mean square.
     Rms,
 }
 
-impl Config {
-    /// The configuration in the text of the `config.json` at `path` (named in errors, not read).
-    pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let map = json::object(path, text, "a model's configuration, as {\"model_type\": ...}")?;
-        let keys = Keys::new(path, &map);
-        let found = keys.needed_name("model_type", || {
-            let names: Vec<_> = super::family::ALL.iter().map(|family| family.name).collect();
-            format!("one of {}", names.join(", "))
-        })?;
-        if found == TRANSLATOR {
-            let accepted = "a model of one sequence (an encoder-decoder is for luna translate)";
-            return Err(keys.wrong("model_type", accepted));
-        }
-        let family = Family::find(found)?;
-        let keys = keys.of(family);
-        let mut notes = family.judge(&keys)?;
-        let mut config = (family.config)(family, &keys)?;
-        notes.append(&mut config.notes);
-        config.notes = notes;
-        if !(config.eps.is_finite() && config.eps >= 0.0) {
-            return Err(Error::malformed(
-                path,
-                format!("norms' eps is {}", config.eps),
-                "0 or a small number",
-            ));
-        }
-        Ok(config)
-    }
-
+impl ModelConfig {
     /// The factor on q k^T in a layer.
     pub fn scale(&self, layer: usize) -> f32 {
         let width = if self.scale_logits { (self.d_h as f64).sqrt() } else { 1.0 };

@@ -1,13 +1,13 @@
-//! Trained models that travel inside the program: nothing to download.
+//! Trained models embedded in the program.
 //!
-//! They are opened as folders are, under paths that no disk has ([`folder`]): whoever reads a file of a model asks here
-//! first ([`file()`]).
+//! They are opened like folders, under paths that do not exist on disk ([`folder`]): every reader of a model's file looks
+//! here first ([`file()`]).
 
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, name};
 
-/// Where their folders stand.
+/// The root of their folders.
 const ROOT: &str = "<embedded>";
 
 /// One model.
@@ -20,7 +20,7 @@ pub struct Embedded {
     files: &'static [(&'static str, &'static [u8])],
 }
 
-/// Every model that is embedded. How each was trained stands in `data/NAME/README.md`.
+/// Every embedded model. `data/NAME/README.md` describes how each was trained.
 pub static ALL: &[Embedded] = &[
     Embedded {
         name: "byte-transformer",
@@ -42,10 +42,10 @@ pub static ALL: &[Embedded] = &[
     },
 ];
 
-/// The one whose heads are studied where nobody names an input.
+/// The model whose heads are studied if no input is named.
 pub const DEFAULT: &str = "byte-transformer";
 
-/// The text that stands beside an embedded model: what it reads when no other is named.
+/// The text of an embedded model, read if no other is named.
 pub const TEXT: &str = "text.txt";
 
 /// The folder of the embedded model of that name.
@@ -53,7 +53,7 @@ pub fn folder(name: &str) -> Option<PathBuf> {
     ALL.iter().any(|model| model.name == name).then(|| Path::new(ROOT).join(name))
 }
 
-/// The folder that a name or a path on the command line means: what is on the disk comes first.
+/// The folder that a name or a path on the command line denotes; a path on disk takes precedence.
 pub fn or_disk(named: &Path) -> Result<PathBuf> {
     if named.exists() {
         return Ok(named.to_path_buf());

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Axis, s};
 
-use super::config::{Arrangement, Config, Position};
+use super::config::{Arrangement, ModelConfig, Position};
 use super::family::Role;
 use super::heads::Heads;
 use super::linear::Linear;
@@ -12,9 +12,9 @@ use super::observe::Observer;
 use super::substitute::Substitute;
 use crate::Result;
 
-/// Runs the model over token ids that were checked; `None` if the observer had seen all that it wanted before the end.
+/// Runs the model over checked token ids; `None` if the observer ended the pass early.
 pub(super) fn forward(
-    config: &Config,
+    config: &ModelConfig,
     store: &Store,
     ids: &[u32],
     observer: &mut dyn Observer,
@@ -35,7 +35,7 @@ pub(super) fn forward(
 }
 
 struct Pass<'a> {
-    config: &'a Config,
+    config: &'a ModelConfig,
     store: &'a Store,
     substitute: Option<&'a dyn Substitute>,
 }
@@ -96,9 +96,9 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    /// Queries, keys and values of a layer's input, turned by their positions if the model does that.
+    /// Queries, keys and values of a layer's input, rotated by their positions if the model has rotary positions.
     fn project(&self, layer: usize, input: &Array2<f32>) -> Result<Heads> {
-        let Config { heads, kv_heads, d_h, causal, .. } = *self.config;
+        let ModelConfig { heads, kv_heads, d_h, causal, .. } = *self.config;
         let mut qkv = Array2::zeros((input.nrows(), (heads + 2 * kv_heads) * d_h));
         if self.store.has(Role::Qkv, layer) {
             self.linear((Role::Qkv, Role::QkvBias), layer)?.apply_into(input, qkv.view_mut());
@@ -119,12 +119,12 @@ impl Pass<'_> {
             }
         }
         if let Some(rope) = self.config.rope() {
-            rope.turn(qkv.slice_mut(s![.., ..(heads + kv_heads) * d_h]), d_h);
+            rope.rotate(qkv.slice_mut(s![.., ..(heads + kv_heads) * d_h]), d_h);
         }
         Ok(Heads { qkv, layer, heads, kv_heads, d_h, scale: self.config.scale(layer), causal })
     }
 
-    /// `x += down(activation(up(input)))`, gated if the model does that.
+    /// `x += down(activation(up(input)))`, gated if the model is.
     fn feed_forward(&self, layer: usize, x: &mut Array2<f32>, input: &Array2<f32>) -> Result<()> {
         let up = self.linear((Role::Up, Role::UpBias), layer)?.apply(input);
         let inner = if self.config.gated {
@@ -142,7 +142,7 @@ impl Pass<'_> {
     }
 
     fn linear(&self, roles: (Role, Role), layer: usize) -> Result<Linear<'_>> {
-        Linear::load(self.store, roles, layer, self.config.family.input_first)
+        Linear::load(self.store, roles, layer, self.store.family().input_first)
     }
 
     fn normed(&self, x: &Array2<f32>, roles: (Role, Role), layer: usize) -> Result<Array2<f32>> {
@@ -165,7 +165,7 @@ impl Pass<'_> {
     }
 }
 
-/// Rows of the position table. `RoBERTa` counts from behind its padding token, and gives that token its own row.
+/// Rows of the position table. `RoBERTa` counts from the row after that of its padding token, which has its own row.
 fn positions(tokens: &[usize], padding: Option<usize>) -> Vec<usize> {
     let Some(padding) = padding else { return (0..tokens.len()).collect() };
     let mut next = padding;

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::config::Config;
+use super::config::ModelConfig;
 use super::family::Role;
 use super::linear::Linear;
 use super::load::Store;
@@ -11,15 +11,19 @@ use crate::linalg::gemm::{Threads, product_into};
 use crate::{Error, Result};
 
 /// Logits, shape (n, vocabulary); `None` if the weights have no such head.
-pub(super) fn logits(config: &Config, store: &Store, hidden: &Array2<f32>) -> Result<Option<Array2<f32>>> {
+pub(super) fn logits(
+    config: &ModelConfig,
+    store: &Store,
+    hidden: &Array2<f32>,
+) -> Result<Option<Array2<f32>>> {
     if hidden.ncols() != config.d {
         let (what, found) = ("hidden states".to_string(), hidden.shape().to_vec());
         return Err(Error::Shape { what, found, expected: format!("(n, d) with d = {}", config.d) });
     }
     let masked = store.has(Role::HeadDense, 0);
-    // A weight that is tied and differs is in the store, one that does not differ is not.
+    // A tied weight is in the store only if it differs from the token table.
     let own = store.has(Role::HeadOut, 0);
-    if !(own || config.tied) || masked != config.family.has_masked_head() {
+    if !(own || config.tied) || masked != store.family().has_masked_head() {
         return Ok(None);
     }
     let out = if own { Role::HeadOut } else { Role::Token };

@@ -9,11 +9,11 @@ use crate::linalg::gemm::{Threads, product, product_into};
 use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
 use crate::{Error, Result};
 
-/// Rows of logits that are held at once when nobody wants the matrix.
+/// Rows of logits that are computed at once if no matrix is requested.
 const BLOCK: usize = 128;
 
 /// The projections of one layer, shape (n, (h + 2 kv) `d_h)`: queries, then keys, then values, head by head.
-#[allow(clippy::struct_field_names)] // h and kv heads are what they are called
+#[allow(clippy::struct_field_names)] // h and kv heads are their names
 pub(super) struct Heads {
     pub(super) qkv: Array2<f32>,
     pub(super) layer: usize,
@@ -33,10 +33,10 @@ impl Heads {
         out
     }
 
-    /// As `attend`, handing each head to the observer and taking its output from the substitute, where there is one;
-    /// with `outputs` false it computes no outputs.
+    /// As `attend`, with each head passed to the observer, and its output computed by the substitute if there is one; no
+    /// outputs are computed if `outputs` is false.
     ///
-    /// As many heads as there are threads are worked on at once, so no more matrices than that are held here.
+    /// As many heads as there are threads are computed at once, so no more matrices than that are allocated.
     pub(super) fn observe(
         &self,
         mut observer: Option<&mut dyn Observer>,
@@ -115,7 +115,7 @@ impl Heads {
         a
     }
 
-    /// One head's output, a block of rows at a time; under the causal mask only the keys that a block can see.
+    /// One head's output, a block of rows at a time; under the causal mask only the visible keys.
     fn attend_head(&self, head: usize, mut out: ArrayViewMut2<'_, f32>) {
         let (q, k, v) = (self.q(head), self.k(head), self.v(head));
         let n = q.nrows();

@@ -1,4 +1,4 @@
-//! Where a model lies: a folder, or an id of the Hugging Face hub, found in its cache on this machine or downloaded.
+//! Finding a model: a folder, or an id of the Hugging Face hub in the local cache or to be downloaded.
 
 use std::env;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, name};
 
-/// A model that is on this machine.
+/// A model on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// Its folder.
@@ -17,7 +17,7 @@ pub struct Resolved {
     pub revision: Option<String>,
 }
 
-/// What the environment says about the hub.
+/// The settings of the hub from the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hub {
     /// The cache, with its folders `models--org--name`.
@@ -53,8 +53,8 @@ impl Hub {
         }
     }
 
-    /// Finds a model: a folder of this name wins, then one that is embedded, then the cache, then (with feature `download`, unless offline) the
-    /// hub. `revision` is a branch, a tag or a commit; `main` if there is none.
+    /// Finds a model: a folder of this name, an embedded model, the cache, or (with feature `download`, unless offline) the
+    /// hub, in this order. `revision` is a branch, a tag or a commit; `main` if there is none.
     pub fn resolve(&self, id_or_dir: &str, revision: Option<&str>) -> Result<Resolved> {
         let dir = Path::new(id_or_dir);
         if dir.is_dir() {
@@ -67,7 +67,7 @@ impl Hub {
             };
         }
         if dir.exists() {
-            return Err(Error::malformed(dir, "a file", super::load::FOLDER));
+            return Err(Error::malformed(dir, "a file", super::folder::FOLDER));
         }
         if let Some(dir) = super::embedded::folder(id_or_dir) {
             return Ok(Resolved { dir, id: None, revision: None });
@@ -128,13 +128,21 @@ impl Hub {
                 "or let luna download it (without --offline and HF_HUB_OFFLINE)",
             ));
         }
-        super::download::download(self, id, revision)
+        let failed = |error: String| Error::NotCached {
+            id: id.to_string(),
+            revision: revision.to_string(),
+            cache: self.cache.clone(),
+            fix: format!("downloading it failed: {}", error.replace('\n', " ")),
+        };
+        let (dir, commit) =
+            super::download::download(&self.cache, self.endpoint.as_deref(), id, revision, failed)?;
+        Ok(Resolved { dir, id: Some(id.to_string()), revision: Some(commit) })
     }
 
     fn not_cached(&self, id: &str, revision: &str, or: &str) -> Error {
-        let carried = super::embedded::ALL.iter().map(|model| model.name);
+        let embedded = super::embedded::ALL.iter().map(|model| model.name);
         let meant =
-            name::suggest(id, carried).map(|name| format!("; did you mean '{name}', which is embedded?"));
+            name::suggest(id, embedded).map(|name| format!("; did you mean '{name}', which is embedded?"));
         Error::NotCached {
             id: id.to_string(),
             revision: revision.to_string(),
@@ -153,11 +161,11 @@ pub fn resolve(id_or_dir: &str, revision: Option<&str>, offline: bool) -> Result
     Hub { offline: offline || hub.offline, ..hub }.resolve(id_or_dir, revision)
 }
 
-/// A path with `~` in front and variables (`$NAME`, `${NAME}`) replaced by what they stand for; variables that are not
-/// set stay as they are.
+/// A path with `~` in front and variables (`$NAME`, `${NAME}`) replaced by their values; variables that are not set
+/// stay as they are.
 fn expanded(path: &str, get: impl Fn(&str) -> Option<String>) -> String {
-    let behind = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let home = behind.and_then(|rest| Some(format!("{}{rest}", home(&get)?.display())));
+    let after_tilde = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let home = after_tilde.and_then(|rest| Some(format!("{}{rest}", home(&get)?.display())));
     let path = home.unwrap_or_else(|| path.to_string());
     let mut out = String::with_capacity(path.len());
     let mut rest = path.as_str();
@@ -174,7 +182,7 @@ fn expanded(path: &str, get: impl Fn(&str) -> Option<String>) -> String {
     out + rest
 }
 
-/// The name of a variable at the start of a text, and how long it is there; an empty one if there is none.
+/// The name of a variable at the start of a text and its length there; an empty name if there is none.
 fn variable(text: &str) -> (&str, usize) {
     if let Some((name, _)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
         return (name, name.len() + 2);
@@ -187,19 +195,19 @@ fn home(get: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     get("HOME").or_else(|| get("USERPROFILE")).map(PathBuf::from)
 }
 
-/// `name` or `org/name`, in the hub's letters.
+/// `name` or `org/name`, in the characters that the hub allows.
 fn is_id(id: &str) -> bool {
     let parts: Vec<&str> = id.split('/').collect();
     parts.len() <= 2 && parts.into_iter().all(|part| is_plain(part) && !part.starts_with('.'))
 }
 
-/// A name that stays within its folder.
+/// A name that cannot leave its folder.
 fn is_plain(name: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
     !name.is_empty() && name != "." && name != ".." && name.chars().all(letter)
 }
 
-/// Whether a snapshot has what a model needs (other programs may have fetched its tokenizer only).
+/// Whether a snapshot has the files of a model (other programs may have fetched its tokenizer only).
 fn is_whole(dir: &Path) -> bool {
     let has = |name: &str| dir.join(name).is_file();
     has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))

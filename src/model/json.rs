@@ -1,4 +1,4 @@
-//! The JSON of a model's files, as people have them: a byte order mark, numbers that only Python writes, keys twice.
+//! JSON of model files as found in practice: a byte order mark, `NaN` as Python writes it, duplicate keys.
 
 use std::fmt;
 use std::path::Path;
@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 use crate::file::refuse_pointer;
 use crate::{Error, Result};
 
-/// The object in the text of a file (`path` is named in errors, not read); `layout` says what a good one looks like.
+/// The object in the text of a file (`path` is named in errors, not read); `layout` describes a valid one.
 ///
-/// A byte order mark is skipped. `NaN` and `Infinity`, which Python writes and JSON does not have, are read as texts of
-/// that name, so that whoever needs a number says what stands there. A key that stands twice is refused: its readers
-/// disagree on which one counts.
+/// A byte order mark is skipped. `NaN` and `Infinity`, which Python writes and JSON does not have, are read as strings of
+/// that name, so that the error of a reader that needs a number shows them. A duplicate key is refused: parsers disagree on
+/// which value counts.
 pub(in crate::model) fn object(path: &Path, text: &str, layout: &str) -> Result<Map<String, Value>> {
     refuse_pointer(path, text.as_bytes())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let read = |text: &str| serde_json::from_str::<Once>(text);
+    let read = |text: &str| serde_json::from_str::<UniqueKeys>(text);
     let value = match read(text) {
         Err(error) if error.is_syntax() => read(&quoted(text)).map_err(|_| error),
         value => value,
     };
     match value {
-        Ok(Once(Value::Object(map))) => Ok(map),
+        Ok(UniqueKeys(Value::Object(map))) => Ok(map),
         Ok(_) => Err(Error::malformed(path, "not a JSON object", layout)),
         Err(error) if error.is_data() => Err(Error::malformed(path, error, "each key once")),
         Err(error) => Err(Error::malformed(path, format!("not JSON: {error}"), "a JSON object")),
@@ -42,7 +42,7 @@ fn quoted(text: &str) -> String {
                 word.len()
             }
             _ => {
-                // What is behind a backslash in a string ends nothing.
+                // A character after a backslash does not end the string.
                 let escaped = inside && letter == '\\';
                 inside ^= letter == '"';
                 let length = rest.chars().take(1 + usize::from(escaped)).map(char::len_utf8).sum();
@@ -55,12 +55,12 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// A JSON value in which no object has a key twice.
-struct Once(Value);
+/// A JSON value in which no object has a duplicate key.
+struct UniqueKeys(Value);
 
-impl<'de> Deserialize<'de> for Once {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Build).map(Once)
+        deserializer.deserialize_any(Build).map(UniqueKeys)
     }
 }
 
@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for Build {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Once(value)) = list.next_element()? {
+        while let Some(UniqueKeys(value)) = list.next_element()? {
             values.push(value);
         }
         Ok(values.into())
@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for Build {
         let mut map = Map::new();
         while let Some(key) = object.next_key::<String>()? {
             let twice = format!("key '{}' stands twice", key.escape_debug());
-            let Once(value) = object.next_value()?;
+            let UniqueKeys(value) = object.next_value()?;
             if map.insert(key, value).is_some() {
                 return Err(A::Error::custom(twice));
             }

@@ -4,31 +4,36 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::family::{Effect, Family};
 use crate::{Error, Result};
 
-/// Sizes above this are taken for mistakes (a width or a vocabulary of 16 million).
+/// Sizes above this are refused as mistakes (a width or a vocabulary of 16 million).
 const LARGEST_SIZE: usize = 1 << 24;
-const MOST_LAYERS: usize = 10_000;
+const MAX_LAYERS: usize = 10_000;
+
+/// Names the keys of `config.json` that are read.
+pub(in crate::model) trait KeyList: Sync {
+    /// Whether a key is read.
+    fn reads(&self, key: &str) -> bool;
+}
 
 /// One JSON object of a file. A key that holds null counts as missing.
 pub(in crate::model) struct Keys<'a> {
     path: &'a Path,
     map: &'a Map<String, Value>,
-    /// Where the object stands in the file ("`rope_parameters`."), empty at the top.
+    /// The path of the object in the file ("`rope_parameters`."), empty at the top.
     within: String,
-    /// Whose keys they are: what is read of them stands on that family's list.
-    family: Option<&'static Family>,
+    /// The list that names every key that may be read.
+    list: Option<&'static dyn KeyList>,
 }
 
 impl<'a> Keys<'a> {
     pub(in crate::model) fn new(path: &'a Path, map: &'a Map<String, Value>) -> Self {
-        Self { path, map, within: String::new(), family: None }
+        Self { path, map, within: String::new(), list: None }
     }
 
-    /// The same, as those of a family: reading one that its list does not name is a mistake of the program.
-    pub(in crate::model) fn of(self, family: &'static Family) -> Self {
-        Self { family: Some(family), ..self }
+    /// The same with the list of a family: reading a key that the list does not name is a bug.
+    pub(in crate::model) fn listed_by(self, list: &'static dyn KeyList) -> Self {
+        Self { list: Some(list), ..self }
     }
 
     /// The names that hold anything but null, in the order of the file.
@@ -36,25 +41,25 @@ impl<'a> Keys<'a> {
         self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
     }
 
-    /// Whether a key stands in the file, if only with null.
-    pub(in crate::model) fn stands(&self, key: &str) -> bool {
+    /// Whether a key is in the file, even with null.
+    pub(in crate::model) fn is_present(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
-    /// The name under which one key stands in the file: another one of it, if that is there.
+    /// The name that the file uses for a key: the other one, if it is there.
     pub(in crate::model) fn either(&self, key: &'a str, other: &'a str) -> &'a str {
         if self.has(other) { other } else { key }
     }
 
-    /// The file that they stand in.
+    /// The file.
     pub(in crate::model) fn path(&self) -> &'a Path {
         self.path
     }
 
     fn get(&self, key: &str) -> Option<&'a Value> {
         debug_assert!(
-            self.family.is_none_or(|family| family.effect(key).is_some_and(|effect| effect != Effect::Inert)),
-            "'{key}' is read, and the family's list does not say so"
+            self.list.is_none_or(|list| list.reads(key)),
+            "'{key}' is read, and the family's list does not name it"
         );
         self.map.get(key).filter(|value| !value.is_null())
     }
@@ -67,7 +72,7 @@ impl<'a> Keys<'a> {
     pub(in crate::model) fn section(&self, key: &str) -> Result<Option<Keys<'a>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let map = value.as_object().ok_or_else(|| self.wrong(key, "an object"))?;
-        Ok(Some(Self { path: self.path, map, within: format!("{}{key}.", self.within), family: None }))
+        Ok(Some(Self { path: self.path, map, within: format!("{}{key}.", self.within), list: None }))
     }
 
     /// A needed size, from 1.
@@ -82,7 +87,7 @@ impl<'a> Keys<'a> {
 
     /// The needed number of layers.
     pub(in crate::model) fn layers(&self, key: &str) -> Result<usize> {
-        self.whole(key, 1, MOST_LAYERS, None)
+        self.whole(key, 1, MAX_LAYERS, None)
     }
 
     /// A whole number from 0, or the default.
@@ -90,13 +95,13 @@ impl<'a> Keys<'a> {
         self.whole(key, 0, LARGEST_SIZE, Some(default))
     }
 
-    fn whole(&self, key: &str, least: usize, most: usize, default: Option<usize>) -> Result<usize> {
-        let accepted = || format!("a whole number from {least} to {most}");
+    fn whole(&self, key: &str, min: usize, max: usize, default: Option<usize>) -> Result<usize> {
+        let accepted = || format!("a whole number from {min} to {max}");
         let Some(value) = self.get(key) else {
             return default.ok_or_else(|| self.missing(key, accepted()));
         };
         let whole = value.as_u64().and_then(|whole| usize::try_from(whole).ok());
-        whole.filter(|whole| (least..=most).contains(whole)).ok_or_else(|| self.wrong(key, accepted()))
+        whole.filter(|whole| (min..=max).contains(whole)).ok_or_else(|| self.wrong(key, accepted()))
     }
 
     /// A number, or the default.
@@ -175,4 +180,19 @@ impl<'a> Keys<'a> {
         }
         Error::malformed(self.path, format!("key '{}{key}' holds {value}", self.within), accepted)
     }
+}
+
+/// A note on unknown keys.
+pub(in crate::model) fn unused(keys: &[&str]) -> Option<String> {
+    const SHOWN: usize = 12;
+    const LONGEST: usize = 60;
+    if keys.is_empty() {
+        return None;
+    }
+    let clean = |key: &&str| key.escape_debug().take(LONGEST).collect::<String>();
+    let mut names: Vec<String> = keys.iter().take(SHOWN).map(clean).collect();
+    if keys.len() > SHOWN {
+        names.push(format!("and {} more", keys.len() - SHOWN));
+    }
+    Some(format!("keys of config.json that luna does not know and did not use: {}", names.join(", ")))
 }

@@ -1,11 +1,11 @@
-//! A model's folder: the weights' files, and our tensors found in them by the family's table of names.
+//! The weights of a model's folder: tensors found by the family's table of names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayBase, CowArray, CowRepr, Dimension, Ix1, Ix2};
 
-use super::config::Config;
+use super::config::ModelConfig;
 use super::family::{Family, Need, Role, Tensor};
 use super::mapped::Mapped;
 use super::shards::WeightFiles;
@@ -13,11 +13,9 @@ pub use super::shards::shards;
 use super::weights::{Float, Header, Place};
 use crate::{Error, Result};
 
-pub(super) const FOLDER: &str = "a model folder: config.json, model.safetensors (or model.safetensors.index.json \
-                                 and its shards), and tokenizer.json";
-
-/// The tensors of a model, where they lie in its mapped files.
+/// The tensors of a model, by their places in its mapped files.
 pub(super) struct Store {
+    family: &'static Family,
     path: PathBuf,
     files: Vec<Mapped>,
     slots: HashMap<(Role, usize), Slot>,
@@ -39,15 +37,15 @@ struct Found {
 }
 
 impl Store {
-    /// Maps the weights in a folder, and finds every tensor that the configuration asks for.
-    pub(super) fn open(dir: &Path, config: &Config) -> Result<Self> {
+    /// Maps the weights in a folder, and finds every tensor of the configuration.
+    pub(super) fn open(dir: &Path, family: &'static Family, config: &ModelConfig) -> Result<Self> {
         let weights = WeightFiles::find(dir)?;
         let mut files = Vec::new();
         let mut found = BTreeMap::new();
         for (file, path) in weights.files.iter().enumerate() {
             let mapped = Mapped::open(path)?;
             for (name, place) in Header::parse(path, &mapped)?.tensors {
-                let canonical = config.family.canonical(&name);
+                let canonical = family.canonical(&name);
                 let tensor = Found { file, name, place, used: false };
                 if let Some(Found { name: other, .. }) = found.insert(canonical.clone(), tensor) {
                     let what = format!("'{other}' and another tensor are both '{canonical}'");
@@ -57,36 +55,36 @@ impl Store {
             files.push(mapped);
         }
         weights.agree(|name| {
-            let tensor = found.get(&config.family.canonical(name));
+            let tensor = found.get(&family.canonical(name));
             tensor.filter(|tensor| tensor.name == name).map(|tensor| tensor.file)
         })?;
         if config.tied {
-            under_one_name(config.family, &mut found);
+            under_one_name(family, &mut found);
         }
-        let mut store = Self { path: weights.path, files, slots: HashMap::new(), notes: Vec::new() };
-        for tensor in config.family.tensors.iter().copied().flatten() {
+        let mut store = Self { family, path: weights.path, files, slots: HashMap::new(), notes: Vec::new() };
+        for tensor in family.tensors.iter().copied().flatten() {
             let layers = if tensor.name.contains("{}") { config.layers } else { 1 };
             for layer in 0..layers {
-                store.take(tensor, layer, config, &mut found)?;
+                store.assign(tensor, layer, config, &mut found)?;
             }
         }
         let unknown = |(name, tensor): (&String, &Found)| {
-            (!tensor.used && !config.family.ignores(name)).then(|| tensor.name.clone())
+            (!tensor.used && !family.ignores(name)).then(|| tensor.name.clone())
         };
         let names: Vec<String> = found.iter().filter_map(unknown).collect();
         if names.is_empty() {
             store.untie(config);
             return Ok(store);
         }
-        Err(Error::TensorUnused { path: store.path, family: config.family.name, names: few(names) })
+        Err(Error::TensorUnused { path: store.path, family: family.name, names: few(names) })
     }
 
-    /// Moves one line of the family's table from what was found to what is ours.
-    fn take(
+    /// Finds the tensor of one line of the family's table.
+    fn assign(
         &mut self,
         tensor: &Tensor,
         layer: usize,
-        config: &Config,
+        config: &ModelConfig,
         found: &mut BTreeMap<String, Found>,
     ) -> Result<()> {
         let needed = match tensor.need {
@@ -123,9 +121,9 @@ impl Store {
         Ok(())
     }
 
-    /// Where a head is tied to the token table and the file holds both: the head's own weight counts if it differs (as
-    /// transformers has it), and is not needed if it does not.
-    fn untie(&mut self, config: &Config) {
+    /// If the head is tied to the token table and the file holds both, the head's own weight is used where it differs (as in
+    /// transformers).
+    fn untie(&mut self, config: &ModelConfig) {
         let (token, head) = ((Role::Token, 0), (Role::HeadOut, 0));
         let (true, Some(table), Some(own)) = (config.tied, self.slots.get(&token), self.slots.get(&head))
         else {
@@ -135,7 +133,7 @@ impl Store {
             self.slots.remove(&head);
             return;
         }
-        let name = |role| config.family.tensor_name(role).unwrap_or_default();
+        let name = |role| self.family.tensor_name(role).unwrap_or_default();
         let (token, head) = (name(Role::Token), name(Role::HeadOut));
         self.notes.push(format!(
             "tie_word_embeddings is true, and the weights hold a '{head}' that differs from '{token}': logits are those of \
@@ -148,12 +146,17 @@ impl Store {
         if a.float == b.float {
             return bytes(a) == bytes(b);
         }
-        a.float.numbers(bytes(a)) == b.float.numbers(bytes(b))
+        a.float.values(bytes(a)) == b.float.values(bytes(b))
     }
 
-    /// What a reader of figures should know of the weights.
+    /// Notes on the weights.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The family that the tensors are named by.
+    pub(super) fn family(&self) -> &'static Family {
+        self.family
     }
 
     pub(super) fn has(&self, role: Role, layer: usize) -> bool {
@@ -189,7 +192,7 @@ impl Store {
         for row in rows {
             let from = slot.place.bytes.start + row * bytes;
             let row = self.files[slot.file].get(from..from + bytes).ok_or_else(|| self.absent(role))?;
-            table.extend_from_slice(&slot.float.numbers(row));
+            table.extend_from_slice(&slot.float.values(row));
         }
         Array2::from_shape_vec((rows.len(), width), table).map_err(|_| self.absent(role))
     }
@@ -200,25 +203,25 @@ impl Store {
 
     fn array<D: Dimension>(&self, slot: &Slot, shape: D) -> Result<ArrayBase<CowRepr<'_, f32>, D>> {
         let bytes = &self.files[slot.file][slot.place.bytes.clone()];
-        match slot.float.numbers(bytes) {
-            std::borrow::Cow::Borrowed(numbers) => {
-                ndarray::ArrayView::from_shape(shape, numbers).map(CowArray::from)
+        match slot.float.values(bytes) {
+            std::borrow::Cow::Borrowed(values) => {
+                ndarray::ArrayView::from_shape(shape, values).map(CowArray::from)
             }
-            std::borrow::Cow::Owned(numbers) => {
-                ndarray::Array::from_shape_vec(shape, numbers).map(CowArray::from)
+            std::borrow::Cow::Owned(values) => {
+                ndarray::Array::from_shape_vec(shape, values).map(CowArray::from)
             }
         }
         .map_err(|error| Error::malformed(&self.path, error, "tensors of the shapes in its header"))
     }
 
-    /// Tables and `Store::open` keep this from happening; it is an error all the same, not a panic.
+    /// `Store::open` makes this impossible; still an error and not a panic.
     fn absent(&self, role: Role) -> Error {
         Error::TensorMissing { path: self.path.clone(), name: format!("{role:?}"), expected: Vec::new() }
     }
 }
 
-/// Of weights that are tied, a file may hold the head's alone: safetensors writes what is shared once, under one of its
-/// names. They are the token table then.
+/// Of tied weights a file may hold the head's only: safetensors writes shared weights once, under one of their names. They
+/// are then the token table.
 fn under_one_name(family: &Family, found: &mut BTreeMap<String, Found>) {
     if let (Some(token), Some(head)) = (family.tensor_name(Role::Token), family.tensor_name(Role::HeadOut))
         && !found.contains_key(token)

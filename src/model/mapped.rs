@@ -1,4 +1,4 @@
-//! A file mapped into memory: pages are read when they are used, and may be dropped again.
+//! A memory-mapped file: pages are read when they are used, and may be evicted.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -10,7 +10,7 @@ use memmap2::Mmap;
 use super::embedded;
 use crate::{Error, Result};
 
-/// The bytes of a file, or of one that the program carries.
+/// The bytes of a file, on disk or embedded.
 pub(super) enum Mapped {
     Disk(Mmap),
     Embedded(&'static [u8]),
@@ -22,8 +22,8 @@ impl Mapped {
             return Ok(Self::Embedded(bytes));
         }
         let file = File::open(path).map_err(Error::file(path))?;
-        // SAFETY: the map is read-only and private to this process. Should another process cut the file short while
-        // it is mapped, reading it ends this process by a signal; weights are written once and then only read.
+        // SAFETY: the map is read-only and private to this process. If another process truncates the file while it
+        // is mapped, reading it ends this process by a signal; files of weights are written once and then only read.
         let map = unsafe { Mmap::map(&file) };
         map.map(Self::Disk).map_err(Error::file(path))
     }

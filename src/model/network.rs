@@ -1,4 +1,4 @@
-//! A trained network of either kind: a model whose attention is softmax, or an encoder of Luna.
+//! A trained network: a model with softmax attention, or a Luna encoder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,22 @@ use serde_json::{Map, Value};
 
 use super::encoder::{Encoder, EncoderConfig, MODEL_TYPE, Mechanism, first_byte};
 use super::family::Family;
+use super::folder::settled;
 use super::keys::Keys;
-use super::{Model, Observer, embedded, json, settled};
+use super::observe::Observer;
+use super::trained::Model;
+use super::{embedded, json};
 use crate::Result;
 
 /// A trained network whose heads can be watched.
 pub enum Network {
-    /// A model whose attention is softmax.
+    /// A model with softmax attention.
     Softmax(Box<Model>),
-    /// An encoder whose attention is `luna` or `luna-causal`, what a text needs to know of it, and notes.
+    /// An encoder with `luna` or `luna-causal` attention, its [`Reader`], and notes.
     Luna(Box<Encoder>, Reader, Vec<String>),
 }
 
-/// What a text needs to know of a network that reads it.
+/// How a network reads text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader {
     /// The folder that the network was opened from; its tokenizer, if it has one, lies there.
@@ -27,7 +30,7 @@ pub struct Reader {
     pub vocab: usize,
     /// The longest input.
     pub positions: usize,
-    /// Where ids are bytes, what is added to each.
+    /// The offset of ids, if ids are bytes.
     pub first_byte: Option<u32>,
 }
 
@@ -52,7 +55,7 @@ impl Network {
             }
         }
         let first_byte = first_byte(&keys)?;
-        let notes = Family::find(MODEL_TYPE)?.judge(&keys)?;
+        let notes = Family::find(MODEL_TYPE)?.check(&keys)?;
         let encoder = Encoder::open(&settled)?;
         let vocab =
             config.vocab.ok_or_else(|| keys.wrong("vocab", "a vocabulary: a text is read as tokens"))?;
@@ -67,12 +70,12 @@ impl Network {
     /// The name of its family.
     pub fn family(&self) -> &'static str {
         match self {
-            Self::Softmax(model) => model.config().family.name,
+            Self::Softmax(model) => model.family().name,
             Self::Luna(..) => MODEL_TYPE,
         }
     }
 
-    /// How it attends, where that is not softmax.
+    /// Its attention, if it is not softmax.
     pub fn luna(&self) -> Option<Mechanism> {
         match self {
             Self::Softmax(_) => None,
@@ -88,7 +91,7 @@ impl Network {
         }
     }
 
-    /// Whether row t reads rows 0 to t only.
+    /// Whether row t attends to rows 0 to t only.
     pub fn is_causal(&self) -> bool {
         match self {
             Self::Softmax(model) => model.config().causal,
@@ -96,7 +99,7 @@ impl Network {
         }
     }
 
-    /// What a reader of its figures should know, as [`Model::notes`] has it.
+    /// Notes, as of [`Model::notes`].
     pub fn notes(&self) -> Vec<String> {
         match self {
             Self::Softmax(model) => model.notes(),
@@ -104,7 +107,7 @@ impl Network {
         }
     }
 
-    /// What a text needs to know of it.
+    /// How it reads text.
     pub fn reader(&self) -> Reader {
         match self {
             Self::Softmax(model) => {
@@ -120,7 +123,7 @@ impl Network {
         }
     }
 
-    /// Hands every head that the observer wants to it, over n token ids as they stand.
+    /// Passes every requested head to the observer, for n token ids without added special tokens.
     ///
     /// Refuses what [`Model::forward`] and [`Encoder::watch`] refuse.
     pub fn watch(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<()> {
@@ -131,7 +134,7 @@ impl Network {
     }
 }
 
-/// The keys of a configuration that training wrote; none of any other file, about which opening a model has more to say.
+/// The keys of a configuration that training wrote; `None` for any other file, whose errors come from opening a model.
 fn luna_keys(path: &Path) -> Option<Map<String, Value>> {
     let text = embedded::text(path).ok()?;
     let map = json::object(path, &text, "a model's configuration").ok()?;

@@ -1,25 +1,25 @@
-//! What can be watched while a model runs.
+//! Observing attention heads during a forward pass.
 
 use ndarray::Array2;
 
 use super::luna::Factors;
 use crate::Result;
 
-/// Watches attention heads during a forward pass.
+/// Observes attention heads during a forward pass.
 ///
-/// Everything has a default: an observer that overrides nothing sees nothing and costs nothing.
+/// Every method has a default.
 pub trait Observer {
-    /// Whether this layer's heads are to be handed over (layers count from 0).
+    /// Whether this layer's heads are passed to the observer (layers count from 0).
     fn wants_layer(&self, _layer: usize) -> bool {
         true
     }
 
-    /// Whether the heads come with their attention matrices; without, no n x n array is made.
+    /// Whether the heads come with their attention matrices; otherwise no n x n array is allocated.
     fn wants_matrix(&self, _layer: usize) -> bool {
         false
     }
 
-    /// `Some(j)`: nothing behind the heads of layer j is needed, and the forward pass ends there.
+    /// `Some(j)`: the forward pass ends after the heads of layer j.
     fn last_layer(&self) -> Option<usize> {
         None
     }
@@ -30,30 +30,30 @@ pub trait Observer {
     }
 }
 
-/// One attention head at work. A is softmax(scale q k^T), under the causal mask if there is one.
+/// The arrays of one attention head. A is softmax(scale q k^T), under the causal mask if there is one.
 #[derive(Clone, Debug)]
 pub struct HeadTap {
     /// The layer, from 0.
     pub layer: usize,
     /// The query head within the layer, from 0.
     pub head: usize,
-    /// Queries, shape (n, `d_h`); with rotary positions, after turning.
+    /// Queries, shape (n, `d_h`); after rotation if positions are rotary.
     pub q: Array2<f32>,
-    /// Keys that this head reads (grouped heads share them), shape (n, `d_h`); after turning.
+    /// Keys that this head reads (grouped heads share them), shape (n, `d_h`); after rotation.
     pub k: Array2<f32>,
     /// Values that this head reads, shape (n, `d_h`).
     pub v: Array2<f32>,
     /// The factor on q k^T.
     pub scale: f32,
-    /// Whether row i sees columns 0 to i only.
+    /// Whether row i attends to columns 0 to i only.
     pub causal: bool,
-    /// A, shape (n, n), rows summing to 1; if it was asked for. Luna's layers never make it.
+    /// A, shape (n, n), rows summing to 1; if it was requested. Luna's layers never compute it.
     pub matrix: Option<Array2<f32>>,
-    /// What a layer of Luna has in the place of A.
+    /// The pack and unpack weights of a Luna layer, which has no A.
     pub factors: Option<Factors>,
 }
 
-/// Watches nothing.
+/// Observes nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 

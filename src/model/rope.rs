@@ -1,27 +1,26 @@
-//! Rotary positions (Su 2021): queries and keys are turned by angles that grow with their positions.
+//! Rotary positions (Su 2021): queries and keys are rotated by angles proportional to their positions.
 
 use ndarray::{ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::config::Keys;
-use super::family::unused;
+use super::keys::{Keys, unused};
 use super::scaling::Scaling;
 use crate::Result;
 
-/// How a model turns its queries and keys.
+/// How a model rotates its queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
     /// The leading elements of each head that are rotated, an even number of at most `d_h`.
     pub width: usize,
     /// The base of the frequencies: pair i of `width` / 2 is rotated by theta^(-2i / `width`) a position.
     pub theta: f64,
-    /// How the frequencies are stretched for inputs longer than those first trained on.
+    /// How the frequencies are scaled for inputs longer than the original training length.
     pub scaling: Scaling,
 }
 
 /// What a family adds to the rotary settings that all have.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub(super) struct RopeSettings {
     /// The width of a head.
     pub(super) d_h: usize,
     /// The longest input.
@@ -47,12 +46,12 @@ const KEYS: &[&str] = &[
 impl Rope {
     /// From `rope_scaling`, or from `rope_parameters` (transformers 5), or from `rope_theta` alone, with notes on what
     /// was not used.
-    pub(super) fn read(keys: &Keys<'_>, settings: Settings) -> Result<(Self, Vec<String>)> {
+    pub(super) fn read(keys: &Keys<'_>, settings: RopeSettings) -> Result<(Self, Vec<String>)> {
         let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
         let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
         let parameters = named("rope_parameters")?;
         let mut notes = Vec::new();
-        // As transformers has it: the older key wins whole, its theta included, if anything is in it.
+        // As in transformers: a non-empty older key takes precedence as a whole, with its theta.
         let section = match named("rope_scaling")?.filter(filled) {
             Some(scaling) => {
                 notes.extend(parameters.filter(filled).map(|_| {
@@ -75,7 +74,7 @@ impl Rope {
         };
         let mut unknown = Vec::new();
         for key in section.given().filter(|key| !KEYS.contains(key)) {
-            // Settings of each kind of layer: no family here has them.
+            // RopeSettings for each type of layer: no family here has them.
             if section.section(key).is_ok() {
                 return Err(section.wrong(key, "one set of rotary settings for all layers"));
             }
@@ -90,20 +89,20 @@ impl Rope {
         (0..self.width / 2).map(|i| self.scaling.frequency(i, self.theta, self.width)).collect()
     }
 
-    /// Turns each row (a position, from 0) of heads of width `d_h` that stand side by side, shape (n, heads `d_h`).
+    /// Rotates each row (a position, from 0) of heads of width `d_h` side by side, shape (n, heads `d_h`).
     ///
     /// Element i of a head is paired with element i + `width` / 2, as in Hugging Face's files; those from `width` on stay.
-    pub(super) fn turn(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
+    pub(super) fn rotate(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
         let (frequencies, size) = (self.frequencies(), self.scaling.size());
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
         rows.for_each(|(position, mut row)| {
-            let turn = |frequency: &f64| {
+            let rotation = |frequency: &f64| {
                 let (sin, cos) = (frequency * position as f64).sin_cos();
                 ((size * sin) as f32, (size * cos) as f32)
             };
-            let turns: Vec<(f32, f32)> = frequencies.iter().map(turn).collect();
+            let rotations: Vec<(f32, f32)> = frequencies.iter().map(rotation).collect();
             for mut head in row.exact_chunks_mut(d_h) {
-                for (i, (sin, cos)) in turns.iter().enumerate() {
+                for (i, (sin, cos)) in rotations.iter().enumerate() {
                     let (a, b) = (head[i], head[i + self.width / 2]);
                     head[i] = a * cos - b * sin;
                     head[i + self.width / 2] = b * cos + a * sin;
@@ -113,7 +112,7 @@ impl Rope {
     }
 }
 
-impl Settings {
+impl RopeSettings {
     /// How many leading elements of a head are rotated.
     fn width(&self, keys: &Keys<'_>, section: Option<&Keys<'_>>) -> Result<usize> {
         let section = section.filter(|section| section.has("partial_rotary_factor"));
@@ -144,7 +143,7 @@ mod tests {
         let rope = Rope { width: 6, theta: 100.0, scaling: Scaling::None };
         let row = [0.3, -0.7, 1.1, 0.4, 0.2, 0.9];
         let mut x = Array2::from_shape_fn((12, 6), |(_, j)| row[j]);
-        rope.turn(x.view_mut(), 6);
+        rope.rotate(x.view_mut(), 6);
         let dot = |i: usize, j: usize| x.row(i).dot(&x.row(j));
         assert!((dot(0, 3) - dot(8, 11)).abs() < 1e-5);
         assert!((dot(0, 3) - dot(0, 4)).abs() > 1e-3);
@@ -155,7 +154,7 @@ mod tests {
         let rope = Rope { width: 4, theta: 100.0, scaling: Scaling::None };
         let mut x = Array2::from_shape_fn((5, 12), |(i, j)| (i * 12 + j) as f32);
         let before = x.clone();
-        rope.turn(x.view_mut(), 6);
+        rope.rotate(x.view_mut(), 6);
         for (j, column) in x.columns().into_iter().enumerate() {
             assert_eq!(column == before.column(j), j % 6 >= 4, "element {j}");
         }

@@ -1,42 +1,42 @@
-//! How rotary frequencies are stretched for inputs longer than those first trained on.
+//! Scaling of rotary frequencies for inputs longer than the original training length.
 
-use super::config::Keys;
-use crate::{Error, Result, name};
+use super::keys::Keys;
+use crate::{Result, name};
 
-/// How rotary frequencies are stretched.
+/// How rotary frequencies are scaled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scaling {
-    /// Not at all (`default`; and `dynamic`, which stretches inputs beyond the positions only: they are refused).
+    /// Not at all (`default`; and `dynamic`, which scales only inputs beyond the maximum positions, which are refused).
     None,
     /// All divided by a factor (`linear`).
     Linear {
         /// The factor.
         factor: f64,
     },
-    /// Slow ones divided by a factor, fast ones kept, a ramp over the frequencies in between (`llama3`).
+    /// Low frequencies divided by a factor, high ones unchanged, interpolated in between (`llama3`).
     Llama3 {
         /// The factor.
         factor: f64,
-        /// Turns over the old length below which a frequency is slow.
+        /// Rotations over the original length below which a frequency is low.
         low: f64,
-        /// Turns over the old length above which a frequency is fast.
+        /// Rotations over the original length above which a frequency is high.
         high: f64,
-        /// The length first trained on, in tokens.
+        /// The original training length in tokens.
         old_positions: f64,
     },
-    /// The same with a ramp over the pairs in between, and queries and keys made larger (`yarn`, Peng 2023).
+    /// The same with interpolation over the pairs in between, and scaled queries and keys (`yarn`, Peng 2023).
     Yarn {
         /// The factor.
         factor: f64,
-        /// Turns over the old length above which a frequency is fast.
+        /// Rotations over the original length above which a frequency is high.
         fast: f64,
-        /// Turns over the old length below which a frequency is slow.
+        /// Rotations over the original length below which a frequency is low.
         slow: f64,
-        /// Whether the ramp begins and ends with whole pairs.
+        /// Whether the interpolation begins and ends at whole pairs.
         whole: bool,
-        /// The length first trained on, in tokens.
+        /// The original training length in tokens.
         old_positions: f64,
-        /// What queries and keys are multiplied by.
+        /// The factor on queries and keys.
         size: f64,
     },
 }
@@ -75,20 +75,16 @@ impl Scaling {
                 let (factor, old_positions) = (section.positive("factor")?, old_positions()?);
                 Ok(Self::Llama3 { factor, low, high, old_positions })
             }
-            other => Err(Error::UnknownName {
-                kind: "rope type",
-                name: other.to_string(),
-                suggestion: name::suggest(other, TYPES),
-                known: TYPES.map(String::from).to_vec(),
-            }),
+            // Every known type has an arm above, so this is always an error.
+            other => name::find("rope type", other, &TYPES, |name| name).map(|_| Self::None),
         }
     }
 
-    /// Angle by which pair i of `d_h` / 2 turns a position, in radians; theta is the base.
+    /// The rotation of pair i of `d_h` / 2 for each position, in radians; theta is the base.
     pub(super) fn frequency(self, i: usize, theta: f64, d_h: usize) -> f64 {
         let frequency = theta.powf(-((2 * i) as f64) / d_h as f64);
-        // How much of the frequency is kept, from 0 to 1; the rest is divided by the factor.
-        let (kept, factor) = match self {
+        // The unchanged fraction of the frequency; the rest is divided by the factor.
+        let (unchanged, factor) = match self {
             Self::None => return frequency,
             Self::Linear { factor } => (0.0, factor),
             Self::Llama3 { factor, low, high, old_positions } => {
@@ -96,7 +92,7 @@ impl Scaling {
                 (((turns - low) / (high - low)).clamp(0.0, 1.0), factor)
             }
             Self::Yarn { factor, fast, slow, whole, old_positions, .. } => {
-                // The pair, as a real number, that makes so many turns over the old length.
+                // The pair, as a real number, with so many rotations over the original length.
                 let pair = |turns: f64| {
                     d_h as f64 * (old_positions / (turns * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
                 };
@@ -107,10 +103,10 @@ impl Scaling {
                 (1.0 - ((i as f64 - from) / width).clamp(0.0, 1.0), factor)
             }
         };
-        frequency * (kept + (1.0 - kept) / factor)
+        frequency * (unchanged + (1.0 - unchanged) / factor)
     }
 
-    /// What queries and keys are multiplied by when they are turned.
+    /// The factor on queries and keys when they are rotated.
     pub(super) fn size(self) -> f64 {
         if let Self::Yarn { size, .. } = self { size } else { 1.0 }
     }
@@ -137,16 +133,16 @@ mod tests {
         assert!((stretched(middle) / middle - (0.5 + 0.5 / 8.0)).abs() < 1e-9);
     }
 
-    /// The paper's example: Llama of 4096 tokens, theta 10,000 and heads of 128 stretched 16 times. Pairs up to 20
+    /// The paper's example: Llama of 4096 tokens, theta 10,000 and heads of 128, scaled 16 times. Pairs up to 20
     /// make 32 turns or more, pairs from 46 on less than one; 1 + 0.1 ln 16 is the root of its temperature.
     #[test]
     fn yarn_keeps_fast_pairs_and_slows_slow_ones() {
         let size = 1.0 + 0.1 * 16.0_f64.ln();
         let yarn =
             Scaling::Yarn { factor: 16.0, fast: 32.0, slow: 1.0, whole: true, old_positions: 4096.0, size };
-        let kept = |i: usize| yarn.frequency(i, 1e4, 128) * 1e4_f64.powf(2.0 * i as f64 / 128.0);
-        assert!((kept(20) - 1.0).abs() < 1e-12 && (kept(46) - 1.0 / 16.0).abs() < 1e-12);
-        assert!((kept(33) - (0.5 + 0.5 / 16.0)).abs() < 1e-12);
+        let ratio = |i: usize| yarn.frequency(i, 1e4, 128) * 1e4_f64.powf(2.0 * i as f64 / 128.0);
+        assert!((ratio(20) - 1.0).abs() < 1e-12 && (ratio(46) - 1.0 / 16.0).abs() < 1e-12);
+        assert!((ratio(33) - (0.5 + 0.5 / 16.0)).abs() < 1e-12);
         assert_eq!(yarn.size(), size);
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{embedded, json, load::FOLDER};
+use super::folder::FOLDER;
+use super::{embedded, json};
 use crate::{Error, Result};
 
 const SINGLE: &str = "model.safetensors";
@@ -13,7 +14,7 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// The files of weights of a folder.
 pub(super) struct WeightFiles {
-    /// The one file, or the index: what errors about the whole name.
+    /// The one file, or the index; named in errors about the whole.
     pub(super) path: PathBuf,
     /// The files.
     pub(super) files: Vec<PathBuf>,
@@ -48,7 +49,7 @@ impl WeightFiles {
         Err(Error::malformed(dir, what, accepted))
     }
 
-    /// Refuses an index that says otherwise than its shards; `holder` gives the number of the file that holds a tensor.
+    /// Refuses an index that does not match its shards; `holder` gives the index of the file that holds a tensor.
     pub(super) fn agree(&self, holder: impl Fn(&str) -> Option<usize>) -> Result<()> {
         for (tensor, file) in &self.map {
             let found = holder(tensor).map(|at| &self.files[at]);

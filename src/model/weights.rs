@@ -1,6 +1,6 @@
-//! Files of weights: the safetensors format, and its numbers as f32.
+//! Files of weights: the safetensors format, with values as f32.
 //!
-//! A file is 8 bytes of length, that many bytes of JSON (name to type, shape and place), and the numbers.
+//! A file is 8 bytes with the length of the header, the header in JSON (name to type, shape and offsets), and the values.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,16 +19,16 @@ use crate::{Error, Result};
 const LENGTH: usize = 8;
 const ACCEPTED: &str = "a whole safetensors file";
 
-/// What a file of weights says that it holds.
+/// The contents of a file of weights by its header.
 #[derive(Debug)]
 pub struct Header {
     /// Tensors by their names in the file.
     pub tensors: BTreeMap<String, Place>,
-    /// Texts by name, of its metadata.
+    /// The metadata: texts by name.
     pub facts: BTreeMap<String, String>,
 }
 
-/// One tensor: its type, its shape, and its bytes' place in the file.
+/// One tensor: its type, its shape, and where its bytes are in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The format's name of the type ("F32", "BF16", "I64").
@@ -42,8 +42,8 @@ pub struct Place {
 impl Header {
     /// Reads and checks the header of a safetensors file, given whole; `path` is named in errors and not read.
     ///
-    /// The format's own library decides what is well formed: every tensor lies within the file and has the bytes that
-    /// its type and shape need, and each byte behind the header belongs to one tensor. Beyond it, no name stands twice.
+    /// The safetensors crate checks that every tensor lies within the file and has the bytes that its type and shape need, and
+    /// that each byte after the header belongs to one tensor. In addition, no name may occur twice.
     pub fn parse(path: &Path, file: &[u8]) -> Result<Self> {
         refuse_pointer(path, file)?;
         let bad = |what: String| Error::malformed(path, what, ACCEPTED);
@@ -56,8 +56,8 @@ impl Header {
             (name, Place { dtype, shape, bytes: start + from..start + to })
         };
         let tensors: BTreeMap<_, _> = metadata.tensors().into_iter().map(place).collect();
-        // The library keeps one of two tensors of a name, if the other takes no bytes of its own.
-        if let Some(name) = described(file).and_then(|entries| entries.twice().map(String::from)) {
+        // The crate accepts two tensors of one name if one of them has no bytes.
+        if let Some(name) = described(file).and_then(|entries| entries.duplicate().map(String::from)) {
             return Err(bad(format!("tensor '{}' stands twice in its header", name.escape_debug())));
         }
         let facts = metadata.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone()));
@@ -65,7 +65,7 @@ impl Header {
     }
 }
 
-/// What is wrong with a file that the format's library refuses: which tensor, and where, as far as its header tells.
+/// What is wrong with a file that the safetensors crate refuses, with the tensor and its place as far as the header tells.
 fn fault(file: &[u8], error: &SafeTensorError) -> String {
     let Some((length, rest)) = file.split_first_chunk::<LENGTH>() else {
         return format!("only {} bytes", file.len());
@@ -88,7 +88,7 @@ fn fault(file: &[u8], error: &SafeTensorError) -> String {
     }
 }
 
-/// What a header describes, one entry after the other.
+/// The entries of a header in order.
 struct Entries(Vec<(String, TensorInfo)>);
 
 /// The entries of a file's header, if they can be read.
@@ -99,16 +99,16 @@ fn described(file: &[u8]) -> Option<Entries> {
 }
 
 impl Entries {
-    /// A name that stands more than once.
-    fn twice(&self) -> Option<&str> {
+    /// A name that occurs more than once.
+    fn duplicate(&self) -> Option<&str> {
         let mut names: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
-    /// The first fault of the tensors among themselves, and with so many bytes behind the header.
+    /// The first fault of the tensors, with so many bytes after the header.
     fn fault(mut self, available: usize) -> Option<String> {
-        if let Some(name) = self.twice() {
+        if let Some(name) = self.duplicate() {
             return Some(format!("tensor '{}' stands twice in its header", name.escape_debug()));
         }
         self.0.sort_by_key(|(_, info)| info.data_offsets);
@@ -116,8 +116,8 @@ impl Entries {
         for (name, TensorInfo { dtype, shape, data_offsets: (from, to) }) in self.0 {
             let name = name.escape_debug().to_string();
             if from > to || to > available {
-                let cut = if from > to { "" } else { " (is the file cut short?)" };
-                return Some(format!("tensor '{name}' lies at bytes {from} to {to} of {available}{cut}"));
+                let hint = if from > to { "" } else { " (is the file cut short?)" };
+                return Some(format!("tensor '{name}' lies at bytes {from} to {to} of {available}{hint}"));
             }
             let bits = shape.iter().try_fold(dtype.bitsize(), |bits, length| bits.checked_mul(*length));
             if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != to - from) {
@@ -142,13 +142,13 @@ impl Entries {
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(List)
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 
-struct List;
+struct EntriesVisitor;
 
-impl<'de> Visitor<'de> for List {
+impl<'de> Visitor<'de> for EntriesVisitor {
     type Value = Entries;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,7 +192,7 @@ impl Float {
         })
     }
 
-    /// Bytes of one number.
+    /// Bytes of one value.
     pub(super) fn width(self) -> usize {
         match self {
             Self::F64 => 8,
@@ -202,10 +202,10 @@ impl Float {
     }
 
     /// Little-endian bytes as f32: in place if they are f32 and aligned, as a copy otherwise (f64 are rounded).
-    pub(super) fn numbers(self, bytes: &[u8]) -> Cow<'_, [f32]> {
+    pub(super) fn values(self, bytes: &[u8]) -> Cow<'_, [f32]> {
         if self == Self::F32 {
             return match bytemuck::try_cast_slice(bytes) {
-                Ok(numbers) if cfg!(target_endian = "little") => Cow::Borrowed(numbers),
+                Ok(values) if cfg!(target_endian = "little") => Cow::Borrowed(values),
                 _ => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
             };
         }
@@ -213,12 +213,12 @@ impl Float {
             return bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight) as f32).collect();
         }
         let halves: Vec<u16> = bytes.as_chunks().0.iter().map(|two| u16::from_le_bytes(*two)).collect();
-        let mut numbers = vec![0.0; halves.len()];
+        let mut values = vec![0.0; halves.len()];
         match self {
-            Self::F16 => halves.reinterpret_cast::<f16>().convert_to_f32_slice(&mut numbers),
-            _ => halves.reinterpret_cast::<bf16>().convert_to_f32_slice(&mut numbers),
+            Self::F16 => halves.reinterpret_cast::<f16>().convert_to_f32_slice(&mut values),
+            _ => halves.reinterpret_cast::<bf16>().convert_to_f32_slice(&mut values),
         }
-        Cow::Owned(numbers)
+        Cow::Owned(values)
     }
 }
 
@@ -231,13 +231,13 @@ mod tests {
         let f32s = [1.5_f32, -2.0, 0.1];
         let bytes: Vec<u8> = f32s.iter().flat_map(|x| x.to_le_bytes()).collect();
         let shifted = [&[0], &bytes[..]].concat();
-        assert_eq!(Float::F32.numbers(&bytes), &f32s[..]);
-        assert_eq!(Float::F32.numbers(&shifted[1..]), &f32s[..]);
+        assert_eq!(Float::F32.values(&bytes), &f32s[..]);
+        assert_eq!(Float::F32.values(&shifted[1..]), &f32s[..]);
         let f64s: Vec<u8> = f32s.iter().flat_map(|x| f64::from(*x).to_le_bytes()).collect();
-        assert_eq!(Float::F64.numbers(&f64s), &f32s[..]);
+        assert_eq!(Float::F64.values(&f64s), &f32s[..]);
         let f16s: Vec<u8> = f32s.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
-        assert_eq!(Float::F16.numbers(&f16s), &[1.5, -2.0, 0.099_975_586][..]);
+        assert_eq!(Float::F16.values(&f16s), &[1.5, -2.0, 0.099_975_586][..]);
         let bf16s: Vec<u8> = f32s.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect();
-        assert_eq!(Float::Bf16.numbers(&bf16s), &[1.5, -2.0, 0.100_097_656][..]);
+        assert_eq!(Float::Bf16.values(&bf16s), &[1.5, -2.0, 0.100_097_656][..]);
     }
 }

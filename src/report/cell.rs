@@ -1,6 +1,6 @@
-//! One value of a table, and how many of its digits a person is shown.
+//! One value of a table, and how many of its digits are shown.
 
-/// One value. Formats for machines write it in full; tables for people ask [`Digits`].
+/// One value. Formats for machines write it in full precision; tables for people round it by [`Digits`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Cell {
     /// Not measured, or not defined here.
@@ -17,7 +17,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// The number in this cell, if it holds one.
+    /// The numeric value, if there is one.
     pub fn number(&self) -> Option<f64> {
         match *self {
             Self::Int(value) => Some(value as f64),
@@ -26,7 +26,7 @@ impl Cell {
         }
     }
 
-    /// The text for a person: rounded as `digits` says, `-` where nothing was measured.
+    /// The text for a person: rounded by `digits`, `-` for a missing value.
     pub fn show(&self, digits: Digits) -> String {
         match self {
             Self::Missing => "-".into(),
@@ -38,7 +38,7 @@ impl Cell {
     }
 
     /// The text for a machine: full precision (the shortest that reads back as the same number), empty
-    /// where nothing was measured.
+    /// for a missing value.
     pub fn exact(&self) -> String {
         match self {
             Self::Missing => String::new(),
@@ -98,12 +98,12 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
-/// How a table for people shows the numbers of a column.
+/// How a table for people shows the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digits {
-    /// So many digits after the point.
+    /// So many digits after the decimal point.
     Fixed(usize),
-    /// So many digits that count; powers of ten where zeros would fill the column.
+    /// So many significant digits; powers of ten where zeros would fill the column.
     Significant(usize),
     /// Rounded to a whole number.
     Integer,
@@ -136,7 +136,7 @@ fn significant(value: f64, digits: usize) -> String {
     if value == 0.0 {
         return "0".into();
     }
-    // The exponent is taken after rounding: 9.996 with three digits is 10.0, not 9.996.
+    // The exponent after rounding: 9.996 with three digits is 10.0, not 9.996.
     let power = format!("{value:.*e}", digits - 1);
     let exponent = power.split_once('e').and_then(|(_, e)| e.parse::<i32>().ok()).unwrap_or(0);
     if (-4..7).contains(&exponent) {

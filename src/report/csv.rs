@@ -1,4 +1,4 @@
-//! The full result as comma-separated values: one header, full precision, nothing for what is missing.
+//! The full result as comma-separated values: one header, full precision, empty for missing values.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,8 @@ pub(super) fn table(table: &Table, out: impl Write) -> io::Result<()> {
     writer.flush()
 }
 
-/// The error of the file below: its kind tells a closed pipe from a full disk, and the crate's own conversion loses it.
+/// The error of the underlying file: its kind distinguishes a closed pipe from a full disk, and the conversion of the csv crate
+/// loses it.
 fn own(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

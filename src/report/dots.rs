@@ -3,15 +3,14 @@
 use std::fmt::Write;
 
 use super::figure::Dots;
-use super::terminal::foot;
 use super::wrap::shorten;
-use super::{Digits, Style};
+use super::{Digits, Style, axis};
 
 /// The values within the width of `style`.
 pub(super) fn plot(dots: &Dots, style: Style) -> String {
     let widest = dots.dots.iter().map(|dot| dot.label.chars().count()).max().unwrap_or(0);
     let margin = widest.min(style.width / 3);
-    // After the axis stands the value itself.
+    // The value itself follows the axis.
     let cols = style.width.saturating_sub(margin + 12).max(10);
     let x = dots.scale(0.02);
     let column = |place: f64| ((place * cols as f64) as usize).min(cols - 1);
@@ -34,7 +33,7 @@ pub(super) fn plot(dots: &Dots, style: Style) -> String {
         let value = Digits::Significant(3).show(dot.value);
         let _ = writeln!(text, "{:>margin$} │{line} {value}", shorten(&dot.label, margin.max(1)));
     }
-    text += &foot(&x, margin, cols);
+    text += &axis::horizontal(&x, margin, cols);
     let _ = writeln!(text, "{:>1$}", shorten(&dots.value_label, style.width), style.width);
     for (at, label) in &dots.marks {
         let shown = Digits::Significant(3).show(*at);

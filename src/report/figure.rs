@@ -10,20 +10,20 @@ use super::scale::Scale;
 pub struct Figure {
     /// Names the file: lower case, hyphens.
     pub name: String,
-    /// Stands above the figure; may be empty.
+    /// Above the figure; may be empty.
     pub title: String,
     /// What is drawn.
-    pub kind: Kind,
+    pub kind: Plot,
 }
 
 /// What a figure draws.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum Plot {
     /// Lines over a common axis.
     Curves(Curves),
-    /// One number a cell.
+    /// A coloured cell for each number.
     Heat(Heat),
-    /// Values with their intervals, below each other.
+    /// Values with their intervals, one below the other.
     Dots(Dots),
     /// Figures side by side.
     Panels(Vec<Figure>),
@@ -49,12 +49,11 @@ pub struct Curves {
 /// One line. Points that are not finite break it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// The name in the legend; without one the line takes the colour of the series before it and no place
-    /// in the legend.
+    /// The name in the legend; a line without one has the colour of the series before it and no entry in the legend.
     pub label: String,
-    /// Where the points stand on the horizontal axis.
+    /// The points on the horizontal axis.
     pub x: Vec<f64>,
-    /// Where the points stand on the vertical axis.
+    /// The points on the vertical axis.
     pub y: Vec<f64>,
     /// The lower and the upper edge of an interval around the line.
     pub band: Option<(Vec<f64>, Vec<f64>)>,
@@ -66,27 +65,26 @@ pub struct Series {
     pub dots: bool,
 }
 
-/// A straight line across the whole plot, and what it stands for.
+/// A straight reference line across the whole plot.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
-    /// At one place of the horizontal axis.
+    /// At one value of the horizontal axis.
     Vertical {
-        /// Where.
+        /// The value.
         at: f64,
-        /// What it stands for.
+        /// Its label.
         label: String,
     },
-    /// At one place of the vertical axis.
+    /// At one value of the vertical axis.
     Horizontal {
-        /// Where.
+        /// The value.
         at: f64,
-        /// What it stands for.
+        /// Its label.
         label: String,
     },
 }
 
-/// Values with their intervals, each on a line of its own: what is compared at one setting, where a line over an axis would
-/// be a single point.
+/// Values with their intervals, each on its own line: a comparison at one setting, where a curve would be a single point.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dots {
     /// The axis of the values, with its unit.
@@ -95,7 +93,7 @@ pub struct Dots {
     pub log: bool,
     /// The values, from the top.
     pub dots: Vec<Dot>,
-    /// Values to compare them with, and what those stand for.
+    /// Reference values with their labels.
     pub marks: Vec<(f64, String)>,
 }
 
@@ -104,16 +102,16 @@ pub struct Dots {
 pub struct Dot {
     /// Its name.
     pub label: String,
-    /// Where it stands.
+    /// The value.
     pub value: f64,
     /// The ends of its interval, if it has one.
     pub ends: Option<(f64, f64)>,
-    /// Drawn pale: a floor, a control.
+    /// Drawn pale: a lower bound, a control.
     pub faint: bool,
 }
 
 impl Dots {
-    /// The axis that holds every value, and intervals as far as they leave the values apart.
+    /// The axis that shows every value, and intervals as far as the values stay distinguishable.
     pub(super) fn scale(&self, pad: f64) -> Scale {
         let values = || self.dots.iter().map(|dot| dot.value).chain(self.marks.iter().map(|(at, _)| *at));
         let ends = self.dots.iter().filter_map(|dot| dot.ends).flat_map(|(low, high)| [low, high]);
@@ -121,7 +119,7 @@ impl Dots {
     }
 }
 
-/// Ends of intervals, cut where they would press the values together: on a logarithmic axis at a tenth of the least value,
+/// Ends of intervals, clipped where they would compress the values: on a logarithmic axis at a tenth of the smallest value
 /// and at ten times the largest.
 pub(super) fn near(
     values: impl Iterator<Item = f64>,
@@ -130,11 +128,11 @@ pub(super) fn near(
 ) -> Vec<f64> {
     let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
     let (low, high) = shown.fold((f64::INFINITY, 0.0_f64), |(a, b), value| (a.min(value), b.max(value)));
-    let cut = |end: f64| if log && low <= high { end.clamp(low / 10.0, high * 10.0) } else { end };
-    ends.filter(|end| !end.is_nan()).map(cut).collect()
+    let clipped = |end: f64| if log && low <= high { end.clamp(low / 10.0, high * 10.0) } else { end };
+    ends.filter(|end| !end.is_nan()).map(clipped).collect()
 }
 
-/// One number a cell: rows downwards, columns to the right. NaN is a missing cell.
+/// A number for each cell: rows downwards, columns to the right. NaN is a missing cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heat {
     /// What a row is ("layer").
@@ -143,6 +141,6 @@ pub struct Heat {
     pub col_label: String,
     /// What the number is, with its unit.
     pub value_label: String,
-    /// The numbers.
+    /// The values.
     pub values: Array2<f64>,
 }

@@ -1,7 +1,7 @@
-//! A run folder: the result in every form that a later tool may want, and a manifest of it.
+//! A run folder: the result in every format that a later tool may need, and a manifest.
 //!
-//! All files are written under temporary names first and take their places only when every one of them is
-//! whole, so that an interrupted run never leaves half a result beside an old one.
+//! All files are written under temporary names and renamed when all of them are complete, so an interrupted run never
+//! leaves a part of a result beside an older one.
 
 use std::fs;
 use std::io;
@@ -14,33 +14,34 @@ use super::{Report, Style, csv, json as format_json, svg};
 use crate::file::Staged;
 use crate::{Error, Result};
 
-/// Writes a report into a folder, which is made if it is not there: `result.json`, `result.csv`,
+/// Writes a report into a folder, which is created if it does not exist: `result.json`, `result.csv`,
 /// `VIEW.csv`, `TABLE.csv`, `FIGURE.svg`, `ARRAY.npy`, and `manifest.json` with the stamp and the size of each file.
 /// Returns the files, the manifest last.
 pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
     prepare(dir)?;
-    let mut waiting = Waiting { dir, files: Vec::new() };
-    waiting.add("result.json", |out| format_json::write(report, Style::default(), out))?;
-    waiting.add("result.csv", |out| csv::table(&report.rows, out))?;
+    let mut unpublished = Unpublished { dir, files: Vec::new() };
+    unpublished.add("result.json", |out| format_json::write(report, Style::default(), out))?;
+    unpublished.add("result.csv", |out| csv::table(&report.rows, out))?;
     for (name, view) in report.views.iter().chain(&report.tables) {
-        waiting.add(&format!("{name}.csv"), |out| csv::table(view, out))?;
+        unpublished.add(&format!("{name}.csv"), |out| csv::table(view, out))?;
     }
     for figure in &report.figures {
-        waiting.add(&format!("{}.svg", figure.name), |out| out.write_all(svg::to_svg(figure).as_bytes()))?;
+        unpublished
+            .add(&format!("{}.svg", figure.name), |out| out.write_all(svg::to_svg(figure).as_bytes()))?;
     }
     for (name, array) in &report.arrays {
         // Whatever the layout in memory, the file has C order: every reader expects it.
         let array = array.as_standard_layout();
-        waiting.add(&format!("{name}.npy"), |out| array.write_npy(out).map_err(io::Error::other))?;
+        unpublished.add(&format!("{name}.npy"), |out| array.write_npy(out).map_err(io::Error::other))?;
     }
     let files: Vec<_> =
-        waiting.files.iter().map(|(name, file)| json!({ "name": name, "bytes": file.size })).collect();
+        unpublished.files.iter().map(|(name, file)| json!({ "name": name, "bytes": file.size })).collect();
     let manifest = json!({ "stamp": report.stamp.to_json(), "files": files });
-    waiting.add("manifest.json", |out| writeln!(out, "{manifest:#}"))?;
-    waiting.publish()
+    unpublished.add("manifest.json", |out| writeln!(out, "{manifest:#}"))?;
+    unpublished.publish()
 }
 
-/// Makes the folder if it is not there; to be called before long work, which a wrong name would waste.
+/// Creates the folder if it does not exist; call it before long work, which an invalid name would waste.
 pub fn prepare(dir: &Path) -> Result<()> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::malformed(dir, "a file", "a folder, or the name of a new one"));
@@ -48,13 +49,13 @@ pub fn prepare(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(Error::file(dir))
 }
 
-/// Files that wait under temporary names; whatever is not published is removed.
-struct Waiting<'a> {
+/// Files under temporary names; those that are not published are removed.
+struct Unpublished<'a> {
     dir: &'a Path,
     files: Vec<(String, Staged)>,
 }
 
-impl Waiting<'_> {
+impl Unpublished<'_> {
     fn add(&mut self, name: &str, fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<()> {
         let is_plain = !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0']);
         if !is_plain || self.files.iter().any(|(known, _)| known == name) {
@@ -74,7 +75,7 @@ impl Waiting<'_> {
 mod tests {
     use ndarray::{ArrayD, IxDyn};
 
-    use super::super::figure::{Curves, Figure, Kind};
+    use super::super::figure::{Curves, Figure, Plot};
     use super::super::sample;
     use super::*;
 
@@ -87,7 +88,7 @@ mod tests {
 
     fn report() -> Report {
         let mut report = sample::report();
-        let kind = Kind::Curves(Curves::default());
+        let kind = Plot::Curves(Curves::default());
         report.figures.push(Figure { name: "spectra".into(), title: "σ".into(), kind });
         // Transposed: in memory not in C order.
         let array = ArrayD::from_shape_fn(IxDyn(&[2, 3]), |place| (place[0] * 3 + place[1]) as f64);

@@ -2,23 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Report, csv, json, markdown, text};
-use crate::{Error, Result, name};
-
-/// What a format for people may use of the place that it is shown in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// Columns of the terminal.
-    pub width: usize,
-    /// Whether ANSI colours and bold type are understood.
-    pub colour: bool,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Self { width: 80, colour: false }
-    }
-}
+use super::{Report, Style, csv, json, markdown, text};
+use crate::{Result, name};
 
 /// A way to write a report.
 pub struct Format {
@@ -41,13 +26,7 @@ impl Format {
 
     /// The format of this name.
     pub fn find(name: &str) -> Result<&'static Self> {
-        let names = || Self::ALL.iter().map(|format| format.name);
-        Self::ALL.iter().find(|format| format.name == name).ok_or_else(|| Error::UnknownName {
-            kind: "format",
-            name: name.into(),
-            suggestion: name::suggest(name, names()),
-            known: names().map(Into::into).collect(),
-        })
+        name::find("format", name, Self::ALL, |format| format.name)
     }
 
     /// Writes a report.

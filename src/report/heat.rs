@@ -11,16 +11,16 @@ use super::{Digits, Style, palette};
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// How a cell is shown, the widest first.
+/// How a cell is drawn, the widest first.
 #[derive(Clone, Copy, PartialEq)]
-enum Look {
+enum CellStyle {
     Digits,
     Block,
     Dot,
     Bar,
 }
 
-impl Look {
+impl CellStyle {
     fn width(self) -> usize {
         match self {
             Self::Digits => 3,
@@ -46,8 +46,8 @@ impl Look {
     }
 }
 
-/// The map within a width. `range` fixes the ends of the colours, so that two maps can be compared; without
-/// it they are the smallest and the largest cell. Maps that are too wide are cut into blocks.
+/// The map within a width. `range` sets the ends of the colour scale, so that two maps can be compared; without it they are
+/// the smallest and the largest value. Maps that are too wide are split into blocks.
 pub fn heat_map(heat: &Heat, range: Option<(f64, f64)>, style: Style) -> String {
     let (rows, cols) = heat.values.dim();
     let finite = heat.values.iter().copied().filter(|value| value.is_finite());
@@ -61,33 +61,34 @@ pub fn heat_map(heat: &Heat, range: Option<(f64, f64)>, style: Style) -> String 
     };
     let margin = heat.row_label.chars().count().min(12) + 2 + rows.saturating_sub(1).to_string().len() + 1;
     let room = style.width.saturating_sub(margin).max(1);
-    let looks = if style.colour { [Look::Block, Look::Dot] } else { [Look::Digits, Look::Bar] };
-    let look = looks.into_iter().find(|look| look.width() * cols <= room).unwrap_or(looks[1]);
+    let styles =
+        if style.colour { [CellStyle::Block, CellStyle::Dot] } else { [CellStyle::Digits, CellStyle::Bar] };
+    let cell = styles.into_iter().find(|cell| cell.width() * cols <= room).unwrap_or(styles[1]);
 
     let mut text = String::new();
     // Writing to a String cannot fail, so the results of `writeln!` carry nothing.
     let _ = writeln!(text, "{}\n", shorten(&heat.value_label, style.width));
     let columns: Vec<usize> = (0..cols).collect();
-    for block in columns.chunks(room / look.width()) {
+    for block in columns.chunks(room / cell.width()) {
         let _ = writeln!(text, "{:margin$}{}", "", shorten(&heat.col_label, room));
-        let _ = writeln!(text, "{:margin$}{}", "", numbers(block, look.width(), room));
+        let _ = writeln!(text, "{:margin$}{}", "", numbers(block, cell.width(), room));
         for row in 0..rows {
             let label = if row == 0 { shorten(&heat.row_label, 12) } else { String::new() };
             let number = margin - label.chars().count() - 1;
             let _ = write!(text, "{label}{row:>number$} ");
             for &col in block {
-                text += &look.cell(share(heat.values[(row, col)]));
+                text += &cell.cell(share(heat.values[(row, col)]));
             }
             text.push('\n');
         }
         text.push('\n');
     }
     let missing = heat.values.iter().any(|value| !value.is_finite());
-    text += &legend(look, low, high, missing);
+    text += &legend(cell, low, high, missing);
     text
 }
 
-/// Numbers of columns, as many as stand apart.
+/// Numbers of columns, as many as fit.
 fn numbers(block: &[usize], width: usize, room: usize) -> String {
     let longest = block.last().map_or(1, |col| col.to_string().len());
     let stride = [1, 2, 5, 10, 20, 50].into_iter().find(|stride| stride * width > longest).unwrap_or(100);
@@ -105,17 +106,18 @@ fn numbers(block: &[usize], width: usize, room: usize) -> String {
     line
 }
 
-fn legend(look: Look, low: f64, high: f64, missing: bool) -> String {
+fn legend(cell: CellStyle, low: f64, high: f64, missing: bool) -> String {
     if low > high {
         return "no values\n".into();
     }
     let show = |value| Digits::Significant(3).show(value);
     let (low, high) = (show(low), show(high));
-    let scale = match look {
-        Look::Digits => format!("00 = {low}, 99 = {high}"),
-        Look::Bar => format!("{low} {} {high}", BARS.iter().collect::<String>()),
-        Look::Block | Look::Dot => {
-            let steps: String = (0..16).map(|step| Look::Dot.cell(Some(f64::from(step) / 15.0))).collect();
+    let scale = match cell {
+        CellStyle::Digits => format!("00 = {low}, 99 = {high}"),
+        CellStyle::Bar => format!("{low} {} {high}", BARS.iter().collect::<String>()),
+        CellStyle::Block | CellStyle::Dot => {
+            let steps: String =
+                (0..16).map(|step| CellStyle::Dot.cell(Some(f64::from(step) / 15.0))).collect();
             format!("{low} {steps} {high}")
         }
     };

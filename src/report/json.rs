@@ -1,8 +1,8 @@
 //! Everything as JSON: stamp, columns with units, rows in full precision, views, notes.
 //!
 //! JSON has no NaN: a number that is not finite is written as null, and its row gets an entry `status`
-//! that names the column and says what stood there (`{"effective_rank": "NaN"}`). Each row stands on a line
-//! of its own, so that two results can be compared line by line.
+//! that names the column and the value (`{"effective_rank": "NaN"}`). Each row has a line of
+//! its own, so that two results can be compared line by line.
 
 use std::io::{self, Write};
 
@@ -56,7 +56,7 @@ fn row(table: &Table, cells: &[Cell]) -> Value {
                 if !value.is_finite() {
                     status.insert(column.name.clone(), value.to_string().into());
                 }
-                // Null for what is not finite.
+                // Null if it is not finite.
                 (*value).into()
             }
             Cell::Text(text) => text.clone().into(),
@@ -70,7 +70,7 @@ fn row(table: &Table, cells: &[Cell]) -> Value {
     Value::Object(object)
 }
 
-/// Objects are broken into lines; of a list, each element stands on one line.
+/// Objects have a line for each key, lists a line for each element.
 fn lay(value: &Value, depth: usize, out: &mut dyn Write) -> io::Result<()> {
     let indent = |depth: usize| "  ".repeat(depth);
     match value {

@@ -1,4 +1,4 @@
-//! Colours that survive colour-blindness, a grey printer, and being told apart in a legend.
+//! Colours that are distinguishable for colour-blind readers, in grey, and in a legend.
 
 /// A colour as red, green, blue.
 pub(super) type Rgb = (u8, u8, u8);
@@ -20,19 +20,19 @@ const RAMP: [Rgb; 9] = [
     (253, 231, 37),
 ];
 
-/// The colour of the `index`-th line; they come round again after seven.
+/// The colour of the `index`-th line; the colours repeat after seven.
 pub(super) fn line(index: usize) -> Rgb {
     LINES[index % LINES.len()]
 }
 
-/// Whether the `index`-th line needs a second sign beside its colour.
+/// Whether the `index`-th line repeats a colour and needs dashes.
 pub(super) fn is_repeated(index: usize) -> bool {
     index >= LINES.len()
 }
 
-/// The colour of a share between 0 (dark) and 1 (light).
+/// The colour of a value between 0 (dark) and 1 (light).
 pub(super) fn ramp(share: f64) -> Rgb {
-    // A number that is none counts as 0.
+    // NaN counts as 0.
     let share = if share.is_nan() { 0.0 } else { share };
     let place = share.clamp(0.0, 1.0) * (RAMP.len() - 1) as f64;
     let step = (place.floor() as usize).min(RAMP.len() - 2);
@@ -42,7 +42,7 @@ pub(super) fn ramp(share: f64) -> Rgb {
     (mix(low.0, high.0), mix(low.1, high.1), mix(low.2, high.2))
 }
 
-/// The colour as a band of it looks on white.
+/// The colour of a transparent band on white.
 pub(super) fn tint((red, green, blue): Rgb) -> Rgb {
     let pale = |part: u8| (255.0 - (255.0 - f64::from(part)) * 0.2).round() as u8;
     (pale(red), pale(green), pale(blue))

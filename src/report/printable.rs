@@ -1,11 +1,11 @@
-//! Names of files, labels and values come from outside: none of them may reach a terminal's controls, or break a line of CSV
-//! or an SVG.
+//! Names of files, labels and values come from outside: they must not contain control characters that act on a terminal or
+//! break a line of CSV or an SVG.
 
 use serde_json::Value;
 
-use super::{Cell, Curves, Dots, Figure, Heat, Kind, Mark, Report, Table};
+use super::{Cell, Curves, Dots, Figure, Heat, Mark, Plot, Report, Table};
 
-/// A text without control characters and without marks that turn the direction of writing; each becomes a space.
+/// A text without control characters and without marks that change the direction of writing; each becomes a space.
 pub fn printable(text: &str) -> String {
     text.chars().map(|letter| if is_printable(letter) { letter } else { ' ' }).collect()
 }
@@ -14,7 +14,7 @@ fn is_printable(letter: char) -> bool {
     !letter.is_control() && !matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Makes a text printable where it stands.
+/// Makes a text printable in place.
 fn clean(text: &mut String) {
     if !text.chars().all(is_printable) {
         *text = printable(text);
@@ -57,16 +57,16 @@ fn table(table: &mut Table) {
 fn figure(one: &mut Figure) {
     clean(&mut one.title);
     match &mut one.kind {
-        Kind::Panels(panels) => panels.iter_mut().for_each(figure),
-        Kind::Heat(Heat { row_label, col_label, value_label, .. }) => {
+        Plot::Panels(panels) => panels.iter_mut().for_each(figure),
+        Plot::Heat(Heat { row_label, col_label, value_label, .. }) => {
             [row_label, col_label, value_label].into_iter().for_each(clean);
         }
-        Kind::Dots(Dots { value_label, dots, marks, .. }) => {
+        Plot::Dots(Dots { value_label, dots, marks, .. }) => {
             clean(value_label);
             let labels = dots.iter_mut().map(|dot| &mut dot.label);
             labels.chain(marks.iter_mut().map(|(_, label)| label)).for_each(clean);
         }
-        Kind::Curves(Curves { x_label, y_label, series, marks, .. }) => {
+        Plot::Curves(Curves { x_label, y_label, series, marks, .. }) => {
             [x_label, y_label].into_iter().for_each(clean);
             series.iter_mut().map(|series| &mut series.label).for_each(clean);
             for Mark::Vertical { label, .. } | Mark::Horizontal { label, .. } in marks {
@@ -94,12 +94,12 @@ mod tests {
             marks: vec![Mark::Vertical { at: 1.0, label: evil.into() }],
             ..Curves::default()
         };
-        let panels = vec![Figure { name: "panel".into(), title: evil.into(), kind: Kind::Curves(curves) }];
+        let panels = vec![Figure { name: "panel".into(), title: evil.into(), kind: Plot::Curves(curves) }];
         let mut report = Report {
             views: vec![("view".into(), rows.clone())],
             tables: vec![("table".into(), rows.clone())],
             rows,
-            figures: vec![Figure { name: "a".into(), title: evil.into(), kind: Kind::Panels(panels) }],
+            figures: vec![Figure { name: "a".into(), title: evil.into(), kind: Plot::Panels(panels) }],
             notes: vec![evil.into()],
             ..Report::default()
         };

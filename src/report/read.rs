@@ -1,4 +1,4 @@
-//! Reading a result back, for tools that draw, compare or check what was measured before.
+//! Reading a result, for tools that draw, compare or check earlier measurements.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 impl Report {
     /// Reads what the format `json` wrote: stamp, rows, views and notes. Figures and arrays are not in it;
-    /// how a person is shown the digits is guessed from the cells.
+    /// the number of digits shown is inferred from the cells.
     pub fn from_json(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Error::value("result", error, "JSON as `--format json` writes it"))?;

@@ -1,4 +1,4 @@
-//! From numbers to places on an axis, and the round numbers to label it with.
+//! Axes: positions of values, and round values for the labels.
 
 /// The range of an axis, linear or logarithmic.
 #[derive(Clone, Debug)]
@@ -26,14 +26,14 @@ impl Scale {
             (low, high) = (low / margin, high * margin);
         } else {
             let margin = if low == high { (low.abs() * 0.1).max(0.5) } else { (high - low) * pad };
-            // Zero is a floor that no margin should break through.
+            // The margin must not extend the axis below zero.
             low = if low >= 0.0 { (low - margin).max(0.0) } else { low - margin };
             high += margin;
         }
         Self { low, high, log, octaves }
     }
 
-    /// Where a value stands, from 0 to 1; `None` if it cannot be shown.
+    /// The position of a value, from 0 to 1; `None` if it cannot be shown.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let place = if self.log {
             (value / self.low).ln() / (self.high / self.low).ln()
@@ -43,21 +43,21 @@ impl Scale {
         (place.is_finite() && (-1e-9..=1.0 + 1e-9).contains(&place)).then_some(place)
     }
 
-    /// Where a value stands, or the end of the axis that it is beyond; the lower one of what is no number.
+    /// The position of a value, or of the end of the axis that it is beyond; the lower end for NaN.
     pub(super) fn clamped(&self, value: f64) -> f64 {
         self.place(value).unwrap_or(if value > self.high { 1.0 } else { 0.0 })
     }
 
-    /// Round values along the axis with their labels, about `most` of them.
-    pub(super) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
-        let most = most.max(2);
+    /// Round values along the axis with their labels, about `max` of them.
+    pub(super) fn ticks(&self, max: usize) -> Vec<(f64, String)> {
+        let max = max.max(2);
         if !self.log {
-            return self.linear(most);
+            return self.linear(max);
         }
         let powers = |base: f64| {
             let from = (self.low.ln() / base.ln() - 1e-9).ceil() as i32;
             let to = (self.high.ln() / base.ln() + 1e-9).floor() as i32;
-            let stride = ((to - from + 1).max(1) as usize).div_ceil(most);
+            let stride = ((to - from + 1).max(1) as usize).div_ceil(max);
             (from..=to).step_by(stride).map(move |power| base.powi(power)).collect::<Vec<_>>()
         };
         let decades = powers(10.0);
@@ -72,13 +72,13 @@ impl Scale {
             multiples.filter(|value| self.place(*value).is_some()).collect()
         };
         if values.len() < 2 {
-            return self.linear(most);
+            return self.linear(max);
         }
         values.into_iter().map(|value| (value, label(value))).collect()
     }
 
-    fn linear(&self, most: usize) -> Vec<(f64, String)> {
-        let raw = (self.high - self.low) / most as f64;
+    fn linear(&self, max: usize) -> Vec<(f64, String)> {
+        let raw = (self.high - self.low) / max as f64;
         let power = 10_f64.powf(raw.log10().floor());
         let step = [1.0, 2.0, 5.0].map(|m| m * power).into_iter().find(|step| *step >= raw);
         let step = step.unwrap_or(10.0 * power);
@@ -97,7 +97,7 @@ fn is_octave(value: f64) -> bool {
     value >= 1.0 && value.log2().fract() == 0.0
 }
 
-/// A round number, as people write it: `0.02`, `512`, `10⁷`, `2·10⁻⁵`.
+/// A round number in the usual notation: `0.02`, `512`, `10⁷`, `2·10⁻⁵`.
 fn label(value: f64) -> String {
     if value == 0.0 || (1e-3..1e5).contains(&value.abs()) || (value.abs() < 2e6 && is_octave(value.abs())) {
         return format!("{}", (value * 1e6).round() / 1e6);
@@ -123,8 +123,8 @@ fn label(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn labels(values: [f64; 2], log: bool, most: usize) -> Vec<String> {
-        Scale::over(values, log, 0.0).ticks(most).into_iter().map(|(_, label)| label).collect()
+    fn labels(values: [f64; 2], log: bool, max: usize) -> Vec<String> {
+        Scale::over(values, log, 0.0).ticks(max).into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]

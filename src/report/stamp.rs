@@ -1,13 +1,13 @@
-//! How a result came about.
+//! How a result was produced.
 
 use serde_json::{Map, Value};
 
-/// An ordered list of facts about a run: version, command line, seed, machine. The command line fills it.
+/// An ordered list of facts about a run: version, command line, seed, machine. The program fills it in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stamp(Vec<(String, Value)>);
 
 impl Stamp {
-    /// Adds a fact, or replaces the one of the same key where it stands.
+    /// Adds a fact, or replaces the value of an existing key.
     pub fn push(&mut self, key: impl Into<String>, value: impl Into<Value>) {
         let (key, value) = (key.into(), value.into());
         match self.0.iter_mut().find(|(known, _)| *known == key) {
@@ -26,7 +26,7 @@ impl Stamp {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The values, to be changed where they stand.
+    /// The values, mutable.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
         self.0.iter_mut().map(|(_, value)| value)
     }

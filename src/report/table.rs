@@ -1,7 +1,7 @@
 //! A table: columns that say what they are, and rows of cells.
 
 use super::{Cell, Digits};
-use crate::{Error, Result, name};
+use crate::{Result, name};
 
 /// One column: its name in every format, and what a reader needs to understand it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows, each with one cell a column.
     pub rows: Vec<Vec<Cell>>,
-    /// What a reader must know beside the numbers.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
@@ -45,12 +45,11 @@ impl Table {
     /// A table without rows.
     ///
     /// # Panics
-    /// If two columns share a name, or one takes the name `status`, under which JSON says which numbers
-    /// of a row were not finite: a bug of the study.
+    /// If two columns share a name, or one is named `status`, which JSON uses for values that are not finite: a bug of the study.
     pub fn new(title: impl Into<String>, columns: Vec<Column>) -> Self {
         for (index, column) in columns.iter().enumerate() {
             let name = &column.name;
-            assert!(name != "status", "the column name 'status' is kept for JSON");
+            assert!(name != "status", "the column name 'status' is reserved for JSON");
             assert!(
                 columns[..index].iter().all(|other| other.name != *name),
                 "two columns are named '{name}'"
@@ -69,20 +68,15 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Where the column of this name stands.
+    /// The index of the column of this name.
     pub fn index(&self, name: &str) -> Result<usize> {
-        let names = || self.columns.iter().map(|column| column.name.as_str());
-        names().position(|known| known == name).ok_or_else(|| Error::UnknownName {
-            kind: "column",
-            name: name.into(),
-            suggestion: name::suggest(name, names()),
-            known: names().map(Into::into).collect(),
-        })
+        let column = self.column(name)?;
+        Ok(self.columns.iter().take_while(|other| other.name != column.name).count())
     }
 
     /// The column of this name.
     pub fn column(&self, name: &str) -> Result<&Column> {
-        self.index(name).map(|index| &self.columns[index])
+        name::find("column", name, &self.columns, |column| &column.name)
     }
 
     /// The cells under the column of this name, from the first row to the last.

@@ -1,16 +1,14 @@
 //! Figures as text: lines in Braille dots (two by four a character), heat maps as blocks.
 //!
-//! Written here, not with kuva: its terminal plots lay the legend, a solid block, over the curves, and its
-//! grid covers them.
+//! Own code: the terminal plots of kuva draw the legend as a solid block over the curves, and the grid covers them.
 
 use std::fmt::Write;
 
-use super::dots;
-use super::figure::{Curves, Figure, Kind, Mark, Series};
+use super::figure::{Curves, Figure, Mark, Plot, Series};
 use super::heat::heat_map;
 use super::scale::Scale;
 use super::wrap::{shorten, wrap};
-use super::{Digits, Style, palette};
+use super::{Digits, Style, axis, dots, palette};
 
 /// The figure within the width of `style`; each plot of lines takes about `height` lines.
 pub fn to_terminal(figure: &Figure, style: Style, height: usize) -> String {
@@ -19,10 +17,10 @@ pub fn to_terminal(figure: &Figure, style: Style, height: usize) -> String {
         text = wrap(&figure.title, style.width).join("\n") + "\n\n";
     }
     match &figure.kind {
-        Kind::Curves(curves) => text += &plot(curves, style, height),
-        Kind::Heat(heat) => text += &heat_map(heat, None, style),
-        Kind::Dots(dots) => text += &dots::plot(dots, style),
-        Kind::Panels(panels) => {
+        Plot::Curves(curves) => text += &plot(curves, style, height),
+        Plot::Heat(heat) => text += &heat_map(heat, None, style),
+        Plot::Dots(dots) => text += &dots::plot(dots, style),
+        Plot::Panels(panels) => {
             let panels: Vec<String> = panels.iter().map(|panel| to_terminal(panel, style, height)).collect();
             text += &panels.join("\n");
         }
@@ -30,7 +28,7 @@ pub fn to_terminal(figure: &Figure, style: Style, height: usize) -> String {
     text
 }
 
-/// The dots of a plot, and whose dot each character was last.
+/// The dots of a plot, and the series that last drew into each character.
 struct Canvas {
     cols: usize,
     rows: usize,
@@ -45,7 +43,7 @@ impl Canvas {
 
     /// A dot at a place from 0 to 1 on both axes.
     fn dot(&mut self, (x, y): (f64, f64), owner: Option<usize>) {
-        // Which bit of a Braille character stands for which dot.
+        // The bit of a Braille character for each dot.
         const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
         let at = |place: f64, dots: usize| ((place * dots as f64) as usize).min(dots - 1);
         let (x, y) = (at(x, self.cols * 2), at(1.0 - y, self.rows * 4));
@@ -140,7 +138,7 @@ fn plot(curves: &Curves, style: Style, height: usize) -> String {
         let (label, axis) = tick.map_or(("", '│'), |(_, label)| (label.as_str(), '┤'));
         let _ = writeln!(text, "{label:>margin$} {axis}{}", canvas.row(row, style.colour));
     }
-    text += &foot(&x, margin, cols);
+    text += &axis::horizontal(&x, margin, cols);
     let _ = writeln!(text, "{:>1$}", shorten(&curves.x_label, style.width), style.width);
     for (index, (label, dashed)) in legend.iter().enumerate().filter(|(_, (label, _))| !label.is_empty()) {
         let sample = if *dashed { "⠒ ⠒ ⠒" } else { "⠒⠒⠒⠒⠒" };
@@ -165,25 +163,6 @@ fn labelled(series: &Series, style: Style) -> String {
     }
 }
 
-/// The horizontal axis with its labels.
-pub(super) fn foot(x: &Scale, margin: usize, cols: usize) -> String {
-    let mut axis: Vec<char> = vec!['─'; cols];
-    let mut labels = String::new();
-    for (value, label) in x.ticks(cols / 7) {
-        let Some(place) = x.place(value) else { continue };
-        let place = ((place * cols as f64) as usize).min(cols - 1);
-        let length = label.chars().count();
-        let start = place.saturating_sub(length / 2).min(cols.saturating_sub(length));
-        let used = labels.chars().count();
-        if used == 0 || start > used {
-            axis[place] = '┬';
-            labels += &(" ".repeat(start - used) + &label);
-        }
-    }
-    let axis: String = axis.into_iter().collect();
-    format!("{:margin$} └{axis}\n{:margin$}  {labels}\n", "", "")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +177,7 @@ mod tests {
             dashed,
             ..Series::default()
         };
-        let kind = Kind::Curves(Curves {
+        let kind = Plot::Curves(Curves {
             x_label: "leading singular values k".into(),
             y_label: "cumulative share".into(),
             log_x: true,
@@ -235,14 +214,14 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_an_empty_frame() {
-        let figure = Figure { name: "e".into(), title: String::new(), kind: Kind::Curves(Curves::default()) };
+        let figure = Figure { name: "e".into(), title: String::new(), kind: Plot::Curves(Curves::default()) };
         assert!(to_terminal(&figure, Style { width: 3, colour: true }, 0).contains('└'));
     }
 
-    /// A plot to look at: `LUNA_FIGURES=DIR cargo test --lib terminal -- --ignored`.
+    /// Writes a plot to inspect: `LUNA_FIGURES=DIR cargo test --lib terminal -- --ignored`.
     #[test]
-    #[ignore = "writes to LUNA_FIGURES, for eyes"]
-    fn a_plot_to_look_at() {
+    #[ignore = "writes to LUNA_FIGURES, to be inspected"]
+    fn writes_a_plot_to_inspect() {
         let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
         std::fs::write(dir.join("plot.txt"), to_terminal(&figure(), Style::default(), 18)).unwrap();
     }

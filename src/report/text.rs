@@ -1,8 +1,7 @@
 //! Aligned columns for a terminal: no borders, a rule under the header, notes below.
 //!
-//! What does not fit is made to fit in this order: headers break at their underscores, words inside text
-//! cells wrap, and at last the columns are laid out in blocks below each other, each block led by the
-//! columns that say which row it is.
+//! A table that is too wide is fitted in this order: headers break at their underscores, words inside text cells wrap, and
+//! finally the columns are split into blocks below each other, each with the columns that identify the row.
 
 use std::io::{self, Write};
 
@@ -76,7 +75,7 @@ impl Cells {
     }
 }
 
-/// Some columns side by side: where each stands in the table, its width, and the lines of its header.
+/// Some columns side by side: the index of each in the table, its width, and the lines of its header.
 type Block = Vec<(usize, usize, Vec<String>)>;
 
 fn blocks(table: &Table, cells: &Cells, width: usize) -> Vec<Block> {
@@ -111,12 +110,12 @@ fn blocks(table: &Table, cells: &Cells, width: usize) -> Vec<Block> {
     blocks.iter().map(lay).collect()
 }
 
-/// The columns before the first measurement say which row it is.
+/// The columns before the first measurement identify the row.
 fn is_key(column: &Column) -> bool {
     matches!(column.digits, Digits::Text | Digits::Integer)
 }
 
-/// The columns with headers broken no more than the width asks for; `None` if they cannot fit.
+/// The columns with headers broken only as much as the width requires; `None` if they cannot fit.
 fn fit(table: &Table, cells: &Cells, columns: &[usize], width: usize, limit: usize) -> Option<Block> {
     let longest = columns.iter().map(|&index| table.columns[index].name.chars().count()).max().unwrap_or(0);
     let headers = (0..=longest).rev().map(|wide| tight(table, cells, columns, limit, wide));
@@ -160,7 +159,7 @@ fn render(table: &Table, cells: &Cells, block: &Block, style: Style) -> String {
         text.force_no_tty();
     }
     text.set_header(block.iter().map(|(index, _, header)| {
-        // Headers of fewer lines stand on the rule, not at the top.
+        // Headers with fewer lines are aligned at the bottom.
         let lines = "\n".repeat(height - header.len()) + &header.join("\n");
         comfy_table::Cell::new(lines).set_alignment(align(*index)).add_attribute(Attribute::Bold)
     }));

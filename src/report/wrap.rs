@@ -1,13 +1,13 @@
 //! Breaking lines: prose at its spaces, the names of columns at their underscores.
 
-/// Prose in lines of at most `width`; a longer word keeps a line to itself.
+/// Prose in lines of at most `width`; a longer word has a line of its own.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     pack(text.split_whitespace().map(Into::into), " ", width)
 }
 
 /// The lines of a header: the name, then its unit in brackets.
 pub(super) fn header(name: &str, unit: &str, width: usize) -> Vec<String> {
-    // The underscore stays at the end of its line, so that the name can be read off and typed.
+    // The underscore stays at the end of its line, so that the name can be copied.
     let mut lines = pack(name.split_inclusive(['_', ' ']).map(Into::into), "", width);
     if !unit.is_empty() {
         lines.extend(wrap(&format!("({unit})"), width));
@@ -15,13 +15,13 @@ pub(super) fn header(name: &str, unit: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A text of at most `width` characters; what is cut off leaves an ellipsis.
+/// A text of at most `width` characters; a longer one is truncated and ends with an ellipsis.
 pub(super) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.into();
     }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    kept.trim_end().to_owned() + "…"
+    let truncated: String = text.chars().take(width.saturating_sub(1)).collect();
+    truncated.trim_end().to_owned() + "…"
 }
 
 fn pack(pieces: impl Iterator<Item = String>, between: &str, width: usize) -> Vec<String> {

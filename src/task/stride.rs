@@ -1,4 +1,4 @@
-//! Where windows begin in a text.
+//! Positions of windows in a text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,27 +6,27 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::rng::{Rng, below};
 
-/// How far apart windows begin.
+/// How windows are distributed over a text.
 ///
-/// Spread is the default. The beginning of a text is often not like the rest (a title page, a table of contents), and
-/// windows beside each other share their topic, so that intervals over them are too narrow. Of the ways to spread,
-/// one random start in each of equal parts (a stratified sample) is taken: like an even stride it reaches the whole text
-/// and never reads a token twice; unlike one it cannot fall into step with a text that repeats (records, pages,
-/// speeches of one length), and another seed reads other windows, so that a finding can be repeated.
+/// Spread is the default. The beginning of a text is often unlike the rest (a title page, a table of contents), and adjacent
+/// windows share their topic, so that intervals over them are too narrow. Spread windows are a stratified sample: one random
+/// start in each of equal parts. Like an even stride it covers the whole text and never reads a token twice; unlike an even
+/// stride it cannot be in phase with a periodic text (records, pages, speeches of one length), and another seed reads other
+/// windows, so a finding can be repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stride {
-    /// Over the whole text: it is cut into as many equal parts as there are windows, and one begins at a random place of
-    /// each.
+    /// Over the whole text: it is split into as many equal parts as there are windows, and one begins at a random position
+    /// of each.
     #[default]
     Spread,
-    /// Each where the one before it ends, from the first token on.
+    /// Each where the previous one ends, from the first token on.
     Contiguous,
-    /// This many tokens after the beginning of the one before it, the first at the first token.
+    /// So many tokens after the beginning of the previous one, the first at the first token.
     Every(usize),
 }
 
 impl Stride {
-    /// The first tokens of `count` windows of `step` tokens each among `have`; none if they do not fit.
+    /// The first tokens of `count` windows of `step` tokens each in a text of `have` tokens; `None` if they do not fit.
     ///
     /// A single window cannot be spread: it begins at the first token.
     pub fn starts(self, have: usize, step: usize, count: usize, rng: &mut Rng) -> Option<Vec<usize>> {
@@ -53,8 +53,8 @@ impl Stride {
         }
     }
 
-    /// How many of the first tokens `count` windows of `step` tokens reach, where that does not depend on how many there
-    /// are; `None` if it is more than can be counted.
+    /// How many tokens from the first on `count` windows of `step` tokens cover, for strides that do not depend on the length
+    /// of the text; `None` if the number overflows.
     pub fn reach(self, step: usize, count: usize) -> Option<usize> {
         let stride = if let Self::Every(stride) = self { stride } else { step };
         count.saturating_sub(1).checked_mul(stride)?.checked_add(step)

@@ -1,8 +1,8 @@
-//! Synthetic heads: attention patterns whose spectra are known or can be understood; [`ALL`] is their list.
+//! Synthetic heads: attention patterns with known spectra; [`ALL`] lists them.
 //!
-//! # One more synthetic head
-//! A function that draws it and one entry of [`ALL`]. It is then an input of every study, a line of `luna list` and a
-//! case of the tests that walk the list.
+//! # How to add a synthetic head
+//! A function that draws it and an entry of [`ALL`]. It is then an input of every study, a line of `luna list` and a case of
+//! the tests over the list.
 
 use ndarray::Array2;
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::name::{Param, Params, Spec};
 use crate::rng::{Rng, normal, stream};
 
-/// What a synthetic head hands over; the mask and the softmax are put on by whoever asked.
+/// A drawn head; the caller applies the mask and the softmax.
 #[derive(Clone, Debug)]
 pub enum Draw {
     /// Queries, keys and values (n, `d_h`) and the factor on the products of queries and keys.
@@ -19,14 +19,14 @@ pub enum Draw {
         q: Array2<f32>,
         /// Keys, shape (n, `d_h`).
         k: Array2<f32>,
-        /// Values, shape (n, `d_h`): independent standard normal numbers.
+        /// Values, shape (n, `d_h`): independent standard normal values.
         v: Array2<f32>,
         /// The factor on `q k^T`.
         scale: f64,
     },
     /// Logits (n, n).
     Logits(Array2<f64>),
-    /// Weights (n, n) that are not negative; rows are brought to sum 1.
+    /// Non-negative weights (n, n); the rows are normalised to sum 1.
     Weights(Array2<f64>),
 }
 
@@ -131,11 +131,11 @@ impl Synthetic {
     /// The entry that a spec names, with its parameters checked.
     pub fn find(spec: &Spec) -> Result<&'static Self> {
         let synthetic = crate::name::find("synthetic input", &spec.name, ALL, |synthetic| synthetic.name)?;
-        // Values are checked by drawing one small head.
+        // Values are checked by drawing a small head.
         synthetic.draw(spec, 16, 0, 0).map(|_| synthetic)
     }
 
-    /// Draw number `index` of length n; the stream belongs to the spec, the length and the index alone.
+    /// Draw number `index` of length n; the random stream depends on the spec, the length, the index and the seed only.
     pub fn draw(&self, spec: &Spec, n: usize, index: usize, seed: u64) -> Result<Draw> {
         let params = spec.params("synthetic input", self.takes)?;
         (self.draw)(&params, n, &mut stream(seed, &format!("synthetic {spec} n {n} draw {index}")))

@@ -1,4 +1,4 @@
-//! Text cut into windows of token ids, as a model's own tokenizer would feed them.
+//! Windows of token ids of a text, as the model's own tokenizer makes them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,20 +7,20 @@ use tokenizers::Tokenizer;
 use super::tokenizer::{self, Encoded};
 use crate::{Error, Result};
 
-/// Text tokens encoded beyond the last one that is needed: where a prefix of the text ends, its last tokens may
-/// differ from those of the whole text.
+/// Text tokens encoded beyond the last one that is needed: the last tokens of a prefix may differ from those of the whole
+/// text.
 const MARGIN: usize = 64;
-/// Bytes of text taken for one token in the first attempt; a longer prefix follows if they were not enough.
+/// Bytes of text for each token in the first attempt; a longer prefix follows if there are too few tokens.
 const BYTES_A_TOKEN: usize = 6;
 
-/// A text file seen through a tokenizer: consecutive windows of n tokens, special tokens included.
+/// A text file read through a tokenizer: consecutive windows of n tokens, special tokens included.
 pub struct TextWindows {
     tokenizer: Tokenizer,
     path: PathBuf,
     text: String,
     positions: usize,
-    front: Vec<u32>,
-    behind: Vec<u32>,
+    before: Vec<u32>,
+    after: Vec<u32>,
 }
 
 impl TextWindows {
@@ -28,18 +28,18 @@ impl TextWindows {
     ///
     /// `positions` is the length of the longest window that the model takes, in tokens.
     pub fn open(tokenizer: &Path, text: &Path, positions: usize) -> Result<Self> {
-        let (tokenizer, front, behind) = open_tokenizer(tokenizer)?;
+        let (tokenizer, before, after) = open_tokenizer(tokenizer)?;
         let path = text.to_path_buf();
         let text = super::text(text)?;
         if text.trim().is_empty() {
-            return Err(Error::malformed(path, "no text", "text to cut into windows of tokens"));
+            return Err(Error::malformed(path, "no text", "text to split into windows of tokens"));
         }
-        Ok(Self { tokenizer, path, text, positions, front, behind })
+        Ok(Self { tokenizer, path, text, positions, before, after })
     }
 
-    /// How many tokens of a window are special: in front of the text's tokens, and behind them.
+    /// How many tokens of a window are special: before the text's tokens, and after them.
     pub fn special_tokens(&self) -> (usize, usize) {
-        (self.front.len(), self.behind.len())
+        (self.before.len(), self.after.len())
     }
 
     /// The text.
@@ -49,7 +49,7 @@ impl TextWindows {
 
     /// How many tokens of the text a window of `n` tokens holds: all but the special ones.
     pub fn step(&self, n: usize) -> Result<usize> {
-        let special = self.front.len() + self.behind.len();
+        let special = self.before.len() + self.after.len();
         if n > self.positions {
             let accepted = format!("at most {}, the model's positions", self.positions);
             return Err(Error::Tokens { what: "a window".into(), found: n, accepted });
@@ -63,12 +63,12 @@ impl TextWindows {
 
     /// A window: these tokens of the text between the special ones.
     pub fn framed(&self, tokens: &[u32]) -> Vec<u32> {
-        [&self.front[..], tokens, &self.behind[..]].concat()
+        [&self.before[..], tokens, &self.after[..]].concat()
     }
 
     /// The first `count` windows of `n` tokens each, after the text's first `skip` tokens.
     ///
-    /// The text is tokenized as one piece; each window holds the next `n` - (special tokens) of its tokens between
+    /// The text is tokenized as a whole; each window holds the next `n` - (special tokens) of its tokens between
     /// the special ones. Too short a text is an error that says how many windows would fit.
     pub fn windows(&self, n: usize, count: usize, skip: usize) -> Result<Vec<Vec<u32>>> {
         let step = self.step(n)?;
@@ -105,7 +105,7 @@ impl TextWindows {
     /// At least the first `needed` tokens of the text without special tokens, or all of them if there are fewer; and how
     /// many bytes of the text they are of.
     ///
-    /// Only a prefix of the text is tokenized, cut behind a word and grown until it is long enough.
+    /// Only a prefix of the text is tokenized, ending after a word, and extended until it is long enough.
     pub fn beginning(&self, needed: usize) -> Result<(Encoded, usize)> {
         self.tokens_from(0, needed)
     }
@@ -126,8 +126,8 @@ impl TextWindows {
         }
     }
 
-    /// Every token of the text. It is cut behind line ends into pieces that are tokenized side by side: at such a cut
-    /// the tokens may differ from those of the whole.
+    /// Every token of the text. It is split after line ends into pieces that are tokenized in parallel: at the ends of
+    /// pieces the tokens may differ from those of the whole text.
     pub fn whole(&self) -> Result<Encoded> {
         tokenizer::in_pieces(&self.text, |piece| self.encode(piece))
     }
@@ -143,7 +143,7 @@ impl TextWindows {
     }
 }
 
-/// The shortest prefix of at least `bytes` that ends behind a word: with white space after it and none before.
+/// The shortest prefix of at least `bytes` that ends after a word: with white space after it and none before.
 fn prefix(text: &str, bytes: usize) -> &str {
     let mut word_ends = text.char_indices().skip_while(|(at, _)| *at < bytes).peekable();
     let Some((start, _)) = word_ends.peek().copied() else { return text };
@@ -157,8 +157,8 @@ fn prefix(text: &str, bytes: usize) -> &str {
     text
 }
 
-/// The tokenizer, free of the truncation and padding it was saved with, and the special tokens it puts in front of
-/// and behind a text.
+/// The tokenizer without the truncation and padding that it was saved with, and the special tokens that it puts before and
+/// after a text.
 fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
     let accepted = "a tokenizer.json of Hugging Face's tokenizers (or give token ids with --tokens FILE)";
     if !path.exists() {
@@ -177,16 +177,12 @@ fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
     let (plain, framed) = (probe(false)?, probe(true)?);
     let (plain, ids) = (plain.get_ids(), framed.get_ids());
     let mask = framed.get_special_tokens_mask();
-    let front = mask.iter().take_while(|special| **special == 1).count();
-    let behind = ids.len().saturating_sub(front + plain.len());
-    if plain.is_empty() || ids.get(front..front + plain.len()) != Some(plain) {
+    let before = mask.iter().take_while(|special| **special == 1).count();
+    let after = ids.len().saturating_sub(before + plain.len());
+    if plain.is_empty() || ids.get(before..before + plain.len()) != Some(plain) {
         let what = "its post-processor does not frame a text with special tokens";
-        return Err(Error::malformed(
-            path,
-            what,
-            "special tokens in front and behind (or give --tokens FILE)",
-        ));
+        return Err(Error::malformed(path, what, "special tokens before and after (or give --tokens FILE)"));
     }
-    let (front, behind) = (ids[..front].to_vec(), ids[ids.len() - behind..].to_vec());
-    Ok((tokenizer, front, behind))
+    let (before, after) = (ids[..before].to_vec(), ids[ids.len() - after..].to_vec());
+    Ok((tokenizer, before, after))
 }

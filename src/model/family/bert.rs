@@ -1,11 +1,14 @@
-//! BERT and `RoBERTa`: the same encoder; `RoBERTa` counts positions from behind the padding token's, and heads differ.
+//! BERT and `RoBERTa`: the same encoder; `RoBERTa` counts positions from the one after the padding token's, and the heads
+//! differ.
 
-use super::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
-use super::known::Neutral;
-use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
+use super::declaration::Family;
+use super::known::{Known, Neutral};
+use super::tensors::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
+use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
-use crate::model::config::{Arrangement, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::keys::Keys;
 
 pub(super) static BERT: Family = Family {
     name: "bert",
@@ -15,19 +18,19 @@ pub(super) static BERT: Family = Family {
     ignored: &["pooler.*", "cls.seq_relationship.*", "linear.*"],
     input_first: false,
     known: Known { read: &READ, inert: INERT, neutral: NEUTRAL, hub: true },
-    config,
+    config: |keys| config(keys, false),
 };
 
 pub(super) static ROBERTA: Family = Family {
     name: "roberta",
-    about: "RoBERTa (Liu 2019): BERT's encoder, positions counted from behind the padding token's",
+    about: "RoBERTa (Liu 2019): BERT's encoder, positions counted from the one after the padding token's",
     prefix: "roberta.",
     tensors: &[ENCODER, ROBERTA_HEAD],
     ignored: &["pooler.*"],
     input_first: false,
     // Where positions begin: in BERT the padding token's id has no effect.
     known: Known { read: &READ_ROBERTA, inert: INERT, neutral: NEUTRAL, hub: true },
-    config,
+    config: |keys| config(keys, true),
 };
 
 #[rustfmt::skip]
@@ -81,7 +84,7 @@ const BERT_HEAD: &[Tensor] = &[
     tensor(Role::HeadGain, "cls.predictions.transform.LayerNorm.weight", &[D]).need(WITH_HEAD),
     tensor(Role::HeadShift, "cls.predictions.transform.LayerNorm.bias", &[D]).need(WITH_HEAD),
     tensor(Role::HeadOut, "cls.predictions.decoder.weight", &[Vocab, D]).need(Need::Optional),
-    // Tied to each other: if both are there, the projection's own counts.
+    // Tied: if both are there, the projection's own is used.
     tensor(Role::HeadOutBias, "cls.predictions.decoder.bias", &[Vocab]).need(Need::Optional),
     tensor(Role::HeadOutBias, "cls.predictions.bias", &[Vocab]).need(WITH_HEAD),
 ];
@@ -96,10 +99,9 @@ const ROBERTA_HEAD: &[Tensor] = &[
     tensor(Role::HeadOutBias, "lm_head.bias", &[Vocab]).need(WITH_HEAD),
 ];
 
-fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+fn config(keys: &Keys<'_>, roberta: bool) -> Result<ModelConfig> {
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
     let activation = Activation::find(keys.name("hidden_act", "gelu")?)?;
-    let roberta = family == &ROBERTA;
     let rows = keys.size("max_position_embeddings")?;
     let padding = if roberta { Some(keys.count("pad_token_id", 1)?) } else { None };
     let positions = rows.saturating_sub(padding.map_or(0, |padding| padding + 1));
@@ -107,8 +109,7 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
         let accepted = format!("more than pad_token_id + 1 = {}", rows.max(1));
         return Err(keys.wrong("max_position_embeddings", accepted));
     }
-    Ok(Config {
-        family,
+    Ok(ModelConfig {
         layers: keys.layers("num_hidden_layers")?,
         heads,
         kv_heads: heads,

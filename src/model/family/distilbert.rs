@@ -1,10 +1,13 @@
 //! `DistilBERT`: BERT's encoder with half the layers, no segments, and names of its own.
 
-use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
-use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
+use super::declaration::Family;
+use super::known::Known;
+use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
+use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
-use crate::model::config::{Arrangement, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::keys::Keys;
 
 pub(super) static DISTILBERT: Family = Family {
     name: "distilbert",
@@ -65,14 +68,13 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::HeadOutBias, "vocab_projector.bias", &[Vocab]).need(WITH_HEAD),
 ];
 
-fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     let (d, heads) = (
         keys.size(keys.either("dim", "hidden_size"))?,
         keys.size(keys.either("n_heads", "num_attention_heads"))?,
     );
     let activation = Activation::find(keys.name("activation", "gelu")?)?;
-    Ok(Config {
-        family,
+    Ok(ModelConfig {
         layers: keys.layers(keys.either("n_layers", "num_hidden_layers"))?,
         heads,
         kv_heads: heads,

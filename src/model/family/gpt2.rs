@@ -1,10 +1,13 @@
 //! GPT-2: a decoder whose weights are stored (in, out), with queries, keys and values in one.
 
-use super::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
-use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
+use super::declaration::Family;
+use super::known::Known;
+use super::tensors::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
+use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
-use crate::model::config::{Arrangement, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::keys::Keys;
 
 pub(super) static GPT2: Family = Family {
     name: "gpt2",
@@ -57,14 +60,13 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::HeadOut, "lm_head.weight", &[Vocab, D]).need(Need::Optional),
 ];
 
-fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     let (d, heads) = (
         keys.size(keys.either("n_embd", "hidden_size"))?,
         keys.size(keys.either("n_head", "num_attention_heads"))?,
     );
     let activation = Activation::find(keys.name("activation_function", "gelu_new")?)?;
-    Ok(Config {
-        family,
+    Ok(ModelConfig {
         layers: keys.layers(keys.either("n_layer", "num_hidden_layers"))?,
         heads,
         kv_heads: heads,

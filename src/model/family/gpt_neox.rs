@@ -1,12 +1,15 @@
 //! GPT-NeoX, and Pythia: a decoder whose attention and feed-forward network read the same input, with rotary positions in
 //! a part of each head and queries, keys and values fused head by head.
 
-use super::Dim::{D, Ffn, Q, Qkv, Vocab};
-use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
+use super::declaration::Family;
+use super::known::Known;
+use super::tensors::Dim::{D, Ffn, Q, Qkv, Vocab};
+use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
-use crate::model::config::{Arrangement, Norm, Position};
-use crate::model::rope::{self, Rope};
+use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::keys::Keys;
+use crate::model::rope::{Rope, RopeSettings};
 
 pub(super) static GPT_NEOX: Family = Family {
     name: "gpt_neox",
@@ -52,16 +55,15 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::HeadOut, "embed_out.weight", &[Vocab, D]).need(Need::Optional),
 ];
 
-fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
     let d_h = keys.head_width(d, heads)?;
     let positions = keys.size("max_position_embeddings")?;
     let share = Some(("rotary_pct", 0.25));
-    let (rope, notes) = Rope::read(keys, rope::Settings { d_h, positions, theta: "rotary_emb_base", share })?;
+    let (rope, notes) = Rope::read(keys, RopeSettings { d_h, positions, theta: "rotary_emb_base", share })?;
     let activation = Activation::find(keys.name("hidden_act", "gelu")?)?;
     let parallel = keys.flag("use_parallel_residual", true)?;
-    Ok(Config {
-        family,
+    Ok(ModelConfig {
         layers: keys.layers("num_hidden_layers")?,
         heads,
         kv_heads: heads,

@@ -3,10 +3,7 @@
 //! The lists follow what transformers 5.24 reads: a key that changes attention there is read here, or refused when it
 //! holds anything but its neutral value. `tests/golden/hf_keys` holds what transformers makes of every key on them.
 
-use super::{Family, Keys};
-use crate::Result;
-
-/// A family's own lists; those of all families from the Hugging Face hub stand beside them.
+/// A family's own lists; [`INERT`] and [`FOREIGN`] hold those of all families from the Hugging Face hub.
 #[derive(Debug)]
 pub(in crate::model) struct Known {
     /// Keys that are read.
@@ -25,90 +22,48 @@ pub(in crate::model) type Neutral = (&'static str, &'static [&'static str]);
 /// What a key of `config.json` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It is read, and decides something.
+    /// It is read and has an effect.
     Read,
-    /// Nothing, on attention and on anything else that is printed.
+    /// No effect on attention or on anything that is printed.
     Inert,
     /// It must hold one of these values, or null; any other is refused.
     Neutral(&'static [&'static str]),
 }
 
-impl Family {
-    /// What a key does in this family; `None` if it is not known.
-    pub fn effect(&self, key: &str) -> Option<Effect> {
+impl Known {
+    /// What a key does; `None` if it is not known.
+    pub(super) fn effect(&self, key: &str) -> Option<Effect> {
         let neutral = |list: &[Neutral]| {
             list.iter().find(|(name, _)| *name == key).map(|(_, accepted)| Effect::Neutral(accepted))
         };
-        let Known { read, inert, neutral: own, hub } = self.known;
-        if read.contains(&key) {
+        if self.read.contains(&key) {
             return Some(Effect::Read);
         }
-        if let Some(effect) = neutral(own) {
+        if let Some(effect) = neutral(self.neutral) {
             return Some(effect);
         }
-        if inert.contains(&key) || (hub && INERT.contains(&key)) {
+        if self.inert.contains(&key) || (self.hub && INERT.contains(&key)) {
             return Some(Effect::Inert);
         }
-        if hub { neutral(FOREIGN) } else { None }
+        if self.hub { neutral(FOREIGN) } else { None }
     }
 
     /// Every key that is known, once.
-    pub fn keys(&self) -> Vec<&'static str> {
-        let Known { read, inert, neutral, hub } = self.known;
-        let (common, foreign) = if hub { (INERT, FOREIGN) } else { (&[][..], &[][..]) };
+    pub(super) fn keys(&self) -> Vec<&'static str> {
+        let (common, foreign) = if self.hub { (INERT, FOREIGN) } else { (&[][..], &[][..]) };
         let names = |list: &'static [Neutral]| list.iter().map(|(key, _)| *key);
-        let mut keys: Vec<_> = [read, inert, common].concat();
-        keys.extend(names(neutral).chain(names(foreign)));
+        let mut keys: Vec<_> = [self.read, self.inert, common].concat();
+        keys.extend(names(self.neutral).chain(names(foreign)));
         keys.sort_unstable();
         keys.dedup();
         keys
     }
-
-    /// Refuses keys that must be neutral and are not; notes on those that are not known, and on code that is not run.
-    pub(in crate::model) fn judge(&self, keys: &Keys<'_>) -> Result<Vec<String>> {
-        let mut unknown = Vec::new();
-        for key in keys.given() {
-            match self.effect(key) {
-                Some(Effect::Neutral(accepted)) => keys.only(key, accepted)?,
-                Some(Effect::Read | Effect::Inert) => {}
-                None => unknown.push(key),
-            }
-        }
-        let mut notes: Vec<String> = unused(&unknown).into_iter().collect();
-        if self.known.hub && keys.given().any(|key| key == CODE) {
-            notes.push(format!(
-                "config.json names Python code of its own ({CODE}), which luna does not run: the model is computed as \
-                 {}, as transformers does without trust_remote_code",
-                self.name
-            ));
-        }
-        Ok(notes)
-    }
 }
 
-/// Names code that comes with a model. transformers runs it only on demand where it has the family itself, and so the
-/// model is not refused: whatever the code would do to attention is in other keys, or is not known to anybody.
-const CODE: &str = "auto_map";
-
-/// The note on keys that nobody knows.
-pub(in crate::model) fn unused(keys: &[&str]) -> Option<String> {
-    const SHOWN: usize = 12;
-    const LONGEST: usize = 60;
-    if keys.is_empty() {
-        return None;
-    }
-    let clean = |key: &&str| key.escape_debug().take(LONGEST).collect::<String>();
-    let mut names: Vec<String> = keys.iter().take(SHOWN).map(clean).collect();
-    if keys.len() > SHOWN {
-        names.push(format!("and {} more", keys.len() - SHOWN));
-    }
-    Some(format!("keys of config.json that luna does not know and did not use: {}", names.join(", ")))
-}
-
-/// Keys of any model from the hub that change neither attention nor logits: where it is from, how it was trained, how
-/// it is asked to generate, heads of tasks.
+/// Keys of any model from the hub that change neither attention nor logits: origin, training, options of generation, heads
+/// of tasks.
 ///
-/// `dtype`: weights are taken as the file has them, and computed with in f32. `use_cache`, `chunk_size_feed_forward`
+/// `dtype`: weights are read in the type of the file, and used as f32. `use_cache`, `chunk_size_feed_forward`
 /// and `attn_implementation` change the order of the arithmetic only.
 #[rustfmt::skip]
 const INERT: &[&str] = &[
@@ -130,8 +85,8 @@ const INERT: &[&str] = &[
     "temperature", "top_k", "top_p", "typical_p",
 ];
 
-/// Keys by which models of other families change attention or what it is made from. transformers does not read them
-/// in the families here; a model that has them was made for code of its own.
+/// Keys by which models of other families change attention or its inputs. transformers does not read them in the families
+/// here; a model that has them was made for code of its own.
 #[rustfmt::skip]
 const FOREIGN: &[Neutral] = &[
     ("quantization_config", &[]), ("compression_config", &[]), ("per_layer_config", &["{}"]), ("pruned_heads", &["{}"]),

@@ -1,12 +1,14 @@
 //! Llama, Mistral and Qwen2: decoders with rotary positions, `RMSNorm`, gated feed-forward networks and grouped heads.
 
-use super::Dim::{D, Ffn, K, Q, Vocab};
-use super::known::Neutral;
-use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
+use super::declaration::Family;
+use super::known::{Known, Neutral};
+use super::tensors::Dim::{D, Ffn, K, Q, Vocab};
+use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::model::activation::Activation;
-use crate::model::config::{Arrangement, Norm, Position};
-use crate::model::rope::{self, Rope};
+use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::keys::Keys;
+use crate::model::rope::{Rope, RopeSettings};
 
 pub(super) static LLAMA: Family = Family {
     name: "llama",
@@ -16,11 +18,11 @@ pub(super) static LLAMA: Family = Family {
     ignored: &[],
     input_first: false,
     known: Known { read: &READ_LLAMA, inert: INERT, neutral: NEUTRAL, hub: true },
-    config: |family, keys| {
+    config: |keys| {
         let attention_bias = keys.flag("attention_bias", false)?;
-        let config = config(family, keys, None)?;
+        let config = config(keys, None)?;
         layer_types(keys, config.layers, &[FULL])?;
-        Ok(Config { attention_bias, ffn_bias: keys.flag("mlp_bias", false)?, ..config })
+        Ok(ModelConfig { attention_bias, ffn_bias: keys.flag("mlp_bias", false)?, ..config })
     },
 };
 
@@ -32,9 +34,9 @@ pub(super) static MISTRAL: Family = Family {
     ignored: &[],
     input_first: false,
     known: Known { read: &READ_MISTRAL, inert: INERT, neutral: NEUTRAL, hub: true },
-    config: |family, keys| {
-        let config = config(family, keys, Some(8))?;
-        Ok(Config { sliding_window: window(keys)?, ..config })
+    config: |keys| {
+        let config = config(keys, Some(8))?;
+        Ok(ModelConfig { sliding_window: window(keys)?, ..config })
     },
 };
 
@@ -46,8 +48,8 @@ pub(super) static QWEN2: Family = Family {
     ignored: &[],
     input_first: false,
     known: Known { read: &READ_QWEN2, inert: INERT_QWEN2, neutral: NEUTRAL_QWEN2, hub: true },
-    config: |family, keys| {
-        let config = config(family, keys, Some(32))?;
+    config: |keys| {
+        let config = config(keys, Some(32))?;
         let listed = layer_types(keys, config.layers, &[FULL, SLIDING])?;
         let slides = match &listed {
             Some(types) => types.contains(&SLIDING),
@@ -60,7 +62,7 @@ pub(super) static QWEN2: Family = Family {
         if slides && listed.is_some() && sliding_window.is_none() {
             return Err(keys.wrong("sliding_window", "a number of tokens: layer_types has sliding_attention"));
         }
-        Ok(Config { attention_bias: true, sliding_window, ..config })
+        Ok(ModelConfig { attention_bias: true, sliding_window, ..config })
     },
 };
 
@@ -78,9 +80,9 @@ const READ_LLAMA: [&str; 19] = and(&["attention_bias", "mlp_bias", "layer_types"
 const READ_MISTRAL: [&str; 17] = and(&["sliding_window"]);
 const READ_QWEN2: [&str; 20] =
     and(&["sliding_window", "use_sliding_window", "max_window_layers", "layer_types"]);
-/// `pretraining_tp` cut products into slices, which changes the order of sums only.
+/// `pretraining_tp` splits products, which changes only the order of sums.
 const INERT: &[&str] = &["attention_dropout", "pretraining_tp"];
-/// The biases of Qwen2 are there whatever its file says.
+/// Qwen2 has its biases whatever its file says.
 const INERT_QWEN2: &[&str] = &["attention_dropout", "attention_bias"];
 const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["rope", "rotary"])];
 const NEUTRAL_QWEN2: &[Neutral] = &[NEUTRAL[0], ("qkv_bias", &["true"])];
@@ -107,9 +109,9 @@ fn layer_types<'a>(keys: &Keys<'a>, layers: usize, accepted: &[&str]) -> Result<
     Ok(types)
 }
 
-/// How many tokens back is seen: 4096 where the file does not say, any number where it says null.
+/// How many tokens back are visible: 4096 if the key is missing, unlimited if it is null.
 fn window(keys: &Keys<'_>) -> Result<Option<usize>> {
-    match (keys.has("sliding_window"), keys.stands("sliding_window")) {
+    match (keys.has("sliding_window"), keys.is_present("sliding_window")) {
         (true, _) => keys.size("sliding_window").map(Some),
         (false, true) => Ok(None),
         (false, false) => Ok(Some(4096)),
@@ -150,10 +152,10 @@ const ALL_BIASES: &[Tensor] = &[
     tensor(Role::DownBias, "layers.{}.mlp.down_proj.bias", &[D]).need(IF_FFN),
 ];
 
-/// `default_kv`: key and value heads where the file does not say; as many as query heads where it says null.
-fn config(family: &'static Family, keys: &Keys<'_>, default_kv: Option<usize>) -> Result<Config> {
+/// `default_kv`: key and value heads if the key is missing; as many as query heads if it is null.
+fn config(keys: &Keys<'_>, default_kv: Option<usize>) -> Result<ModelConfig> {
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
-    let default_kv = default_kv.filter(|_| !keys.stands("num_key_value_heads")).unwrap_or(heads);
+    let default_kv = default_kv.filter(|_| !keys.is_present("num_key_value_heads")).unwrap_or(heads);
     let kv_heads = keys.size_or("num_key_value_heads", default_kv)?;
     if !heads.is_multiple_of(kv_heads) {
         return Err(keys.wrong("num_key_value_heads", format!("a divisor of num_attention_heads = {heads}")));
@@ -161,14 +163,13 @@ fn config(family: &'static Family, keys: &Keys<'_>, default_kv: Option<usize>) -
     let d_h = if keys.has("head_dim") { keys.size("head_dim")? } else { keys.head_width(d, heads)? };
     if !d_h.is_multiple_of(2) {
         let key = if keys.has("head_dim") { "head_dim" } else { "hidden_size" };
-        return Err(keys.wrong(key, "heads of even width (rotary positions turn pairs of numbers)"));
+        return Err(keys.wrong(key, "heads of even width (rotary positions rotate pairs of elements)"));
     }
     let positions = keys.size("max_position_embeddings")?;
-    let settings = rope::Settings { d_h, positions, theta: "rope_theta", share: None };
+    let settings = RopeSettings { d_h, positions, theta: "rope_theta", share: None };
     let (rope, notes) = Rope::read(keys, settings)?;
     let activation = Activation::find(keys.name("hidden_act", "silu")?)?;
-    Ok(Config {
-        family,
+    Ok(ModelConfig {
         layers: keys.layers("num_hidden_layers")?,
         heads,
         kv_heads,

@@ -1,11 +1,13 @@
-//! The folders that `luna train` writes, where their attention is softmax: fairseq's names of tensors, as Luna's authors
-//! have them.
+//! Folders of `luna train` with softmax attention: fairseq's tensor names, as the Luna authors use them.
 
-use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
-use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
+use super::declaration::Family;
+use super::known::Known;
+use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
+use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
-use crate::model::config::{Arrangement, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
 use crate::model::encoder::{EPS, EncoderConfig, Head, Mechanism, first_byte};
+use crate::model::keys::Keys;
 
 pub(super) static LUNA: Family = Family {
     name: "luna",
@@ -23,7 +25,7 @@ const READ: &[&str] = &[
     "model_type", "attention", "hidden_size", "heads", "ffn", "layers", "activation", "pre_norm", "vocab", "positions",
     "embedding_norm", "causal", "p_chain", "head", "classes", "tokens",
 ];
-/// How it was trained, which `luna train` writes beside.
+/// How it was trained, as recorded by `luna train`.
 const INERT: &[&str] = &["task", "seed", "recipe", "class_names", "languages"];
 
 const IF_BEFORE: Need = Need::When(|config| config.arrangement == Arrangement::NormBefore);
@@ -53,7 +55,7 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::FinalShift, "layer_norm.bias", &[D]).need(IF_BEFORE),
 ];
 
-fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
+fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     let encoder = EncoderConfig::read(keys)?;
     if !matches!(encoder.mechanism, Mechanism::Softmax | Mechanism::Materialised) {
         return Err(keys.wrong("attention", "softmax, the one attention that is read here head by head"));
@@ -61,8 +63,7 @@ fn config(family: &'static Family, keys: &Keys<'_>) -> Result<Config> {
     if !encoder.embedding_norm {
         return Err(keys.wrong("embedding_norm", "true, the one form that is read here"));
     }
-    Ok(Config {
-        family,
+    Ok(ModelConfig {
         layers: encoder.layers,
         heads: encoder.heads,
         kv_heads: encoder.heads,

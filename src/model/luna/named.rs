@@ -118,7 +118,7 @@ impl Named {
             Source::File { bytes, header } => {
                 let place = &header.tensors[&name];
                 let float = Float::of(&path, &name, &place.dtype)?;
-                Ok(float.numbers(&bytes[place.bytes.clone()]).into_owned())
+                Ok(float.values(&bytes[place.bytes.clone()]).into_owned())
             }
             Source::Map(tensors) => Ok(tensors[&name].iter().copied().collect()),
         }

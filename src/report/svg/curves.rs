@@ -1,10 +1,10 @@
-//! Lines over a common axis: bands below, then pale lines, then the lines that matter; the legend below the
-//! axis and the labels of marks outside the frame, so that nothing stands on a curve.
+//! Lines over a common axis: bands first, then pale lines, then the others; the legend below the axis and the labels of marks
+//! outside the frame, so that no text covers a curve.
 
 use super::super::figure::{Curves, Mark, Series, near};
 use super::super::palette;
 use super::super::scale::Scale;
-use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, cut, width};
+use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, fitted, width};
 
 const PLOT: (f64, f64) = (400.0, 270.0);
 /// A line of the legend, or of labels of marks.
@@ -14,7 +14,7 @@ const SAMPLE: f64 = 32.0;
 /// From the frame down to the legend: labels of ticks and of the axis.
 const FOOT: f64 = 50.0;
 
-/// Where everything stands, relative to the upper left corner.
+/// The positions of all parts, relative to the upper left corner.
 struct Layout<'a> {
     x: Scale,
     y: Scale,
@@ -22,9 +22,9 @@ struct Layout<'a> {
     left: f64,
     top: f64,
     right: f64,
-    /// Labels of vertical marks: place, line, text.
+    /// Labels of vertical marks: position, line, text.
     above: Vec<(f64, usize, &'a str)>,
-    /// Place and index of the series of each entry of the legend.
+    /// Position, line and index of the series of each entry of the legend.
     legend: Vec<(f64, usize, usize)>,
 }
 
@@ -118,34 +118,34 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
         let (x, y) = (layout.x.place(x)?, layout.y.place(y)?);
         Some((left + x * PLOT.0, bottom - y * PLOT.1))
     };
-    let looks = looks(&curves.series);
+    let styles = styles(&curves.series);
     svg.begin_data();
-    for (series, look) in curves.series.iter().zip(&looks) {
+    for (series, style) in curves.series.iter().zip(&styles) {
         if let Some((low, high)) = &series.band {
-            // What ends beyond the axis, as an interval that reaches 0 on a logarithmic one, is cut at the frame.
+            // What ends beyond the axis, as an interval that reaches 0 on a logarithmic one, is clipped at the frame.
             let end = |x: f64, y: f64| {
                 let x = layout.x.place(x).filter(|_| !y.is_nan())?;
                 Some((left + x * PLOT.0, bottom - layout.y.clamped(y) * PLOT.1))
             };
             for (below, above) in runs(&series.x, low, end).into_iter().zip(runs(&series.x, high, end)) {
                 if is_point(&below) {
-                    bar(svg, below[0], above[0], &look.colour);
+                    bar(svg, below[0], above[0], &style.colour);
                 }
                 let outline: Vec<_> = below.into_iter().chain(above.into_iter().rev()).collect();
-                svg.area(&outline, &look.colour, 0.2);
+                svg.area(&outline, &style.colour, 0.2);
             }
         }
     }
     for faint in [true, false] {
-        for (series, look) in curves.series.iter().zip(&looks).filter(|(series, _)| series.faint == faint) {
+        for (series, style) in curves.series.iter().zip(&styles).filter(|(series, _)| series.faint == faint) {
             for run in runs(&series.x, &series.y, at) {
-                // A line of one point has no length, and would not be seen.
+                // A line of one point would be invisible.
                 if series.dots || is_point(&run) {
                     for point in &run {
-                        svg.dot(*point, 2.6, &look.colour);
+                        svg.dot(*point, 2.6, &style.colour);
                     }
                 }
-                svg.path(&thin(run), look.pen());
+                svg.path(&thin(run), style.pen());
             }
         }
     }
@@ -154,10 +154,10 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
         let series = &curves.series[*index];
         let (x, y) = (left + place, bottom + FOOT + *row as f64 * LINE + 8.0);
         if series.band.is_some() {
-            svg.rect((x, y - 5.0), (SAMPLE - 8.0, 10.0), &palette::css(palette::tint(looks[*index].rgb)));
+            svg.rect((x, y - 5.0), (SAMPLE - 8.0, 10.0), &palette::css(palette::tint(styles[*index].rgb)));
         }
-        svg.line((x, y), (x + SAMPLE - 8.0, y), looks[*index].pen());
-        let label = cut(&series.label, SMALL, right + layout.right - x - SAMPLE);
+        svg.line((x, y), (x + SAMPLE - 8.0, y), styles[*index].pen());
+        let label = fitted(&series.label, SMALL, right + layout.right - x - SAMPLE);
         svg.text((x + SAMPLE, y + 4.0), &label, &Words::default());
     }
 }
@@ -171,14 +171,14 @@ fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)
         svg.line((left - 4.0, y), (left, y), Pen::solid(INK, 1.0));
         svg.text((left - 7.0, y + 4.0), label, &Words { anchor: Anchor::End, ..Words::default() });
     }
-    // As many labels as stand apart from each other.
+    // As many labels as do not overlap.
     let apart = |ticks: &Vec<(f64, String)>| {
         let places =
             ticks.iter().filter_map(|(value, label)| Some((layout.x.place(*value)? * PLOT.0, label)));
         let ends: Vec<_> = places.map(|(x, label)| (x, width(label, SMALL) / 2.0)).collect();
         ends.windows(2).all(|pair| pair[0].0 + pair[0].1 + 6.0 < pair[1].0 - pair[1].1)
     };
-    let ticks = (2..=10).rev().map(|most| layout.x.ticks(most)).find(apart).unwrap_or_default();
+    let ticks = (2..=10).rev().map(|max| layout.x.ticks(max)).find(apart).unwrap_or_default();
     for (value, label) in ticks {
         let Some(place) = layout.x.place(value) else { continue };
         let x = left + place * PLOT.0;
@@ -187,10 +187,10 @@ fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)
     }
     svg.path(&[(left, top), (left, bottom), (right, bottom)], Pen::solid(INK, 1.0));
     let words = Words { size: LABEL, anchor: Anchor::Middle, ..Words::default() };
-    let label = cut(&curves.x_label, LABEL, PLOT.0 + 60.0);
+    let label = fitted(&curves.x_label, LABEL, PLOT.0 + 60.0);
     svg.text((f64::midpoint(left, right), bottom + 37.0), &label, &words);
     let place = (left - layout.left + 12.0, f64::midpoint(top, bottom));
-    let label = cut(&curves.y_label, LABEL, PLOT.1 + 60.0);
+    let label = fitted(&curves.y_label, LABEL, PLOT.1 + 60.0);
     svg.text(place, &label, &Words { upright: true, ..words });
 }
 
@@ -207,29 +207,29 @@ fn marks(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64
         let Some(place) = layout.y.place(*at) else { continue };
         let y = top + PLOT.1 * (1.0 - place);
         svg.line((left, y), (left + PLOT.0, y), pen);
-        let label = cut(label, SMALL, layout.right - 4.0);
+        let label = fitted(label, SMALL, layout.right - 4.0);
         svg.text((left + PLOT.0 + 5.0, y + 4.0), &label, &Words { colour: GREY, ..Words::default() });
     }
 }
 
-struct Look {
+struct LineStyle {
     rgb: palette::Rgb,
     colour: String,
     dashes: &'static str,
     faint: bool,
 }
 
-impl Look {
+impl LineStyle {
     fn pen(&self) -> Pen<'_> {
         let (width, opacity) = if self.faint { (0.8, 0.38) } else { (1.9, 1.0) };
         Pen { colour: &self.colour, width, opacity, dashes: self.dashes }
     }
 }
 
-/// A series without a label shares the look of the one before it.
-fn looks(series: &[Series]) -> Vec<Look> {
+/// A series without a label has the style of the one before it.
+fn styles(series: &[Series]) -> Vec<LineStyle> {
     let mut next = 0;
-    let look = |(place, series): (usize, &Series)| {
+    let style = |(place, series): (usize, &Series)| {
         next += usize::from(place == 0 || !series.label.is_empty());
         let index: usize = next - 1;
         let rgb = palette::line(index);
@@ -239,12 +239,12 @@ fn looks(series: &[Series]) -> Vec<Look> {
             (false, true) => "9 2.5 2 2.5",
             (false, false) => "",
         };
-        Look { rgb, colour: palette::css(rgb), dashes, faint: series.faint }
+        LineStyle { rgb, colour: palette::css(rgb), dashes, faint: series.faint }
     };
-    series.iter().enumerate().map(look).collect()
+    series.iter().enumerate().map(style).collect()
 }
 
-/// Whether all of these are one place.
+/// Whether all points coincide.
 fn is_point(run: &[(f64, f64)]) -> bool {
     run.iter().all(|point| *point == run[0])
 }
@@ -258,7 +258,7 @@ fn bar(svg: &mut Svg, low: (f64, f64), high: (f64, f64), colour: &str) {
     }
 }
 
-/// The stretches without a gap.
+/// The parts without a gap.
 fn runs(x: &[f64], y: &[f64], at: impl Fn(f64, f64) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
     let mut runs = vec![Vec::new()];
     for (x, y) in x.iter().zip(y) {
@@ -272,15 +272,15 @@ fn runs(x: &[f64], y: &[f64], at: impl Fn(f64, f64) -> Option<(f64, f64)>) -> Ve
     runs
 }
 
-/// Leaves out points that no eye could tell from their neighbour: spectra have thousands.
+/// Removes points closer than half a pixel to their neighbour: spectra have thousands.
 fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let last = points.len().saturating_sub(1);
-    let mut kept: Vec<(f64, f64)> = Vec::new();
+    let mut thinned: Vec<(f64, f64)> = Vec::new();
     for (index, point) in points.into_iter().enumerate() {
-        let near = kept.last().is_some_and(|k| (k.0 - point.0).abs() < 0.5 && (k.1 - point.1).abs() < 0.5);
+        let near = thinned.last().is_some_and(|k| (k.0 - point.0).abs() < 0.5 && (k.1 - point.1).abs() < 0.5);
         if !near || index == last {
-            kept.push(point);
+            thinned.push(point);
         }
     }
-    kept
+    thinned
 }

@@ -1,9 +1,9 @@
-//! A dot with its interval on a line of its own, below each other: what is compared at one setting.
+//! Dots with their intervals, one below the other: a comparison at one setting.
 
 use super::super::figure::{Dot, Dots};
 use super::super::palette;
 use super::super::scale::Scale;
-use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, cut, width};
+use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, fitted, width};
 
 /// From the left end of the axis to its right end.
 const PLOT: f64 = 300.0;
@@ -55,7 +55,7 @@ pub(super) fn draw(dots: &Dots, svg: &mut Svg, (x, y): (f64, f64)) {
     for (row, dot) in dots.dots.iter().enumerate() {
         let middle = top + (row as f64 + 0.5) * LINE;
         let words = Words { anchor: Anchor::End, ..Words::default() };
-        svg.text((x + layout.left - 8.0, middle + 4.0), &cut(&dot.label, SMALL, NAME), &words);
+        svg.text((x + layout.left - 8.0, middle + 4.0), &fitted(&dot.label, SMALL, NAME), &words);
         svg.begin_data();
         one(dot, &layout, svg, (x, middle));
         svg.end_data();
@@ -87,6 +87,6 @@ fn axis(dots: &Dots, layout: &Layout, svg: &mut Svg, (x, top, bottom): (f64, f64
     }
     svg.line((x + layout.left, bottom), (x + layout.left + PLOT, bottom), Pen::solid(INK, 1.0));
     let words = Words { size: LABEL, anchor: Anchor::Middle, ..Words::default() };
-    let label = cut(&dots.value_label, LABEL, PLOT + 60.0);
+    let label = fitted(&dots.value_label, LABEL, PLOT + 60.0);
     svg.text((x + layout.left + PLOT / 2.0, bottom + 36.0), &label, &words);
 }

@@ -1,4 +1,4 @@
-//! The few elements that the figures are made of.
+//! The SVG elements that the figures consist of.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub(super) const INK: &str = "#222222";
 /// Marks and their labels.
 pub(super) const GREY: &str = "#6b6b6b";
 
-/// Where a text stands relative to its place.
+/// The alignment of a text at its position.
 #[derive(Clone, Copy, Default)]
 pub(super) enum Anchor {
     #[default]
@@ -24,13 +24,13 @@ pub(super) enum Anchor {
     End,
 }
 
-/// How a text looks.
+/// The style of a text.
 pub(super) struct Words<'a> {
     pub(super) size: f64,
     pub(super) anchor: Anchor,
     pub(super) colour: &'a str,
     pub(super) bold: bool,
-    /// Turned to read from below to above.
+    /// Rotated, to be read upwards.
     pub(super) upright: bool,
 }
 
@@ -40,7 +40,7 @@ impl Default for Words<'_> {
     }
 }
 
-/// How a line looks.
+/// The style of a line.
 #[derive(Clone, Copy)]
 pub(super) struct Pen<'a> {
     pub(super) colour: &'a str,
@@ -69,12 +69,12 @@ impl Svg {
         Self { width: width.ceil(), height: height.ceil(), body: String::new() }
     }
 
-    /// What follows is drawn of data, and not of axes, legends or titles.
+    /// Begins the part that draws data, as opposed to axes, legends and titles.
     pub(super) fn begin_data(&mut self) {
         self.body.push_str("<g class=\"data\">\n");
     }
 
-    /// The end of what is drawn of data.
+    /// Ends that part.
     pub(super) fn end_data(&mut self) {
         self.body.push_str("</g>\n");
     }
@@ -141,7 +141,7 @@ impl Svg {
         let _ = writeln!(self.body, ">{}</text>", escape(text));
     }
 
-    /// The whole file; `title` is what a screen reader says.
+    /// The complete file; `title` is read by screen readers.
     pub(super) fn finish(self, title: &str) -> String {
         let (width, height) = (number(self.width), number(self.height));
         format!(
@@ -156,13 +156,13 @@ impl Svg {
     }
 }
 
-/// About how wide a text is. Fonts differ; this errs on the wide side so that nothing is cut.
+/// An estimate of the width of a text, on the wide side because fonts differ.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * size * 0.57
 }
 
-/// A text cut to a width.
-pub(super) fn cut(text: &str, size: f64, room: f64) -> String {
+/// A text shortened to a width.
+pub(super) fn fitted(text: &str, size: f64, room: f64) -> String {
     shorten(text, (room / (size * 0.57)).floor().max(2.0) as usize)
 }
 
@@ -174,7 +174,7 @@ fn data(points: &[(f64, f64)]) -> String {
     data
 }
 
-/// A coordinate to a hundredth of a pixel, without idle zeros.
+/// A coordinate to a hundredth of a pixel, without trailing zeros.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');

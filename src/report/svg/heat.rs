@@ -1,15 +1,15 @@
-//! One number a cell, with a colour bar; the numbers themselves where the cells are large enough.
+//! A coloured cell for each number, with a colour bar; the numbers themselves where the cells are large enough.
 
 use super::super::figure::Heat;
 use super::super::scale::Scale;
 use super::super::{Digits, palette};
-use super::element::{Anchor, INK, LABEL, Pen, SMALL, Svg, Words, cut, width};
+use super::element::{Anchor, INK, LABEL, Pen, SMALL, Svg, Words, fitted, width};
 
-/// The largest width and height of a cell: six layers stand as high as the plot of a panel beside them.
+/// The largest width and height of a cell: six layers are as high as the plot in the panel beside them.
 const CELL: (f64, f64) = (34.0, 44.0);
 /// The smallest side of a cell.
-const LEAST: f64 = 7.0;
-/// What the cells should fill at most.
+const MIN_SIDE: f64 = 7.0;
+/// The largest area of all cells.
 const PLOT: (f64, f64) = (420.0, 290.0);
 const LEFT: f64 = 48.0;
 const TOP: f64 = 6.0;
@@ -33,7 +33,7 @@ struct Layout {
 impl Layout {
     fn of(heat: &Heat) -> Self {
         let (rows, cols) = heat.values.dim();
-        let side = |room: f64, count: usize, most| (room / count.max(1) as f64).clamp(LEAST, most);
+        let side = |room: f64, count: usize, max| (room / count.max(1) as f64).clamp(MIN_SIDE, max);
         let cell = (side(PLOT.0, cols, CELL.0), side(PLOT.1, rows, CELL.1));
         let scale = Scale::over(heat.values.iter().copied(), false, 0.0);
         let ticks = scale.ticks(5);
@@ -107,7 +107,7 @@ fn axes(heat: &Heat, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)) {
     svg.text((left - LEFT + 14.0, top + layout.height() / 2.0), &heat.row_label, &upright);
 }
 
-/// Every label, or every 2nd, 5th, 10th, ... so that they stand apart by so many cells.
+/// Every label, or every 2nd, 5th, 10th, ... so that labels are so many cells apart.
 fn stride(cells: f64) -> usize {
     [1, 2, 5, 10, 20, 50, 100].into_iter().find(|step| *step as f64 >= cells).unwrap_or(100)
 }
@@ -130,6 +130,6 @@ fn bar(heat: &Heat, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)) {
         widest = widest.max(width(label, SMALL));
     }
     let words = Words { anchor: Anchor::Middle, upright: true, ..Words::default() };
-    let label = cut(&heat.value_label, SMALL, layout.bar.max(layout.height()) + 40.0);
+    let label = fitted(&heat.value_label, SMALL, layout.bar.max(layout.height()) + 40.0);
     svg.text((left + BAR + 20.0 + widest, top + layout.bar / 2.0), &label, &words);
 }

@@ -33,7 +33,7 @@ fn curves() -> Figure {
         y: share(62.0),
         ..Series::default()
     });
-    let kind = Kind::Curves(Curves {
+    let kind = Plot::Curves(Curves {
         x_label: "leading singular values k".into(),
         y_label: "cumulative share of Σσ (L1)".into(),
         log_x: true,
@@ -51,7 +51,7 @@ fn heat(rows: usize, cols: usize) -> Figure {
     let mut values =
         Array2::from_shape_fn((rows, cols), |(r, c)| 0.6 + 0.4 * ((r * 7 + c * 3) % 11) as f64 / 10.0);
     values[(0, cols - 1)] = f64::NAN;
-    let kind = Kind::Heat(Heat {
+    let kind = Plot::Heat(Heat {
         row_label: "layer".into(),
         col_label: "head".into(),
         value_label: "cumulative share at k = 128".into(),
@@ -61,7 +61,7 @@ fn heat(rows: usize, cols: usize) -> Figure {
 }
 
 fn panels() -> Figure {
-    Figure { name: "both".into(), title: String::new(), kind: Kind::Panels(vec![curves(), heat(6, 12)]) }
+    Figure { name: "both".into(), title: String::new(), kind: Plot::Panels(vec![curves(), heat(6, 12)]) }
 }
 
 /// Every tag that opens closes again, in order, and nothing is left unescaped.
@@ -99,14 +99,14 @@ fn figures_are_xml_and_the_same_each_time() {
 #[test]
 fn empty_figures_are_drawn_empty() {
     let kinds = [
-        Kind::Curves(Curves::default()),
-        Kind::Curves(Curves {
+        Plot::Curves(Curves::default()),
+        Plot::Curves(Curves {
             series: vec![Series::default()],
             log_x: true,
             log_y: true,
             ..Curves::default()
         }),
-        Kind::Panels(Vec::new()),
+        Plot::Panels(Vec::new()),
     ];
     for kind in kinds {
         assert_xml(&to_svg(&Figure { name: "empty".into(), title: String::new(), kind }));
@@ -121,17 +121,17 @@ fn gaps_break_a_line_and_long_spectra_are_thinned() {
     let figure = Figure {
         name: "long".into(),
         title: String::new(),
-        kind: Kind::Curves(Curves { series, ..Curves::default() }),
+        kind: Plot::Curves(Curves { series, ..Curves::default() }),
     };
     let svg = to_svg(&figure);
     assert!(svg.len() < 40_000, "{} bytes", svg.len());
     assert_eq!(svg.matches("#0072b2").count(), 3, "two runs and the legend");
 }
 
-/// Figures to look at: `LUNA_FIGURES=DIR cargo test --lib svg -- --ignored`.
+/// Writes figures to inspect: `LUNA_FIGURES=DIR cargo test --lib svg -- --ignored`.
 #[test]
-#[ignore = "writes to LUNA_FIGURES, for eyes"]
-fn figures_to_look_at() {
+#[ignore = "writes to LUNA_FIGURES, to be inspected"]
+fn writes_figures_to_inspect() {
     let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
     for (name, figure) in [("panels", panels()), ("heat-48x64", heat(48, 64)), ("curves", curves())] {
         std::fs::write(dir.join(name).with_extension("svg"), to_svg(&figure)).unwrap();

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
-use crate::linalg::krylov::Options;
+use crate::linalg::krylov::KrylovOptions as Options;
 use crate::name::List;
 use crate::study::Aggregate;
 use crate::study::input::{DumpArgs, InputArgs, Unnamed};

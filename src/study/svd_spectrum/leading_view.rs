@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::columns::{Figure, cell};
-use crate::linalg::krylov::{Leading, Options, Value};
+use crate::linalg::krylov::{KrylovOptions as Options, Leading, SingularValue};
 use crate::linalg::rounding::Rounding;
 use crate::metric::Spectrum;
 use crate::report::{Column, Digits, Report, Table};
@@ -27,14 +27,15 @@ impl Bits for Leading {
     type Text = (String, String, Vec<bool>, String, usize);
 
     fn text(&self) -> Self::Text {
-        let numbers = |of: fn(&Value) -> f64| self.values.iter().map(of).collect::<Vec<f64>>().text();
+        let numbers = |of: fn(&SingularValue) -> f64| self.values.iter().map(of).collect::<Vec<f64>>().text();
         let converged = self.values.iter().map(|one| one.converged).collect();
         (numbers(|one| one.sigma), numbers(|one| one.bound), converged, self.energy.text(), self.rounds)
     }
 
     fn read((sigmas, bounds, converged, energy, rounds): &Self::Text) -> Option<Self> {
         let numbers = Vec::<f64>::read(sigmas)?.into_iter().zip(Vec::<f64>::read(bounds)?);
-        let value = |((sigma, bound), converged): (_, &bool)| Value { sigma, bound, converged: *converged };
+        let value =
+            |((sigma, bound), converged): (_, &bool)| SingularValue { sigma, bound, converged: *converged };
         let values = numbers.zip(converged).map(value).collect();
         Some(Self { values, energy: f64::read(energy)?, rounds: *rounds })
     }

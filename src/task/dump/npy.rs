@@ -5,34 +5,35 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use ndarray_npy::npy::header::{Header, Layout};
 
-use super::{Dump, Flexible, Precision, fits, line};
+use super::Precision;
+use super::matrices::{Dump, Flexible, fits, line};
 use crate::error::{Error, Result};
 
 /// Types that are read, for messages.
 pub(super) const TYPES: &str = "float16, float32 or float64";
-/// Opening brackets of a header that are too many: an array's has two.
+/// Maximum opening brackets of a header; that of an array has two.
 const MAX_BRACKETS: usize = 16;
-/// Bytes before the header at most: the magic, the version and the header's length.
+/// Maximum bytes before the header: the magic string, the version and the header's length.
 pub(super) const PREFIX: usize = 12;
 
 /// Reads the bytes of an `.npy` file; the path is for messages, and an array of more than `memory` bytes is refused.
 pub fn parse_npy(path: &Path, bytes: &[u8], memory: u64) -> Result<Dump> {
-    let promise = Promise::read(bytes).map_err(|what| refused(path, what))?;
-    let held = bytes.len() - promise.start;
-    if promise.bytes() != Some(held) {
-        return Err(refused(path, promise.broken(held)));
+    let layout = NpyLayout::read(bytes).map_err(|what| refused(path, what))?;
+    let held = bytes.len() - layout.start;
+    if layout.bytes() != Some(held) {
+        return Err(refused(path, layout.broken(held)));
     }
-    let wide = if promise.precision == Precision::F64 { 8 } else { 4 };
-    fits(path, promise.count().unwrap_or(usize::MAX) as u64 * wide, memory)?;
-    let values = promise.decode(&bytes[promise.start..]).map_err(|what| refused(path, what))?;
-    Dump::new(path, values, promise.precision)
+    let wide = if layout.precision == Precision::F64 { 8 } else { 4 };
+    fits(path, layout.count().unwrap_or(usize::MAX) as u64 * wide, memory)?;
+    let values = layout.decode(&bytes[layout.start..]).map_err(|what| refused(path, what))?;
+    Dump::new(path, values, layout.precision)
 }
 
 fn refused(path: &Path, what: impl ToString) -> Error {
     Error::malformed(path, what, format!("a .npy array of {TYPES}"))
 }
 
-/// How many bytes the header and what stands before it take, from the first [`PREFIX`] bytes.
+/// Where the header ends, from the first [`PREFIX`] bytes.
 pub(super) fn header_end(bytes: &[u8]) -> Option<usize> {
     // Version 1 has two bytes for the header's length, later ones four.
     let wide = bytes.get(6).is_some_and(|version| *version > 1);
@@ -41,17 +42,17 @@ pub(super) fn header_end(bytes: &[u8]) -> Option<usize> {
     Some(8 + field.len() + length)
 }
 
-/// What a header says of the numbers after it.
-pub(super) struct Promise {
+/// What a header states about the data after it.
+pub(super) struct NpyLayout {
     shape: Vec<usize>,
     precision: Precision,
     big_endian: bool,
     columns_first: bool,
-    /// Where the numbers begin.
+    /// Where the data begins.
     pub(super) start: usize,
 }
 
-impl Promise {
+impl NpyLayout {
     /// Reads the header in front of `bytes`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let short = || line(&"failed to fill whole buffer");
@@ -62,7 +63,7 @@ impl Promise {
         let header = bytes
             .get(..start)
             .ok_or_else(|| format!("a header that should end at byte {start} in {} bytes", bytes.len()))?;
-        // The parser follows brackets with its own stack.
+        // The parser recurses into brackets.
         if header.iter().filter(|byte| b"([{".contains(byte)).count() > MAX_BRACKETS {
             return Err("a header that describes no array".into());
         }
@@ -90,12 +91,12 @@ impl Promise {
         self.shape.iter().try_fold(1_usize, |all, one| all.checked_mul(*one))
     }
 
-    /// Bytes of the numbers that the header promises; none if there are more than can be counted.
+    /// Bytes of data that the header states; `None` if the number overflows.
     pub(super) fn bytes(&self) -> Option<usize> {
         self.count()?.checked_mul(self.precision.size())
     }
 
-    /// What is wrong where other than the promised bytes are held.
+    /// The error text if the file holds another number of bytes.
     pub(super) fn broken(&self, held: usize) -> String {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
         format!(
@@ -105,7 +106,7 @@ impl Promise {
         )
     }
 
-    /// The numbers, from exactly the promised bytes.
+    /// The array, from exactly the stated bytes.
     fn decode(&self, bytes: &[u8]) -> Result<Flexible, String> {
         let values = decode(self.precision, self.big_endian, bytes);
         values.shaped(&self.shape, self.columns_first)
@@ -123,13 +124,13 @@ fn without_suffixes(header: &[u8]) -> Vec<u8> {
     header
 }
 
-/// Numbers without a shape.
-pub(super) enum Numbers {
+/// Values without a shape.
+pub(super) enum Flat {
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
 
-impl Numbers {
+impl Flat {
     pub(super) fn shaped(self, shape: &[usize], columns_first: bool) -> Result<Flexible, String> {
         let shape = IxDyn(shape).set_f(columns_first);
         match self {
@@ -140,25 +141,25 @@ impl Numbers {
     }
 }
 
-/// Numbers of a format in either order of bytes.
-pub(super) fn decode(precision: Precision, big_endian: bool, bytes: &[u8]) -> Numbers {
+/// Values of a format in either byte order.
+pub(super) fn decode(precision: Precision, big_endian: bool, bytes: &[u8]) -> Flat {
     fn each<const N: usize, T>(bytes: &[u8], big_endian: bool, from: impl Fn([u8; N]) -> T) -> Vec<T> {
-        let turned = |mut bytes: [u8; N]| {
+        let converted = |mut bytes: [u8; N]| {
             if big_endian {
                 bytes.reverse();
             }
             from(bytes)
         };
-        bytes.as_chunks::<N>().0.iter().map(|bytes| turned(*bytes)).collect()
+        bytes.as_chunks::<N>().0.iter().map(|bytes| converted(*bytes)).collect()
     }
     match precision {
-        Precision::F64 => Numbers::F64(each(bytes, big_endian, f64::from_le_bytes)),
-        Precision::F32 => Numbers::F32(each(bytes, big_endian, f32::from_le_bytes)),
+        Precision::F64 => Flat::F64(each(bytes, big_endian, f64::from_le_bytes)),
+        Precision::F32 => Flat::F32(each(bytes, big_endian, f32::from_le_bytes)),
         Precision::F16 => {
-            Numbers::F32(each(bytes, big_endian, |bytes| half::f16::from_le_bytes(bytes).to_f32()))
+            Flat::F32(each(bytes, big_endian, |bytes| half::f16::from_le_bytes(bytes).to_f32()))
         }
         Precision::BF16 => {
-            Numbers::F32(each(bytes, big_endian, |bytes| half::bf16::from_le_bytes(bytes).to_f32()))
+            Flat::F32(each(bytes, big_endian, |bytes| half::bf16::from_le_bytes(bytes).to_f32()))
         }
     }
 }

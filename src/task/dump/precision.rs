@@ -1,4 +1,4 @@
-//! Number formats of dumped matrices: how they are read, and how far rounding to them moves a softmax.
+//! Number formats of dumped matrices, and how much rounding to them changes a softmax.
 
 use half::{bf16, f16};
 
@@ -16,7 +16,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What it is called.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::F64 => "float64",
@@ -26,7 +26,7 @@ impl Precision {
         }
     }
 
-    /// Bytes of one number.
+    /// Bytes of one value.
     pub(super) fn size(self) -> usize {
         match self {
             Self::F64 => 8,
@@ -35,8 +35,8 @@ impl Precision {
         }
     }
 
-    /// The narrowest format that holds all these values, at most this one: an array that was widened before it was saved
-    /// has the rounding of the format that it was made in.
+    /// The narrowest format that represents all these values, at most this one: an array that was converted to a wider format
+    /// before it was saved has the rounding of the original format.
     pub(super) fn narrowest(self, values: impl Iterator<Item = f64> + Clone) -> Self {
         let narrower: &[Self] = match self {
             Self::F64 => &[Self::BF16, Self::F16, Self::F32],
@@ -59,11 +59,11 @@ impl Precision {
 
     /// How far the sum of a row of m probabilities may be from 1 by rounding alone.
     ///
-    /// With u half the distance from 1 to the next number, rounding moves each probability by a share of u at most, and so
-    /// the sum of a row by u at most, whatever m is. The normaliser is rounded too, which moves the whole row by another u;
-    /// where it was summed in the format itself, in a tree as vector code does, by one more u for each doubling of m. What
-    /// is too small for the format is rounded by a fixed amount, which adds up over the row. Never below 1e-3, which keeps
-    /// matrices that were printed with few digits.
+    /// Let u be half the distance from 1 to the next number. Rounding changes each probability by at most a fraction u, and
+    /// so the sum of a row by at most u, whatever m is. The rounded normaliser changes the row by another u; if it was summed
+    /// in the format itself, in a tree as vector code does, by one more u for each doubling of m. Values too small for the
+    /// format are rounded by a fixed amount, which adds up over the row. Never below 1e-3, to accept matrices that were
+    /// printed with few digits.
     pub fn row_tolerance(self, m: usize) -> f64 {
         let (unit, smallest) = match self {
             Self::F64 | Self::F32 => return 1e-3,
@@ -75,8 +75,8 @@ impl Precision {
     }
 
     /// Below this, probabilities of a sharp softmax become 0 in this format, or nearly so: two to three orders of magnitude
-    /// above the smallest number in half precision, and above all that single precision flushes to 0. (Double precision
-    /// counts as single: softmax is seldom computed in it.)
+    /// above the smallest number of half precision, and above all that single precision flushes to 0. (Double precision
+    /// is treated as single: softmax is rarely computed in it.)
     pub fn underflow(self) -> f64 {
         match self {
             Self::F64 | Self::F32 | Self::BF16 => 1e-30,

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
+use super::Precision;
+use super::matrices::{Dump, choose, fits, line};
 use super::npy::decode;
-use super::{Dump, Precision, choose, fits, line};
 use crate::error::{Error, Result};
 
 /// Reads the bytes of a `.safetensors` file; `tensor` names one of several, and one of more than `memory` bytes is refused.

@@ -1,6 +1,7 @@
 use std::io::{Cursor, Write};
+use std::path::Path;
 
-use ndarray::{IxDyn, array};
+use ndarray::{Array2, ArrayD, IxDyn, array};
 use ndarray_npy::{NpzWriter, WriteNpyExt};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -9,6 +10,7 @@ use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, serialize};
 
 use super::*;
+use crate::error::Result;
 
 const MEMORY: u64 = 1 << 30;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use luna::model::{Config, Model, Unobserved};
+use luna::model::{Model, ModelConfig, Unobserved};
 use serde_json::{Value, json};
 
 use super::{refusal, tiny, with_config};
@@ -141,7 +141,7 @@ fn numbers_that_only_python_writes() {
 #[test]
 fn text_that_is_no_configuration() {
     for text in ["", "{", "[1]", "{\"model_type\": \"bert\"", "null"] {
-        let message = Config::parse(Path::new("config.json"), text).unwrap_err().to_string();
+        let message = ModelConfig::parse(Path::new("config.json"), text).unwrap_err().to_string();
         assert!(message.starts_with("'config.json': not "), "{message}");
     }
 }

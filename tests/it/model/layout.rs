@@ -162,7 +162,7 @@ fn mistral_is_llama_by_another_name() {
     let changes = json!({"model_type": "mistral", "sliding_window": 64, "head_dim": null});
     let dir = with_config("llama-gqa", &changes);
     let model = Model::open(dir.path()).unwrap();
-    assert_eq!(model.config().family.name, "mistral");
+    assert_eq!(model.family().name, "mistral");
     compare(&model, &Expected::read("llama-gqa"), 1e-5, 1e-4);
 }
 

@@ -28,11 +28,8 @@ struct Flags {
 /// What `luna scale-sweep` does with these flags, followed by `watch`, with its journal in `folder`.
 fn outcome(flags: &[&str], folder: Option<&Path>, watch: &dyn Watch) -> Result<Outcome> {
     let parsed = Flags::try_parse_from([&["scale-sweep"], flags].concat()).unwrap();
-    let config = ScaleSweepConfig {
-        folder: folder.map(Path::to_path_buf),
-        resume: parsed.resume,
-        ..parsed.config
-    };
+    let config =
+        ScaleSweepConfig { folder: folder.map(Path::to_path_buf), resume: parsed.resume, ..parsed.config };
     // Threads of its own: what other tests allocate meanwhile is not counted.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     pool.install(|| scale_sweep::run(&config, Context { seed: 0, engine: Engine::Faer, watch }))

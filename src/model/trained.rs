@@ -1,0 +1,127 @@
+//! A trained model: its folder opened, token ids run through it.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+
+use super::config::ModelConfig;
+use super::family::Family;
+use super::folder::{FOLDER, settled};
+use super::observe::Observer;
+use super::substitute::Substitute;
+use super::{embedded, forward, head, load, read};
+use crate::{Error, Result};
+
+/// A trained model, its weights mapped from its folder.
+pub struct Model {
+    dir: PathBuf,
+    family: &'static Family,
+    config: ModelConfig,
+    store: load::Store,
+}
+
+/// The result of a forward pass.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The last hidden states, shape (n, d), after the final norm where there is one; `None` if the observer's
+    /// [`last_layer`](Observer::last_layer) ended the pass before.
+    pub hidden: Option<Array2<f32>>,
+}
+
+impl Model {
+    /// Opens a model's folder: `config.json`, and `model.safetensors` or its shards with their index. Of the run folder
+    /// of a training it opens `best`.
+    ///
+    /// Every tensor of the configuration must be there with its shape, and every tensor must be known to the family.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let embedded = embedded::exists(&dir.join("config.json"));
+        if !dir.is_dir() && !embedded {
+            let what = if dir.exists() { "not a folder" } else { "no such folder" };
+            return Err(Error::malformed(dir, what, FOLDER));
+        }
+        let dir = &settled(dir);
+        let path = dir.join("config.json");
+        if !embedded::exists(&path) {
+            return Err(Error::malformed(dir, "no config.json", FOLDER));
+        }
+        let text = embedded::text(&path)?;
+        let (family, config) = read::read(&path, &text)?;
+        let store = load::Store::open(dir, family, &config)?;
+        Ok(Self { dir: dir.clone(), family, config, store })
+    }
+
+    /// Its family.
+    pub fn family(&self) -> &'static Family {
+        self.family
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Notes: unknown configuration keys, weights that the configuration does not expect.
+    pub fn notes(&self) -> Vec<String> {
+        self.config.notes.iter().chain(self.store.notes()).cloned().collect()
+    }
+
+    /// The folder that it was opened from.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs the model over n token ids (no special tokens are added), all of the first segment.
+    ///
+    /// Heads run in parallel; the observer is called from this thread, layer by layer and head by head.
+    pub fn forward(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Output> {
+        self.check(ids)?;
+        let hidden = forward::forward(&self.config, &self.store, ids, observer, None)?;
+        Ok(Output { hidden })
+    }
+
+    /// As [`forward`](Self::forward), with the heads of the layers that `substitute` selects computed by it.
+    ///
+    /// The observer receives the queries, keys and values of a replaced layer, and (if requested) the softmax matrix that they
+    /// would have.
+    pub fn forward_with(
+        &self,
+        ids: &[u32],
+        observer: &mut dyn Observer,
+        substitute: &dyn Substitute,
+    ) -> Result<Output> {
+        self.check(ids)?;
+        let hidden = forward::forward(&self.config, &self.store, ids, observer, Some(substitute))?;
+        Ok(Output { hidden })
+    }
+
+    /// Logits over the vocabulary, shape (n, vocabulary), of hidden states (n, d); `None` if the weights have no such
+    /// head.
+    pub fn logits(&self, hidden: &Array2<f32>) -> Result<Option<Array2<f32>>> {
+        head::logits(&self.config, &self.store, hidden)
+    }
+
+    fn check(&self, ids: &[u32]) -> Result<()> {
+        let ModelConfig { positions, vocab, .. } = self.config;
+        let family = self.family;
+        let too_many = |accepted| Error::Tokens { what: "the input".into(), found: ids.len(), accepted };
+        if ids.is_empty() || ids.len() > positions {
+            return Err(too_many(format!(
+                "this {} model takes 1 to {positions}, its positions",
+                family.name
+            )));
+        }
+        if let Some(window) = self.config.sliding_window.filter(|window| ids.len() > *window) {
+            let name = family.name;
+            return Err(too_many(format!(
+                "this {name} model sees {window} back (sliding_window), and luna takes no longer inputs for it"
+            )));
+        }
+        match ids.iter().position(|id| *id as usize >= vocab) {
+            None => Ok(()),
+            Some(at) => {
+                let what = format!("token {} of the input", at + 1);
+                Err(Error::value(what, ids[at], format!("ids below {vocab}, the model's vocabulary")))
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The matrices of a dump, and what its readers share.
+
+use std::path::Path;
+
+use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix5, s};
+
+use super::Precision;
+use crate::error::{Error, Result};
+
+const SHAPES: &str = "(n, m), (h, n, m), (layers, h, n, m) or (layers, batch, h, n, m), none of them 0";
+/// Names of arrays that a message lists.
+const LISTED: usize = 16;
+
+/// Matrices of shape (layers, batch, h, n, m), and the precision that their values have.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    /// The matrices.
+    pub values: Values,
+    /// The precision of the values, which may be less than that of the array that holds them.
+    pub precision: Precision,
+}
+
+/// Arrays of shape (layers, batch, h, n, m).
+#[derive(Clone, Debug)]
+pub enum Values {
+    /// From float32 and narrower.
+    F32(ndarray::Array5<f32>),
+    /// From float64.
+    F64(ndarray::Array5<f64>),
+}
+
+/// One matrix, in the precision of the file.
+#[derive(Clone, Debug)]
+pub enum Matrix {
+    /// Computed in f32.
+    F32(Array2<f32>),
+    /// Computed in f64.
+    F64(Array2<f64>),
+}
+
+impl Dump {
+    /// (layers, h, n, m).
+    pub fn shape(&self) -> (usize, usize, usize, usize) {
+        let (layers, _, heads, n, m) = self.dim();
+        (layers, heads, n, m)
+    }
+
+    /// How many samples the batch holds.
+    pub fn samples(&self) -> usize {
+        self.dim().1
+    }
+
+    fn dim(&self) -> (usize, usize, usize, usize, usize) {
+        match &self.values {
+            Values::F32(a) => a.dim(),
+            Values::F64(a) => a.dim(),
+        }
+    }
+
+    /// The matrix of one head for one sample, row by row in memory; every entry must be finite.
+    pub fn matrix(&self, layer: usize, sample: usize, head: usize) -> Result<Matrix> {
+        let what = || {
+            let sample = if self.samples() > 1 { format!(", sample {sample}") } else { String::new() };
+            format!("attention matrix of layer {layer}{sample}, head {head}")
+        };
+        Ok(match &self.values {
+            Values::F32(a) => Matrix::F32(finite(a.slice(s![layer, sample, head, .., ..]), what)?),
+            Values::F64(a) => Matrix::F64(finite(a.slice(s![layer, sample, head, .., ..]), what)?),
+        })
+    }
+
+    /// One matrix, value by value, whether finite or not.
+    pub fn map<T>(&self, layer: usize, sample: usize, head: usize, f: impl Fn(f64) -> T) -> Array2<T> {
+        match &self.values {
+            Values::F32(a) => a.slice(s![layer, sample, head, .., ..]).map(|x| f(f64::from(*x))),
+            Values::F64(a) => a.slice(s![layer, sample, head, .., ..]).map(|x| f(*x)),
+        }
+    }
+
+    /// From an array of two to five dimensions with values of the format `stored`.
+    pub(super) fn new(path: &Path, values: Flexible, stored: Precision) -> Result<Self> {
+        let (values, precision) = match values {
+            Flexible::F32(a) => {
+                let precision = stored.narrowest(a.iter().map(|x| f64::from(*x)));
+                (Values::F32(five(path, a)?), precision)
+            }
+            Flexible::F64(a) => {
+                let precision = stored.narrowest(a.iter().copied());
+                (Values::F64(five(path, a)?), precision)
+            }
+        };
+        Ok(Self { values, precision })
+    }
+}
+
+/// An array of any dimensions.
+pub(super) enum Flexible {
+    F32(ArrayD<f32>),
+    F64(ArrayD<f64>),
+}
+
+fn finite<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, what: impl Fn() -> String) -> Result<Array2<T>> {
+    match a.indexed_iter().find(|(_, x)| !(**x).into().is_finite()) {
+        // A row-major copy: `to_owned` of a column-major view stays column-major.
+        None => Ok(a.as_standard_layout().into_owned()),
+        Some(((i, j), x)) => {
+            Err(Error::NotFinite { what: what(), value: (*x).into(), at: format!("row {i}, column {j}") })
+        }
+    }
+}
+
+/// The first line of a parser's error: parsers draw the position below it.
+pub(super) fn line(error: &impl ToString) -> String {
+    let text = error.to_string();
+    if text.contains("failed to fill whole buffer") {
+        return "it ends too early (is the file cut short?)".into();
+    }
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    first.map_or_else(|| "unreadable".into(), |line| line.chars().take(200).collect())
+}
+
+/// Refuses an array that does not fit in memory, before it is allocated.
+pub(super) fn fits(path: &Path, bytes: u64, memory: u64) -> Result<()> {
+    if bytes <= memory {
+        return Ok(());
+    }
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    Err(Error::Memory {
+        what: format!("'{}'", path.display()),
+        needed: mib(bytes),
+        available: format!("{} available", mib(memory)),
+        instead: "save fewer layers or heads in a file".into(),
+    })
+}
+
+/// The index of the array that `tensor` names, or of the only one.
+pub(super) fn choose(path: &Path, names: &[&str], tensor: Option<&str>) -> Result<usize> {
+    match tensor {
+        Some(tensor) => {
+            crate::name::find("tensor", tensor, names, |name| name)?;
+            Ok(names.iter().take_while(|name| **name != tensor).count())
+        }
+        None if names.len() == 1 => Ok(0),
+        None if names.is_empty() => Err(Error::malformed(path, "no arrays", "at least one array")),
+        None => {
+            let what = format!("{} arrays", names.len());
+            Err(Error::malformed(
+                path,
+                what,
+                format!("one, or --tensor NAME with one of: {}", listed(names).join(", ")),
+            ))
+        }
+    }
+}
+
+/// The first names, and how many more there are.
+fn listed(names: &[&str]) -> Vec<String> {
+    let more = names.len().saturating_sub(LISTED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    names.iter().take(LISTED).map(ToString::to_string).chain(more).collect()
+}
+
+/// As (layers, batch, h, n, m), with 1 for missing dimensions; the first of four dimensions is layers.
+fn five<T: Clone>(path: &Path, a: ArrayD<T>) -> Result<ndarray::Array5<T>> {
+    let shape = a.shape().to_vec();
+    let wrong = || Error::Shape {
+        what: format!("'{}'", path.display()),
+        found: shape.clone(),
+        expected: SHAPES.into(),
+    };
+    if !(2..=5).contains(&shape.len()) || shape.contains(&0) {
+        return Err(wrong());
+    }
+    let mut a = a;
+    while a.ndim() < 4 {
+        a = a.insert_axis(Axis(0));
+    }
+    if a.ndim() < 5 {
+        a = a.insert_axis(Axis(1));
+    }
+    a.into_dimensionality::<Ix5>().map_err(|_| wrong())
+}
