@@ -1,8 +1,8 @@
-//! What attention costs: shapes, counts of operations, and closed forms of the pieces.
+//! The cost of attention: shapes and counts of operations.
 //!
-//! A multiply-add is one MAC and counts as 2 FLOPs. Exponentials and divisions are counted apart and never mixed in.
-//! Additions, comparisons and sorting outside products are not counted: they are below the products by a factor of the
-//! head width, and no paper's table has them.
+//! A multiply-add is one MAC and counts as 2 FLOPs. Exponentials and divisions are counted separately.
+//! Additions, comparisons and sorting outside products are not counted: they are fewer by a factor of the head width, and no
+//! paper's table has them.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul};
@@ -29,7 +29,7 @@ impl Shape {
         Self { n, m: n, d_h, d_v: d_h, causal: false }
     }
 
-    /// How many pairs of a query and a key the mask leaves open.
+    /// Pairs of a query and a key that the mask shows.
     pub fn pairs(&self) -> usize {
         if !self.causal {
             return self.n * self.m;
@@ -44,9 +44,9 @@ impl Shape {
 pub struct Cost {
     /// Multiply-adds in products.
     pub macs: u64,
-    /// Exponentials (and logarithms of 1 + an exponential, which are one operation here).
+    /// Exponentials (a logarithm of 1 + an exponential counts as one).
     pub exps: u64,
-    /// Divisions; a row that is divided by its sum counts one.
+    /// Divisions; dividing a row by its sum counts as one.
     pub divs: u64,
 }
 
@@ -61,7 +61,7 @@ impl Cost {
         Self { macs: n as u64 * d as u64 * m as u64, ..Self::default() }
     }
 
-    /// A softmax over `rows` rows of `cells` open cells in all.
+    /// A softmax over `rows` rows of `cells` visible cells in total.
     pub fn softmax(rows: usize, cells: usize) -> Self {
         Self { exps: cells as u64, divs: rows as u64, macs: 0 }
     }
@@ -77,10 +77,10 @@ impl Cost {
     }
 }
 
-/// A count of multiply-adds that many threads add to while they do them.
+/// A count of multiply-adds to which many threads add.
 ///
-/// Kernels add what each tile computes of the result, not what it computes over again or for padding: the sum says
-/// whether the tiles cover the work, all of it and once.
+/// Kernels add what each tile contributes to the result, not recomputation or padding: the sum shows whether the tiles cover
+/// the work exactly once.
 #[derive(Debug, Default)]
 pub struct Tally(AtomicU64);
 
@@ -95,7 +95,7 @@ impl Tally {
         self.add(n * d * m);
     }
 
-    /// How many there were.
+    /// The sum.
     pub fn macs(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

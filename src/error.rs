@@ -1,4 +1,4 @@
-//! The library's one error: every variant says what, which, and what is accepted instead.
+//! The library's error type: every message says what, which value, and what is accepted.
 //!
 //! Grammar of the messages: lower case, no full stop, values in single quotes, one line.
 
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 /// What every fallible function of the library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong, for a hand on a keyboard.
+/// Everything that can go wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name that stands in no registry.
+    /// A name that is in no registry.
     #[error("unknown {kind} '{name}'{}; known: {}", did_you_mean(.suggestion.as_deref()), listed(.known))]
     UnknownName {
-        /// What kind of thing was looked up ("synthetic input", "null model").
+        /// What was looked up ("synthetic input", "null model").
         kind: &'static str,
-        /// The name as it was typed.
+        /// The name as given.
         name: String,
-        /// The nearest known name, if one is near.
+        /// The nearest known name, if there is one.
         suggestion: Option<String>,
         /// Every known name.
         known: Vec<String>,
@@ -27,13 +27,13 @@ pub enum Error {
     /// A parameter (`name:key=value`) that its owner does not take.
     #[error("{owner} takes no parameter '{name}'{}; it takes: {takes}", did_you_mean(.suggestion.as_deref()))]
     UnknownParameter {
-        /// Who was given the parameter, with its kind ("synthetic input 'local'").
+        /// The owner, with its kind ("synthetic input 'local'").
         owner: String,
-        /// The parameter as it was typed.
+        /// The parameter as given.
         name: String,
-        /// The nearest known parameter, if one is near.
+        /// The nearest known parameter, if there is one.
         suggestion: Option<String>,
-        /// What it takes, with defaults ("w=17", or "nothing").
+        /// Its parameters, with defaults ("w=17", or "nothing").
         takes: String,
     },
     /// A value outside what is accepted.
@@ -54,17 +54,17 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file that can be read and does not hold what it should.
+    /// A file with other contents than expected.
     #[error("'{}': {what}; expected {accepted}", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What was found.
         what: String,
-        /// What a good file would hold.
+        /// The expected contents.
         accepted: String,
     },
     /// A file of settings (`config.json`) without a key that is needed.
@@ -170,7 +170,7 @@ pub enum Error {
         /// Which decomposition.
         what: String,
     },
-    /// A training whose loss is no number any more.
+    /// A training whose loss is NaN or infinite.
     #[error("{what} is {value} at step {step}; {kept}; a smaller --rate or --clip may help")]
     Diverged {
         /// The loss, or the norm of the gradients.
@@ -179,7 +179,7 @@ pub enum Error {
         value: f64,
         /// The step, counted from 1.
         step: usize,
-        /// What is left of the run.
+        /// What remains of the run.
         kept: String,
     },
     /// Ctrl-C, or a request to stop.
@@ -199,7 +199,7 @@ impl Error {
         Self::Value { what: what.into(), value: value.to_string(), accepted: accepted.into() }
     }
 
-    /// A file that does not hold what it should.
+    /// A file with other contents than expected.
     pub fn malformed(path: impl AsRef<Path>, what: impl ToString, accepted: impl Into<String>) -> Self {
         Self::Malformed {
             path: path.as_ref().to_path_buf(),
@@ -213,12 +213,12 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
 }
 
-/// The first names, and how many more there are: a line that a person reads.
+/// The first names, and how many more there are.
 fn listed(names: &[String]) -> String {
-    const MOST: usize = 24;
-    let more = names.len().saturating_sub(MOST);
+    const SHOWN: usize = 24;
+    let more = names.len().saturating_sub(SHOWN);
     let more = (more > 0).then(|| format!("and {more} more"));
-    names.iter().take(MOST).cloned().chain(more).collect::<Vec<_>>().join(", ")
+    names.iter().take(SHOWN).cloned().chain(more).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_names_what_was_asked_and_what_is_known() {
+    fn an_unknown_name_is_answered_with_the_known_ones() {
         let error = Error::UnknownName {
             kind: "null model",
             name: "gausian".into(),

@@ -1,4 +1,4 @@
-//! Files: texts read without a byte order mark, and results that are whole or not there at all.
+//! Files: texts without byte order mark, and atomic writes (the temporary file is the `tempfile` crate's).
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,10 +8,10 @@ use tempfile::TempPath;
 
 use crate::error::{Error, Result};
 
-/// What some editors put in front of a text in UTF-8.
+/// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How texts in other encodings begin, longer marks first: that of UTF-32 begins with one of UTF-16.
+/// The byte order marks of other encodings, longer ones first: that of UTF-32 begins with one of UTF-16.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -19,9 +19,9 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"\xfe\xff", "UTF-16"),
 ];
 
-/// The bytes of a text without the byte order mark in front of them, if there is one.
+/// The bytes of a text without its byte order mark, if it has one.
 ///
-/// A text whose mark says that it is UTF-16 or UTF-32 is refused by that name; `path` is for the message only.
+/// UTF-16 and UTF-32 are refused by name; `path` is for the message only.
 pub(crate) fn without_mark<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8]> {
     match OTHERS.iter().find(|(mark, _)| bytes.starts_with(mark)) {
         Some((_, encoding)) => {
@@ -41,7 +41,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file, without its byte order mark; what is not UTF-8 is refused with the place of the first such byte.
+/// The text of a file, without its byte order mark; other bytes than UTF-8 are refused with the position of the first.
 pub(crate) fn text(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(Error::file(path))?;
     refuse_pointer(path, &bytes)?;
@@ -57,7 +57,7 @@ pub(crate) fn text(path: &Path) -> Result<String> {
     }
 }
 
-/// Writes a text file: under a temporary name beside it, then flushed to the disk, then put in its place in one step.
+/// Writes a text file atomically: under a temporary name beside it, flushed to the disk, then renamed.
 pub fn save_text(path: &Path, text: &str) -> Result<()> {
     put(path, |out| out.write_all(text.as_bytes()))
 }
@@ -65,31 +65,31 @@ pub fn save_text(path: &Path, text: &str) -> Result<()> {
 /// How a Git LFS pointer begins.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Refuses a Git LFS pointer: the few lines of text that a clone without Git LFS has in the place of a large file.
+/// Refuses a Git LFS pointer, which a clone without Git LFS has in the place of a large file.
 pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
     if !bytes.starts_with(POINTER) {
         return Ok(());
     }
     let accepted =
         "the file itself: run `git lfs pull` in the clone, or fetch it from where the clone is from";
-    Err(Error::malformed(path, "a Git LFS pointer, not the file that it stands for", accepted))
+    Err(Error::malformed(path, "a Git LFS pointer, not the file itself", accepted))
 }
 
-/// Fills a file under a temporary name and gives it its own when it is whole and on the disk.
+/// Writes a file atomically: under a temporary name, renamed when it is complete and on the disk.
 pub(crate) fn put(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     Staged::write(path, fill)?.place()
 }
 
-/// A file that is whole and on the disk under a temporary name beside its own; dropped, it is removed.
+/// A complete file under a temporary name beside its own; removed when dropped.
 pub(crate) struct Staged {
     path: PathBuf,
     temporary: TempPath,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
 impl Staged {
-    /// Fills the file that is to be `path`. A failure, such as a full disk, leaves nothing behind.
+    /// Writes the file that will be `path`. A failure, such as a full disk, leaves no file.
     pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
         if path.file_name().is_none() {
             return Err(Error::malformed(path, "no name of a file", "a file to write"));
@@ -98,8 +98,8 @@ impl Staged {
             return Err(Error::malformed(path, "a folder", "a file to write"));
         }
         let written = || -> io::Result<(u64, TempPath)> {
-            // A name of its own, so that two runs do not write into one file; with the permissions of any new file,
-            // where the builder's own would be for nobody else to read.
+            // A unique name, so that two runs do not write to one file; with the permissions of any new file, where the
+            // builder's own file would be readable by its owner only.
             let mut name = tempfile::Builder::new();
             let file = name
                 .prefix(".luna.")
@@ -115,7 +115,7 @@ impl Staged {
         Ok(Self { path: path.to_path_buf(), temporary, size })
     }
 
-    /// Puts it in its place, where it takes that of the file before it in one step.
+    /// Renames it, which replaces an earlier file in one step.
     pub(crate) fn place(self) -> Result<()> {
         let Self { path, temporary, .. } = self;
         let placed = temporary.persist(&path).map_err(|error| error.error).and_then(|()| settle(&path));
@@ -128,7 +128,7 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A rename lasts through a power cut only once its folder is on the disk too.
+/// A rename survives a power failure only once its folder is on the disk too.
 #[cfg(unix)]
 fn settle(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_order_mark_is_no_text_and_utf_16_is_named() {
+    fn a_byte_order_mark_is_skipped_and_utf_16_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("words.txt");
         let read = |content: &[u8]| {
@@ -165,7 +165,6 @@ mod tests {
         fs::write(&file, b"\xef\xbb\xbfab\xc3").unwrap();
         let refused = text(&file).unwrap_err().to_string();
         assert!(refused.contains("byte 5 (0xc3) is not UTF-8; expected text in UTF-8"), "{refused}");
-        // Learned from as if it were the text, it would be 130 bytes of nothing.
         fs::write(&file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n").unwrap();
         for refused in [text(&file).unwrap_err(), bytes(&file).unwrap_err()] {
             assert!(refused.to_string().contains("a Git LFS pointer"), "{refused}");
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_half_way_leaves_the_old_file_and_nothing_beside_it() {
+    fn a_failed_write_leaves_the_old_file_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("result.json");
         save_text(&file, "old").unwrap();

@@ -1,4 +1,4 @@
-//! Seeded random streams, one per label, so that a row of a table never depends on its neighbours.
+//! Seeded random streams, one per label, so that rows of a table do not depend on each other.
 //!
 //! A stream is `ChaCha8` keyed by the SHA-256 of the seed and the label; both are fixed by their specifications, so the
 //! same seed and label give the same numbers in every version.
@@ -9,10 +9,10 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-/// The generator of the house.
+/// The random number generator.
 pub type Rng = ChaCha8Rng;
 
-/// The stream that belongs to `label` under `seed`.
+/// The stream of `label` under `seed`.
 pub fn stream(seed: u64, label: &str) -> Rng {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());

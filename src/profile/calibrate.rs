@@ -1,4 +1,4 @@
-//! How fast this machine multiplies matrices and moves memory: the yardsticks beside which every other rate is read.
+//! The rates of matrix products and of memory on this machine, beside which other rates are read.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -9,9 +9,9 @@ use crate::linalg::gemm::{Real, Threads, product_into};
 /// A rate of work, over several rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// GFLOP/s of the fastest round: what the machine can do when nothing disturbs it.
+    /// GFLOP/s of the fastest round.
     pub best: f64,
-    /// GFLOP/s of the middle round: what it does.
+    /// GFLOP/s of the median round.
     pub median: f64,
 }
 
@@ -49,7 +49,7 @@ pub fn rate<T: Real>(n: usize, rounds: usize, threads: Threads) -> Rate {
     assert!(n > 0 && rounds > 0, "a rate needs work");
     let mut product = Product::<T>::new(n);
     let mut seconds = || timed(|| product.run(threads)).1;
-    // Once for the caches and the thread pool, and as long as the clock of an idle processor takes to rise.
+    // Fills caches, starts threads, and waits until the clock of an idle processor has risen.
     let mut warm = seconds();
     while warm < 0.05 {
         warm += seconds().max(1e-6);
@@ -71,7 +71,7 @@ pub struct Product<T> {
 impl<T: Real> Product<T> {
     /// Of two n x n matrices.
     pub fn new(n: usize) -> Self {
-        // Bounded values that are no powers of two: nothing overflows, and nothing is faster than true data.
+        // Bounded values that are no powers of two: nothing overflows, and nothing is faster than with real data.
         let filled = |step: usize| {
             Array2::from_shape_fn((n, n), |(i, j)| {
                 T::from((i * 31 + j * step) % 97).map_or(T::one(), |value| value / (T::one() + T::one()))
@@ -91,7 +91,7 @@ impl<T: Real> Product<T> {
     }
 }
 
-/// `x = y + factor z` over arrays far larger than any cache, on every thread of the pool: what memory gives (the triad of
+/// `x = y + factor z` over arrays far larger than any cache, on every thread of the pool: the memory bandwidth (the triad of
 /// `McCalpin`'s STREAM).
 #[derive(Debug)]
 pub struct Triad {
@@ -101,12 +101,12 @@ pub struct Triad {
 }
 
 impl Triad {
-    /// Three arrays of so many numbers.
-    pub fn new(numbers: usize) -> Self {
-        Self { x: vec![0.0; numbers], y: vec![1.0; numbers], z: vec![0.5; numbers] }
+    /// Three arrays of so many elements.
+    pub fn new(elements: usize) -> Self {
+        Self { x: vec![0.0; elements], y: vec![1.0; elements], z: vec![0.5; elements] }
     }
 
-    /// Moves them once.
+    /// Computes it once.
     pub fn run(&mut self) {
         const PIECE: usize = 1 << 16;
         let pieces = self.x.par_chunks_mut(PIECE).zip(self.y.par_chunks(PIECE)).zip(self.z.par_chunks(PIECE));

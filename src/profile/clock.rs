@@ -1,4 +1,4 @@
-//! The one reader of time; clippy keeps every other file from it, so that no result depends on a clock by accident.
+//! The only file that reads the time (clippy enforces it), so that no result depends on a clock by accident.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ pub struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// Starts now.
-    #[allow(clippy::disallowed_methods)] // this file is the door that the lint guards
+    #[allow(clippy::disallowed_methods)] // the only file that may
     pub fn start() -> Self {
         Self(Instant::now())
     }
@@ -32,9 +32,9 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
 }
 
 /// The date and time in UTC, as ISO 8601 has it: `2026-11-23T19:39:02Z`.
-#[allow(clippy::disallowed_methods)] // this file is the door that the lint guards
+#[allow(clippy::disallowed_methods)] // the only file that may
 pub fn today() -> String {
-    // A clock set before 1970 is a broken clock; the epoch says so as well as anything.
+    // A clock set before 1970 is broken, and shown as 1970.
     iso(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
@@ -47,7 +47,7 @@ fn iso(seconds: u64) -> String {
 
 /// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
 ///
-/// Years are counted from 1 March, so that the leap day is a year's last one and the lengths of months follow a line.
+/// Years are counted from 1 March: the leap day is then the last of the year, and month lengths follow a line.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // from 0000-03-01
     let (era, day) = (days / 146_097, days % 146_097); // 400 years repeat exactly

@@ -1,4 +1,4 @@
-//! What this machine is: processor, its vector units, threads, system. `None` where the system does not tell.
+//! A description of this machine: processor, vector units, threads, system. `None` where the system does not tell.
 
 use super::ram;
 
@@ -7,20 +7,20 @@ use super::ram;
 pub struct Machine {
     /// The processor's name.
     pub cpu: Option<String>,
-    /// The vector instructions that matter here and that it has, narrowest first.
+    /// The vector instructions that this program can use and the processor has, narrowest first.
     pub features: Vec<&'static str>,
     /// Threads that can run at once for this process.
     pub cores: usize,
-    /// Bytes of memory, or of this process's share of it.
+    /// Bytes of memory, or the limit of this process.
     pub memory_total: Option<u64>,
-    /// Bytes of it that are free for work.
+    /// Bytes of it that are available.
     pub memory_available: Option<u64>,
     /// The operating system and its architecture.
     pub os: String,
 }
 
 impl Machine {
-    /// Asks the system.
+    /// Reads it from the system.
     pub fn read() -> Self {
         Self {
             cpu: cpu(),
@@ -38,7 +38,7 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The vector instructions that matter here and that this processor has, narrowest first.
+/// The vector instructions that this program can use and the processor has, narrowest first.
 pub fn features() -> Vec<&'static str> {
     macro_rules! present {
         ($detected:ident: $($feature:tt),*) => {
@@ -59,7 +59,7 @@ fn cpu() -> Option<String> {
     named(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
 }
 
-/// The processor's name in the text of `/proc/cpuinfo`: each architecture has its own word for it.
+/// The processor's name in the text of `/proc/cpuinfo`: the key depends on the architecture.
 fn named(cpuinfo: &str) -> Option<String> {
     ["model name", "Hardware", "Model", "cpu model", "cpu", "uarch"].iter().find_map(|word| {
         cpuinfo.lines().find_map(|line| {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processors_are_named_by_many_words() {
+    fn the_key_of_the_processor_depends_on_the_architecture() {
         assert_eq!(named("processor\t: 0\nmodel name\t: AMD EPYC\n").as_deref(), Some("AMD EPYC"));
         assert_eq!(named("processor\t: 0\n\nHardware\t: BCM2835\n").as_deref(), Some("BCM2835"));
         assert_eq!(named("processor\t: 0\nmodel name\t:\n"), None);

@@ -1,43 +1,42 @@
-//! What a piece of work allocates: an allocator that counts, and the peak over one piece of work.
+//! A counting allocator, and the peak of what one piece of work allocates.
 //!
-//! Counted is what threads of the current rayon pool allocate while the work runs, nothing that other threads do beside
-//! it (a progress bar allocates too): the same work has the same peak on every run. Blocks below [`LEAST`] are left out:
-//! they are plans of matrix products and the pool's own lists, they live for a moment, and which of them meet depends on
-//! who was scheduled when. The counts are of bytes asked for; what the system's allocator adds to them, and memory that
-//! is mapped past it, shows only in the resident set ([`super::ram`]).
+//! Only threads of the current rayon pool are counted while the work runs, not other threads (a progress bar allocates
+//! too): the same work has the same peak on every run. Blocks below [`MIN_BLOCK`] are left out: plans of matrix products and
+//! the pool's own lists are short-lived, and which of them coexist depends on scheduling. The counts are of requested bytes;
+//! the allocator's own overhead, and memory that is mapped directly, show only in the resident set ([`super::ram`]).
 //!
-//! A process in which other pools end meanwhile is no place to measure: what their threads leave behind (some KiB in the
-//! hands of crossbeam's collector, which is one for all) is freed by whoever comes by, and taken off the peak. Beside a
-//! pool that was made and ended again and again 5 of 100 peaks were too low, without it none of 3000.
+//! No other pool may end in the process meanwhile: what its threads leave (some KiB, held by crossbeam's global collector)
+//! is freed by any thread, and subtracted from the peak. With a pool that was started and ended repeatedly 5 % of the peaks
+//! were too low, without it none of 3000.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The system's allocator, counting; a binary that wants figures makes it its global allocator.
+/// The system's allocator, counting; to be set as the global allocator of a binary.
 #[derive(Debug)]
 pub struct Counting;
 
-/// Whether anybody is counting, so that the other allocations of a program cost one load.
+/// Whether counting is on; off, an allocation costs one more load.
 static ON: AtomicBool = AtomicBool::new(false);
-/// Bytes that counted threads hold more than when the counting began, now and at most.
+/// Bytes that counted threads hold beyond those at the start: now, and maximum.
 static HELD: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
 /// One piece of work is measured at a time.
 static MEASURING: Mutex<()> = Mutex::new(());
 
 thread_local! {
-    // Set without allocating, and without anything to drop: the allocator itself reads it.
+    // Const and without a destructor: the allocator itself reads it.
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The smallest block that is counted, in bytes.
-pub const LEAST: usize = 1024;
+pub const MIN_BLOCK: usize = 1024;
 
 /// What a block of `bytes` counts for.
 fn counted(bytes: usize) -> i64 {
-    if bytes < LEAST { 0 } else { bytes as i64 }
+    if bytes < MIN_BLOCK { 0 } else { bytes as i64 }
 }
 
 fn add(bytes: i64) {
@@ -47,8 +46,8 @@ fn add(bytes: i64) {
     }
 }
 
-// SAFETY: every call is handed on to the system's allocator with the arguments that came; counting allocates nothing.
-#[allow(unsafe_code)] // a global allocator is unsafe to write; this file is one of the doors that the floors allow
+// SAFETY: every call goes to the system's allocator with the same arguments; counting allocates nothing.
+#[allow(unsafe_code)] // a global allocator is unsafe to implement
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(counted(layout.size()));
@@ -71,15 +70,15 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What `work` returns, and the most bytes that it held at once beyond what was held before: `None` where [`Counting`] is
-/// not the program's allocator.
+/// What `work` returns, and the maximum of bytes that it held at once beyond those held before: `None` where [`Counting`] is
+/// not the global allocator.
 ///
-/// The work runs on a thread of the current rayon pool. Memory that it leaves behind counts; memory from before that it
-/// frees is taken off.
+/// The work runs on a thread of the current rayon pool. Memory that it does not free counts; earlier memory that it frees is
+/// subtracted.
 pub fn peak_of<T: Send>(work: impl FnOnce() -> T + Send) -> (T, Option<u64>) {
     let _one_at_a_time = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
-    // On a thread of the pool, so that handing work to its neighbours allocates nothing; and after every thread has had
-    // work once, which some libraries answer with buffers that they keep.
+    // On a thread of the pool, so that distributing work allocates nothing; and after every thread has run once, because
+    // some libraries then allocate buffers per thread.
     let mut result = None;
     let slot = &mut result;
     rayon::scope(|_| {
@@ -87,7 +86,7 @@ pub fn peak_of<T: Send>(work: impl FnOnce() -> T + Send) -> (T, Option<u64>) {
         HELD.store(0, Ordering::SeqCst);
         PEAK.store(0, Ordering::SeqCst);
         ON.store(true, Ordering::SeqCst);
-        // Asks the allocator itself whether it is there.
+        // Shows whether this is the global allocator.
         drop(std::hint::black_box(Vec::<u8>::with_capacity(PROBE)));
         let there = PEAK.swap(0, Ordering::SeqCst) >= PROBE as i64;
         HELD.store(0, Ordering::SeqCst);
@@ -100,16 +99,15 @@ pub fn peak_of<T: Send>(work: impl FnOnce() -> T + Send) -> (T, Option<u64>) {
     result.unwrap_or_else(|| unreachable!("a scope ends when its work is done"))
 }
 
-const PROBE: usize = LEAST;
+const PROBE: usize = MIN_BLOCK;
 
-/// Lets the system's allocator keep what the program frees, for what it takes next.
+/// Makes the system's allocator keep freed memory for later allocations.
 ///
-/// For work that takes and frees the same large arrays again and again, as a step of training does: glibc would hand
-/// each of them back to the system and fetch it anew, a page at a time, which took a sixth of such a step. Other
-/// systems' allocators are left as they are.
+/// For work that allocates and frees the same large arrays repeatedly, as training steps do: glibc would return each to the
+/// system and map it again page by page, which took a sixth of a step. Other allocators are left as they are.
 pub fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[allow(unsafe_code)] // the C library's own door to its settings
+    #[allow(unsafe_code)] // settings of the C library
     // SAFETY: two settings of the allocator, by their documented names; it takes or refuses them.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);

@@ -1,4 +1,4 @@
-//! The machine and its clock: what a measurement stands on. Knows nothing of attention.
+//! The machine: its clock, memory and rates. Knows nothing of attention.
 
 pub mod calibrate;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! How much memory there is for this process, the limits of its control groups included; `None` off Linux.
+//! The memory available to this process, with the limits of its control groups; `None` on systems other than Linux.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,26 @@ pub fn total() -> Option<u64> {
     Some(limits().iter().fold(machine, |total, group| total.min(group.limit)))
 }
 
-/// Bytes that can be taken before the machine swaps or a limit ends this process.
+/// Bytes that can be allocated before the machine swaps or a limit ends this process.
 pub fn available() -> Option<u64> {
     let machine = field(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
-    Some(limits().iter().fold(machine, |least, group| least.min(group.limit.saturating_sub(group.used))))
+    Some(limits().iter().fold(machine, |lowest, group| lowest.min(group.limit.saturating_sub(group.used))))
 }
 
-/// The most bytes that this process has held at once.
+/// The maximum resident set of this process, in bytes.
 pub fn peak() -> Option<u64> {
     field(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// The bytes that this process holds now; from here on [`peak`] is the most since this call. `None` where the system cannot
-/// begin anew.
+/// The resident set of this process in bytes; [`peak`] is then the maximum since this call. `None` where the system cannot
+/// reset it.
 pub fn rest() -> Option<u64> {
-    // Linux: 5 sets the peak back to what is held now.
+    // Linux: 5 resets the peak to the present value.
     std::fs::write("/proc/self/clear_refs", "5").ok()?;
     peak()
 }
 
-/// Refuses work that needs more bytes than can be taken; `instead` says what would need less.
+/// Refuses work that needs more bytes than are available; `instead` says what would need less.
 pub fn require(what: impl Into<String>, needed: u64, instead: impl Into<String>) -> Result<()> {
     match available() {
         Some(available) if needed > available => Err(Error::Memory {
@@ -68,13 +68,13 @@ struct Group {
     used: u64,
 }
 
-/// The limits on this process: its own group's and those of the groups around it, of both generations.
+/// The limits on this process: its own group's and those of the enclosing groups, of both versions of control groups.
 fn limits() -> Vec<Group> {
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
     places(&groups).iter().filter_map(Place::read).collect()
 }
 
-/// A folder that may hold a group's files, named as that generation names them.
+/// A folder that may hold a group's files, with the file names of its version.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     folder: PathBuf,
@@ -83,7 +83,7 @@ struct Place {
     reclaimable: &'static str,
 }
 
-/// The folders to look into, from the text of `/proc/self/cgroup` (lines `id:controllers:/path`).
+/// The folders to read, from the text of `/proc/self/cgroup` (lines `id:controllers:/path`).
 fn places(groups: &str) -> Vec<Place> {
     let mut places = Vec::new();
     for line in groups.lines() {
@@ -97,8 +97,8 @@ fn places(groups: &str) -> Vec<Place> {
         } else {
             continue;
         };
-        // A limit of any group around this one holds too. In a container the path may be one of the host's, not
-        // seen from inside; its root is then the container's own group.
+        // The limits of enclosing groups hold too. In a container the path may be the host's and not exist; the root is
+        // then the container's own group.
         places.extend(Path::new(path.trim_start_matches('/')).ancestors().map(|group| Place {
             folder: Path::new(root).join(group),
             limit,
@@ -112,9 +112,9 @@ fn places(groups: &str) -> Vec<Place> {
 impl Place {
     fn read(&self) -> Option<Group> {
         let figure = |name| read_to_string(self.folder.join(name)).ok()?.trim().parse::<u64>().ok();
-        let limit = figure(self.limit)?; // "max" is no figure: no limit
+        let limit = figure(self.limit)?; // "max", no number, is no limit
         let stat = read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
-        // Pages of files that were only read count as used and are given back on demand.
+        // Cached pages of files count as used and are reclaimed on demand.
         let reclaimable = entry(&stat, self.reclaimable).unwrap_or(0);
         Some(Group { limit, used: figure(self.used).unwrap_or(0).saturating_sub(reclaimable) })
     }

@@ -1,15 +1,15 @@
-//! Timing many pieces of work beside each other, so that a machine that drifts drifts for all of them.
+//! Timing in rounds, so that drift of the machine affects all pieces of work alike.
 //!
-//! In each round every piece runs once (or a few times, if it is short), in an order drawn anew: what slows the machine
-//! for a minute slows all pieces of that minute's rounds alike, and the ratio of two pieces in one round is free of it.
-//! Georges, Buytaert and Eeckhout 2007 say why medians over such repetitions, with intervals, and not the best run.
+//! In each round every piece runs once (or a few times, if it is short), in an order drawn anew: what slows the machine for
+//! a minute slows all pieces of that minute's rounds, and cancels in the ratio of two pieces within a round. Georges,
+//! Buytaert and Eeckhout 2007 explain why medians over such repetitions, with intervals, and not the best run.
 
 use super::clock::{Stopwatch, timed};
 use crate::rng::{Rng, below};
 
-/// A sample shorter than this is made of several runs.
-const LEAST: f64 = 3e-3;
-/// Work shorter than this runs once more before its sample, so that its data are where they are in a loop of its own.
+/// A sample shorter than this consists of several runs.
+const MIN_SAMPLE: f64 = 3e-3;
+/// Work shorter than this runs once more before its sample, so that its data are in cache as in a loop of its own.
 const SHORT: f64 = 20e-3;
 
 /// One piece of work to be timed.
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Piece<'_> {
 impl<'a> Piece<'a> {
     /// Work that takes about so many seconds.
     pub fn new(run: impl FnMut() + 'a, seconds: f64) -> Self {
-        let repeats = (LEAST / seconds.max(1e-7)).ceil().max(1.0);
+        let repeats = (MIN_SAMPLE / seconds.max(1e-7)).ceil().max(1.0);
         Self { run: Box::new(run), repeats: repeats as usize, warm: seconds < SHORT }
     }
 
@@ -43,14 +43,14 @@ impl<'a> Piece<'a> {
 
     /// Seconds that one sample takes, for a piece of so many seconds a run.
     pub fn sample_seconds(seconds: f64) -> f64 {
-        let runs = (LEAST / seconds.max(1e-7)).ceil().max(1.0);
+        let runs = (MIN_SAMPLE / seconds.max(1e-7)).ceil().max(1.0);
         seconds * (runs + f64::from(u8::from(seconds < SHORT)))
     }
 }
 
 /// Runs `work` until so many seconds have gone by, at least once; the median seconds of a run.
 ///
-/// To be called before anything is measured: caches fill, threads start, and the clock of an idle processor rises.
+/// To be called before measuring: caches fill, threads start, and the clock of an idle processor rises.
 pub fn warm_up(seconds: f64, mut work: impl FnMut()) -> f64 {
     let watch = Stopwatch::start();
     let mut each = Vec::new();

@@ -1,26 +1,28 @@
-//! The bootstrap: intervals of statistics that have no formula for theirs.
+//! The bootstrap: intervals of statistics that have no formula for one.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::{Interval, median_place, student_mean, student_quantile};
+use super::median::median_place;
+use super::sample::Interval;
+use super::student::{student_mean, student_quantile};
 use crate::rng::{Rng, below};
 
 /// Resamples of an interval.
 const RESAMPLES: usize = 2_000;
 
-/// The fewest things that are resampled.
+/// The minimum number of things to resample.
 ///
 /// No resample of a mean leaves the range of the values: percentiles of resamples of four normal values miss their mean in
-/// 19 of 100 samples; from eight on the intervals below miss it in about 5 (`experiments/calibration`).
+/// 19 % of samples; from eight on the intervals below miss it in about 5 % (`experiments/calibration`).
 pub const FEWEST: usize = 8;
 
-/// A bootstrap interval of `statistic` over `count` things, which it is told by their places: once all of them, then as
-/// many drawn with replacement, again and again; none below [`FEWEST`] things.
+/// A bootstrap interval of `statistic`, a function of the indices of `count` things: of all of them once, then of as many
+/// drawn with replacement; none below [`FEWEST`] things.
 ///
 /// Its ends are percentiles of the resampled statistics, expanded to the width that Student's interval of a mean has
 /// (Hesterberg 2015, section 5.3: plain percentiles are too narrow by a factor of the square root of n / (n - 1), and
-/// use the normal distribution's quantile). They are values that were found, without interpolation, so that a statistic
-/// may be infinite. Pairs that are drawn together make it a paired bootstrap (Koehn 2004).
+/// use the normal distribution's quantile). They are observed values, without interpolation, so that a statistic may be
+/// infinite. Pairs that are drawn together make it a paired bootstrap (Koehn 2004).
 pub fn bootstrap(count: usize, rng: &mut Rng, statistic: impl Fn(&[usize]) -> f64) -> Option<Interval> {
     if count < FEWEST {
         return None;
@@ -48,12 +50,12 @@ fn resampled(count: usize, rng: &mut Rng, statistic: impl Fn(&[usize]) -> f64) -
     found
 }
 
-/// The 95 % interval of a statistic of medians over `count` repetitions that are drawn together (it is told their places);
+/// The 95 % interval of a statistic of medians over `count` repetitions that are drawn together, a function of their indices;
 /// none below six.
 ///
-/// A percentile bootstrap of so few medians is too narrow (87 in 100 at seven): at each end as many resamples are cut off as
-/// make the interval of one median that of [`median_interval`](super::median_interval). Ends are values that were found,
-/// and not interpolated: a statistic may be infinite.
+/// A percentile bootstrap of so few medians is too narrow (87 % at seven): at each end so many resamples are left out that
+/// the interval of one median is that of [`median_interval`](super::median_interval). Ends are observed values, not
+/// interpolated: a statistic may be infinite.
 pub fn bootstrap_of_medians(
     count: usize,
     rng: &mut Rng,
@@ -99,6 +101,7 @@ pub fn bootstrap_mean(values: &[f64], rng: &mut Rng) -> Option<Interval> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::median::median;
     use super::*;
     use crate::rng::{normal, stream};
 
@@ -129,5 +132,25 @@ mod tests {
         let found =
             bootstrap(10, &mut stream(0, ""), |drawn| if drawn.contains(&0) { 1.0 } else { f64::INFINITY });
         assert_eq!(found, Some(Interval { mid: 1.0, low: 1.0, high: f64::INFINITY }));
+    }
+
+    #[test]
+    fn a_bootstrap_of_medians_covers_even_where_they_are_few() {
+        for count in [6, 7, 9, 10, 15, 20] {
+            let mut rng = stream(6, &format!("medians {count}"));
+            let covered = (0..400)
+                .filter(|_| {
+                    let values: Vec<f64> =
+                        normal(&mut rng, 1, count).iter().map(|x| f64::from(*x).exp()).collect();
+                    let of =
+                        |places: &[usize]| median(&places.iter().map(|at| values[*at]).collect::<Vec<_>>());
+                    let (low, high) = bootstrap_of_medians(count, &mut rng, of).unwrap();
+                    low <= 1.0 && 1.0 <= high
+                })
+                .count();
+            // 95 in 100, less three standard deviations.
+            assert!(covered >= 367, "{covered} of 400 at {count}");
+        }
+        assert_eq!(bootstrap_of_medians(5, &mut stream(6, "few"), |_| 0.0), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Which of several is better: differences of pairs, with intervals and verdicts.
 
-use super::{Interval, mean, student_mean_at};
+use super::sample::{Interval, mean};
+use super::student::student_mean_at;
 
 /// What an interval of a difference says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

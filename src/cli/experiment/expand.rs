@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
 
-use super::{Entry, Experiment, Setting, parse};
+use super::entry::{Entry, Experiment, Setting};
+use super::parse::parse;
 use crate::error::{Error, Result};
 use crate::name::suggest;
 

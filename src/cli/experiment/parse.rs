@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_yaml::Value;
 
-use super::{Entry, Experiment, Setting};
+use super::entry::{Entry, Experiment, Setting};
 use crate::error::{Error, Result};
 
 const ACCEPTED: &str = "a YAML mapping of long flags to values, such as 'seed: 7'";

@@ -53,8 +53,8 @@ impl Material {
                 Ok((as_bytes(bytes.into(), first), "its own text".into()))
             }
             (None, None, None) => {
-                let accepted = "a text beside it (--text FILE), or token ids (--tokens FILE)";
-                Err(Error::value("--model", args.model.as_deref().unwrap_or_default(), accepted))
+                let model = args.model.as_deref().unwrap_or_default();
+                Err(Error::Refused(format!("--model {model} needs --text FILE or --tokens FILE")))
             }
         }
     }

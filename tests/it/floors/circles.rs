@@ -93,8 +93,8 @@ impl Crate {
         let of = |module: &'_ Module| {
             let mut found = BTreeMap::new();
             for named in module.named.iter().filter(|named| !named.registered) {
-                if let Some(target) =
-                    self.target(module, &named.segments, named.alias.as_deref() == Some("*"), 0)
+                let glob = named.alias.as_deref() == Some("*");
+                if let Some(target) = self.target(module, &named.segments, glob, 0)
                     && target.file != module.file
                 {
                     found.entry(target.file.as_str()).or_insert(named.line);
@@ -276,6 +276,11 @@ mod tests {
                 ),
                 ("m/planted.rs", "use super::A;"),
             ][..],
+            // a module with braces
+            &[
+                ("m/mod.rs", "mod a;\npub struct M;\npub use a::A;"),
+                ("m/a.rs", "struct B;\nmod inner { use super::B; }\npub struct A;"),
+            ],
             // a registry and its entries
             &[
                 ("m/mod.rs", "mod a;\npub struct Kind;\npub const ALL: &[&Kind; 1] = &[&a::KIND];"),

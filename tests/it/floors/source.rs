@@ -113,6 +113,16 @@ pub(super) struct Named {
     pub(super) registered: bool,
 }
 
+impl Named {
+    /// The path as from the file itself, where it stands in so many modules with braces.
+    fn leave(&mut self, modules: usize) {
+        let outwards = self.segments.iter().take(modules).take_while(|name| *name == "super").count();
+        if outwards > 0 {
+            self.segments.splice(..outwards, ["self".to_string()]);
+        }
+    }
+}
+
 /// Words and symbols of the code, `::` as one, each with its line.
 pub(super) fn tokens(code: &[Line]) -> Vec<(usize, String)> {
     let letter = |c: char| c.is_alphanumeric() || c == '_';
@@ -137,14 +147,27 @@ pub(super) fn paths(tokens: &[(usize, String)]) -> Vec<Named> {
     let token = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
     let (mut found, mut at) = (Vec::new(), 0);
     let mut registry: Option<i32> = None; // how many brackets deep in the item of an `ALL`
+    let (mut depth, mut modules) = (0, Vec::new()); // brackets, and those of modules
     while at < tokens.len() {
         match token(at) {
             "const" | "static" if token(at + 1) == "ALL" => registry = Some(0),
-            "(" | "[" | "{" => registry = registry.map(|depth| depth + 1),
-            ")" | "]" | "}" => registry = registry.map(|depth| depth - 1),
+            "(" | "[" | "{" => {
+                depth += 1;
+                registry = registry.map(|depth| depth + 1);
+                if token(at.wrapping_sub(2)) == "mod" && token(at) == "{" {
+                    modules.push(depth);
+                }
+            }
+            ")" | "]" | "}" => {
+                modules.pop_if(|module| *module == depth);
+                depth -= 1;
+                registry = registry.map(|depth| depth - 1);
+            }
             ";" if registry == Some(0) => registry = None,
             "use" if token(at + 1) != "<" => {
+                let before = found.len();
                 at = tree(tokens, at + 1, &[], &mut found);
+                found[before..].iter_mut().for_each(|path| path.leave(modules.len()));
                 continue;
             }
             word if is_word(word)
@@ -157,7 +180,10 @@ pub(super) fn paths(tokens: &[(usize, String)]) -> Vec<Named> {
                     segments.push(token(at + 2).to_string());
                     at += 2;
                 }
-                found.push(Named { line, segments, alias: None, registered: registry.is_some() });
+                let registered = registry.is_some();
+                let mut path = Named { line, segments, alias: None, registered };
+                path.leave(modules.len());
+                found.push(path);
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Signals: what asks for an end keeps what there is, and what was ignored at the start stays ignored.
+//! Signals: a request to stop leaves what was done, and signals that were ignored at the start stay ignored.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A training without an end, started by `env` with these options, once it has written its first checkpoint.
+/// An endless training, started by `env` with these options, after its first checkpoint.
 fn training(env: &str, out: &Path) -> Child {
     let mut command = Command::new("env");
     command.arg(env).arg(assert_cmd::cargo::cargo_bin!("luna"));
@@ -31,7 +31,7 @@ fn training(env: &str, out: &Path) -> Child {
     child
 }
 
-/// Waits for another checkpoint than the one that stands there.
+/// Waits for another checkpoint than the present one.
 fn next_checkpoint(out: &Path, child: &mut Child) {
     let written = || std::fs::metadata(out.join("last.safetensors")).and_then(|file| file.modified()).ok();
     let before = written();
@@ -45,6 +45,11 @@ fn send(signal: &str, child: &mut Child) {
     assert!(child.try_wait().expect("a state").is_none(), "it still runs");
     let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
     assert!(sent.expect("kill starts").success());
+}
+
+/// The exit code after this signal: SIGTERM is a batch system's, after which another start can continue.
+fn code(signal: &str) -> i32 {
+    if signal == "TERM" { 75 } else { 130 }
 }
 
 fn result(out: &Path) -> Value {
@@ -66,18 +71,22 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         send(ignored, &mut child);
         next_checkpoint(&out, &mut child);
         next_checkpoint(&out, &mut child);
-        // The others still ask for an end, and this one does not hasten it.
+        // Other signals still ask for an end, and this one is no second request.
         send(ignored, &mut child);
         send(other, &mut child);
         let Output { status, stderr, .. } = child.wait_with_output().expect("an end");
         let said = String::from_utf8_lossy(&stderr);
-        assert_eq!((status.code(), said.matches("stopping").count()), (Some(130), 1), "{ignored}: {said}");
+        assert_eq!(
+            (status.code(), said.matches("stopping").count()),
+            (Some(code(other)), 1),
+            "{ignored}: {said}"
+        );
         assert_eq!(result(&out)["stamp"]["interrupted"], true, "{ignored}");
     }
 }
 
 #[test]
-fn a_training_that_is_stopped_says_so_and_speaks_of_nothing_else() {
+fn a_stopped_training_reports_nothing_unmeasured() {
     let folder = tempfile::tempdir().expect("a folder");
     for signal in ["HUP", "INT", "TERM"] {
         let out = folder.path().join(signal);
@@ -85,7 +94,7 @@ fn a_training_that_is_stopped_says_so_and_speaks_of_nothing_else() {
         send(signal, &mut child);
         let Output { status, stdout, stderr } = child.wait_with_output().expect("an end");
         let said = String::from_utf8_lossy(&stderr);
-        assert_eq!(status.code(), Some(130), "{signal}: {said}");
+        assert_eq!(status.code(), Some(code(signal)), "{signal}: {said}");
         assert!(said.ends_with("luna: interrupted\n") && said.lines().count() == 2, "{said}");
         let result = result(&out);
         assert_eq!(result["stamp"]["interrupted"], true);

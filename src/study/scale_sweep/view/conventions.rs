@@ -8,37 +8,25 @@ use super::super::build;
 use super::super::cell::Form;
 use super::super::options::{Pass, Unit};
 use super::super::settings::Settings;
+use super::columns::{self, S4, TEXT, WHOLE};
 use super::sweep::Sweep;
 use crate::attention::Mask;
-use crate::report::{Column, Digits, Table};
+use crate::report::Table;
 
 /// The counts of exact attention and of mechanisms that consist of matrix products, at the longest length.
 pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Option<Table> {
     let columns = [
-        ("mechanism", "the mechanism, exact attention by its form", Digits::Text),
-        ("l", "projected length", Digits::Integer),
-        (
-            "luna",
-            "GFLOP here: 2 per multiply-add, under a causal mask only visible pairs",
-            Digits::Significant(4),
-        ),
-        (
-            "torch",
-            "GFLOP by torch.utils.flop_counter: 2 per multiply-add, masks not discounted",
-            Digits::Significant(4),
-        ),
-        (
-            "fvcore",
-            "GFLOP by fvcore: 1 per multiply-add; a fused kernel counts nothing",
-            Digits::Significant(4),
-        ),
+        ("mechanism", "", "the mechanism, exact attention by its form", TEXT),
+        ("l", "", "projected length", WHOLE),
+        ("luna", "", "GFLOP here: 2 per multiply-add, under a causal mask only visible pairs", S4),
+        ("torch", "", "GFLOP by torch.utils.flop_counter: 2 per multiply-add, masks not discounted", S4),
+        ("fvcore", "", "GFLOP by fvcore: 1 per multiply-add; a fused kernel counts nothing", S4),
     ];
-    let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
     if settings.unit != Unit::Core || settings.pass != Pass::Forward {
         return None;
     }
     let n = *settings.seq_len.last()?;
-    let mut table = Table::new(format!("One forward pass by other counters, n = {n}, GFLOP"), columns.into());
+    let mut table = columns::table(format!("One forward pass by other counters, n = {n}, GFLOP"), &columns);
     // They count products in full under a causal mask.
     let whole = Settings { mask: Mask::Full, ..settings.clone() };
     for first in sweep.curves() {

@@ -4,47 +4,36 @@ use super::super::cell::Form;
 use super::super::options::{Measure, Unit};
 use super::super::record::State;
 use super::super::settings::Settings;
+use super::columns::{self, Described, S3, S4, TEXT, WHOLE};
 use super::fit;
 use super::row::{self, Time};
 use super::sweep::{Measured, Sweep};
-use crate::report::{Cell as Value, Column, Digits, Table};
+use crate::report::{Cell as Value, Table};
 use crate::stats::Verdict;
 
 /// Time, rate and memory of every cell, by length and then by time.
 pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Table {
     let timed = settings.measures(Measure::Time);
-    let mut columns = vec![
-        ("n", "", "sequence length in tokens", Digits::Integer),
-        ("mechanism", "", "the mechanism, exact attention by its form", Digits::Text),
-        ("l", "", "projected length", Digits::Integer),
-        ("gflop", "", "FLOPs of the products in units of 10^9", Digits::Significant(3)),
+    let mut columns: Vec<Described> = vec![
+        ("n", "", "sequence length in tokens", WHOLE),
+        ("mechanism", "", "the mechanism, exact attention by its form", TEXT),
+        ("l", "", "projected length", WHOLE),
+        ("gflop", "", "FLOPs of the products in units of 10^9", S3),
     ];
     if timed {
         columns.extend([
-            ("time", "ms", "median over rounds of one pass", Digits::Significant(3)),
-            (
-                "tied",
-                "",
-                "~: the 95 % interval of its ratio to the row above, within rounds, holds 1; *: predicted; 1: one run",
-                Digits::Text,
-            ),
-            ("speedup", "", "over fused exact attention, in the same rounds", Digits::Significant(3)),
-            ("low", "", "lower end of its 95 % interval", Digits::Significant(3)),
-            ("high", "", "upper end of it", Digits::Significant(3)),
-            ("peak", "%", "rate over that of this machine's matrix product", Digits::Integer),
+            ("time", "ms", "median over rounds of one pass", S3),
+            ("tied", "", "~: its ratio to the row above may be 1; *: predicted; 1: one run", TEXT),
+            ("speedup", "", "over fused exact attention, in the same rounds", S3),
+            ("low", "", "lower end of its 95 % interval", S3),
+            ("high", "", "upper end of it", S3),
+            ("peak", "%", "rate over that of this machine's matrix product", WHOLE),
         ]);
     }
     if settings.measures(Measure::Memory) {
-        columns.push((
-            "memory",
-            "KiB",
-            "maximum held at once beyond inputs and outputs",
-            Digits::Significant(4),
-        ));
+        columns.push(("memory", "KiB", "maximum held at once beyond inputs and outputs", S4));
     }
-    let columns =
-        columns.into_iter().map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
-    let mut table = Table::new(title(settings), columns.collect());
+    let mut table = columns::table(title(settings), &columns);
     let mut cells: Vec<(&Measured, Option<Time>)> =
         sweep.cells.iter().map(|one| (one, row::time(sweep, one))).collect();
     let order = |time: &Option<Time>| time.map_or(f64::INFINITY, |time| time.mid);

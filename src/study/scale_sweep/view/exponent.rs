@@ -1,8 +1,9 @@
 //! Costs as powers of the length.
 
+use super::columns::{self, F2, TEXT, WHOLE};
 use super::fit::{shared_rounds, through};
 use super::sweep::{Measured, Sweep};
-use crate::report::{Column, Digits, Table};
+use crate::report::Table;
 use crate::stats::{self, Interval};
 
 /// The exponent between the two longest lengths of a closed form: exact, without an interval.
@@ -26,34 +27,17 @@ fn of_rounds(cells: &[&Measured]) -> Option<(f64, Option<Interval>)> {
 /// The exponents of each curve: FLOPs, memory and time as powers of n.
 pub(super) fn table(sweep: &Sweep) -> Option<Table> {
     let columns = [
-        ("mechanism", "the mechanism, exact attention by its form", Digits::Text),
-        ("l", "projected length", Digits::Integer),
-        (
-            "flops",
-            "exponent of n in the FLOPs between the two longest lengths (closed form: exact)",
-            Digits::Fixed(2),
-        ),
-        (
-            "mem",
-            "exponent of n in the memory beyond inputs and outputs, between the two longest lengths (closed form)",
-            Digits::Fixed(2),
-        ),
-        (
-            "time",
-            "exponent of n in the time, fitted over all lengths from..to: median over rounds",
-            Digits::Fixed(2),
-        ),
-        (
-            "low",
-            "lower end of its 95 % interval over rounds (none below six): timing noise only, not curvature",
-            Digits::Fixed(2),
-        ),
-        ("high", "upper end of it", Digits::Fixed(2)),
-        ("from", "shortest length that the exponent of the time was fitted over", Digits::Integer),
-        ("to", "longest length of it", Digits::Integer),
+        ("mechanism", "", "the mechanism, exact attention by its form", TEXT),
+        ("l", "", "projected length", WHOLE),
+        ("flops", "", "exponent of n in the FLOPs between the two longest lengths (exact)", F2),
+        ("mem", "", "exponent of n in the extra memory between them (closed form)", F2),
+        ("time", "", "exponent of n in the time over all lengths from..to: median over rounds", F2),
+        ("low", "", "lower end of its 95 % interval: timing noise only, not curvature", F2),
+        ("high", "", "upper end of it", F2),
+        ("from", "", "shortest length that the exponent of the time was fitted over", WHOLE),
+        ("to", "", "longest length of it", WHOLE),
     ];
-    let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
-    let mut table = Table::new("Costs as powers of the length: cost = c n^x", columns.into());
+    let mut table = columns::table("Costs as powers of the length: cost = c n^x", &columns);
     for first in sweep.curves() {
         let closed = |value: &dyn Fn(&Measured) -> Option<f64>| -> Option<f64> {
             let all = sweep.curve(&first.cell);

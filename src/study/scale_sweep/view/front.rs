@@ -1,9 +1,10 @@
 //! The Pareto front of error, FLOPs, time and memory, and the knee of each mechanism's curve over l.
 
 use super::super::cell::Form;
+use super::columns::{self, F3, S3, TEXT, WHOLE};
 use super::fit::compare;
 use super::sweep::{Measured, Sweep};
-use crate::report::{Column, Digits, Table};
+use crate::report::Table;
 use crate::stats::{self, Verdict};
 
 /// Error, FLOPs, seconds and bytes of one cell: lower is better.
@@ -54,23 +55,17 @@ fn knee(points: &[(f64, f64)]) -> Option<usize> {
 /// One row a mechanism, length and l with its four costs, whether it is on the front, and the knees.
 pub(super) fn table(sweep: &Sweep) -> Option<Table> {
     let columns = [
-        ("n", "tokens", "sequence length", Digits::Integer),
-        ("mechanism", "", "the mechanism, exact attention by its form", Digits::Text),
-        ("l", "", "projected length", Digits::Integer),
-        ("error", "", "output_rel_fro, mean over heads", Digits::Fixed(3)),
-        ("mflop", "MFLOP", "FLOPs of the products", Digits::Significant(3)),
-        ("time", "ms", "median over rounds", Digits::Significant(3)),
-        ("memory", "KiB", "beyond inputs and outputs", Digits::Significant(3)),
-        (
-            "front",
-            "",
-            "yes: no other cell of this length is better in one of the four and worse in none; times are equal unless the interval of their ratio within rounds excludes 1 (5 % for all comparisons of a cell together)",
-            Digits::Text,
-        ),
-        ("knee", "", "knee: the l of this mechanism after which more time buys less error", Digits::Text),
+        ("n", "tokens", "sequence length", WHOLE),
+        ("mechanism", "", "the mechanism, exact attention by its form", TEXT),
+        ("l", "", "projected length", WHOLE),
+        ("error", "", "output_rel_fro, mean over heads", F3),
+        ("mflop", "MFLOP", "FLOPs of the products", S3),
+        ("time", "ms", "median over rounds", S3),
+        ("memory", "KiB", "beyond inputs and outputs", S3),
+        ("front", "", "yes: no cell of this n is better in one of the four and worse in none", TEXT),
+        ("knee", "", "knee: the l of this mechanism after which more time buys less error", TEXT),
     ];
-    let columns = columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits));
-    let mut table = Table::new("Pareto front of error, FLOPs, time and memory", columns.into());
+    let mut table = columns::table("Pareto front of error, FLOPs, time and memory", &columns);
     let mut known: Vec<(usize, Costs)> = Vec::new();
     for (at, one) in sweep.cells.iter().enumerate() {
         let costs = || {

@@ -7,9 +7,10 @@ use super::super::build;
 use super::super::cell::{Cell, Form};
 use super::super::settings::Settings;
 use super::super::subject::Facts;
+use super::columns::{self, S3, TEXT, WHOLE};
 use super::crossing::{self, How, REACH};
 use super::sweep::{Measured, Sweep};
-use crate::report::{Column, Digits, Table};
+use crate::report::Table;
 
 /// Closed forms are computed up to this length.
 const LONGEST: usize = 1 << 22;
@@ -70,45 +71,19 @@ fn break_even(shortest: usize, measured: &[usize], cheaper: &dyn Fn(usize) -> Op
 /// The break-even lengths of each mechanism in FLOPs, time and memory.
 pub(super) fn table(sweep: &Sweep, settings: &Settings, seed: u64) -> Option<Table> {
     let columns = [
-        ("mechanism", "the mechanism", Digits::Text),
-        ("l", "projected length", Digits::Integer),
-        ("against", "exact attention in which form", Digits::Text),
-        (
-            "n_flops",
-            "fewer FLOPs from this length on (closed forms; none: from no length up to 2^22)",
-            Digits::Integer,
-        ),
-        (
-            "n_time",
-            "faster from this length on: where the median ratio is 1 for the last time",
-            Digits::Significant(3),
-        ),
-        (
-            "low",
-            "lower end of its 95 % interval over rounds: timing noise only, not curvature",
-            Digits::Significant(3),
-        ),
-        ("high", "upper end of it; none where some resamples do not cross", Digits::Significant(3)),
-        (
-            "how",
-            "measured: between two lengths; extrapolated: up to 4 times the longest; below: faster at all lengths; \
-             beyond: slower at the longest; undecided: neither at the longest",
-            Digits::Text,
-        ),
-        (
-            "from",
-            "shortest measured length from which on it is faster at every measured length, each tested at 95 %",
-            Digits::Integer,
-        ),
-        ("beyond", "no crossover up to this length", Digits::Integer),
-        (
-            "n_memory",
-            "less memory beyond inputs and outputs from this length on (as n_flops; what was counted where it was measured)",
-            Digits::Integer,
-        ),
+        ("mechanism", "", "the mechanism", TEXT),
+        ("l", "", "projected length", WHOLE),
+        ("against", "", "exact attention in which form", TEXT),
+        ("n_flops", "", "fewer FLOPs from this length on (closed forms up to 2^22)", WHOLE),
+        ("n_time", "", "faster from this length on: where the median ratio is 1 for the last time", S3),
+        ("low", "", "lower end of its 95 % interval over rounds: timing noise only, not curvature", S3),
+        ("high", "", "upper end of it; none where some resamples do not cross", S3),
+        ("how", "", "measured, extrapolated (to 4 times the longest n), below, beyond or undecided", TEXT),
+        ("from", "", "shortest n from which on every measured length is faster, tested at 95 %", WHOLE),
+        ("beyond", "", "no crossover up to this length", WHOLE),
+        ("n_memory", "", "less extra memory from this length on (measured, else closed forms)", WHOLE),
     ];
-    let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
-    let mut table = Table::new("Break-even length n", columns.into());
+    let mut table = columns::table("Break-even length n", &columns);
     let (exact, others): (Vec<&Measured>, Vec<&Measured>) =
         sweep.curves().into_iter().partition(|one| one.cell.is_softmax());
     let exact: Vec<(Form, Curve<'_>)> =

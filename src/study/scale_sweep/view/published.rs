@@ -3,25 +3,25 @@
 use super::super::cell::Form;
 use super::super::preset::Preset;
 use super::super::settings::Settings;
+use super::columns::{self, S2, S3, TEXT, WHOLE};
 use super::row;
 use super::sweep::Sweep;
-use crate::report::{Column, Digits, Table};
+use crate::report::Table;
 
 /// The printed figures beside those of this machine, against exact attention in both forms.
 pub(super) fn table(preset: &Preset, sweep: &Sweep) -> Table {
     let columns = [
-        ("mechanism", "the mechanism", Digits::Text),
-        ("l", "projected length", Digits::Integer),
-        ("n", "sequence length in tokens", Digits::Integer),
-        ("speed", "published: speedup over softmax attention", Digits::Significant(3)),
-        ("ours_n_x_n", "here, against exact attention with n x n matrices", Digits::Significant(3)),
-        ("ours_fused", "here, against fused exact attention", Digits::Significant(3)),
-        ("memory", "published: share of the memory of softmax attention", Digits::Significant(2)),
-        ("ours_memory", "here, against exact attention with n x n matrices", Digits::Significant(2)),
-        ("verified", "no: from memory", Digits::Text),
+        ("mechanism", "", "the mechanism", TEXT),
+        ("l", "", "projected length", WHOLE),
+        ("n", "", "sequence length in tokens", WHOLE),
+        ("speed", "", "published: speedup over softmax attention", S3),
+        ("ours_n_x_n", "", "here, against exact attention with n x n matrices", S3),
+        ("ours_fused", "", "here, against fused exact attention", S3),
+        ("memory", "", "published: share of the memory of softmax attention", S2),
+        ("ours_memory", "", "here, against exact attention with n x n matrices", S2),
+        ("verified", "", "no: from memory", TEXT),
     ];
-    let columns = columns.map(|(name, about, digits)| Column::new(name, "", about, digits));
-    let mut table = Table::new(preset.about, columns.into());
+    let mut table = columns::table(preset.about, &columns);
     for published in preset.published {
         let lengths = &preset.lengths[preset.lengths.len() - published.speedup.len()..];
         for ((n, speedup), memory) in lengths.iter().zip(published.speedup).zip(published.memory()) {

@@ -4,126 +4,55 @@ use super::super::cell::{Cell, Form};
 use super::super::plan::Plan;
 use super::super::record::State;
 use super::super::settings::Settings;
+use super::columns::{self, Described, S2, S3, S4, TEXT, WHOLE};
 use super::fit;
 use super::sweep::{Measured, Sweep};
-use crate::report::{Cell as Value, Column, Digits, Table};
+use crate::report::{Cell as Value, Column, Table};
 use crate::stats::{self, Interval};
 
-/// The columns, in their order: name, unit, about, digits.
-const COLUMNS: &[(&str, &str, &str, Digits)] = &[
-    ("mechanism", "", "the mechanism with its parameters but l", Digits::Text),
-    (
-        "form",
-        "",
-        "fused: no n x n array; n x n: the matrices are computed and held; reference: counted only",
-        Digits::Text,
-    ),
-    ("n", "tokens", "sequence length, of queries and of keys", Digits::Integer),
-    ("l", "rows", "projected length: rows of P or E, random features, width of a window", Digits::Integer),
-    ("heads", "", "heads h", Digits::Integer),
-    ("head_dim", "", "width d_h of a head", Digits::Integer),
-    ("batch", "", "sequences", Digits::Integer),
-    (
-        "unit",
-        "",
-        "core: bare attention; layer, encoder: with projections, norms, feed-forward network",
-        Digits::Text,
-    ),
-    ("mask", "", "full or causal", Digits::Text),
-    ("pass", "", "forward, or train: forward and backward", Digits::Text),
-    ("flops", "", "2 macs", Digits::Significant(4)),
-    ("macs", "", "multiply-adds of all products, in closed form", Digits::Significant(4)),
-    ("exps", "", "exponentials, in closed form; not part of the FLOPs", Digits::Significant(4)),
-    ("divs", "", "divisions, in closed form; not part of the FLOPs", Digits::Significant(4)),
-    (
-        "bytes",
-        "bytes",
-        "inputs, learned parameters and outputs once; matrices that are computed, written and read",
-        Digits::Significant(4),
-    ),
-    (
-        "flops_counted",
-        "",
-        "2 multiply-adds that the tiles of the timed code counted as they ran",
-        Digits::Significant(4),
-    ),
-    (
-        "time_s",
-        "s",
-        "median over rounds of one pass; of a predicted row, the line through shorter lengths",
-        Digits::Significant(4),
-    ),
-    (
-        "time_low_s",
-        "s",
-        "lower end of its 95 % interval over rounds, from 6 rounds on (predicted: of the prediction)",
-        Digits::Significant(4),
-    ),
-    ("time_high_s", "s", "upper end of it", Digits::Significant(4)),
-    ("rounds", "", "rounds that it was timed in", Digits::Integer),
-    ("gflop_per_s", "GFLOP/s", "flops / time_s", Digits::Significant(4)),
-    (
-        "peak_fraction",
-        "",
-        "gflop_per_s over the fastest round of this machine's own products of 1024 x 1024 matrices",
-        Digits::Significant(3),
-    ),
-    (
-        "extra_memory_bytes",
-        "bytes",
-        "maximum allocated at once beyond inputs and outputs (of layers forward and backward: saved activations, work space, both copies of the upstream gradient, the output and the gradient of the input)",
-        Digits::Significant(4),
-    ),
-    ("extra_memory_formula_bytes", "bytes", "the same in closed form", Digits::Significant(4)),
-    (
-        "rss_growth_bytes",
-        "bytes",
-        "growth of the resident set of a process that does nothing else",
-        Digits::Significant(4),
-    ),
-    ("speedup", "", "time of fused exact attention over its own: median over rounds", Digits::Significant(3)),
-    ("speedup_low", "", "lower end of its 95 % interval over rounds", Digits::Significant(3)),
-    ("speedup_high", "", "upper end of it", Digits::Significant(3)),
-    (
-        "speedup_n_x_n",
-        "",
-        "time of exact attention with n x n matrices over its own: median over rounds",
-        Digits::Significant(3),
-    ),
-    (
-        "memory_ratio",
-        "",
-        "extra memory over that of exact attention with n x n matrices",
-        Digits::Significant(3),
-    ),
-    (
-        "output_rel_fro",
-        "",
-        "||O - B v||_F / ||O||_F against softmax attention on the input, mean over heads and windows",
-        Digits::Significant(4),
-    ),
-    ("output_rel_fro_low", "", "lower end of its 95 % bootstrap interval over heads", Digits::Significant(4)),
-    ("output_rel_fro_high", "", "upper end of it", Digits::Significant(4)),
-    (
-        "gate_output",
-        "",
-        "maximum difference of the timed code's output from the reference implementation's, over the largest element, on a \
-         smaller input; nothing above 1e-4 is timed",
-        Digits::Significant(2),
-    ),
-    (
-        "gate_gradients",
-        "",
-        "maximum difference of its directional derivatives from those of the reference implementation in f64, over the norm \
-         of the gradient; nothing above 1e-4 is timed; empty for a forward pass",
-        Digits::Significant(2),
-    ),
-    ("state", "", "measured, once, counted, predicted, skipped or left out, and why", Digits::Text),
+/// The columns, in their order.
+const COLUMNS: &[Described] = &[
+    ("mechanism", "", "the mechanism with its parameters but l", TEXT),
+    ("form", "", "fused: no n x n array; n x n: with the matrices; reference: counted only", TEXT),
+    ("n", "tokens", "sequence length, of queries and of keys", WHOLE),
+    ("l", "rows", "projected length: rows of P or E, random features, width of a window", WHOLE),
+    ("heads", "", "heads h", WHOLE),
+    ("head_dim", "", "width d_h of a head", WHOLE),
+    ("batch", "", "sequences", WHOLE),
+    ("unit", "", "core: bare attention; layer or encoder: projections, norms and FFN too", TEXT),
+    ("mask", "", "full or causal", TEXT),
+    ("pass", "", "forward, or train: forward and backward", TEXT),
+    ("flops", "", "2 macs", S4),
+    ("macs", "", "multiply-adds of all products, in closed form", S4),
+    ("exps", "", "exponentials, in closed form; not part of the FLOPs", S4),
+    ("divs", "", "divisions, in closed form; not part of the FLOPs", S4),
+    ("bytes", "bytes", "inputs, learned parameters, outputs once; matrices written and read", S4),
+    ("flops_counted", "", "2 multiply-adds counted by the tiles of the timed code", S4),
+    ("time_s", "s", "median over rounds of one pass; or predicted from shorter lengths", S4),
+    ("time_low_s", "s", "lower end of its 95 % interval, from 6 rounds on, or of the prediction", S4),
+    ("time_high_s", "s", "upper end of it", S4),
+    ("rounds", "", "rounds that it was timed in", WHOLE),
+    ("gflop_per_s", "GFLOP/s", "flops / time_s", S4),
+    ("peak_fraction", "", "gflop_per_s over the fastest round of this machine's matrix products", S3),
+    ("extra_memory_bytes", "bytes", "maximum allocated at once beyond inputs and outputs", S4),
+    ("extra_memory_formula_bytes", "bytes", "the same in closed form", S4),
+    ("rss_growth_bytes", "bytes", "growth of the resident set of a process that runs it once", S4),
+    ("speedup", "", "time of fused exact attention over its own: median over rounds", S3),
+    ("speedup_low", "", "lower end of its 95 % interval over rounds", S3),
+    ("speedup_high", "", "upper end of it", S3),
+    ("speedup_n_x_n", "", "the same over exact attention with n x n matrices", S3),
+    ("memory_ratio", "", "extra memory over that of exact attention with n x n matrices", S3),
+    ("output_rel_fro", "", "||O - B v||_F / ||O||_F, O of softmax; mean over heads and windows", S4),
+    ("output_rel_fro_low", "", "lower end of its 95 % bootstrap interval over heads", S4),
+    ("output_rel_fro_high", "", "upper end of it", S4),
+    ("gate_output", "", "maximum relative difference from the reference's output (timed to 1e-4)", S2),
+    ("gate_gradients", "", "maximum relative difference from the reference's gradients, in train", S2),
+    ("state", "", "measured, once, counted, predicted, skipped or left out, and why", TEXT),
 ];
 
 /// The columns of the result.
 pub fn columns() -> Vec<Column> {
-    COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
+    columns::columns(COLUMNS)
 }
 
 /// A time, and how it came about.
@@ -166,7 +95,7 @@ pub(super) fn memory_ratio(sweep: &Sweep, one: &Measured) -> Option<f64> {
 
 /// The whole table.
 pub(super) fn table(sweep: &Sweep, plan: &Plan, settings: &Settings) -> Table {
-    let mut table = Table::new("Cost of attention", columns());
+    let mut table = columns::table("Cost of attention", COLUMNS);
     for one in &sweep.cells {
         table.push(settings_of(&one.cell, settings).into_iter().chain(figures(sweep, one)).collect());
     }

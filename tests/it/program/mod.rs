@@ -1,4 +1,4 @@
-//! The program as it is met: what it writes where, and how it ends.
+//! The program: what it writes where, and its exit codes.
 
 #[cfg(target_os = "linux")]
 mod limits;
@@ -38,6 +38,27 @@ fn without_arguments_it_shows_help() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let help = run(&["help", "svd-spectrum"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert_eq!(help.stdout, run(&["svd-spectrum", "--help"]).stdout);
+    assert_eq!(run(&["help", "svd-spectra"]).status.code(), Some(2));
+}
+
+#[test]
+fn former_names_are_answered() {
+    assert_eq!(run(&["list", "attention"]).stdout, run(&["list", "mechanism"]).stdout);
+    let sweep = ["scale-sweep", "--measure", "flops", "--seq-len", "64", "--l", "8", "--format", "csv"];
+    let [now, before] =
+        [["--mechanism", "--num-heads"], ["--attention", "--heads"]].map(|[mechanism, heads]| {
+            let output = run(&[&sweep[..], &[mechanism, "luna", heads, "2"]].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        });
+    assert_eq!(now, before);
+}
+
+#[test]
 fn misuse_ends_with_2_and_a_suggestion() {
     let output = run(&["list", "--fromat", "json"]);
     assert_eq!(output.status.code(), Some(2));
@@ -50,13 +71,13 @@ fn an_unknown_name_is_one_line_with_the_nearest_one() {
     let (code, line) = refusal(&["list", "engin"]);
     assert_eq!(code, 1);
     assert!(
-        line.starts_with("luna: unknown kind of thing 'engin' (did you mean 'engine'?); known: "),
+        line.starts_with("luna: unknown kind of name 'engin' (did you mean 'engine'?); known: "),
         "{line}"
     );
 }
 
 #[test]
-fn the_doctor_tells_a_program_what_it_tells_a_person() {
+fn doctor_writes_json() {
     let output = run(&["doctor", "--format", "json", "--threads", "1"]);
     assert!(output.status.success() && output.stderr.is_empty());
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
@@ -68,7 +89,7 @@ fn the_doctor_tells_a_program_what_it_tells_a_person() {
 }
 
 #[test]
-fn an_experiment_file_runs_and_what_is_typed_wins() {
+fn an_experiment_file_runs_and_flags_override_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("run.yaml");
     std::fs::write(&file, "command: list\nformat: json\n").expect("a file");
@@ -116,7 +137,7 @@ fn every_shell_gets_its_completions() {
 
 #[test]
 fn a_plot_has_every_panel_of_curves() {
-    let sweep = ["scale-sweep", "--seq-len", "32,64", "--l", "8", "--attention", "luna", "--rounds", "3"];
+    let sweep = ["scale-sweep", "--seq-len", "32,64", "--l", "8", "--mechanism", "luna", "--rounds", "3"];
     let plotted = run(&[&sweep[..], &["--plot", "--quiet"]].concat());
     assert!(plotted.status.success());
     let text = String::from_utf8_lossy(&plotted.stdout).into_owned();
