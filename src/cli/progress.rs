@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,15 +15,15 @@ use crate::report::printable;
 /// Without colours, as `NO_COLOR` asks.
 const TEMPLATE: &str = "{prefix} [{bar:24}] {pos}/{len}, {elapsed} elapsed, about {eta} left {wide_msg}";
 
-/// Seconds between two lines where there is no terminal.
-const PAUSE: u64 = 10;
+/// Between two lines where there is no terminal.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
     /// A bar that redraws itself.
     Bar,
-    /// A plain line every ten seconds; none for work that is shorter.
+    /// A plain line every ten seconds, whether or not a step is done; none for work that is shorter.
     Lines,
     /// Nothing.
     Nothing,
@@ -46,7 +49,11 @@ pub struct Progress {
 #[derive(Debug)]
 enum View {
     Bar(ProgressBar),
-    Lines(Lines),
+    Lines {
+        lines: Arc<Lines>,
+        /// Ends the thread that writes the lines when it is dropped.
+        _end: Sender<()>,
+    },
     Nothing,
 }
 
@@ -55,14 +62,14 @@ impl Progress {
     pub fn start(show: Show, total: u64, what: &str) -> Self {
         let view = match show {
             Show::Nothing => View::Nothing,
-            Show::Lines => View::Lines(Lines {
-                what: what.to_string(),
-                total,
-                watch: Stopwatch::start(),
-                done: AtomicU64::new(0),
-                skipped: AtomicU64::new(0),
-                spoken: AtomicU64::new(0),
-            }),
+            Show::Lines => {
+                let lines = Arc::new(Lines::new(what, total));
+                let (end, ended) = mpsc::channel();
+                let written = Arc::clone(&lines);
+                // Without a thread there are no lines, and the work is done all the same.
+                let _ = thread::Builder::new().spawn(move || written.write_until(&ended));
+                View::Lines { lines, _end: end }
+            }
             Show::Bar => {
                 let style = ProgressStyle::with_template(TEMPLATE)
                     .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -83,12 +90,9 @@ impl Progress {
                 bar.set_message(printable(message));
                 bar.inc(steps);
             }
-            View::Lines(lines) => {
-                let done = lines.done.fetch_add(steps, Ordering::Relaxed) + steps;
-                if let Some(line) = lines.due(done, lines.watch.elapsed(), message) {
-                    // Who reads no progress must not lose the result: a closed stderr is no error.
-                    let _ = writeln!(std::io::stderr(), "luna: {}", printable(&line));
-                }
+            View::Lines { lines, .. } => {
+                lines.done.fetch_add(steps, Ordering::Relaxed);
+                *lines.message.lock().unwrap_or_else(PoisonError::into_inner) = message.to_string();
             }
         }
     }
@@ -101,7 +105,7 @@ impl Progress {
                 bar.inc(steps);
                 bar.reset_eta();
             }
-            View::Lines(lines) => {
+            View::Lines { lines, .. } => {
                 lines.done.fetch_add(steps, Ordering::Relaxed);
                 lines.skipped.fetch_add(steps, Ordering::Relaxed);
             }
@@ -131,24 +135,43 @@ struct Lines {
     total: u64,
     watch: Stopwatch,
     done: AtomicU64,
-    /// How many of those were done before.
+    /// How many of those were done by an earlier run.
     skipped: AtomicU64,
-    /// The pause, counted from the start, in which the last line was written.
-    spoken: AtomicU64,
+    /// What was last worked on.
+    message: Mutex<String>,
 }
 
 impl Lines {
-    /// The line to write, if a pause has gone by since the last one; only one thread gets it.
-    fn due(&self, done: u64, elapsed: Duration, message: &str) -> Option<String> {
-        let pause = elapsed.as_secs() / PAUSE;
-        if self.spoken.fetch_max(pause, Ordering::Relaxed) >= pause {
-            return None;
+    fn new(what: &str, total: u64) -> Self {
+        Self {
+            what: what.to_string(),
+            total,
+            watch: Stopwatch::start(),
+            done: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            message: Mutex::default(),
         }
-        let seconds = elapsed.as_secs_f64();
-        let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed)).max(1);
-        let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
-        let Self { what, total, .. } = self;
-        Some(format!("{what} {done}/{total}, {seconds:.0} s elapsed, about {left:.0} s left ({message})"))
+    }
+
+    /// Writes a line every few seconds until the other end is dropped.
+    fn write_until(&self, ended: &Receiver<()>) {
+        while ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+            // Who reads no progress must not lose the result: a closed stderr is no error.
+            let _ = writeln!(std::io::stderr(), "luna: {}", printable(&self.line(self.watch.elapsed())));
+        }
+    }
+
+    /// How far the work is after this time.
+    fn line(&self, elapsed: Duration) -> String {
+        let (seconds, done) = (elapsed.as_secs_f64(), self.done.load(Ordering::Relaxed));
+        let mut line = format!("{} {done}/{}, {seconds:.0} s elapsed", self.what, self.total);
+        let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed));
+        if timed > 0 {
+            let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
+            let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
+            line += &format!(", about {left:.0} s left ({message})");
+        }
+        line
     }
 }
 
@@ -157,24 +180,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_rare_and_tell_the_time_left() {
-        let lines = Lines {
-            what: "heads".into(),
-            total: 40,
-            watch: Stopwatch::start(),
-            done: AtomicU64::new(0),
-            skipped: AtomicU64::new(0),
-            spoken: AtomicU64::new(0),
+    fn lines_tell_the_time_left() {
+        let lines = Lines::new("heads", 40);
+        *lines.message.lock().unwrap() = "head 1".into();
+        let at = |done, seconds| {
+            lines.done.store(done, Ordering::Relaxed);
+            lines.line(Duration::from_secs(seconds))
         };
-        let at = |done, seconds| lines.due(done, Duration::from_secs(seconds), "head 1");
-        assert_eq!(at(1, 9), None);
-        assert_eq!(at(10, 10).as_deref(), Some("heads 10/40, 10 s elapsed, about 30 s left (head 1)"));
-        assert_eq!(at(11, 19), None);
-        assert!(at(20, 35).is_some());
-        assert_eq!(at(21, 36), None);
+        assert_eq!(at(0, 20), "heads 0/40, 20 s elapsed");
+        assert_eq!(at(10, 10), "heads 10/40, 10 s elapsed, about 30 s left (head 1)");
         // Of 30 that are done 25 took no time: five in 50 seconds, and ten are to come.
         lines.skipped.store(25, Ordering::Relaxed);
-        assert_eq!(at(30, 50).as_deref(), Some("heads 30/40, 50 s elapsed, about 100 s left (head 1)"));
+        assert_eq!(at(30, 50), "heads 30/40, 50 s elapsed, about 100 s left (head 1)");
     }
 
     #[test]
@@ -185,7 +202,7 @@ mod tests {
                 scope.spawn(|| (0..25).for_each(|_| progress.tick(1, "")));
             }
         });
-        let View::Lines(lines) = &progress.view else { unreachable!("lines were asked for") };
+        let View::Lines { lines, .. } = &progress.view else { unreachable!("lines were asked for") };
         assert_eq!(lines.done.load(Ordering::Relaxed), 100);
         progress.finish();
     }

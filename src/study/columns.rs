@@ -1,8 +1,9 @@
-//! What can be asked for by `--columns`.
+//! Columns that studies have in common, and what `--columns` can name.
 
 use crate::error::Result;
 use crate::name::List;
-use crate::report::{Column, Table};
+use crate::report::{Cell, Column, Digits, Table};
+use crate::stats::Interval;
 
 /// The columns of a result, to choose from.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +57,26 @@ impl Columns {
     }
 }
 
+/// Columns by name, unit, meaning and digits.
+pub(super) fn described<const N: usize>(columns: [(&str, &str, &str, Digits); N]) -> [Column; N] {
+    columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits))
+}
+
+/// A column, and the ends of the 95 % intervals of its values.
+pub(super) fn with_ends(column: Column) -> [Column; 3] {
+    let end = |name: &str, about: String| {
+        Column::new(format!("{}_{name}", column.name), column.unit.clone(), about, column.digits)
+    };
+    let low = end("low", format!("lower end of Student's 95 % interval of {}", column.name));
+    let high = end("high", format!("upper end of the interval of {}", column.name));
+    [column, low, high]
+}
+
+/// The cells under [`with_ends`].
+pub(super) fn ends_cells(value: Option<f64>, interval: Option<Interval>) -> [Cell; 3] {
+    [value.into(), interval.map(|ends| ends.low).into(), interval.map(|ends| ends.high).into()]
+}
+
 fn is_all(asked: &List<String>) -> bool {
     asked.iter().eq(["all"])
 }
@@ -63,7 +84,6 @@ fn is_all(asked: &List<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Digits;
 
     #[test]
     fn keys_in_which_rows_differ_are_shown_and_short_names_are_known() {

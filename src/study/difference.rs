@@ -144,11 +144,9 @@ impl Tally {
         };
         let why = match what.baseline {
             Some(name) => format!("5 %; the baseline is {name}, as asked"),
-            None => format!(
-                "5 %; the best is picked from the same {}, so that the intervals of {of} that are compared are at \
-                 1 - 0.1 / {of}",
-                what.pairs
-            ),
+            None => {
+                format!("5 %; the best is picked from the same {}: intervals at 1 - 0.1 / {of}", what.pairs)
+            }
         };
         format!(
             "{decided} of {compared} differences of {} from {} are decided; were all equal, about {:.1} would be by chance \
@@ -209,7 +207,7 @@ mod tests {
             note.starts_with("1 of 1 differences of out_err") && note.contains("about 0.1 would"),
             "{note}"
         );
-        assert!(note.ends_with("intervals of 2 that are compared are at 1 - 0.1 / 2)"), "{note}");
+        assert!(note.ends_with("the same heads: intervals at 1 - 0.1 / 2)"), "{note}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The folder that a run writes its result and its journal into.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -26,13 +27,12 @@ impl RunFolder {
     /// Refuses a folder with an earlier run, unless that is to be continued.
     pub fn refuse_used(&self) -> Result<()> {
         let Some(path) = self.path.as_ref().filter(|_| !self.resume) else { return Ok(()) };
-        match [JOURNAL, MANIFEST].iter().find(|name| path.join(name).exists()) {
-            Some(name) => {
-                let what = format!("holds an earlier run ({name})");
-                Err(Error::malformed(path, what, "another folder, or --resume to continue that run"))
-            }
-            None => Ok(()),
+        let is_used = path.join(MANIFEST).exists() || has_records(&path.join(JOURNAL));
+        if is_used {
+            let accepted = "another folder, or --resume to continue that run";
+            return Err(Error::malformed(path, "holds an earlier run", accepted));
         }
+        Ok(())
     }
 
     /// The journal's file. Refuses a result without a journal, which cannot be continued.
@@ -69,6 +69,11 @@ impl RunFolder {
     }
 }
 
+/// Whether a journal has more than its first line: without, a run ended before its first cell did.
+fn has_records(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| BufReader::new(file).split(b'\n').nth(1).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,10 +87,7 @@ mod tests {
         assert!(folder(false).journal().unwrap().is_some(), "files of other programs are no run");
         fs::write(dir.path().join(MANIFEST), "{}").unwrap();
         let refused = folder(false).refuse_used().unwrap_err().to_string();
-        assert!(
-            refused.contains("holds an earlier run (manifest.json)") && refused.contains("--resume"),
-            "{refused}"
-        );
+        assert!(refused.contains("holds an earlier run") && refused.contains("--resume"), "{refused}");
         folder(true).refuse_used().unwrap();
         let refused = folder(true).journal().unwrap_err().to_string();
         assert!(refused.contains("without a journal"), "{refused}");

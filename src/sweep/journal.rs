@@ -60,7 +60,8 @@ impl Journal {
     /// not to be continued.
     pub fn open(folder: &RunFolder, facts: &Fingerprint) -> Result<Self> {
         let Some(path) = folder.journal()? else { return Ok(Self::default()) };
-        let (earlier, length) = if path.exists() { read(&path, facts)? } else { (BTreeMap::new(), 0) };
+        let continues = folder.resume && path.exists();
+        let (earlier, length) = if continues { read(&path, facts)? } else { (BTreeMap::new(), 0) };
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
             // What an interruption cut off must not stand before the next line.
@@ -241,6 +242,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         three(dir.path());
         assert_eq!(open(dir.path(), true).unwrap().take::<String>("cell 1"), None);
+        // A run that ended before its first cell did is no run to continue.
+        let begun = tempfile::tempdir().unwrap();
+        open(begun.path(), false).unwrap();
+        open(begun.path(), false).unwrap().write("cell", &1).unwrap();
+        assert!(open(begun.path(), false).is_err());
         let nothing = Journal::open(&RunFolder::default(), &facts(4)).unwrap();
         nothing.write("cell", &1).unwrap();
         assert_eq!(nothing.take::<usize>("cell"), None);

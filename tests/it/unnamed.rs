@@ -60,7 +60,7 @@ fn it_is_the_carried_model_on_its_text() {
         let notes = result["notes"].as_array().unwrap();
         let said = |note: &Value| {
             let note = note.as_str().unwrap();
-            note.starts_with("input: byte-transformer, a built-in model (")
+            note.starts_with("input: byte-transformer, a small built-in model, ")
                 && note.contains("on 1 window of its own text")
         };
         assert!(notes.iter().any(said), "{notes:?}");

@@ -3,7 +3,9 @@
 use super::group::Group;
 use super::measure::{Job, metrics};
 use super::rows::{mechanism, projected_length};
+use crate::metric::Metric;
 use crate::report::{Column, Digits, Table};
+use crate::study::columns::{ends_cells, with_ends};
 use crate::study::input::Source;
 
 /// The columns of [`table`].
@@ -16,22 +18,15 @@ pub(super) fn columns() -> Vec<Column> {
         key("n", "rows of the attention matrix", Digits::Integer),
         key("heads", "heads that the means are over, each the mean of its windows", Digits::Integer),
     ];
-    for metric in metrics() {
-        let end = |end: &str, about: &str| {
-            let name = format!("{}_{end}", metric.name);
-            Column::new(name, metric.unit, format!("{about} of {}", metric.name), Digits::Significant(4))
-        };
-        columns.push(Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4)));
-        columns.extend([
-            end("low", "lower end of Student's 95 % interval over heads"),
-            end("high", "upper end"),
-        ]);
-    }
-    columns.extend([
-        key("gap", "matrix_rel_fro over the mean of optimal_rel_fro of the same heads", Digits::Fixed(3)),
-        key("gap_low", "lower end of Student's 95 % interval of gap over heads", Digits::Fixed(3)),
-        key("gap_high", "upper end of gap", Digits::Fixed(3)),
-    ]);
+    let gap = Column::new(
+        "gap",
+        "",
+        "matrix_rel_fro over the mean of optimal_rel_fro of the same heads",
+        Digits::Fixed(3),
+    );
+    let metric =
+        |metric: &Metric| Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4));
+    columns.extend(metrics().map(metric).chain([gap]).flat_map(with_ends));
     columns
 }
 
@@ -49,10 +44,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Tab
             group.heads.len().into(),
         ];
         for found in (0..metrics().count()).map(|metric| group.interval(metric)).chain([group.gap()]) {
-            let interval = found.and_then(|(_, interval)| interval);
-            row.push(found.map(|(mean, _)| mean).into());
-            row.push(interval.map(|interval| interval.low).into());
-            row.push(interval.map(|interval| interval.high).into());
+            row.extend(ends_cells(found.map(|(mean, _)| mean), found.and_then(|(_, interval)| interval)));
         }
         table.push(row);
     }

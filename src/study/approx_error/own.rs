@@ -63,14 +63,12 @@ fn refusal(why: &str) -> Error {
 pub(super) fn note(source: &dyn Source) -> Option<String> {
     source.own_l()?;
     Some(if source.mask() == Mask::Causal {
-        "softmax here is the causal one of a head's own queries and keys over its own values, which the model itself never \
-         computes: it multiplies them through W only, so that a distance is one of forms and no failure of training; the \
-         scale of its matrix is free as well (the output projection takes it up), and errors count it"
+        "softmax here is that of a head's own queries, keys and values, which the model itself never computes: distances are \
+         of mechanisms, not of a failed training"
             .into()
     } else {
-        "softmax here is that of a head's unpack queries and pack keys over its pack values, which the model itself never \
-         computes: these two were not trained to be multiplied, so that a distance is one of forms and no failure of \
-         training"
+        "softmax here is that of a head's unpack queries, pack keys and pack values, which the model itself never computes: \
+         distances are of mechanisms, not of a failed training"
             .into()
     })
 }

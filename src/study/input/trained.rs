@@ -158,10 +158,8 @@ fn input_note(args: &InputArgs, model: &embedded::Embedded, windows: usize) -> S
         None => "its own text".into(),
     };
     format!(
-        "input: {}, a built-in model ({}), on {windows} window{} of {text}; a small model to try methods with, not evidence about \
-         large ones",
+        "input: {}, a small built-in model, on {windows} window{} of {text}; its figures say nothing about large models",
         model.name,
-        model.about,
         if windows == 1 { "" } else { "s" },
     )
 }
@@ -169,12 +167,12 @@ fn input_note(args: &InputArgs, model: &embedded::Embedded, windows: usize) -> S
 /// What the matrices of a Luna model are, and what they are not.
 fn note(own: Mechanism) -> String {
     if let Mechanism::LunaCausal { .. } = own {
-        "a causal Luna model: row t of a head's own matrix is (1 / t) a_t W^T up to column t, exactly what the module \
-         applies to its values; its rows do not sum to 1"
+        "a causal Luna model: row t of a head's own matrix is (1 / t) a_t W^T up to column t, what the module applies to its \
+         values; its rows do not sum to 1"
             .into()
     } else {
-        "a Luna model: a head's own matrix is A_u A_p, its unpack weights times its pack weights; it says how positions are \
-         mixed and is not the whole map, for between the two what was packed is joined over all heads and projected again"
+        "a Luna model: a head's own matrix is A_u A_p, unpack weights times pack weights: how positions are mixed, without the \
+         projections between both steps"
             .into()
     }
 }

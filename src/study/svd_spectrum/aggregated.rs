@@ -6,6 +6,7 @@ use super::null::{NullSpec, names};
 use super::verdict;
 use crate::report::{Column, Digits, Table};
 use crate::stats;
+use crate::study::columns::{ends_cells, with_ends};
 use crate::study::input::{HeadWindow, Source};
 
 /// The columns that name a head.
@@ -17,15 +18,7 @@ fn keys() -> Vec<Column> {
 pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
     let mut all = keys();
     all.push(Column::new("windows", "", "windows that the means are over", Digits::Integer));
-    for column in columns::measured(figures, nulls) {
-        let end = |end: &str, about: &str| {
-            let name = format!("{}_{end}", column.name);
-            Column::new(name, column.unit.clone(), format!("{about} of {}", column.name), column.digits)
-        };
-        let ends = [end("low", "lower 95 % end (Student)"), end("high", "upper 95 % end")];
-        all.push(column);
-        all.extend(ends);
-    }
+    all.extend(columns::measured(figures, nulls).into_iter().flat_map(with_ends));
     all.extend(verdict::columns(&names(nulls)));
     all
 }
@@ -47,9 +40,7 @@ pub(super) fn table(heads: &Heads<'_>, source: &dyn Source, figures: &[Figure], 
             for i in 0..windows.first().map_or(0, Vec::len) {
                 let values: Option<Vec<f64>> = windows.iter().map(|window| window[i]).collect();
                 let interval = values.as_ref().and_then(|values| stats::student_mean(values));
-                row.push(values.map(|values| stats::mean(&values)).into());
-                row.push(interval.map(|interval| interval.low).into());
-                row.push(interval.map(|interval| interval.high).into());
+                row.extend(ends_cells(values.map(|values| stats::mean(&values)), interval));
             }
         }
         let differences = differences(head, figures, nulls.len());

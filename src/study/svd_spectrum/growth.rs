@@ -223,18 +223,12 @@ fn cells(fit: Option<Fit>) -> Vec<Cell> {
     ]
 }
 
-/// What the table of growth says in one line a figure, and what its intervals are.
+/// What the table of growth says, a note a figure.
 pub(super) fn notes(table: &Table, lengths: usize) -> Vec<String> {
     if lengths == 2 {
         return vec!["growth: two lengths decide between no laws; three or more --seq-len do".into()];
     }
-    let mut notes: Vec<String> = FITTED.iter().filter_map(|name| over_heads(table, name)).collect();
-    notes.push(
-        "growth: both laws are fitted to the shorter lengths and compared at the longest; exponents have Student's \
-         interval over lengths and windows"
-            .into(),
-    );
-    notes
+    FITTED.iter().filter_map(|name| over_heads(table, name)).collect()
 }
 
 /// The mean exponent of a figure over the heads, and which law predicts them.
@@ -248,7 +242,7 @@ fn over_heads(table: &Table, name: &str) -> Option<String> {
     let (power, log) = (of("power"), of("log"));
     let over = match stats::student_mean(&exponents) {
         Some(interval) => format!(
-            "n^{mean:.2} in the mean over {} heads (95 % interval of these heads {:.2} to {:.2})",
+            "n^{mean:.2} in the mean over {} heads (95 % interval {:.2} to {:.2})",
             exponents.len(),
             interval.low,
             interval.high
@@ -256,8 +250,8 @@ fn over_heads(table: &Table, name: &str) -> Option<String> {
         None => format!("n^{:.2}", exponents.first()?),
     };
     Some(format!(
-        "{name} grows as {over}; the longest length is predicted better by the power law in {power}, by the logarithm in \
-         {log}, undecided in {} (by chance alone {:.1} would be decided)",
+        "{name} grows as {over}; the power law predicts the longest length better in {power}, the logarithm in {log}, \
+         undecided in {} ({:.1} would be decided by chance)",
         rows.len() - power - log,
         0.05 * rows.len() as f64,
     ))

@@ -100,9 +100,8 @@ pub(super) fn report(config: &Config, options: Options, source: &dyn Source, all
         }
     }
     let mut notes = vec![
-        "values: every value with its bound stands in --format json, and with --out in values.csv and .npy".to_string(),
-        "sigma is right to within its bound (f32 arithmetic included, by estimate); ||A||_F^2 is from every entry, so \
-         cum_energy is exact; figures that need the whole spectrum are left out"
+        "every value with its bound is in --format json (with --out in values.csv and .npy); figures that need the whole \
+         spectrum are left out"
             .to_string(),
     ];
     if missing > 0 {

@@ -5,6 +5,7 @@
 
 use crate::report::{Cell, Column, Digits};
 use crate::stats::{self, Interval};
+use crate::study::columns::ends_cells;
 
 /// Differences below this share of the effective rank are rounding of the matrix and decide nothing.
 const RESOLUTION: f64 = 1e-4;
@@ -172,9 +173,7 @@ pub(super) fn cells(
     let mut cells: Vec<Cell> = Vec::new();
     for difference in differences {
         let interval = difference.and_then(|difference| difference.interval);
-        cells.push(difference.map(|difference| difference.mid).into());
-        cells.push(interval.map(|interval| interval.low).into());
-        cells.push(interval.map(|interval| interval.high).into());
+        cells.extend(ends_cells(difference.map(|difference| difference.mid), interval));
     }
     if !differences.is_empty() {
         cells.extend(deciding_cells(decide(differences), nulls, rank));

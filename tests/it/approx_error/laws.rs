@@ -177,6 +177,22 @@ fn notes_say_what_has_no_rank_bound_and_whose_rows_do_not_sum_to_1() {
 }
 
 #[test]
+fn mechanisms_without_a_form_for_the_mask_are_left_out_while_others_remain() {
+    let input = ["--synthetic", "gaussian", "--causal", "--seq-len", "24", "--windows", "1", "--l", "4,8"];
+    let report = approx_error(&[&input[..], &["--mechanism", "luna,linear,linformer"]].concat()).unwrap();
+    assert!((0..report.rows.rows.len()).all(|row| cell(&report.rows, row, "mechanism").exact() == "linear"));
+    let note = "left out, for want of a causal form: luna, linformer";
+    assert!(report.notes.iter().any(|said| said == note), "{:?}", report.notes);
+    let refused = refusal(&[&input[..], &["--mechanism", "luna,linformer"]].concat());
+    let expected = "--mechanism: 'luna, linformer' is not accepted; accepted: mechanisms with a causal form";
+    assert!(refused.starts_with(expected), "{refused}");
+    // A mistake in a spec is one all the same.
+    assert!(
+        refusal(&[&input[..], &["--mechanism", "linear,luna:k=3"]].concat()).contains("no parameter 'k'")
+    );
+}
+
+#[test]
 fn a_block_of_the_whole_input_is_said_to_be_softmax() {
     let specs = "bigbird:block=512,bigbird:block=8,sinkhorn:block=24";
     let input = ["--synthetic", "gaussian", "--seq-len", "24", "--windows", "1", "--l", "8"];

@@ -30,13 +30,13 @@ const SPECTRUM: [&str; 9] =
     ["svd-spectrum", "--synthetic", "uniform", "--seq-len", "16", "--null", "none", "--quiet", "--out"];
 
 #[test]
-fn a_result_that_reaches_the_limit_is_one_line_and_leaves_nothing() {
+fn a_result_that_reaches_the_limit_is_one_line_and_leaves_no_part_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let args = [&SPECTRUM[..], &[out.to_str().expect("a plain path")]].concat();
     let said = failed(limited(1, &args));
-    assert!(said.contains("result.json': File too large"), "{said}");
-    assert_eq!(names(&out), [""; 0]);
+    assert!(said.contains("journal.jsonl': File too large"), "{said}");
+    assert_eq!(names(&out), ["journal.jsonl"]);
     // An older result stays as it was.
     assert!(run(&args).status.success());
     let before = names(&out);

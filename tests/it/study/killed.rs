@@ -41,12 +41,13 @@ fn finished(child: Child) -> Value {
     result
 }
 
-/// Every file of the result but those that have the date.
+/// Every file of the result but those that have the date, and what a kill left under a temporary name.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder.join("run")).unwrap().map(|entry| entry.unwrap().path());
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_string();
     let mut files: Vec<_> = entries
         .filter(|path| !["journal.jsonl", "manifest.json", "result.json"].contains(&name(path).as_str()))
+        .filter(|path| !name(path).starts_with('.'))
         .map(|path| (name(&path), std::fs::read(&path).unwrap()))
         .collect();
     files.sort();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 mod killed;
+mod program;
 mod resumed;
 
 use clap::Parser;

@@ -1,10 +1,12 @@
 //! The full result: one row a mechanism and window.
 
 use super::drift::{Drift, Prediction};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Cell, Column, Table};
 use crate::study::approx_error::candidate::Candidate;
 use crate::study::approx_error::fits::Role;
 use crate::study::approx_error::rows::{mechanism, projected_length};
+use crate::study::columns::described;
 use crate::study::input::{Source, Trained};
 
 /// One mechanism over one window.
@@ -21,50 +23,25 @@ pub(super) struct Measured {
 /// The columns that say which measurement a row is.
 pub(in crate::study::approx_error) const KEYS: &[&str] = &["mechanism", "l", "fit", "layers", "window", "n"];
 
-/// A column with its unit.
-pub(super) fn column(name: &str, unit: &str, about: &str, digits: Digits) -> Column {
-    Column::new(name, unit, about, digits)
-}
-
 /// The columns of [`table`].
 pub(in crate::study::approx_error) fn columns() -> Vec<Column> {
-    vec![
-        mechanism(),
-        projected_length(),
-        column("fit", "", "held-out, of a mechanism with fitted parts", Digits::Text),
-        column("layers", "", "how many layers have their attention replaced", Digits::Integer),
-        column("window", "", "window of the text, from 0", Digits::Integer),
-        column("n", "", "tokens", Digits::Integer),
-        column(
-            "hidden_rel_fro",
-            "",
-            "||H - H'||_F / ||H||_F of the last hidden states",
-            Digits::Significant(4),
-        ),
-        column("hidden_cosine", "", "mean over tokens of the cosine between H and H'", Digits::Fixed(4)),
-        column(
-            "nll_softmax",
-            "nats",
-            "mean negative log likelihood of the next token, as trained",
-            Digits::Fixed(4),
-        ),
-        column("nll", "nats", "the same with the stand-in", Digits::Fixed(4)),
-        column("nll_change", "nats", "nll - nll_softmax", Digits::Fixed(4)),
-        column("perplexity_softmax", "", "exp(nll_softmax)", Digits::Significant(4)),
-        column("perplexity", "", "exp(nll)", Digits::Significant(4)),
-        column(
-            "next_token_kl",
-            "nats",
-            "mean of sum p ln(p / p') of the next-token distributions",
-            Digits::Fixed(4),
-        ),
-        column(
-            "top1_agreement",
-            "",
-            "share of positions with the same most probable next token",
-            Digits::Fixed(4),
-        ),
-    ]
+    let mut columns = vec![mechanism(), projected_length()];
+    columns.extend(described([
+        ("fit", "", "held-out, of a mechanism with fitted parts", Text),
+        ("layers", "", "how many layers have their attention replaced", Integer),
+        ("window", "", "window of the text, from 0", Integer),
+        ("n", "", "tokens", Integer),
+        ("hidden_rel_fro", "", "||H - H'||_F / ||H||_F of the last hidden states", Significant(4)),
+        ("hidden_cosine", "", "mean over tokens of the cosine between H and H'", Fixed(4)),
+        ("nll_softmax", "nats", "mean negative log likelihood of the next token, as trained", Fixed(4)),
+        ("nll", "nats", "the same with the stand-in", Fixed(4)),
+        ("nll_change", "nats", "nll - nll_softmax", Fixed(4)),
+        ("perplexity_softmax", "", "exp(nll_softmax)", Significant(4)),
+        ("perplexity", "", "exp(nll)", Significant(4)),
+        ("next_token_kl", "nats", "mean of sum p ln(p / p') of the next-token distributions", Fixed(4)),
+        ("top1_agreement", "", "share of positions with the same most probable next token", Fixed(4)),
+    ]));
+    columns
 }
 
 /// All rows.

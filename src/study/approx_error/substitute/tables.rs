@@ -2,12 +2,14 @@
 
 use super::drift::Prediction;
 use super::group::{Groups, is_language_model, judged, mean, perplexity};
-use super::rows::{Measured, column};
+use super::rows::Measured;
+use crate::report::Digits::{Fixed, Significant};
 use crate::report::{Cell, Digits, Table};
 use crate::stats;
 use crate::study::approx_error::candidate::Candidate;
 use crate::study::approx_error::differences::{keys, sets};
 use crate::study::approx_error::rows::{mechanism, projected_length};
+use crate::study::columns::described;
 use crate::study::difference::Compared;
 use crate::study::input::{Source, Trained};
 
@@ -45,46 +47,30 @@ pub(super) fn differences(
 /// One row a mechanism, sorted by the drift at equal l.
 pub(super) fn summary(source: &Trained, candidates: &[Candidate], groups: &Groups<'_>, n: usize) -> Table {
     let language = is_language_model(groups);
-    let mut columns = vec![
-        projected_length(),
-        mechanism(),
-        column(
+    let mut columns = vec![projected_length(), mechanism()];
+    columns.extend(described([
+        (
             "hidden_err",
             "",
             "hidden_rel_fro: ||H - H'||_F / ||H||_F of the last hidden states",
-            Digits::Significant(3),
+            Significant(3),
         ),
-        column("cosine", "", "mean over tokens of the cosine between H and H'", Digits::Fixed(3)),
-    ];
+        ("cosine", "", "mean over tokens of the cosine between H and H'", Fixed(3)),
+    ]));
     if language {
-        columns.extend([
-            column(
-                "perplexity",
-                "",
-                "exp of the mean negative log likelihood of the next token",
-                Digits::Significant(4),
-            ),
-            column("nll_change", "nats", "mean over windows of nll - nll_softmax", Digits::Fixed(3)),
-            column("low", "nats", "lower end of its Student's 95 % interval over windows", Digits::Fixed(3)),
-            column("high", "nats", "upper end of it", Digits::Fixed(3)),
-            column(
-                "kl",
-                "nats",
-                "mean of sum p ln(p / p') of the next-token distributions",
-                Digits::Fixed(3),
-            ),
-            column("top1", "", "share of positions with the same most probable next token", Digits::Fixed(3)),
-        ]);
+        columns.extend(described([
+            ("perplexity", "", "exp of the mean negative log likelihood of the next token", Significant(4)),
+            ("nll_change", "nats", "mean over windows of nll - nll_softmax", Fixed(3)),
+            ("low", "nats", "lower end of its Student's 95 % interval over windows", Fixed(3)),
+            ("high", "nats", "upper end of it", Fixed(3)),
+            ("kl", "nats", "mean of sum p ln(p / p') of the next-token distributions", Fixed(3)),
+            ("top1", "", "share of positions with the same most probable next token", Fixed(3)),
+        ]));
     } else {
-        columns.extend([
-            column(
-                "low",
-                "",
-                "lower end of the Student's 95 % interval of hidden_err over windows",
-                Digits::Significant(3),
-            ),
-            column("high", "", "upper end of it", Digits::Significant(3)),
-        ]);
+        columns.extend(described([
+            ("low", "", "lower end of Student's 95 % interval of hidden_err over windows", Significant(3)),
+            ("high", "", "upper end of it", Significant(3)),
+        ]));
     }
     let mut table = Table::new(format!("{} with its attention replaced, n = {n}", source.name()), columns);
     let mut order: Vec<(usize, &Vec<&Measured>)> =
