@@ -31,8 +31,8 @@ pub(super) fn all(
             Mask::Causal => format!("a triangle cut from rank {l} at most"),
         };
         notes.push(format!(
-            "by its form the model's own matrix is of {bound}, and so are its null models: being lower than these says more \
-             than that form"
+            "by their form the model's own matrices are of {bound}, and so are their null models: being lower than these says \
+             more than that form"
         ));
     }
     let sparse = heads.0.iter().filter(|head| head.iter().any(|one| one.zeros > ZEROS)).count();
