@@ -33,7 +33,7 @@ pub struct About {
     pub classes: Vec<String>,
     /// Tokens of the vocabulary.
     pub vocab: usize,
-    /// What token ids stand for.
+    /// What token ids mean.
     pub ids: &'static str,
     /// What a reader of the results should know of the data.
     pub notes: Vec<String>,
@@ -103,7 +103,9 @@ impl<const T: usize> Task for Classified<T> {
         let Sets { train, validation, test } = &self.sets;
         let sets: &[&Vec<Example<T>>] = if part == HeldOut::Test { &[test] } else { &[train, validation] };
         for Example { sequences, class } in sets.iter().copied().flatten() {
-            sequences.iter().for_each(|tokens| add(Piece::Tokens(tokens)));
+            for tokens in sequences {
+                add(Piece::Tokens(tokens));
+            }
             add(Piece::Tokens(&[*class]));
         }
     }
@@ -151,7 +153,9 @@ fn batches<const T: usize>(mut examples: Vec<&Example<T>>, size: usize) -> Vec<E
 fn side_by_side<'a, const T: usize>(examples: impl Iterator<Item = &'a Example<T>>) -> Examples {
     let (mut inputs, mut targets) = (Sequences::default(), Vec::new());
     for Example { sequences, class } in examples {
-        sequences.iter().for_each(|tokens| inputs.push(tokens));
+        for tokens in sequences {
+            inputs.push(tokens);
+        }
         targets.push(*class);
     }
     Examples::Sequences { inputs, targets }

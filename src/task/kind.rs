@@ -136,7 +136,7 @@ pub enum Piece<'a> {
 pub struct TokenizerFile {
     /// The contents of its `tokenizer.json`.
     pub json: String,
-    /// Whether it was learned from the data, and so says no more than they do.
+    /// Whether it was learned from the data, which then identify it.
     pub learned: bool,
 }
 
@@ -147,7 +147,7 @@ pub trait Task {
     /// What a network must read and answer.
     fn interface(&self) -> Interface;
 
-    /// What token ids stand for: [`BYTES`], [`TOKENIZER`] or a name of the task's own.
+    /// What token ids mean: [`BYTES`], [`TOKENIZER`] or a name of the task's own.
     fn ids(&self) -> &'static str;
 
     /// What networks are compared by.
@@ -194,7 +194,7 @@ pub trait Task {
 pub struct TrainedNetwork<'a> {
     /// The folder of its `config.json` and, where it has one, `tokenizer.json`.
     pub dir: &'a Path,
-    /// What stands in its `config.json`.
+    /// The contents of its `config.json`.
     pub facts: &'a Value,
     /// Its positions; 0 for no limit.
     pub positions: usize,
@@ -214,7 +214,7 @@ impl TrainedNetwork<'_> {
         self.positions.max(1)
     }
 
-    /// What its token ids stand for.
+    /// What its token ids mean.
     pub fn ids(&self) -> &str {
         self.facts["tokens"].as_str().unwrap_or_default()
     }

@@ -19,7 +19,7 @@ pub struct Recipe {
     pub layers: usize,
     /// Activation of the feed-forward networks.
     pub activation: &'static str,
-    /// Whether norms stand before blocks.
+    /// Whether layer norms are before blocks.
     pub pre_norm: bool,
     /// Whether Luna's P is passed from layer to layer.
     pub p_chain: bool,

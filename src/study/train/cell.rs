@@ -80,7 +80,7 @@ pub(super) struct CellResult {
     pub(super) test: Option<Answers>,
     /// The accuracy of the best constant answer on the set that it is compared on; seeds may have other data.
     pub(super) constant: Option<f64>,
-    /// What was logged, which stands in a file of its own.
+    /// Its log, which is in a file of its own.
     #[serde(skip)]
     pub(super) log: Vec<LogLine>,
 }

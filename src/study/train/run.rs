@@ -49,7 +49,7 @@ struct Step {
     seconds: f64,
 }
 
-/// Trains a cell, or resumes it; one that is stopped writes a checkpoint and says so.
+/// Trains a cell, or resumes it; one that is stopped writes a checkpoint and returns what it has.
 ///
 /// A cell that diverges is an error, or, among others with other learning rates, a result with that error beside it.
 pub(super) fn train(
@@ -192,7 +192,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Refuses NaN and infinite values, and says what remains of the training.
+    /// Refuses NaN and infinite values, with what remains of the training.
     fn require_finite(&self, what: &'static str, value: f64, step: usize) -> Result<()> {
         if value.is_finite() {
             return Ok(());

@@ -31,7 +31,7 @@ impl TextTokens {
         Ok(Self { ids, tokenizer: Some(tokenizer), encoded: Some((text, starts)) })
     }
 
-    /// As `tokens` says: `bytes`, or the path of a tokenizer.
+    /// By `tokens`: `bytes`, or the path of a tokenizer.
     pub(super) fn read(path: &Path, tokens: &str) -> Result<Self> {
         match tokens {
             kind::BYTES => Self::bytes(path),
@@ -46,7 +46,7 @@ impl TextTokens {
 
     /// The mean number of bytes of a token, over the tokens from `first` on, which is not the text's first.
     ///
-    /// None where the tokenizer does not give the text back: nobody can say how many bits it then has.
+    /// None where decoding does not give the text back: its bits are then not known.
     pub(super) fn bytes_per_token(&self, first: usize) -> Result<Option<f64>> {
         let Self { ids, tokenizer, encoded } = self;
         let (Some(tokenizer), Some((text, starts))) = (tokenizer, encoded) else { return Ok(Some(1.0)) };

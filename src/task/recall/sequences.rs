@@ -1,17 +1,17 @@
 //! Recall by association: pairs of a key and a value, then keys alone, each to be answered with its value.
 //!
 //! The multi-query associative recall of Arora et al., "Zoology: Measuring and Improving Recall in Efficient Language
-//! Models" (2023), which exact attention learns and what keeps a small state of the past does not, once there are more
-//! pairs than the state has room for:
+//! Models" (2023). Exact attention learns it; mechanisms with a small state of the past do not, once there are more pairs
+//! than the state has room for:
 //!
 //! ```text
 //! inputs   k1 v1 k2 v2 k3 v3  .  k3  .  .  k1 k2  .
 //! targets   -  -  -  -  -  -  -  v3  -  -  v1 v2  -
 //! ```
 //! A sequence begins with its pairs: different keys in any order, values that may be equal. Every key is asked for once
-//! behind them. Two things differ from the paper's generator: all places are equally likely for questions (there the
-//! near ones are likelier), and the places between hold [`BLANK`] (there any token, keys too). The sequences of the two
-//! [`Part`]s are told apart by a hash, so that none is in both.
+//! after them. Two things differ from the paper's generator: questions are at any position with equal probability (there
+//! near ones are more probable), and the positions between them hold [`BLANK`] (there any token, keys too). A hash assigns
+//! each sequence to one of the two [`Part`]s, so that none is in both.
 
 use std::ops::Range;
 
@@ -23,11 +23,11 @@ use crate::task::batch::IGNORED;
 use crate::task::language::Windows;
 use crate::{Error, Result};
 
-/// The token of a place that holds neither key nor value.
+/// The token of a position that holds neither key nor value.
 pub const BLANK: u32 = 0;
 
-/// So many different sequences at least, of which each part then has its share.
-const FEWEST: f64 = 1024.0;
+/// Minimum number of different sequences, of which each part then has its share.
+const MIN_SEQUENCES: f64 = 1024.0;
 
 /// How long and how hard a sequence is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct RecallSettings {
 
 /// 4 pairs in 16 tokens of 33: 16 keys, 16 values.
 ///
-/// So small that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
+/// Small enough that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
 /// 29 s of one thread in a trial in torch, where causal Luna (l = 16) and linear attention stayed at a third for as long
 /// as they were tried (2.5 minutes, 4,400 and 2,600 steps; one seed each).
 impl Default for RecallSettings {
@@ -51,12 +51,12 @@ impl Default for RecallSettings {
     }
 }
 
-/// What a sequence is for: no sequence is in both parts.
+/// The set that a sequence belongs to: no sequence is in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// To learn from.
+    /// The training set.
     Training,
-    /// To be judged on.
+    /// The sequences that are held out.
     Test,
 }
 
@@ -68,7 +68,7 @@ pub struct Recall {
 }
 
 impl Recall {
-    /// The task of these settings, or what is wrong with them.
+    /// The task of these settings; refuses those that leave too few sequences.
     pub fn new(settings: RecallSettings, seed: u64) -> Result<Self> {
         let RecallSettings { pairs, n, vocabulary } = settings;
         if pairs == 0 {
@@ -86,9 +86,9 @@ impl Recall {
                 format!("{} to {}: a blank, {pairs} keys and as many values", 2 * pairs + 1, u32::MAX);
             return Err(Error::value("vocabulary of the recall task", vocabulary, accepted));
         }
-        if settings.sequences() < FEWEST {
+        if settings.sequences() < MIN_SEQUENCES {
             let given = format!("{pairs} pairs, n {n}, vocabulary {vocabulary}");
-            let accepted = format!("more of any: there are fewer than {FEWEST} different sequences");
+            let accepted = format!("more of any: there are fewer than {MIN_SEQUENCES} different sequences");
             return Err(Error::value("settings of the recall task", given, accepted));
         }
         Ok(Self { settings, seed })
@@ -99,15 +99,14 @@ impl Recall {
         &self.settings
     }
 
-    /// How many answers there are: the values. A guess among all of them is right once in so many.
+    /// The number of possible answers: the values. A guess among all of them is right with probability 1 over it.
     pub fn answers(&self) -> usize {
         self.settings.values().len()
     }
 
     /// The sequences of these indices, a row each, shape (b, n): targets are [`IGNORED`] where nothing is asked.
     ///
-    /// A sequence depends on the seed, the part and its index alone. The same sequence may come again in its part, as
-    /// seldom as chance has it.
+    /// A sequence depends on the seed, the part and its index alone. The same sequence may be drawn again within its part.
     pub fn batch(&self, part: Part, indices: Range<usize>) -> Windows {
         let shape = (indices.len(), self.settings.n);
         let mut windows =
@@ -121,7 +120,7 @@ impl Recall {
         windows
     }
 
-    /// Inputs and targets of one sequence: the first draw that belongs to this part, about every second one.
+    /// Inputs and targets of one sequence: the first draw that belongs to this part (about every second one does).
     fn sequence(&self, part: Part, index: usize) -> (Vec<u32>, Vec<u32>) {
         let RecallSettings { pairs, n, vocabulary } = self.settings;
         let mut rng = stream(self.seed, &format!("recall {part:?} {index} of {pairs} {n} {vocabulary}"));
@@ -149,14 +148,14 @@ impl RecallSettings {
         self.vocabulary.saturating_sub(1) / 2
     }
 
-    /// The values: the tokens behind the keys.
+    /// The values: the tokens after the keys.
     fn values(&self) -> Range<usize> {
         1 + self.keys()..self.vocabulary
     }
 
     /// How many different sequences there are: keys in order, their values, and places of questions.
     fn sequences(&self) -> f64 {
-        let falling = |from: usize| (0..self.pairs).map(|taken| (from - taken) as f64).product::<f64>();
+        let falling = |from: usize| (0..self.pairs).map(|drawn| (from - drawn) as f64).product::<f64>();
         let values = (self.values().len() as f64).powf(self.pairs as f64);
         falling(self.keys()) * values * falling(self.n - 2 * self.pairs)
     }

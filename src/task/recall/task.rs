@@ -37,7 +37,7 @@ pub const KIND: TaskKind = TaskKind {
     evaluate: None,
 };
 
-/// Generated sequences by which a generator is told from another.
+/// Generated sequences that identify a generator.
 const SAMPLE: usize = 16;
 
 struct RecallTask {

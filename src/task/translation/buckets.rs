@@ -54,7 +54,7 @@ impl Buckets {
 
     /// The batches of an epoch, from 0: every pair once, and the batches in any order.
     ///
-    /// Which pairs of one width stand together is drawn anew in each epoch.
+    /// Which pairs of one width form a batch is drawn anew in each epoch.
     pub fn epoch(&self, number: usize) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..self.widths.len()).collect();
         shuffle(&mut order, self.seed, &format!("pairs of epoch {number}"));

@@ -30,7 +30,7 @@ pub struct Counts {
 
 /// chrF of a corpus in percent: a hypothesis a line, and references that are aligned to them line by line.
 ///
-/// An empty reference line stands for none; every line needs one that is not empty. Of several references the one by
+/// An empty reference line counts as none; every line needs one that is not empty. Of several references the one by
 /// which a line scores highest counts.
 ///
 /// ```
@@ -51,7 +51,7 @@ pub fn sentence(hypothesis: &str, references: &[&str]) -> f64 {
 }
 
 impl Counts {
-    /// The counts of one hypothesis by the reference that it scores highest by; empty references are passed over.
+    /// The counts of one hypothesis by the reference that it scores highest by; empty references are skipped.
     pub fn of(hypothesis: &str, references: &[&str]) -> Self {
         let hypothesis = letters(hypothesis);
         let found = groups(&hypothesis);

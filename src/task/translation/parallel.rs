@@ -43,10 +43,10 @@ impl Parallel {
         Self::read(&from, &to)
     }
 
-    /// Aligned sentences from the bytes of two files, whose paths stand in errors and are not read.
+    /// Aligned sentences from the bytes of two files, whose paths are for errors only.
     ///
     /// Both have as many lines, and every line has a text. Lines end in LF or CR LF, the last one perhaps in neither; a
-    /// byte order mark is passed over.
+    /// byte order mark is skipped.
     pub fn parse(source: (&Path, &[u8]), target: (&Path, &[u8])) -> Result<Self> {
         let [sources, targets] = [source, target].map(|(path, bytes)| lines(path, bytes));
         let parallel = Self { sources: sources?, targets: targets? };

@@ -168,11 +168,11 @@ mod tests {
     fn translated(lines: &[Vec<String>], loses: usize, rng: &mut crate::rng::Rng) -> SentenceCounts {
         let mut parts = SentenceCounts::default();
         for words in lines {
-            let kept: Vec<&str> = words
+            let translation: Vec<&str> = words
                 .iter()
                 .map(|word| if below(rng, 100) < loses { "lost" } else { word.as_str() })
                 .collect();
-            parts.push(&kept.join(" "), &words.join(" "));
+            parts.push(&translation.join(" "), &words.join(" "));
         }
         parts
     }

@@ -44,7 +44,7 @@ pub struct Bleu {
 
 /// BLEU of a corpus: a hypothesis a line, and references that are aligned to them line by line.
 ///
-/// An empty reference line stands for none; every line needs one that is not empty.
+/// An empty reference line counts as none; every line needs one that is not empty.
 ///
 /// ```
 /// let bleu = luna::task::translation::bleu::corpus(&["a b c d e"], &[&["a b c d f"]]).unwrap();
@@ -65,7 +65,7 @@ pub fn sentence(hypothesis: &str, references: &[&str]) -> Bleu {
 }
 
 impl Counts {
-    /// The counts of one hypothesis; empty references are passed over.
+    /// The counts of one hypothesis; empty references are skipped.
     pub fn of(hypothesis: &str, references: &[&str]) -> Self {
         let words = tokenize(hypothesis);
         let found = grams(&words);
@@ -74,8 +74,8 @@ impl Counts {
             references.iter().filter(|text| !text.is_empty()).map(|text| tokenize(text)).collect();
         for reference in &references {
             for (gram, count) in grams(reference) {
-                let most = allowed.entry(gram).or_default();
-                *most = count.max(*most);
+                let max = allowed.entry(gram).or_default();
+                *max = count.max(*max);
             }
         }
         let lengths = references.iter().map(Vec::len);
@@ -96,7 +96,7 @@ impl Counts {
 
     /// The score of the first `orders` orders.
     ///
-    /// Where an order has no match, its precision is taken as 1 / (2^k total), k counting such orders from 1 on.
+    /// Where an order has no match, its precision is 1 / (2^k total), k counting such orders from 1 on.
     fn bleu_of_orders(&self, orders: usize) -> Bleu {
         let (c, r) = (self.hypothesis as f64, self.reference as f64);
         let brevity_penalty = match self.hypothesis {
