@@ -3,7 +3,9 @@
 use super::batch::{Shuffled, sample};
 use super::examples::{Examples, Sequences};
 use super::judge::Judge;
-use super::kind::{EvaluationSet, HeldOut, Interface, Piece, Prediction, Setup, Task, TrainedNetwork};
+use super::kind::{
+    DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkOutput, Setup, Task, TrainedNetwork,
+};
 use crate::Result;
 
 /// An example of T sequences, one or two.
@@ -57,10 +59,10 @@ impl<const T: usize> Classified<T> {
         Self { sets, about, generated, batch, seed }
     }
 
-    fn held_out_set(&self, part: HeldOut) -> &[Example<T>] {
+    fn held_out_set(&self, part: HeldOutSet) -> &[Example<T>] {
         match part {
-            HeldOut::Validation => &self.sets.validation,
-            HeldOut::Test => &self.sets.test,
+            HeldOutSet::Validation => &self.sets.validation,
+            HeldOutSet::Test => &self.sets.test,
         }
     }
 }
@@ -68,7 +70,8 @@ impl<const T: usize> Classified<T> {
 impl<const T: usize> Task for Classified<T> {
     fn interface(&self) -> Interface {
         let classes = self.about.classes.len();
-        let prediction = if T == 2 { Prediction::PairClasses(classes) } else { Prediction::Classes(classes) };
+        let prediction =
+            if T == 2 { NetworkOutput::PairClasses(classes) } else { NetworkOutput::Classes(classes) };
         Interface { vocab: self.about.vocab, prediction }
     }
 
@@ -89,24 +92,24 @@ impl<const T: usize> Task for Classified<T> {
         !self.sets.test.is_empty()
     }
 
-    fn held_out(&self, part: HeldOut, max: usize) -> Result<Vec<Examples>> {
+    fn held_out(&self, part: HeldOutSet, max: usize) -> Result<Vec<Examples>> {
         let of = self.held_out_set(part);
         let places =
             if self.generated { (0..of.len().min(max)).collect() } else { sample(of.len(), max, self.seed) };
         Ok(batches(places.into_iter().map(|i| &of[i]).collect(), self.batch))
     }
 
-    fn contents(&self, part: HeldOut, add: &mut dyn FnMut(Piece<'_>)) {
+    fn contents(&self, part: HeldOutSet, add: &mut dyn FnMut(DataPiece<'_>)) {
         for name in &self.about.classes {
-            add(Piece::Bytes(name.as_bytes()));
+            add(DataPiece::Bytes(name.as_bytes()));
         }
         let Sets { train, validation, test } = &self.sets;
-        let sets: &[&Vec<Example<T>>] = if part == HeldOut::Test { &[test] } else { &[train, validation] };
+        let sets: &[&Vec<Example<T>>] = if part == HeldOutSet::Test { &[test] } else { &[train, validation] };
         for Example { sequences, class } in sets.iter().copied().flatten() {
             for tokens in sequences {
-                add(Piece::Tokens(tokens));
+                add(DataPiece::Tokens(tokens));
             }
-            add(Piece::Tokens(&[*class]));
+            add(DataPiece::Tokens(&[*class]));
         }
     }
 
@@ -120,7 +123,7 @@ impl<const T: usize> Task for Classified<T> {
         self.about.notes.clone()
     }
 
-    fn constant_accuracy(&self, part: HeldOut) -> Option<f64> {
+    fn constant_accuracy(&self, part: HeldOutSet) -> Option<f64> {
         let of = self.held_out_set(part);
         let count = |class: usize| of.iter().filter(|example| example.class as usize == class).count();
         let largest = (0..self.about.classes.len()).map(count).max()?;

@@ -24,19 +24,19 @@ pub struct Labelled {
     /// The number of columns before the text, the label's included.
     pub columns: usize,
     /// The texts, in the order of the file.
-    pub items: Vec<Item>,
+    pub items: Vec<LabelledText>,
 }
 
 /// A text with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct LabelledText {
     /// The index of its class.
     pub class: usize,
     /// Its bytes; at least one.
     pub text: Vec<u8>,
 }
 
-impl Item {
+impl LabelledText {
     /// Its tokens: every byte plus 1.
     pub fn tokens(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
         self.text.iter().map(|byte| u32::from(*byte) + 1)
@@ -74,7 +74,7 @@ impl Labelled {
         let mut items = Vec::with_capacity(rows.len());
         for ((label, text), number) in rows.into_iter().zip(1..) {
             let class = labels::class(path, number, &label, &classes)?;
-            items.push(Item { class, text: text.to_vec() });
+            items.push(LabelledText { class, text: text.to_vec() });
         }
         let labelled = Self { classes, columns, items };
         match labelled.counts().iter().position(|count| *count == 0) {
@@ -127,7 +127,7 @@ impl Labelled {
         let classes: Vec<usize> = self.items.iter().map(|item| item.class).collect();
         let aside = batch::hold_out(&classes, share, seed);
         let (held, rest): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
-        let of = |items: Vec<(Item, bool)>| Self {
+        let of = |items: Vec<(LabelledText, bool)>| Self {
             classes: self.classes.clone(),
             columns: self.columns,
             items: items.into_iter().map(|(item, _)| item).collect(),

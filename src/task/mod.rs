@@ -29,8 +29,8 @@ pub mod translation;
 pub mod window;
 
 pub use kind::{
-    BYTES, BYTES_FROM_ONE, EvaluationSet, HeldOut, Interface, NetworkKind, Piece, Prediction, Setup,
-    TOKENIZER, Task, TaskKind, TokenizerFile, TrainedNetwork,
+    BYTES, BYTES_FROM_ONE, DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkKind, NetworkOutput,
+    Setup, TOKENIZER, Task, TaskKind, TokenizerFile, TrainedNetwork,
 };
 pub use lookup::{find, of_trained};
 

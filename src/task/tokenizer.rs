@@ -22,7 +22,7 @@ pub struct TextTokenizer {
 
 /// The tokens of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Encoded {
+pub struct EncodedText {
     /// Their ids.
     pub ids: Vec<u32>,
     /// The byte of the text at which each begins: non-decreasing.
@@ -53,7 +53,7 @@ impl TextTokenizer {
 
     /// The tokens of a text, which is split after line ends (or, where there are none, spaces) into pieces that are encoded
     /// one by one: around such a split the tokens may differ from those of the whole text.
-    pub fn encode(&self, text: &str) -> Result<Encoded> {
+    pub fn encode(&self, text: &str) -> Result<EncodedText> {
         let at_once = |piece: &str| {
             encode(&self.tokenizer, piece)
                 .map_err(|error| Error::value("text to encode", short(&piece), error.to_string()))
@@ -84,18 +84,21 @@ impl TextTokenizer {
 }
 
 /// The tokens of a text that is encoded as a whole.
-pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<Encoded> {
+pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<EncodedText> {
     let encoding = tokenizer.encode(text, false)?;
     let mut starts: Vec<usize> = encoding.get_offsets().iter().map(|(start, _)| *start).collect();
     // Tokens of one character share its start; no token begins before the previous one.
     for i in 1..starts.len() {
         starts[i] = starts[i].max(starts[i - 1]);
     }
-    Ok(Encoded { ids: encoding.get_ids().to_vec(), starts })
+    Ok(EncodedText { ids: encoding.get_ids().to_vec(), starts })
 }
 
 /// The tokens of a text that is split into pieces, which are encoded in parallel.
-pub(super) fn in_pieces(text: &str, encode: impl Fn(&str) -> Result<Encoded> + Sync) -> Result<Encoded> {
+pub(super) fn in_pieces(
+    text: &str,
+    encode: impl Fn(&str) -> Result<EncodedText> + Sync,
+) -> Result<EncodedText> {
     let mut pieces = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -103,8 +106,9 @@ pub(super) fn in_pieces(text: &str, encode: impl Fn(&str) -> Result<Encoded> + S
         pieces.push((at, piece));
         at += piece.len();
     }
-    let encoded: Vec<Encoded> = pieces.par_iter().map(|(_, piece)| encode(piece)).collect::<Result<_>>()?;
-    let mut all = Encoded::default();
+    let encoded: Vec<EncodedText> =
+        pieces.par_iter().map(|(_, piece)| encode(piece)).collect::<Result<_>>()?;
+    let mut all = EncodedText::default();
     for ((at, _), part) in pieces.into_iter().zip(encoded) {
         all.ids.extend(part.ids);
         all.starts.extend(part.starts.into_iter().map(|start| at + start));
@@ -140,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tokenizer = TextTokenizer::open(&words(folder.path())).unwrap();
         let text = "the cat \u{e4} and\nthe dog </s> \u{1F980}".repeat(4000);
-        let Encoded { ids, starts } = tokenizer.encode(&text).unwrap();
+        let EncodedText { ids, starts } = tokenizer.encode(&text).unwrap();
         assert_eq!(ids.len(), starts.len());
         assert!(ids.len() < text.len() * 2 / 3, "words are tokens");
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
@@ -150,7 +154,7 @@ mod tests {
             let at = (at..ids.len()).find(|at| starts[*at] > starts[at - 1]).unwrap();
             assert_eq!(tokenizer.decode(&ids[at..]).unwrap(), text[starts[at]..], "{at}");
         }
-        assert_eq!(tokenizer.encode("").unwrap(), Encoded::default());
+        assert_eq!(tokenizer.encode("").unwrap(), EncodedText::default());
         assert!(tokenizer.decode(&[9999]).is_err());
         assert!(ids.iter().all(|id| (*id as usize) < tokenizer.size()));
     }

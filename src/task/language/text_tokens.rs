@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Result;
 use crate::file;
 use crate::task::kind;
-use crate::task::tokenizer::{Encoded, TextTokenizer};
+use crate::task::tokenizer::{EncodedText, TextTokenizer};
 
 /// The tokens of a whole file, and what they are.
 pub(super) struct TextTokens {
@@ -27,7 +27,7 @@ impl TextTokens {
     pub(super) fn of_tokenizer(path: &Path, tokenizer: &Path) -> Result<Self> {
         let tokenizer = TextTokenizer::open(tokenizer)?;
         let text = file::text(path)?;
-        let Encoded { ids, starts } = tokenizer.encode(&text)?;
+        let EncodedText { ids, starts } = tokenizer.encode(&text)?;
         Ok(Self { ids, tokenizer: Some(tokenizer), encoded: Some((text, starts)) })
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::symbol::{Operator, Symbol};
+use super::symbol::{ListOperator, Symbol};
 use crate::task::short;
 use crate::{Error, Result};
 
@@ -104,7 +104,7 @@ impl Expression {
                 Symbol::Open(operator) => open.push((operator, digits.len())),
                 Symbol::Close => {
                     if let Some((operator, from)) = open.pop() {
-                        let value = Operator::value(operator, &mut digits[from..]);
+                        let value = ListOperator::value(operator, &mut digits[from..]);
                         digits.truncate(from);
                         digits.push(value);
                     }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 
 use super::expression::{Expression, ListopsExample};
-use super::symbol::{Operator, Symbol};
+use super::symbol::{ListOperator, Symbol};
 use crate::rng::{Rng, below, stream};
 use crate::{Error, Result};
 
@@ -121,7 +121,7 @@ impl ListopsSettings {
         let mut open: Vec<usize> = Vec::new(); // for each open list, how many arguments are missing
         loop {
             if open.len() + 1 < self.max_depth && below(rng, OPERATOR_IN) == 0 {
-                symbols.push(Symbol::Open(Operator::ALL[below(rng, Operator::ALL.len())]));
+                symbols.push(Symbol::Open(ListOperator::ALL[below(rng, ListOperator::ALL.len())]));
                 open.push(2 + below(rng, self.max_args - 1));
             } else {
                 symbols.push(Symbol::Digit(below(rng, 10) as u8));

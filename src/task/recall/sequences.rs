@@ -11,7 +11,7 @@
 //! A sequence begins with its pairs: different keys in any order, values that may be equal. Every key is asked for once
 //! after them. Two things differ from the paper's generator: questions are at any position with equal probability (there
 //! near ones are more probable), and the positions between them hold [`BLANK`] (there any token, keys too). A hash assigns
-//! each sequence to one of the two [`Part`]s, so that none is in both.
+//! each sequence to one of the two [`RecallPart`]s, so that none is in both.
 
 use std::ops::Range;
 
@@ -53,7 +53,7 @@ impl Default for RecallSettings {
 
 /// The set that a sequence belongs to: no sequence is in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum RecallPart {
     /// The training set.
     Training,
     /// The sequences that are held out.
@@ -107,7 +107,7 @@ impl Recall {
     /// The sequences of these indices, a row each, shape (b, n): targets are [`IGNORED`] where nothing is asked.
     ///
     /// A sequence depends on the seed, the part and its index alone. The same sequence may be drawn again within its part.
-    pub fn batch(&self, part: Part, indices: Range<usize>) -> Windows {
+    pub fn batch(&self, part: RecallPart, indices: Range<usize>) -> Windows {
         let shape = (indices.len(), self.settings.n);
         let mut windows =
             Windows { inputs: Array2::from_elem(shape, BLANK), targets: Array2::from_elem(shape, IGNORED) };
@@ -121,7 +121,7 @@ impl Recall {
     }
 
     /// Inputs and targets of one sequence: the first draw that belongs to this part (about every second one does).
-    fn sequence(&self, part: Part, index: usize) -> (Vec<u32>, Vec<u32>) {
+    fn sequence(&self, part: RecallPart, index: usize) -> (Vec<u32>, Vec<u32>) {
         let RecallSettings { pairs, n, vocabulary } = self.settings;
         let mut rng = stream(self.seed, &format!("recall {part:?} {index} of {pairs} {n} {vocabulary}"));
         let values = self.settings.values();
@@ -172,12 +172,12 @@ fn some_of(from: usize, count: usize, rng: &mut Rng) -> Vec<usize> {
 }
 
 /// The part that a sequence belongs to: a bit of its hash.
-fn part_of(inputs: &[u32]) -> Part {
+fn part_of(inputs: &[u32]) -> RecallPart {
     let mut hash = Sha256::new();
     for token in inputs {
         hash.update(token.to_le_bytes());
     }
-    if hash.finalize()[0] & 1 == 0 { Part::Training } else { Part::Test }
+    if hash.finalize()[0] & 1 == 0 { RecallPart::Training } else { RecallPart::Test }
 }
 
 #[cfg(test)]
@@ -210,15 +210,15 @@ mod tests {
     #[test]
     fn sequences_are_pinned() {
         let task = Recall::new(RecallSettings { pairs: 2, n: 9, vocabulary: 21 }, 0).unwrap();
-        let [first, second] = rows(&task.batch(Part::Training, 0..2)).try_into().unwrap();
+        let [first, second] = rows(&task.batch(RecallPart::Training, 0..2)).try_into().unwrap();
         assert_eq!(first.0, PINNED, "the draws changed: every published run would change");
         assert_eq!(first.1, answered(&first.0, 10));
         assert_ne!(first, second);
-        assert_eq!(rows(&task.batch(Part::Training, 1..2))[0], second);
-        assert_ne!(rows(&task.batch(Part::Test, 0..1))[0], first);
+        assert_eq!(rows(&task.batch(RecallPart::Training, 1..2))[0], second);
+        assert_ne!(rows(&task.batch(RecallPart::Test, 0..1))[0], first);
         let other = Recall::new(*task.settings(), 1).unwrap();
-        assert_ne!(rows(&other.batch(Part::Training, 0..1))[0], first);
-        assert_eq!((task.answers(), task.batch(Part::Test, 3..3).inputs.dim()), (10, (0, 9)));
+        assert_ne!(rows(&other.batch(RecallPart::Training, 0..1))[0], first);
+        assert_eq!((task.answers(), task.batch(RecallPart::Test, 3..3).inputs.dim()), (10, (0, 9)));
     }
 
     const PINNED: [u32; 9] = [4, 11, 5, 16, 0, 0, 4, 0, 5];
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(settings.sequences(), 6.0 * 9.0 * 30.0);
         let task = Recall::new(settings, 5).unwrap();
         let of = |part| rows(&task.batch(part, 0..3000)).into_iter().map(|row| row.0).collect::<HashSet<_>>();
-        let (training, test) = (of(Part::Training), of(Part::Test));
+        let (training, test) = (of(RecallPart::Training), of(RecallPart::Test));
         assert!(training.len() > 500 && test.len() > 500, "{} {}", training.len(), test.len());
         assert!(training.is_disjoint(&test));
     }
@@ -239,7 +239,7 @@ mod tests {
     fn every_place_and_value_is_equally_likely() {
         let task = Recall::new(RecallSettings { pairs: 2, n: 8, vocabulary: 9 }, 0).unwrap();
         let (mut places, mut values) = ([0_u32; 8], HashMap::new());
-        for (_, targets) in rows(&task.batch(Part::Training, 0..4000)) {
+        for (_, targets) in rows(&task.batch(RecallPart::Training, 0..4000)) {
             for (place, value) in targets.into_iter().enumerate().filter(|(_, value)| *value != IGNORED) {
                 places[place] += 1;
                 *values.entry(value).or_insert(0_u32) += 1;
@@ -283,7 +283,7 @@ mod tests {
             let settings = RecallSettings { pairs, n: 3 * pairs + more, vocabulary: 2 * pairs + 9 + wider };
             let Ok(task) = Recall::new(settings, seed) else { return Ok(()) };
             let keys = (settings.vocabulary - task.answers() - 1) as u32;
-            for part in [Part::Training, Part::Test] {
+            for part in [RecallPart::Training, RecallPart::Test] {
                 let (inputs, targets) = rows(&task.batch(part, index..index + 1)).remove(0);
                 prop_assert_eq!(&targets, &answered(&inputs, keys));
                 let mut asked: Vec<u32> =

@@ -19,7 +19,7 @@ pub struct Parallel {
 
 /// The tokens of a sentence and of its translation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct SentencePair {
     /// What the encoder reads: the tokens of the source and [`END`].
     pub source: Vec<u32>,
     /// The tokens of the target, without special ones.
@@ -66,13 +66,13 @@ impl Parallel {
     }
 
     /// The tokens of every pair, in order.
-    pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Vec<Pair>> {
+    pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Vec<SentencePair>> {
         let pairs = self.sources.iter().zip(&self.targets);
-        pairs.map(|(source, target)| Pair::encode(source, target, vocabulary)).collect()
+        pairs.map(|(source, target)| SentencePair::encode(source, target, vocabulary)).collect()
     }
 
     /// The tokens of the pairs that take at most `n` positions, and how many take more.
-    pub fn encode_within(&self, vocabulary: &Vocabulary, n: usize) -> Result<(Vec<Pair>, usize)> {
+    pub fn encode_within(&self, vocabulary: &Vocabulary, n: usize) -> Result<(Vec<SentencePair>, usize)> {
         let mut pairs = self.encode(vocabulary)?;
         let all = pairs.len();
         pairs.retain(|pair| pair.width() <= n);
@@ -103,7 +103,7 @@ fn lines(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
     lines.zip(1..).map(text).collect()
 }
 
-impl Pair {
+impl SentencePair {
     /// The tokens of one sentence and its translation.
     pub fn encode(source: &str, target: &str, vocabulary: &Vocabulary) -> Result<Self> {
         let mut source = vocabulary.encode(source)?;
