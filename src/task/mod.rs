@@ -19,6 +19,7 @@ pub mod listops;
 mod lookup;
 pub mod recall;
 pub mod recipe;
+mod retrieval;
 mod shown;
 pub mod stride;
 pub mod synthetic;
@@ -39,4 +40,4 @@ pub(crate) use shown::short;
 
 /// Every task that a network can be trained on.
 pub const ALL: &[&TaskKind] =
-    &[&text::KIND, &listops::KIND, &language::KIND, &recall::KIND, &translation::KIND];
+    &[&text::KIND, &listops::KIND, &language::KIND, &recall::KIND, &retrieval::KIND, &translation::KIND];
