@@ -33,7 +33,8 @@
 //! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
 //!   in use, with beam search, [`model::translator`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
-//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`] and [`study::train`].
+//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`], [`study::train`],
+//!   [`study::evaluate`], [`study::generate`] and [`study::translate`].
 //! - What one more mechanism, metric, synthetic input, null model, model family or output format costs: the module pages of
 //!   [`attention`], [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].
 

@@ -1,19 +1,19 @@
-//! Batches: which examples stand in which, decided by the seed alone.
+//! Batches: which examples are in which, decided by the seed alone.
 
 use crate::rng::{below, stream};
 use crate::{Error, Result};
 
-/// The token that stands for no text.
+/// The padding token, which has no text.
 pub const PAD: u32 = 0;
 
-/// The target of a place that does not count: no vocabulary has a token of this number.
+/// The target of a position that does not count: no vocabulary has a token of this number.
 pub const IGNORED: u32 = u32::MAX;
 
-/// The endless row of shuffled epochs, cut into batches of one size.
+/// An endless sequence of shuffled epochs, in batches of one size.
 ///
-/// Every epoch is a permutation of its own and holds each example once. A batch may reach from one epoch into the next,
-/// so that none is short and nothing is left out. Which examples stand in the batch of a step depends on the seed and
-/// the step alone: a run that goes on from step s sees what it would have seen without the stop.
+/// Every epoch is a permutation of its own and has each example once. A batch may reach from one epoch into the next, so
+/// that all have the same size and no example is left out. The batch of a step depends on the seed and the step alone: a
+/// run that is resumed at step s sees what it would have seen without the interruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shuffled {
     examples: usize,
@@ -55,33 +55,33 @@ impl Shuffled {
     }
 }
 
-/// Which examples to put aside: of every class `share` (rounded; of two or more at least one and not all, of a single one
-/// none), drawn by the seed, wherever the examples of a class stand.
+/// Which examples to hold out: of every class `share` (rounded; of two or more at least one and not all, of a single one
+/// none), drawn by the seed, whatever the order of the examples.
 pub(super) fn hold_out(classes: &[usize], share: f64, seed: u64) -> Vec<bool> {
-    let mut aside = vec![false; classes.len()];
+    let mut held = vec![false; classes.len()];
     for class in 0..classes.iter().max().map_or(0, |last| last + 1) {
         let mut of_class: Vec<usize> = (0..classes.len()).filter(|i| classes[*i] == class).collect();
         shuffle(&mut of_class, seed, &format!("hold out class {class}"));
         let count = (of_class.len() as f64 * share).round() as usize;
-        let most = of_class.len().saturating_sub(1);
-        for i in &of_class[..count.max(1).min(most)] {
-            aside[*i] = true;
+        let max = of_class.len().saturating_sub(1);
+        for i in &of_class[..count.max(1).min(max)] {
+            held[*i] = true;
         }
     }
-    aside
+    held
 }
 
-/// `most` of so many examples in their order, drawn by the seed; all of them where there are no more.
+/// `max` of so many examples in their order, drawn by the seed; all of them where there are no more.
 ///
-/// The first ones of a file are a part of it that somebody's order has chosen.
-pub(crate) fn sample(examples: usize, most: usize, seed: u64) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..examples).collect();
-    if most < examples {
-        shuffle(&mut places, seed, "sample");
-        places.truncate(most);
-        places.sort_unstable();
+/// The first examples of a file would be a biased sample where the file is sorted.
+pub(crate) fn sample(examples: usize, max: usize, seed: u64) -> Vec<usize> {
+    let mut indices: Vec<usize> = (0..examples).collect();
+    if max < examples {
+        shuffle(&mut indices, seed, "sample");
+        indices.truncate(max);
+        indices.sort_unstable();
     }
-    places
+    indices
 }
 
 /// Every order equally likely (Fisher and Yates), drawn from the stream of this label.

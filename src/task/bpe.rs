@@ -1,8 +1,8 @@
-//! A vocabulary of byte pairs, learnt from texts (Sennrich et al. 2016; over bytes as in GPT-2).
+//! A byte-pair vocabulary, learned from texts (Sennrich et al. 2016; over bytes as in GPT-2).
 //!
-//! Every byte is a token, so that every text can be said and read back exactly; the rest are the pairs that occurred
-//! most often inside words. The first four tokens are special and stand for no text: a text that spells one
-//! (`</s>`) becomes ordinary tokens. A vocabulary is saved as the `tokenizer.json` of Hugging Face's tokenizers.
+//! Every byte is a token, so that every text can be encoded and decoded exactly; the others are the pairs that occurred
+//! most often inside words. The first four tokens are special and have no text: a text that spells one (`</s>`) is encoded
+//! as ordinary tokens. A vocabulary is saved as the `tokenizer.json` of Hugging Face's tokenizers.
 
 use std::path::Path;
 
@@ -16,22 +16,23 @@ use super::short;
 use super::tokenizer::TextTokenizer;
 use crate::{Error, Result, file};
 
-/// The token in front of a text that is to be written.
+/// The token before a text that is to be written.
 pub const BEGIN: u32 = 1;
-/// The token behind a text.
+/// The token after a text.
 pub const END: u32 = 2;
-/// The token of what has none. A vocabulary of bytes never needs it; it keeps the usual place.
+/// The token of unknown text. A vocabulary of bytes never needs it; it keeps the usual number.
 pub const UNKNOWN: u32 = 3;
 /// The special tokens, by number: [`PAD`], [`BEGIN`], [`END`], [`UNKNOWN`].
 pub const SPECIAL: [&str; 4] = ["<pad>", "<s>", "</s>", "<unk>"];
 
 /// The smallest vocabulary: the special tokens and the bytes.
-pub const LEAST: usize = SPECIAL.len() + 256;
+pub const MIN_SIZE: usize = SPECIAL.len() + 256;
 
-/// The largest: what learns one takes memory for all that it is asked for.
-pub const MOST: usize = 1 << 20;
+/// The largest: training allocates memory for the size that was asked for.
+pub const MAX_SIZE: usize = 1 << 20;
 
-/// What must come back as it was: no space in front, one at the end, a special token spelled out, bytes of every kind.
+/// What must be decoded exactly: no space at the beginning, one at the end, a special token spelled out, bytes of every
+/// kind.
 const PROBE: &str = "a  </s>\t\u{0} \u{e4}\u{1F980}\n ";
 
 const LAYOUT: &str = "a tokenizer.json of byte pairs whose first tokens are <pad>, <s>, </s> and <unk>";
@@ -46,15 +47,16 @@ impl Vocabulary {
     /// Learns a vocabulary of `size` tokens from texts, or of fewer if they have too few pairs; the same texts give
     /// the same vocabulary.
     pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, size: usize) -> Result<Self> {
-        if !(LEAST..=MOST).contains(&size) {
-            let accepted = format!("{LEAST} (256 bytes and {} special tokens) to {MOST}", SPECIAL.len());
+        if !(MIN_SIZE..=MAX_SIZE).contains(&size) {
+            let accepted =
+                format!("{MIN_SIZE} (256 bytes and {} special tokens) to {MAX_SIZE}", SPECIAL.len());
             return Err(Error::value("tokens of a vocabulary", size, accepted));
         }
         let fails =
             |error| Error::value("texts to learn a vocabulary from", error, "texts that can be split");
         let model = BPE::builder().unk_token(SPECIAL[UNKNOWN as usize].into()).build().map_err(fails)?;
         let mut tokenizer = Tokenizer::new(model);
-        // No space in front: what is read back is what was given, to the byte.
+        // No space is added at the beginning: decoding gives back the text to the byte.
         tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, true)));
         tokenizer.with_decoder(Some(ByteLevel::default()));
         let trainer = BpeTrainer::builder()
@@ -69,7 +71,7 @@ impl Vocabulary {
         Ok(Self { text: TextTokenizer { tokenizer } })
     }
 
-    /// Opens a vocabulary that was saved, or one made elsewhere that has the same special tokens and loses nothing.
+    /// Opens a vocabulary that was saved, or one of another program that has the same special tokens and is lossless.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = file::bytes(path)?;
         let malformed = |what: String| Error::malformed(path, what, LAYOUT);
@@ -94,12 +96,12 @@ impl Vocabulary {
         let vocabulary = Self { text: TextTokenizer { tokenizer } };
         let back = vocabulary.encode(PROBE).and_then(|ids| vocabulary.decode(&ids))?;
         if back != PROBE {
-            return Err(malformed(format!("{PROBE:?} comes back as {back:?}")));
+            return Err(malformed(format!("{PROBE:?} is decoded as {back:?}")));
         }
         Ok(vocabulary)
     }
 
-    /// Writes the vocabulary as a `tokenizer.json`, which is whole or not there at all.
+    /// Writes the vocabulary as a `tokenizer.json`, atomically.
     pub fn save(&self, path: &Path) -> Result<()> {
         self.text.save(path)
     }
@@ -109,7 +111,7 @@ impl Vocabulary {
         self.text.json()
     }
 
-    /// How many tokens there are: every token is below.
+    /// The number of tokens: every token id is below it.
     pub fn size(&self) -> usize {
         self.text.size()
     }
@@ -122,9 +124,9 @@ impl Vocabulary {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The text of tokens; special ones are passed over.
+    /// The text of tokens; special ones are skipped.
     ///
-    /// Tokens that a model puts together need not be UTF-8: what is not becomes U+FFFD.
+    /// Tokens that a model writes need not form UTF-8: invalid bytes become U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
         self.text.decode(tokens)
     }
@@ -156,7 +158,7 @@ mod tests {
         assert!(vocabulary.encode("").unwrap().is_empty());
         let whole = Vocabulary::train(TEXTS.into_iter(), 5000).unwrap();
         assert_eq!(whole.size(), 293, "no more pairs than occur twice");
-        assert_eq!(Vocabulary::train([].into_iter(), 300).unwrap().size(), LEAST);
+        assert_eq!(Vocabulary::train([].into_iter(), 300).unwrap().size(), MIN_SIZE);
     }
 
     #[test]
@@ -173,8 +175,8 @@ mod tests {
         assert!(ids.iter().all(|id| *id >= SPECIAL.len() as u32), "{ids:?}");
         assert_eq!(vocabulary.decode(&[&[BEGIN], &ids[..], &[END, PAD]].concat()).unwrap(), text);
         let texts = ["</s></s></s> <pad> <pad>", "<s> <s><s>"];
-        let learnt = Vocabulary::train(texts.into_iter(), 400).unwrap();
-        assert!(learnt.encode(texts[0]).unwrap().iter().all(|id| *id >= SPECIAL.len() as u32));
+        let learned = Vocabulary::train(texts.into_iter(), 400).unwrap();
+        assert!(learned.encode(texts[0]).unwrap().iter().all(|id| *id >= SPECIAL.len() as u32));
     }
 
     #[test]

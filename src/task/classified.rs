@@ -3,7 +3,9 @@
 use super::batch::{Shuffled, sample};
 use super::examples::{Examples, Sequences};
 use super::judge::Judge;
-use super::kind::{EvaluationSet, HeldOut, Interface, Piece, Prediction, Setup, Task, TrainedNetwork};
+use super::kind::{
+    DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkOutput, Setup, Task, TrainedNetwork,
+};
 use crate::Result;
 
 /// An example of T sequences, one or two.
@@ -33,7 +35,7 @@ pub struct About {
     pub classes: Vec<String>,
     /// Tokens of the vocabulary.
     pub vocab: usize,
-    /// What token ids stand for.
+    /// What token ids mean.
     pub ids: &'static str,
     /// What a reader of the results should know of the data.
     pub notes: Vec<String>,
@@ -57,10 +59,10 @@ impl<const T: usize> Classified<T> {
         Self { sets, about, generated, batch, seed }
     }
 
-    fn held_out_set(&self, part: HeldOut) -> &[Example<T>] {
+    fn held_out_set(&self, part: HeldOutSet) -> &[Example<T>] {
         match part {
-            HeldOut::Validation => &self.sets.validation,
-            HeldOut::Test => &self.sets.test,
+            HeldOutSet::Validation => &self.sets.validation,
+            HeldOutSet::Test => &self.sets.test,
         }
     }
 }
@@ -68,7 +70,8 @@ impl<const T: usize> Classified<T> {
 impl<const T: usize> Task for Classified<T> {
     fn interface(&self) -> Interface {
         let classes = self.about.classes.len();
-        let prediction = if T == 2 { Prediction::PairClasses(classes) } else { Prediction::Classes(classes) };
+        let prediction =
+            if T == 2 { NetworkOutput::PairClasses(classes) } else { NetworkOutput::Classes(classes) };
         Interface { vocab: self.about.vocab, prediction }
     }
 
@@ -89,22 +92,24 @@ impl<const T: usize> Task for Classified<T> {
         !self.sets.test.is_empty()
     }
 
-    fn held_out(&self, part: HeldOut, max: usize) -> Result<Vec<Examples>> {
+    fn held_out(&self, part: HeldOutSet, max: usize) -> Result<Vec<Examples>> {
         let of = self.held_out_set(part);
         let places =
             if self.generated { (0..of.len().min(max)).collect() } else { sample(of.len(), max, self.seed) };
         Ok(batches(places.into_iter().map(|i| &of[i]).collect(), self.batch))
     }
 
-    fn contents(&self, part: HeldOut, add: &mut dyn FnMut(Piece<'_>)) {
+    fn contents(&self, part: HeldOutSet, add: &mut dyn FnMut(DataPiece<'_>)) {
         for name in &self.about.classes {
-            add(Piece::Bytes(name.as_bytes()));
+            add(DataPiece::Bytes(name.as_bytes()));
         }
         let Sets { train, validation, test } = &self.sets;
-        let sets: &[&Vec<Example<T>>] = if part == HeldOut::Test { &[test] } else { &[train, validation] };
+        let sets: &[&Vec<Example<T>>] = if part == HeldOutSet::Test { &[test] } else { &[train, validation] };
         for Example { sequences, class } in sets.iter().copied().flatten() {
-            sequences.iter().for_each(|tokens| add(Piece::Tokens(tokens)));
-            add(Piece::Tokens(&[*class]));
+            for tokens in sequences {
+                add(DataPiece::Tokens(tokens));
+            }
+            add(DataPiece::Tokens(&[*class]));
         }
     }
 
@@ -118,7 +123,7 @@ impl<const T: usize> Task for Classified<T> {
         self.about.notes.clone()
     }
 
-    fn constant_accuracy(&self, part: HeldOut) -> Option<f64> {
+    fn constant_accuracy(&self, part: HeldOutSet) -> Option<f64> {
         let of = self.held_out_set(part);
         let count = |class: usize| of.iter().filter(|example| example.class as usize == class).count();
         let largest = (0..self.about.classes.len()).map(count).max()?;
@@ -151,7 +156,9 @@ fn batches<const T: usize>(mut examples: Vec<&Example<T>>, size: usize) -> Vec<E
 fn side_by_side<'a, const T: usize>(examples: impl Iterator<Item = &'a Example<T>>) -> Examples {
     let (mut inputs, mut targets) = (Sequences::default(), Vec::new());
     for Example { sequences, class } in examples {
-        sequences.iter().for_each(|tokens| inputs.push(tokens));
+        for tokens in sequences {
+            inputs.push(tokens);
+        }
         targets.push(*class);
     }
     Examples::Sequences { inputs, targets }

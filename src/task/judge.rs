@@ -53,8 +53,7 @@ pub enum Judge {
 }
 
 impl Judge {
-    /// Bits per byte where a token stands for so many bytes of text in the mean; the loss of a token where that is not
-    /// known.
+    /// Bits per byte where a token is so many bytes of text in the mean; the loss of a token where that is not known.
     pub fn of_text(bytes_per_token: Option<f64>) -> Self {
         let bits = |bytes: f64| Self::BitsPerByte { bits_per_nat: 1.0 / (bytes * std::f64::consts::LN_2) };
         bytes_per_token.map_or(Self::TokenLoss, bits)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::examples::Examples;
 use super::judge::Judge;
-use super::recipe::{Preset, Recipe};
+use super::recipe::{Recipe, RecipePreset};
 use crate::name::{Param, Params};
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ pub struct TaskKind {
     /// Its parameters with defaults.
     pub takes: &'static [Param],
     /// Its presets; the first is its default.
-    pub presets: &'static [Preset],
+    pub presets: &'static [RecipePreset],
     /// What its networks are.
     pub network: NetworkKind,
     /// Whether a share of its data becomes the validation set.
@@ -93,7 +93,7 @@ impl<'a> Setup<'a> {
 
 /// The part of a task's data that does not train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HeldOut {
+pub enum HeldOutSet {
     /// Selects the step and the learning rate.
     Validation,
     /// Evaluated once after training.
@@ -106,12 +106,12 @@ pub struct Interface {
     /// Tokens of the vocabulary.
     pub vocab: usize,
     /// What is predicted.
-    pub prediction: Prediction,
+    pub prediction: NetworkOutput,
 }
 
 /// What a network predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prediction {
+pub enum NetworkOutput {
     /// One of so many classes, for each sequence.
     Classes(usize),
     /// One of so many classes, for each pair of sequences that are encoded alone, by the same network.
@@ -124,7 +124,7 @@ pub enum Prediction {
 
 /// A piece of the data, as it enters a fingerprint.
 #[derive(Clone, Copy, Debug)]
-pub enum Piece<'a> {
+pub enum DataPiece<'a> {
     /// Tokens.
     Tokens(&'a [u32]),
     /// Bytes.
@@ -136,7 +136,7 @@ pub enum Piece<'a> {
 pub struct TokenizerFile {
     /// The contents of its `tokenizer.json`.
     pub json: String,
-    /// Whether it was learned from the data, and so says no more than they do.
+    /// Whether it was learned from the data, which then identify it.
     pub learned: bool,
 }
 
@@ -147,7 +147,7 @@ pub trait Task {
     /// What a network must read and answer.
     fn interface(&self) -> Interface;
 
-    /// What token ids stand for: [`BYTES`], [`TOKENIZER`] or a name of the task's own.
+    /// What token ids mean: [`BYTES`], [`TOKENIZER`] or a name of the task's own.
     fn ids(&self) -> &'static str;
 
     /// What networks are compared by.
@@ -160,10 +160,10 @@ pub trait Task {
     fn has_test(&self) -> bool;
 
     /// The validation or test set in batches, at most `max` examples of it.
-    fn held_out(&self, part: HeldOut, max: usize) -> Result<Vec<Examples>>;
+    fn held_out(&self, part: HeldOutSet, max: usize) -> Result<Vec<Examples>>;
 
     /// Hands over what the training and validation sets are made of, or the test set.
-    fn contents(&self, part: HeldOut, add: &mut dyn FnMut(Piece<'_>));
+    fn contents(&self, part: HeldOutSet, add: &mut dyn FnMut(DataPiece<'_>));
 
     /// How many examples there are, in words.
     fn amount(&self) -> String;
@@ -174,7 +174,7 @@ pub trait Task {
     }
 
     /// The accuracy of the best constant answer, where answers are classes or values.
-    fn constant_accuracy(&self, _part: HeldOut) -> Option<f64> {
+    fn constant_accuracy(&self, _part: HeldOutSet) -> Option<f64> {
         None
     }
 
@@ -194,7 +194,7 @@ pub trait Task {
 pub struct TrainedNetwork<'a> {
     /// The folder of its `config.json` and, where it has one, `tokenizer.json`.
     pub dir: &'a Path,
-    /// What stands in its `config.json`.
+    /// The contents of its `config.json`.
     pub facts: &'a Value,
     /// Its positions; 0 for no limit.
     pub positions: usize,
@@ -214,7 +214,7 @@ impl TrainedNetwork<'_> {
         self.positions.max(1)
     }
 
-    /// What its token ids stand for.
+    /// What its token ids mean.
     pub fn ids(&self) -> &str {
         self.facts["tokens"].as_str().unwrap_or_default()
     }

@@ -11,7 +11,7 @@ use super::{batch, labels, short};
 use crate::file::without_mark;
 use crate::{Error, Result};
 
-/// How many token numbers there are: the padding and the 256 bytes.
+/// The number of token ids: the padding and the 256 bytes.
 pub const TOKENS: usize = 257;
 
 const LAYOUT: &str = "lines of a label, a tab and a text, with or without columns between";
@@ -21,22 +21,22 @@ const LAYOUT: &str = "lines of a label, a tab and a text, with or without column
 pub struct Labelled {
     /// The names of the classes; numbers in their own order, other names in that of the alphabet.
     pub classes: Vec<String>,
-    /// How many columns stand before the text, the label's included.
+    /// The number of columns before the text, the label's included.
     pub columns: usize,
     /// The texts, in the order of the file.
-    pub items: Vec<Item>,
+    pub items: Vec<LabelledText>,
 }
 
 /// A text with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct LabelledText {
     /// The index of its class.
     pub class: usize,
     /// Its bytes; at least one.
     pub text: Vec<u8>,
 }
 
-impl Item {
+impl LabelledText {
     /// Its tokens: every byte plus 1.
     pub fn tokens(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
         self.text.iter().map(|byte| u32::from(*byte) + 1)
@@ -54,8 +54,8 @@ impl Labelled {
     /// `classes` are those of a file read before, which the labels must then be of; without them the classes are the
     /// labels that occur, two or more. Every class needs a text.
     ///
-    /// A line has as many columns as most lines have; further tabs belong to the text. White space around a label is none
-    /// of it. Lines end in LF or CR LF, and every other byte of a text is left as it is.
+    /// A line has as many columns as most lines have; further tabs belong to the text. White space around a label is
+    /// ignored. Lines end in LF or CR LF, and every other byte of a text is left as it is.
     pub fn parse(path: &Path, bytes: &[u8], classes: Option<&[String]>) -> Result<Self> {
         let lines = labels::lines(without_mark(path, bytes)?);
         if lines.is_empty() {
@@ -74,7 +74,7 @@ impl Labelled {
         let mut items = Vec::with_capacity(rows.len());
         for ((label, text), number) in rows.into_iter().zip(1..) {
             let class = labels::class(path, number, &label, &classes)?;
-            items.push(Item { class, text: text.to_vec() });
+            items.push(LabelledText { class, text: text.to_vec() });
         }
         let labelled = Self { classes, columns, items };
         match labelled.counts().iter().position(|count| *count == 0) {
@@ -102,7 +102,7 @@ impl Labelled {
         let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for class in &self.classes {
             let number = class.parse::<f64>().ok().filter(|number| number.is_finite());
-            // 0 and -0 are equal and are written in two ways.
+            // 0 and -0 are equal, and written differently.
             let meant = number.map_or_else(|| class.to_lowercase(), |number| (number + 0.0).to_string());
             groups.entry(meant).or_default().push(class);
         }
@@ -118,12 +118,16 @@ impl Labelled {
         let counts = self.counts();
         if let Some(class) = counts.iter().position(|count| *count < 2) {
             let what = format!("texts of class '{}'", short(&self.classes[class]));
-            return Err(Error::value(what, counts[class], "2 or more, to hold one out and keep one"));
+            return Err(Error::value(
+                what,
+                counts[class],
+                "2 or more, for the training and the validation set",
+            ));
         }
         let classes: Vec<usize> = self.items.iter().map(|item| item.class).collect();
         let aside = batch::hold_out(&classes, share, seed);
         let (held, rest): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
-        let of = |items: Vec<(Item, bool)>| Self {
+        let of = |items: Vec<(LabelledText, bool)>| Self {
             classes: self.classes.clone(),
             columns: self.columns,
             items: items.into_iter().map(|(item, _)| item).collect(),
@@ -256,14 +260,14 @@ mod tests {
     fn a_share_of_every_class_is_held_out() {
         let lines: Vec<String> = (0..100).map(|i| format!("{}\ttext {i}", u8::from(i % 5 == 0))).collect();
         let all = parse(lines.join("\n")).unwrap();
-        let (kept, held) = all.clone().hold_out(0.25, 3).unwrap();
-        assert_eq!((kept.counts(), held.counts()), (vec![60, 15], vec![20, 5]));
+        let (rest, held) = all.clone().hold_out(0.25, 3).unwrap();
+        assert_eq!((rest.counts(), held.counts()), (vec![60, 15], vec![20, 5]));
         assert_eq!(
-            (&kept, &held),
+            (&rest, &held),
             (&all.clone().hold_out(0.25, 3).unwrap().0, &all.clone().hold_out(0.25, 3).unwrap().1)
         );
         assert_ne!(held, all.clone().hold_out(0.25, 4).unwrap().1);
-        let mut both: Vec<_> = kept.items.iter().chain(&held.items).map(|item| item.text.clone()).collect();
+        let mut both: Vec<_> = rest.items.iter().chain(&held.items).map(|item| item.text.clone()).collect();
         both.sort_unstable();
         let mut whole: Vec<_> = all.items.iter().map(|item| item.text.clone()).collect();
         whole.sort_unstable();

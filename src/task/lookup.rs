@@ -1,4 +1,4 @@
-//! Finds a task by its name, or by what a trained network says of itself.
+//! Finds a task by its name, or by the facts of a trained network.
 
 use serde_json::Value;
 

@@ -19,6 +19,7 @@ pub mod listops;
 mod lookup;
 pub mod recall;
 pub mod recipe;
+mod retrieval;
 mod shown;
 pub mod stride;
 pub mod synthetic;
@@ -29,8 +30,8 @@ pub mod translation;
 pub mod window;
 
 pub use kind::{
-    BYTES, BYTES_FROM_ONE, EvaluationSet, HeldOut, Interface, NetworkKind, Piece, Prediction, Setup,
-    TOKENIZER, Task, TaskKind, TokenizerFile, TrainedNetwork,
+    BYTES, BYTES_FROM_ONE, DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkKind, NetworkOutput,
+    Setup, TOKENIZER, Task, TaskKind, TokenizerFile, TrainedNetwork,
 };
 pub use lookup::{find, of_trained};
 
@@ -39,4 +40,4 @@ pub(crate) use shown::short;
 
 /// Every task that a network can be trained on.
 pub const ALL: &[&TaskKind] =
-    &[&text::KIND, &listops::KIND, &language::KIND, &recall::KIND, &translation::KIND];
+    &[&text::KIND, &listops::KIND, &language::KIND, &recall::KIND, &retrieval::KIND, &translation::KIND];

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// Sizes of a network and the settings of its training, as they are written beside a checkpoint.
 ///
-/// [`Recipe::default`] is where every [`Preset`] starts from.
+/// [`Recipe::default`] is where every [`RecipePreset`] starts from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recipe {
     /// Longest sequence, in tokens.
@@ -19,7 +19,7 @@ pub struct Recipe {
     pub layers: usize,
     /// Activation of the feed-forward networks.
     pub activation: &'static str,
-    /// Whether norms stand before blocks.
+    /// Whether layer norms are before blocks.
     pub pre_norm: bool,
     /// Whether Luna's P is passed from layer to layer.
     pub p_chain: bool,
@@ -94,7 +94,7 @@ impl Default for Recipe {
 
 /// A recipe with a name, for one task.
 #[derive(Debug)]
-pub struct Preset {
+pub struct RecipePreset {
     /// The name on the command line.
     pub name: &'static str,
     /// What it is, in one line.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::classified::{About, Classified, Example, Sets, evaluation_set};
 use super::kind::{BYTES_FROM_ONE, EvaluationSet, NetworkKind, Setup, Task, TaskKind, TrainedNetwork};
-use super::labelled::{self, Item, Labelled};
-use super::recipe::Preset;
+use super::labelled::{self, Labelled, LabelledText};
+use super::recipe::RecipePreset;
 use crate::Result;
 
 /// Its declaration.
@@ -14,12 +14,12 @@ pub(super) const KIND: TaskKind = TaskKind {
     about: "classes of texts, byte by byte: --data FILE of label TAB text (further columns between them are skipped)",
     takes: &[],
     presets: &[
-        Preset {
+        RecipePreset {
             name: "small-text",
             about: "byte-level text, n 1024, 2 layers of width 128: an hour or less on 2 cores",
             change: |_| {},
         },
-        Preset {
+        RecipePreset {
             name: "lra-text",
             about: "byte-level text as the Luna authors ran it: 4 layers of 256, n 4000, 20,000 steps (no attention dropout)",
             change: |recipe| {
@@ -63,7 +63,9 @@ fn evaluate(file: &Path, network: &TrainedNetwork<'_>) -> Result<EvaluationSet> 
 
 /// The first `n` bytes of every text, with its class.
 fn examples(texts: &Labelled, n: usize) -> Vec<Example<1>> {
-    let example =
-        |item: &Item| Example { sequences: [item.tokens().take(n).collect()], class: item.class as u32 };
+    let example = |item: &LabelledText| Example {
+        sequences: [item.tokens().take(n).collect()],
+        class: item.class as u32,
+    };
     texts.items.iter().map(example).collect()
 }

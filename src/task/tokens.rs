@@ -1,4 +1,4 @@
-//! Token ids from a file, fed to a model as they stand.
+//! Token ids from a file, given to a model unchanged.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub fn read(path: &Path, vocab: usize) -> Result<Vec<u32>> {
 
 /// Token ids from the text of the file at `path` (named in errors, not read).
 ///
-/// In JSON they may stand as a tokenizer's output does: in a list of one sequence, or under `input_ids`.
+/// In JSON they may be written as a tokenizer writes them: in a list of one sequence, or under `input_ids`.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<u32>> {
     let text = text.trim_start_matches('\u{feff}').trim();
     let ids = if text.starts_with(['[', '{']) {

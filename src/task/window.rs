@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-use super::tokenizer::{self, Encoded};
+use super::tokenizer::{self, EncodedText};
 use crate::{Error, Result};
 
 /// Text tokens encoded beyond the last one that is needed: the last tokens of a prefix may differ from those of the whole
@@ -106,13 +106,13 @@ impl TextWindows {
     /// many bytes of the text they are of.
     ///
     /// Only a prefix of the text is tokenized, ending after a word, and extended until it is long enough.
-    pub fn beginning(&self, needed: usize) -> Result<(Encoded, usize)> {
+    pub fn beginning(&self, needed: usize) -> Result<(EncodedText, usize)> {
         self.tokens_from(0, needed)
     }
 
     /// As [`beginning`](Self::beginning), of the text from the byte `from` on, which must begin a character. Starts of
     /// tokens count from there.
-    pub fn tokens_from(&self, from: usize, needed: usize) -> Result<(Encoded, usize)> {
+    pub fn tokens_from(&self, from: usize, needed: usize) -> Result<(EncodedText, usize)> {
         let text = &self.text[from..];
         let enough = needed.saturating_add(MARGIN);
         let mut bytes = enough.saturating_mul(BYTES_A_TOKEN);
@@ -128,11 +128,11 @@ impl TextWindows {
 
     /// Every token of the text. It is split after line ends into pieces that are tokenized in parallel: at the ends of
     /// pieces the tokens may differ from those of the whole text.
-    pub fn whole(&self) -> Result<Encoded> {
+    pub fn whole(&self) -> Result<EncodedText> {
         tokenizer::in_pieces(&self.text, |piece| self.encode(piece))
     }
 
-    fn encode(&self, text: &str) -> Result<Encoded> {
+    fn encode(&self, text: &str) -> Result<EncodedText> {
         tokenizer::encode(&self.tokenizer, text).map_err(|error| {
             Error::malformed(
                 &self.path,

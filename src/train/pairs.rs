@@ -51,8 +51,8 @@ fn features_back(x: ArrayView2<'_, f32>, d_features: ArrayView2<'_, f32>) -> Arr
     let part = |at: usize| d_features.slice(s![.., at * d..(at + 1) * d]);
     let (one, two) = (x.slice(s![..;2, ..]), x.slice(s![1..;2, ..]));
     let mut dx = Array2::zeros(x.raw_dim());
-    dx.slice_mut(s![..;2, ..]).assign(&(&part(0) + &(&part(2) * &two) + &part(3)));
-    dx.slice_mut(s![1..;2, ..]).assign(&(&part(1) + &(&part(2) * &one) - &part(3)));
+    dx.slice_mut(s![..;2, ..]).assign(&(&part(0) + &(&part(2) * &two) + part(3)));
+    dx.slice_mut(s![1..;2, ..]).assign(&(&part(1) + &(&part(2) * &one) - part(3)));
     dx
 }
 

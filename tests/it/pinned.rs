@@ -127,7 +127,7 @@ fn splits(lines: &mut Lines) {
     let texts = texts.concat();
     let all = Labelled::parse(Path::new("texts"), texts.as_bytes(), None).unwrap();
     let (_, held) = all.hold_out(0.25, 0).unwrap();
-    let text = |item: &luna::task::labelled::Item| String::from_utf8(item.text.clone()).unwrap();
+    let text = |item: &luna::task::labelled::LabelledText| String::from_utf8(item.text.clone()).unwrap();
     lines.exact("held out of labelled texts", held.items.iter().map(text));
     let language = Language::new("numbers", (0..1000).collect(), 8, 0.1).unwrap();
     lines.exact("windows of a text", language.batch(10, 0, 3).inputs.column(0).to_vec());

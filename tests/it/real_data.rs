@@ -17,7 +17,7 @@ use luna::task::language::Language;
 use luna::task::listops::{self, ListopsExample, ListopsSettings};
 use luna::task::translation::bleu::{self, Bleu};
 use luna::task::translation::chrf;
-use luna::task::translation::{Buckets, Pair, Parallel};
+use luna::task::translation::{Buckets, Parallel, SentencePair};
 use serde_json::Value;
 
 /// The folder of this name below `data/`.
@@ -201,7 +201,8 @@ fn sentences_of_two_languages() {
     let (mut own, mut places) = (0, 0);
     for indices in buckets.epoch(0) {
         let batch = || indices.iter().map(|pair| &pairs[*pair]);
-        let [source, target] = [|pair: &Pair| pair.source.len(), |pair: &Pair| pair.target.len() + 1];
+        let [source, target] =
+            [|pair: &SentencePair| pair.source.len(), |pair: &SentencePair| pair.target.len() + 1];
         for side in [source, target] {
             own += batch().map(side).sum::<usize>();
             places += indices.len() * batch().map(side).max().unwrap();

@@ -12,7 +12,7 @@ use crate::task::recipe::Recipe;
 
 /// One training: a mechanism, a seed and a learning rate. No cell depends on another.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
+pub(super) struct TrainingCell {
     /// The mechanism of its layers, as it was given.
     pub(super) mechanism: Spec,
     pub(super) seed: u64,
@@ -23,7 +23,7 @@ pub(super) struct Cell {
     pub(super) folder: Option<PathBuf>,
 }
 
-impl Cell {
+impl TrainingCell {
     /// What it is called while it trains.
     pub(super) fn title(&self) -> String {
         let Self { mechanism, seed, recipe, .. } = self;
@@ -35,7 +35,7 @@ impl Cell {
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum TrainingState {
     Trained,
     /// It can be resumed.
     Interrupted,
@@ -43,7 +43,7 @@ pub(super) enum State {
     Diverged(usize),
 }
 
-impl State {
+impl TrainingState {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Trained => "trained",
@@ -67,7 +67,7 @@ pub(super) struct CellResult {
     pub(super) parameters: usize,
     /// Optimiser steps that were taken.
     pub(super) steps: usize,
-    pub(super) state: State,
+    pub(super) state: TrainingState,
     /// The last step whose time does not count.
     pub(super) timed_after: usize,
     /// Bytes of parameters, gradients, moments and the largest step.
@@ -80,7 +80,7 @@ pub(super) struct CellResult {
     pub(super) test: Option<Answers>,
     /// The accuracy of the best constant answer on the set that it is compared on; seeds may have other data.
     pub(super) constant: Option<f64>,
-    /// What was logged, which stands in a file of its own.
+    /// Its log, which is in a file of its own.
     #[serde(skip)]
     pub(super) log: Vec<LogLine>,
 }

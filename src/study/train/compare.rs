@@ -1,6 +1,6 @@
 //! Mechanisms compared: each over its seeds, at the learning rate that its validation set selects.
 
-use super::cell::{CellResult, State};
+use super::cell::{CellResult, TrainingState};
 use super::data::TrainingData;
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats::{self, Interval};
@@ -16,7 +16,7 @@ pub(super) struct Comparison {
 }
 
 /// The results of one mechanism at one learning rate, over the seeds.
-struct Group<'a> {
+struct RateGroup<'a> {
     mechanism: &'a str,
     rate: f64,
     results: Vec<&'a CellResult>,
@@ -52,7 +52,7 @@ fn columns(judge: Judge, set: &str) -> [Column; 4] {
     ]
 }
 
-impl<'a> Group<'a> {
+impl<'a> RateGroup<'a> {
     fn validation(&self) -> Vec<&'a Answers> {
         self.results.iter().filter_map(|result| result.validation()).collect()
     }
@@ -66,7 +66,7 @@ impl<'a> Group<'a> {
     /// Seeds that diverged, and at which step.
     fn diverged(&self) -> Vec<(u64, usize)> {
         let diverged = self.results.iter().filter_map(|result| match result.state {
-            State::Diverged(step) => Some((result.seed, step)),
+            TrainingState::Diverged(step) => Some((result.seed, step)),
             _ => None,
         });
         diverged.collect()
@@ -74,21 +74,21 @@ impl<'a> Group<'a> {
 }
 
 /// The results in groups, in the order of their first.
-fn groups(results: &[CellResult]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups(results: &[CellResult]) -> Vec<RateGroup<'_>> {
+    let mut groups: Vec<RateGroup<'_>> = Vec::new();
     for result in results {
         let (mechanism, rate) = (result.mechanism.as_str(), result.rate);
         match groups.iter_mut().find(|group| group.mechanism == mechanism && group.rate == rate) {
             Some(group) => group.results.push(result),
-            None => groups.push(Group { mechanism, rate, results: vec![result] }),
+            None => groups.push(RateGroup { mechanism, rate, results: vec![result] }),
         }
     }
     groups
 }
 
 /// Of each mechanism its best group, in the order of the mechanisms.
-fn best_groups<'a, 'b>(groups: &'b [Group<'a>], judge: Judge) -> Vec<&'b Group<'a>> {
-    let mut selected: Vec<&Group<'_>> = Vec::new();
+fn best_groups<'a, 'b>(groups: &'b [RateGroup<'a>], judge: Judge) -> Vec<&'b RateGroup<'a>> {
+    let mut selected: Vec<&RateGroup<'_>> = Vec::new();
     for group in groups {
         let (seeds, rank) = group.rank(judge);
         match selected.iter_mut().find(|best| best.mechanism == group.mechanism) {
@@ -134,7 +134,7 @@ pub(super) fn compare(
     Comparison { views, notes }
 }
 
-fn mechanisms(best: &[&Group<'_>], data: &TrainingData, recipes: &[Recipe]) -> Table {
+fn mechanisms(best: &[&RateGroup<'_>], data: &TrainingData, recipes: &[Recipe]) -> Table {
     let (judge, recipe) = (data.task.judge(), &recipes[0]);
     let translates = data.kind.network == NetworkKind::EncoderDecoder;
     let tested = tested(best);
@@ -185,13 +185,13 @@ fn mechanisms(best: &[&Group<'_>], data: &TrainingData, recipes: &[Recipe]) -> T
     table
 }
 
-fn tested(groups: &[&Group<'_>]) -> bool {
+fn tested(groups: &[&RateGroup<'_>]) -> bool {
     groups.iter().any(|group| group.results.iter().any(|result| result.test.is_some()))
 }
 
 /// How far each mechanism is from the best, seed by seed: cells of one seed share their data; none of fewer than two
 /// seeds.
-fn differences(best: &[&Group<'_>], judge: Judge) -> Option<(Table, String)> {
+fn differences(best: &[&RateGroup<'_>], judge: Judge) -> Option<(Table, String)> {
     let pairs = Compared {
         name: judge.name(),
         unit: judge.unit(),
@@ -200,7 +200,7 @@ fn differences(best: &[&Group<'_>], judge: Judge) -> Option<(Table, String)> {
         pairs: "seeds",
         baseline: None,
     };
-    let competitor = |group: &&Group<'_>| {
+    let competitor = |group: &&RateGroup<'_>| {
         let scored = group
             .results
             .iter()
@@ -222,7 +222,7 @@ fn shown(rate: f64) -> String {
 }
 
 /// Every learning rate of every mechanism, on the validation set.
-fn rates(groups: &[Group<'_>], best: &[&Group<'_>], judge: Judge) -> Table {
+fn rates(groups: &[RateGroup<'_>], best: &[&RateGroup<'_>], judge: Judge) -> Table {
     let mut columns = vec![
         Column::new("attention", "", "the mechanism with its parameters", Digits::Text),
         Column::new("rate", "", "learning rate after warm-up", Digits::Text),
@@ -244,7 +244,12 @@ fn rates(groups: &[Group<'_>], best: &[&Group<'_>], judge: Judge) -> Table {
     table
 }
 
-fn notes_on_rates(groups: &[Group<'_>], best: &[&Group<'_>], judge: Judge, complete: bool) -> Vec<String> {
+fn notes_on_rates(
+    groups: &[RateGroup<'_>],
+    best: &[&RateGroup<'_>],
+    judge: Judge,
+    complete: bool,
+) -> Vec<String> {
     let selection = if complete {
         let after = if groups.iter().any(|group| !group.diverged().is_empty()) {
             " (after rates at which fewer seeds diverged)"
@@ -266,7 +271,7 @@ fn notes_on_rates(groups: &[Group<'_>], best: &[&Group<'_>], judge: Judge, compl
     let lowest = groups.iter().map(|group| group.rate).fold(f64::INFINITY, f64::min);
     let highest = groups.iter().map(|group| group.rate).fold(0.0, f64::max);
     for group in best {
-        let Group { mechanism, rate, .. } = group;
+        let RateGroup { mechanism, rate, .. } = group;
         if group.rank(judge).0 == 0 {
             notes.push(format!("{mechanism} diverged at every learning rate, or was not trained yet"));
         } else if complete && (*rate == highest || *rate == lowest) {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::name::Spec;
 use crate::study::fingerprint::{Contents, Fingerprint};
 use crate::task::recipe::Recipe;
-use crate::task::{HeldOut, Piece, Setup, Task, TaskKind};
+use crate::task::{DataPiece, HeldOutSet, Setup, Task, TaskKind};
 
 /// A task that was opened with a seed.
 pub(super) struct TrainingData {
@@ -32,10 +32,11 @@ impl TrainingData {
         let params = spec.params("task", kind.takes)?;
         let (data, test) = (config.data.as_deref(), config.test.as_deref());
         let task = (kind.open)(&Setup { task: kind.name, params, data, test, recipe, seed })?;
-        let files =
-            [("data", data, HeldOut::Validation), ("test", test, HeldOut::Test)].into_iter().filter_map(
-                |(flag, path, part)| Some((flag, path.and_then(Path::file_name)?.to_string_lossy(), part)),
-            );
+        let files = [("data", data, HeldOutSet::Validation), ("test", test, HeldOutSet::Test)]
+            .into_iter()
+            .filter_map(|(flag, path, part)| {
+                Some((flag, path.and_then(Path::file_name)?.to_string_lossy(), part))
+            });
         let files: Vec<_> = files.collect();
         let mut title = spec.to_string();
         for (flag, name, _) in &files {
@@ -49,7 +50,7 @@ impl TrainingData {
             facts.push("contents of the tokenizer", contents.word());
         }
         if data.is_none() {
-            facts.push("contents of what was generated", contents(&*task, HeldOut::Validation));
+            facts.push("contents of what was generated", contents(&*task, HeldOutSet::Validation));
         }
         for (flag, name, part) in files {
             let value = format!("{name}, sha256 {}", contents(&*task, part));
@@ -60,11 +61,11 @@ impl TrainingData {
 }
 
 /// A hash of the training and validation sets, or of the test set.
-fn contents(task: &dyn Task, part: HeldOut) -> String {
+fn contents(task: &dyn Task, part: HeldOutSet) -> String {
     let mut contents = Contents::default();
     task.contents(part, &mut |piece| match piece {
-        Piece::Tokens(tokens) => contents.add_tokens(tokens),
-        Piece::Bytes(bytes) => contents.add(bytes),
+        DataPiece::Tokens(tokens) => contents.add_tokens(tokens),
+        DataPiece::Bytes(bytes) => contents.add(bytes),
     });
     contents.word()
 }

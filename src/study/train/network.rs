@@ -7,7 +7,7 @@ use crate::model::encoder::{EncoderConfig, Head, Mechanism};
 use crate::model::translator::{DecoderKind, TranslatorConfig};
 use crate::task::examples::{Examples, Sequences};
 use crate::task::judge::Answers;
-use crate::task::{Interface, NetworkKind, Prediction};
+use crate::task::{Interface, NetworkKind, NetworkOutput};
 use crate::train::loss::Sums;
 use crate::train::{Batch, Layout, Network, Pairs, Rates, Rows, Translator};
 
@@ -30,10 +30,10 @@ pub(in crate::study) enum NetworkBatch {
 /// Vocabulary, mask and head of a network for a task; the rest is to be set.
 pub(super) fn config_of(interface: &Interface) -> EncoderConfig {
     let (causal, head) = match interface.prediction {
-        Prediction::Classes(classes) => (false, Head::Classes(classes)),
-        Prediction::PairClasses(classes) => (false, Head::Pairs(classes)),
-        Prediction::NextToken => (true, Head::Tokens),
-        Prediction::Text => (false, Head::None),
+        NetworkOutput::Classes(classes) => (false, Head::Classes(classes)),
+        NetworkOutput::PairClasses(classes) => (false, Head::Pairs(classes)),
+        NetworkOutput::NextToken => (true, Head::Tokens),
+        NetworkOutput::Text => (false, Head::None),
     };
     let base = EncoderConfig::new(Mechanism::Softmax, 1, 1, 1, 1);
     EncoderConfig { vocab: Some(interface.vocab), causal, head, ..base }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::cell::Cell;
+use super::cell::TrainingCell;
 use super::config::TrainConfig;
 use super::data::TrainingData;
 use super::network::{TaskNetwork, config_of};
@@ -15,7 +15,7 @@ use crate::task::recipe::Recipe;
 use crate::task::{self, NetworkKind, TaskKind};
 
 /// What is trained: every mechanism at every rate with every seed.
-pub(super) struct Plan<'a> {
+pub(super) struct TrainingPlan<'a> {
     config: &'a TrainConfig,
     task: Spec,
     kind: &'static TaskKind,
@@ -23,10 +23,10 @@ pub(super) struct Plan<'a> {
     pub(super) recipes: Vec<Recipe>,
     mechanisms: Vec<Spec>,
     /// Seed by seed, so that a comparison that was stopped has all mechanisms at the first seeds.
-    pub(super) cells: Vec<Cell>,
+    pub(super) cells: Vec<TrainingCell>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> TrainingPlan<'a> {
     /// The cells that the flags ask for; `seed` is the first of the seeds.
     pub(super) fn of(config: &'a TrainConfig, seed: u64) -> Result<Self> {
         let task: Spec = config.task.parse()?;
@@ -44,7 +44,7 @@ impl<'a> Plan<'a> {
             for (mechanism, recipe) in
                 mechanisms.iter().flat_map(|spec| recipes.iter().map(move |recipe| (spec, recipe)))
             {
-                let mut cell = Cell {
+                let mut cell = TrainingCell {
                     mechanism: mechanism.clone(),
                     seed,
                     recipe: recipe.clone(),
@@ -96,7 +96,7 @@ pub(super) fn network(mechanism: &Spec, recipe: &Recipe, data: &TrainingData) ->
 }
 
 /// The name of the folder of one cell among several.
-fn folder_name(cell: &Cell) -> String {
+fn folder_name(cell: &TrainingCell) -> String {
     let mechanism = cell.mechanism.to_string().replace([':', ','], "-").replace('=', "");
     let rate = if cell.of_several_rates { format!("-rate{:?}", cell.recipe.rate) } else { String::new() };
     format!("{mechanism}{rate}-seed{}", cell.seed)

@@ -4,7 +4,7 @@ use std::mem::size_of;
 
 use serde_json::{Map, Value, json};
 
-use super::cell::{Cell, CellResult, State};
+use super::cell::{CellResult, TrainingCell, TrainingState};
 use super::data::TrainingData;
 use super::folder::{CellFolder, CheckpointFacts};
 use super::log::LogLine;
@@ -16,15 +16,15 @@ use crate::model::encoder::Mechanism;
 use crate::profile::{clock::Stopwatch, memory};
 use crate::study::Watch;
 use crate::study::fingerprint::Fingerprint;
-use crate::task::HeldOut;
+use crate::task::HeldOutSet;
 use crate::task::examples::Examples;
 use crate::train::loss::Sums;
 use crate::train::schedule::Schedule;
 use crate::train::{Adam, AdamConfig, Dropout, Rates, gradient_norm};
 
 /// A training in progress.
-struct Training<'a> {
-    cell: &'a Cell,
+struct TrainingRun<'a> {
+    cell: &'a TrainingCell,
     data: &'a TrainingData,
     network: &'a TaskNetwork,
     print: Fingerprint,
@@ -42,18 +42,18 @@ struct Training<'a> {
 }
 
 /// A step of the optimiser.
-struct Step {
+struct OptimiserStep {
     loss: f64,
     gradient_norm: f64,
     rate: f64,
     seconds: f64,
 }
 
-/// Trains a cell, or resumes it; one that is stopped writes a checkpoint and says so.
+/// Trains a cell, or resumes it; one that is stopped writes a checkpoint and returns what it has.
 ///
 /// A cell that diverges is an error, or, among others with other learning rates, a result with that error beside it.
 pub(super) fn train(
-    cell: &Cell,
+    cell: &TrainingCell,
     data: &TrainingData,
     resume: bool,
     watch: &dyn Watch,
@@ -79,7 +79,7 @@ pub(super) fn train(
     }
     let (parameters, facts) =
         restored.unwrap_or_else(|| (network.draw(cell.seed), CheckpointFacts::default()));
-    let mut training = Training {
+    let mut training = TrainingRun {
         cell,
         data,
         network,
@@ -95,24 +95,24 @@ pub(super) fn train(
         steps: 0,
     };
     let (state, error) = match training.learn(watch) {
-        Ok(()) if training.adam.steps() >= recipe.steps => (State::Trained, None),
-        Ok(()) => (State::Interrupted, None),
+        Ok(()) if training.adam.steps() >= recipe.steps => (TrainingState::Trained, None),
+        Ok(()) => (TrainingState::Interrupted, None),
         // That a learning rate is too high is what a comparison of rates shows.
         Err(Error::Diverged { step, what, value, kept }) if cell.of_several_rates => {
             watch.skip((recipe.steps + 1).saturating_sub(step));
-            (State::Diverged(step), Some(Error::Diverged { step, what, value, kept }))
+            (TrainingState::Diverged(step), Some(Error::Diverged { step, what, value, kept }))
         }
         Err(error) => return Err(error),
     };
     Ok((training.finish(state)?, error))
 }
 
-impl Training<'_> {
+impl TrainingRun<'_> {
     /// Steps to the end, or until it is stopped, with an evaluation now and then.
     fn learn(&mut self, watch: &dyn Watch) -> Result<()> {
         let recipe = &self.cell.recipe;
         while self.adam.steps() < recipe.steps {
-            let Step { loss, gradient_norm, rate, seconds } = self.step()?;
+            let OptimiserStep { loss, gradient_norm, rate, seconds } = self.step()?;
             let step = self.adam.steps();
             self.steps += 1;
             self.folder.add(LogLine::Step { step, loss, rate, gradient_norm, seconds })?;
@@ -135,7 +135,7 @@ impl Training<'_> {
     }
 
     /// One step of the optimiser.
-    fn step(&mut self) -> Result<Step> {
+    fn step(&mut self) -> Result<OptimiserStep> {
         let (recipe, step) = (&self.cell.recipe, self.adam.steps());
         let clock = Stopwatch::start();
         let batches: Vec<Examples> = (0..recipe.accumulate)
@@ -167,13 +167,13 @@ impl Training<'_> {
         let scale = if recipe.clip > 0.0 { (recipe.clip / norm.max(1e-12)).min(1.0) } else { 1.0 };
         let rate = recipe.rate * self.schedule.factor(step, recipe.steps, recipe.warm_up);
         self.adam.step(&mut self.parameters, &self.gradients, scale as f32, rate);
-        Ok(Step { loss, gradient_norm: norm, rate, seconds: clock.seconds() })
+        Ok(OptimiserStep { loss, gradient_norm: norm, rate, seconds: clock.seconds() })
     }
 
     /// Evaluates the network on the validation set, and keeps it if it is the best so far.
     fn evaluate(&mut self) -> Result<()> {
         let (step, task) = (self.adam.steps(), &self.data.task);
-        let validation = task.held_out(HeldOut::Validation, self.cell.recipe.eval_examples)?;
+        let validation = task.held_out(HeldOutSet::Validation, self.cell.recipe.eval_examples)?;
         let answers = self.network.evaluate_all(&self.parameters, validation)?;
         let validation_loss = answers.loss();
         // Parameters that the last update broke must not replace good ones.
@@ -192,7 +192,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Refuses NaN and infinite values, and says what remains of the training.
+    /// Refuses NaN and infinite values, with what remains of the training.
     fn require_finite(&self, what: &'static str, value: f64, step: usize) -> Result<()> {
         if value.is_finite() {
             return Ok(());
@@ -205,20 +205,23 @@ impl Training<'_> {
     }
 
     /// Evaluates the best network of a training that has ended, and writes the result.
-    fn finish(self, state: State) -> Result<CellResult> {
+    fn finish(self, state: TrainingState) -> Result<CellResult> {
         let Self { cell, data, network, parameters, adam, folder, facts, best: in_memory, .. } = self;
         let (layout, task) = (network.layout(), &data.task);
         let (mut best, mut test, mut constant) = (None, None, None);
-        if let (State::Trained, Some((step, _))) = (state, facts.best)
+        if let (TrainingState::Trained, Some((step, _))) = (state, facts.best)
             && let Some(parameters) = folder.best(layout)?.or(in_memory)
         {
             let answers = |part| network.evaluate_all(&parameters, task.held_out(part, usize::MAX)?);
-            best = Some((step, answers(HeldOut::Validation)?));
+            best = Some((step, answers(HeldOutSet::Validation)?));
             if task.has_test() {
-                test = Some(answers(HeldOut::Test)?);
+                test = Some(answers(HeldOutSet::Test)?);
             }
-            constant =
-                task.constant_accuracy(if test.is_some() { HeldOut::Test } else { HeldOut::Validation });
+            constant = task.constant_accuracy(if test.is_some() {
+                HeldOutSet::Test
+            } else {
+                HeldOutSet::Validation
+            });
         }
         // Parameters, gradients and two moments.
         let held = 4 * size_of::<f32>() * parameters.len();
@@ -239,7 +242,7 @@ impl Training<'_> {
             constant,
             log: Vec::new(),
         };
-        if state == State::Trained {
+        if state == TrainingState::Trained {
             folder.save_result(&result)?;
         }
         result.log = folder.log;
@@ -262,7 +265,7 @@ impl Training<'_> {
 }
 
 /// Everything that decides the numbers of a cell.
-fn fingerprint(cell: &Cell, data: &TrainingData) -> Result<Fingerprint> {
+fn fingerprint(cell: &TrainingCell, data: &TrainingData) -> Result<Fingerprint> {
     let mut print = data.facts.clone();
     // By the name that it has in checkpoints of earlier versions.
     print.push("attention", Mechanism::build(&cell.mechanism)?.spec());

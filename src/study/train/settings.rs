@@ -6,7 +6,7 @@ use crate::model::Activation;
 use crate::model::encoder::{EncoderConfig, Mechanism};
 use crate::model::translator::DecoderKind;
 use crate::name;
-use crate::task::recipe::{Preset, Recipe};
+use crate::task::recipe::{Recipe, RecipePreset};
 use crate::task::{self, NetworkKind, TaskKind};
 use crate::train::schedule::Schedule;
 
@@ -24,9 +24,9 @@ pub(super) fn recipe(config: &TrainConfig, task: &TaskKind) -> Result<Recipe> {
 }
 
 /// The preset of this name, or the task's first.
-fn preset(name: Option<&str>, task: &TaskKind) -> Result<&'static Preset> {
+fn preset(name: Option<&str>, task: &TaskKind) -> Result<&'static RecipePreset> {
     let Some(name) = name else { return Ok(&task.presets[0]) };
-    let all: Vec<(&str, &Preset)> =
+    let all: Vec<(&str, &RecipePreset)> =
         task::ALL.iter().flat_map(|task| task.presets.iter().map(|preset| (task.name, preset))).collect();
     let (of, preset) = name::find("preset", name, &all, |(_, preset)| preset.name)?;
     if *of != task.name {

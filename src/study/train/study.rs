@@ -1,16 +1,16 @@
 //! The study: trains every cell of the plan and shows what they came to.
 
-use super::cell::State;
+use super::cell::TrainingState;
 use super::config::TrainConfig;
 use super::data::TrainingData;
-use super::plan::Plan;
+use super::plan::TrainingPlan;
 use super::{run as cells, view};
 use crate::error::Result;
 use crate::study::{Context, Outcome};
 
 /// Trains and compares.
 pub fn run(config: &TrainConfig, context: Context<'_>) -> Result<Outcome> {
-    let plan = Plan::of(config, context.seed)?;
+    let plan = TrainingPlan::of(config, context.seed)?;
     let first = plan.data(context.seed)?;
     // Mistakes are found before the first step.
     plan.check(&first)?;
@@ -30,15 +30,15 @@ pub fn run(config: &TrainConfig, context: Context<'_>) -> Result<Outcome> {
         };
         let (result, error) = cells::train(cell, data, config.resume, context.watch)?;
         last_error = error.or(last_error);
-        let interrupted = result.state == State::Interrupted;
+        let interrupted = result.state == TrainingState::Interrupted;
         results.push(result);
         if interrupted || context.watch.stopped() {
             break;
         }
     }
-    let interrupted = results.iter().any(|result| result.state == State::Interrupted);
+    let interrupted = results.iter().any(|result| result.state == TrainingState::Interrupted);
     let complete = results.len() == plan.cells.len() && !interrupted;
-    let all_diverged = results.iter().all(|result| matches!(result.state, State::Diverged(_)));
+    let all_diverged = results.iter().all(|result| matches!(result.state, TrainingState::Diverged(_)));
     if let (true, Some(error)) = (complete && all_diverged, last_error) {
         return Err(error);
     }

@@ -4,7 +4,7 @@ use super::cell::CellResult;
 use super::compare::compare;
 use super::data::TrainingData;
 use super::{figure, notes};
-use crate::report::{Column, Digits, Report, Table};
+use crate::report::{Cell, Column, Digits, Report, Table};
 use crate::stats;
 use crate::task::judge::Answers;
 use crate::task::recipe::Recipe;
@@ -82,7 +82,9 @@ pub(super) fn report(
     complete: bool,
 ) -> Report {
     let mut rows = Table::new("Trainings", columns());
-    results.iter().for_each(|result| rows.push(row(result, data, &recipes[0])));
+    for result in results {
+        rows.push(row(result, data, &recipes[0]));
+    }
     let mut report = Report { rows, ..Report::default() };
     let comparison = compare(results, data, recipes, complete);
     report.views = comparison.views;
@@ -104,7 +106,7 @@ pub(super) fn report(
     report
 }
 
-fn row(result: &CellResult, data: &TrainingData, recipe: &Recipe) -> Vec<crate::report::Cell> {
+fn row(result: &CellResult, data: &TrainingData, recipe: &Recipe) -> Vec<Cell> {
     let judge = data.task.judge();
     let validation = result.validation();
     let bits = |answers: &Answers| judge.bits_per_nat().map(|bits| bits * answers.loss());

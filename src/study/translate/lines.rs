@@ -1,4 +1,4 @@
-//! LineReader of a stream, read ahead on a thread of their own so that waiting for one can be interrupted.
+//! Lines of a stream, read ahead on a thread of their own so that waiting for one can be interrupted.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::file::without_mark;
 use crate::study::Watch;
 
-/// LineReader that are translated at once, at most.
+/// Lines that are translated at once, at most.
 const MAX_AT_ONCE: usize = 32;
-/// LineReader that are read ahead.
+/// Lines that are read ahead.
 const AHEAD: usize = 4 * MAX_AT_ONCE;
 /// Time between two looks at whether to stop.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -17,7 +17,7 @@ use crate::task::translation::scores::{AlignedLines, score};
 /// Translates the lines of `--input`, or of `standard_input`; `write` is handed each translation as it is made, and false
 /// from it ends the work.
 ///
-/// LineReader that are there at once are worked on at once.
+/// Lines that are there at once are worked on at once.
 pub fn run(
     config: &TranslateConfig,
     context: Context<'_>,
@@ -49,7 +49,7 @@ pub fn run(
         };
         let translated: Vec<Result<(String, String)>> =
             sources.into_par_iter().enumerate().map(one).collect();
-        // LineReader before one that cannot be translated are written.
+        // Lines before one that cannot be translated are written.
         for line in translated {
             let (source, line) = line?;
             if !write(&line) {

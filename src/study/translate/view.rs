@@ -96,7 +96,7 @@ fn table(config: &TranslateConfig, scores: &Scores) -> Table {
 fn score_lines(config: &TranslateConfig, scores: &Scores) -> Vec<String> {
     let bleu = &scores.bleu;
     let [one, two, three, four] = bleu.precisions;
-    let bleu::Counts { hypothesis, reference, .. } = bleu.counts;
+    let bleu::BleuCounts { hypothesis, reference, .. } = bleu.counts;
     let [bleu_signature, chrf_signature] = SIGNATURES;
     let mut lines = vec![
         format!(

@@ -9,10 +9,10 @@ use crate::task::batch::IGNORED;
 use crate::task::examples::Examples;
 use crate::task::judge::Judge;
 use crate::task::kind::{
-    BYTES, EvaluationSet, HeldOut, Interface, NetworkKind, Piece, Prediction, Setup, TOKENIZER, Task,
-    TaskKind, TokenizerFile, TrainedNetwork,
+    BYTES, DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkKind, NetworkOutput, Setup, TOKENIZER,
+    Task, TaskKind, TokenizerFile, TrainedNetwork,
 };
-use crate::task::recipe::Preset;
+use crate::task::recipe::RecipePreset;
 use crate::task::tokenizer::TextTokenizer;
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ pub const KIND: TaskKind = TaskKind {
     name: "language",
     about: "the next byte or token of --data FILE, any text; the last --validation share of it is the validation set",
     takes: &[Param { name: "tokens", default: Some(BYTES), about: "bytes, or the path of a tokenizer.json" }],
-    presets: &[Preset {
+    presets: &[RecipePreset {
         name: "small-language",
         about: "bytes of any text, n 256, 4 layers of width 128: 1 MB of weights in f16 once trained",
         change: |recipe| {
@@ -65,7 +65,7 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
 impl Task for LanguageTask {
     fn interface(&self) -> Interface {
         let vocab = self.tokenizer.as_ref().map_or(windows::BYTES, TextTokenizer::size);
-        Interface { vocab, prediction: Prediction::NextToken }
+        Interface { vocab, prediction: NetworkOutput::NextToken }
     }
 
     fn ids(&self) -> &'static str {
@@ -84,7 +84,7 @@ impl Task for LanguageTask {
         false
     }
 
-    fn held_out(&self, _: HeldOut, max: usize) -> Result<Vec<Examples>> {
+    fn held_out(&self, _: HeldOutSet, max: usize) -> Result<Vec<Examples>> {
         let all: Vec<_> = self.text.evaluation_windows(self.n)?.collect();
         // Evenly spread over the whole validation set.
         let count = all.len().min(max);
@@ -92,9 +92,9 @@ impl Task for LanguageTask {
         Ok(windows.chunks(self.batch).map(examples).collect())
     }
 
-    fn contents(&self, _: HeldOut, add: &mut dyn FnMut(Piece<'_>)) {
-        add(Piece::Tokens(self.text.training()));
-        add(Piece::Tokens(self.text.validation()));
+    fn contents(&self, _: HeldOutSet, add: &mut dyn FnMut(DataPiece<'_>)) {
+        add(DataPiece::Tokens(self.text.training()));
+        add(DataPiece::Tokens(self.text.validation()));
     }
 
     fn amount(&self) -> String {

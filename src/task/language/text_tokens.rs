@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Result;
 use crate::file;
 use crate::task::kind;
-use crate::task::tokenizer::{Encoded, TextTokenizer};
+use crate::task::tokenizer::{EncodedText, TextTokenizer};
 
 /// The tokens of a whole file, and what they are.
 pub(super) struct TextTokens {
@@ -27,11 +27,11 @@ impl TextTokens {
     pub(super) fn of_tokenizer(path: &Path, tokenizer: &Path) -> Result<Self> {
         let tokenizer = TextTokenizer::open(tokenizer)?;
         let text = file::text(path)?;
-        let Encoded { ids, starts } = tokenizer.encode(&text)?;
+        let EncodedText { ids, starts } = tokenizer.encode(&text)?;
         Ok(Self { ids, tokenizer: Some(tokenizer), encoded: Some((text, starts)) })
     }
 
-    /// As `tokens` says: `bytes`, or the path of a tokenizer.
+    /// By `tokens`: `bytes`, or the path of a tokenizer.
     pub(super) fn read(path: &Path, tokens: &str) -> Result<Self> {
         match tokens {
             kind::BYTES => Self::bytes(path),
@@ -46,7 +46,7 @@ impl TextTokens {
 
     /// The mean number of bytes of a token, over the tokens from `first` on, which is not the text's first.
     ///
-    /// None where the tokenizer does not give the text back: nobody can say how many bits it then has.
+    /// None where decoding does not give the text back: its bits are then not known.
     pub(super) fn bytes_per_token(&self, first: usize) -> Result<Option<f64>> {
         let Self { ids, tokenizer, encoded } = self;
         let (Some(tokenizer), Some((text, starts))) = (tokenizer, encoded) else { return Ok(Some(1.0)) };

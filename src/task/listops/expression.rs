@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::symbol::{Operator, Symbol};
+use super::symbol::{ListOperator, Symbol};
 use crate::task::short;
 use crate::{Error, Result};
 
@@ -44,12 +44,12 @@ impl Expression {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let apart = |c: char| c.is_whitespace() || c == '(' || c == ')';
         let mut symbols = Vec::new();
-        let mut open: Vec<bool> = Vec::new(); // of each open list, whether something stands in it
+        let mut open: Vec<bool> = Vec::new(); // for each open list, whether it has an argument
         for word in text.split(apart).filter(|word| !word.is_empty()) {
             let at = || format!("symbol {} ('{}')", symbols.len() + 1, short(&word));
             let symbol = Symbol::named(word).ok_or_else(|| format!("{} is unknown", at()))?;
             if open.is_empty() && !symbols.is_empty() {
-                return Err(format!("{} stands behind the end", at()));
+                return Err(format!("{} is after the end", at()));
             }
             if let Symbol::Close = symbol {
                 match open.pop() {
@@ -80,7 +80,7 @@ impl Expression {
         self.symbols.len()
     }
 
-    /// How many operators stand inside each other at the deepest place; 0 for a digit alone.
+    /// The largest number of nested operators; 0 for a digit alone.
     pub fn depth(&self) -> usize {
         let (mut depth, mut deepest) = (0, 0);
         for symbol in &self.symbols {
@@ -96,7 +96,7 @@ impl Expression {
 
     /// The digit that it comes to.
     pub fn value(&self) -> u8 {
-        let mut digits = Vec::new(); // of all open lists, one behind the other
+        let mut digits = Vec::new(); // of all open lists, one after the other
         let mut open = Vec::new();
         for symbol in &self.symbols {
             match *symbol {
@@ -104,7 +104,7 @@ impl Expression {
                 Symbol::Open(operator) => open.push((operator, digits.len())),
                 Symbol::Close => {
                     if let Some((operator, from)) = open.pop() {
-                        let value = Operator::value(operator, &mut digits[from..]);
+                        let value = ListOperator::value(operator, &mut digits[from..]);
                         digits.truncate(from);
                         digits.push(value);
                     }
@@ -119,7 +119,7 @@ impl Expression {
         self.symbols.iter().map(|symbol| symbol.token())
     }
 
-    /// For each symbol that begins a list, how many digits and lists stand in it; 0 for the others.
+    /// For each symbol that begins a list, its number of arguments; 0 for the others.
     fn arguments(&self) -> Vec<usize> {
         let mut counts = vec![0; self.symbols.len()];
         let mut open: Vec<usize> = Vec::new();
@@ -238,8 +238,8 @@ mod tests {
             ("[MIN ]", "symbol 2 (']') ends an empty list"),
             ("[MIN 1 [SM ] ]", "symbol 4 (']') ends an empty list"),
             ("]", "symbol 1 (']') ends no list"),
-            ("[MIN 1 ] ]", "symbol 4 (']') stands behind the end"),
-            ("1 2", "symbol 2 ('2') stands behind the end"),
+            ("[MIN 1 ] ]", "symbol 4 (']') is after the end"),
+            ("1 2", "symbol 2 ('2') is after the end"),
             ("[MIN 1", "1 list does not end"),
             ("[MIN [MAX 2 ( 3 )", "2 lists do not end"),
         ] {

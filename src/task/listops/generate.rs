@@ -1,34 +1,34 @@
 //! Random expressions as Long Range Arena draws them.
 //!
-//! `lra_benchmarks/data/listops.py` of google-research/long-range-arena: from the root (depth 1) on, a place holds a
-//! digit with probability 3/4, at the greatest depth always, else an operator with 2 to `max_args` arguments, every
-//! count, operator and digit equally likely; trees within the limits of length are kept, each once.
+//! `lra_benchmarks/data/listops.py` of google-research/long-range-arena: from the root (depth 1) on, a node is a digit with
+//! probability 3/4, at the maximum depth always, else an operator with 2 to `max_args` arguments, every count, operator and
+//! digit equally likely; trees within the limits of length are used, each once.
 
 use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
 use super::expression::{Expression, ListopsExample};
-use super::symbol::{Operator, Symbol};
+use super::symbol::{ListOperator, Symbol};
 use crate::rng::{Rng, below, stream};
 use crate::{Error, Result};
 
-/// One place in so many holds an operator.
+/// One node in so many is an operator.
 const OPERATOR_IN: usize = 4;
 
-/// Draws in a row that bring nothing new, after which there is probably nothing new; the paper's limits accept 1 of 12.
+/// Consecutive draws without a new tree after which the search ends; the paper's limits accept 1 of 12.
 const PATIENCE: usize = 1_000_000;
 
 /// How deep, wide and long expressions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListopsSettings {
-    /// The greatest depth of a digit, the root being at 1: at most `max_depth - 1` operators inside each other.
+    /// Maximum depth of a digit, the root being at 1: at most `max_depth - 1` nested operators.
     pub max_depth: usize,
-    /// The most arguments of an operator; the least are 2.
+    /// Maximum number of arguments of an operator; the minimum is 2.
     pub max_args: usize,
-    /// The least symbols, parentheses not counted.
+    /// Minimum number of symbols, parentheses not counted.
     pub min_length: usize,
-    /// The most symbols, parentheses not counted.
+    /// Maximum number of symbols, parentheses not counted.
     pub max_length: usize,
 }
 
@@ -49,7 +49,7 @@ pub fn generate(settings: &ListopsSettings, count: usize, seed: u64) -> Result<V
     let mut rng = stream(seed, &format!("listops {max_depth} {max_args} {min_length} {max_length}"));
     let mut seen: HashSet<[u8; 32]> = HashSet::new(); // by hash: expressions are long
     let mut examples = Vec::new();
-    let mut in_vain = 0;
+    let mut without_new = 0;
     while examples.len() < count {
         let expression = settings
             .draw(&mut rng)
@@ -58,14 +58,14 @@ pub fn generate(settings: &ListopsSettings, count: usize, seed: u64) -> Result<V
             Some(expression) => {
                 let label = expression.value();
                 examples.push(ListopsExample { expression, label });
-                in_vain = 0;
+                without_new = 0;
             }
-            None if in_vain == PATIENCE => {
+            None if without_new == PATIENCE => {
                 let found = format!("{count} ({} found, then none in {PATIENCE} draws)", examples.len());
                 let accepted = format!("fewer, or wider limits than {}", settings.limits());
                 return Err(Error::value("ListOps examples", found, accepted));
             }
-            None => in_vain += 1,
+            None => without_new += 1,
         }
     }
     Ok(examples)
@@ -89,7 +89,7 @@ impl ListopsSettings {
             return Err(Error::value(
                 "ListOps lengths",
                 lengths,
-                "a least length up to the greatest, from 1 on",
+                "a minimum of 1 or more, up to the maximum",
             ));
         }
         let longest = self.longest();
@@ -98,7 +98,7 @@ impl ListopsSettings {
                 "at most {longest}, the longest at depth {} with {} arguments",
                 self.max_depth, self.max_args
             );
-            return Err(Error::value("the least length of ListOps expressions", self.min_length, accepted));
+            return Err(Error::value("minimum length of ListOps expressions", self.min_length, accepted));
         }
         Ok(())
     }
@@ -115,17 +115,17 @@ impl ListopsSettings {
         longest
     }
 
-    /// One tree, given up as soon as it is too long.
+    /// One tree, abandoned as soon as it is too long.
     fn draw(&self, rng: &mut Rng) -> Option<Expression> {
         let mut symbols = Vec::new();
-        let mut open: Vec<usize> = Vec::new(); // of each open list, how many arguments are still to come
+        let mut open: Vec<usize> = Vec::new(); // for each open list, how many arguments are missing
         loop {
             if open.len() + 1 < self.max_depth && below(rng, OPERATOR_IN) == 0 {
-                symbols.push(Symbol::Open(Operator::ALL[below(rng, Operator::ALL.len())]));
+                symbols.push(Symbol::Open(ListOperator::ALL[below(rng, ListOperator::ALL.len())]));
                 open.push(2 + below(rng, self.max_args - 1));
             } else {
                 symbols.push(Symbol::Digit(below(rng, 10) as u8));
-                // A place is filled; lists that it completes fill a place of theirs.
+                // An argument is complete; lists that it completes are arguments themselves.
                 while let Some(missing) = open.last_mut() {
                     *missing -= 1;
                     if *missing > 0 {

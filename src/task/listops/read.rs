@@ -1,4 +1,4 @@
-//! Files of labelled expressions, in the two layouts that exist.
+//! Files of labelled expressions, in two layouts.
 
 use std::path::Path;
 
@@ -39,8 +39,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<ListopsExample>> {
     Ok(examples)
 }
 
-/// Puts `share` of the examples of every value aside (rounded, at least one and not all), drawn by the seed, in whichever
-/// order the file has them: what is left, and what was put aside. Of a value that one example has, it is left.
+/// Splits off `share` of the examples of every value (rounded, at least one and not all), drawn by the seed, whatever the
+/// order of the file: the remainder, and what was split off. The only example of a value stays.
 pub fn hold_out(
     examples: Vec<ListopsExample>,
     share: f64,
@@ -48,9 +48,9 @@ pub fn hold_out(
 ) -> (Vec<ListopsExample>, Vec<ListopsExample>) {
     let classes: Vec<usize> = examples.iter().map(|example| usize::from(example.label)).collect();
     let aside = batch::hold_out(&classes, share, seed);
-    let (held, kept): (Vec<_>, Vec<_>) = examples.into_iter().zip(aside).partition(|(_, aside)| *aside);
+    let (held, rest): (Vec<_>, Vec<_>) = examples.into_iter().zip(aside).partition(|(_, aside)| *aside);
     let of = |items: Vec<(ListopsExample, bool)>| items.into_iter().map(|(example, _)| example).collect();
-    (of(kept), of(held))
+    (of(rest), of(held))
 }
 
 /// The example of a line, or what is wrong with it and what would be accepted.

@@ -9,7 +9,7 @@ pub const TOKENS: usize = VOCAB.len() + 1;
 
 /// What a list of digits becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Operator {
+pub(super) enum ListOperator {
     Min,
     Max,
     /// The median; of an even count the mean of the two in the middle, rounded down.
@@ -24,12 +24,12 @@ pub(super) enum Symbol {
     /// 0 to 9.
     Digit(u8),
     /// A list begins.
-    Open(Operator),
+    Open(ListOperator),
     /// The innermost list ends.
     Close,
 }
 
-impl Operator {
+impl ListOperator {
     pub(super) const ALL: [Self; 4] = [Self::Min, Self::Max, Self::Med, Self::Sm];
 
     /// The value of a list, which is not empty; its digits may be reordered.
@@ -76,7 +76,7 @@ impl Symbol {
         let index = if word == "]" { 14 } else { VOCAB.iter().position(|name| *name == word)? };
         Some(match index {
             0..=9 => Self::Digit(index as u8),
-            10..=13 => Self::Open(Operator::ALL[index - 10]),
+            10..=13 => Self::Open(ListOperator::ALL[index - 10]),
             _ => Self::Close,
         })
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn operators_of_small_lists() {
-        use Operator::{Max, Med, Min, Sm};
+        use ListOperator::{Max, Med, Min, Sm};
         for (operator, digits, value) in [
             (Min, &[5_u8][..], 5),
             (Min, &[9, 9], 9),

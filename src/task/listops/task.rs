@@ -9,7 +9,7 @@ use super::symbol::TOKENS;
 use crate::name::Param;
 use crate::task::classified::{About, Classified, Example, Sets, evaluation_set};
 use crate::task::kind::{EvaluationSet, NetworkKind, Setup, Task, TaskKind, TrainedNetwork};
-use crate::task::recipe::Preset;
+use crate::task::recipe::RecipePreset;
 use crate::{Error, Result};
 
 /// Its declaration.
@@ -29,7 +29,7 @@ pub const KIND: TaskKind = TaskKind {
         Param { name: "max", default: Some("500"), about: "maximum number of symbols" },
     ],
     presets: &[
-        Preset {
+        RecipePreset {
             name: "small-listops",
             about: "ListOps of 100 to 500 symbols, 2 layers of width 128",
             change: |recipe| {
@@ -37,7 +37,7 @@ pub const KIND: TaskKind = TaskKind {
                 (recipe.warm_up, recipe.eval_every) = (400, 250);
             },
         },
-        Preset {
+        RecipePreset {
             name: "lra-listops",
             about: "ListOps as the Luna authors ran it: 1 layer of 512, n 2000, 5,000 steps (no attention dropout)",
             change: |recipe| {

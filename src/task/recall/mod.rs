@@ -3,5 +3,5 @@
 mod sequences;
 mod task;
 
-pub use sequences::{BLANK, Part, Recall, RecallSettings};
+pub use sequences::{BLANK, Recall, RecallPart, RecallSettings};
 pub use task::KIND;

@@ -1,17 +1,17 @@
 //! Recall by association: pairs of a key and a value, then keys alone, each to be answered with its value.
 //!
 //! The multi-query associative recall of Arora et al., "Zoology: Measuring and Improving Recall in Efficient Language
-//! Models" (2023), which exact attention learns and what keeps a small state of the past does not, once there are more
-//! pairs than the state has room for:
+//! Models" (2023). Exact attention learns it; mechanisms with a small state of the past do not, once there are more pairs
+//! than the state has room for:
 //!
 //! ```text
 //! inputs   k1 v1 k2 v2 k3 v3  .  k3  .  .  k1 k2  .
 //! targets   -  -  -  -  -  -  -  v3  -  -  v1 v2  -
 //! ```
 //! A sequence begins with its pairs: different keys in any order, values that may be equal. Every key is asked for once
-//! behind them. Two things differ from the paper's generator: all places are equally likely for questions (there the
-//! near ones are likelier), and the places between hold [`BLANK`] (there any token, keys too). The sequences of the two
-//! [`Part`]s are told apart by a hash, so that none is in both.
+//! after them. Two things differ from the paper's generator: questions are at any position with equal probability (there
+//! near ones are more probable), and the positions between them hold [`BLANK`] (there any token, keys too). A hash assigns
+//! each sequence to one of the two [`RecallPart`]s, so that none is in both.
 
 use std::ops::Range;
 
@@ -23,11 +23,11 @@ use crate::task::batch::IGNORED;
 use crate::task::language::Windows;
 use crate::{Error, Result};
 
-/// The token of a place that holds neither key nor value.
+/// The token of a position that holds neither key nor value.
 pub const BLANK: u32 = 0;
 
-/// So many different sequences at least, of which each part then has its share.
-const FEWEST: f64 = 1024.0;
+/// Minimum number of different sequences, of which each part then has its share.
+const MIN_SEQUENCES: f64 = 1024.0;
 
 /// How long and how hard a sequence is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct RecallSettings {
 
 /// 4 pairs in 16 tokens of 33: 16 keys, 16 values.
 ///
-/// So small that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
+/// Small enough that two layers of exact attention (d 64, 2 heads, `AdamW` at 3e-3, batches of 64) answer 99 % after 800 steps,
 /// 29 s of one thread in a trial in torch, where causal Luna (l = 16) and linear attention stayed at a third for as long
 /// as they were tried (2.5 minutes, 4,400 and 2,600 steps; one seed each).
 impl Default for RecallSettings {
@@ -51,12 +51,12 @@ impl Default for RecallSettings {
     }
 }
 
-/// What a sequence is for: no sequence is in both parts.
+/// The set that a sequence belongs to: no sequence is in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// To learn from.
+pub enum RecallPart {
+    /// The training set.
     Training,
-    /// To be judged on.
+    /// The sequences that are held out.
     Test,
 }
 
@@ -68,7 +68,7 @@ pub struct Recall {
 }
 
 impl Recall {
-    /// The task of these settings, or what is wrong with them.
+    /// The task of these settings; refuses those that leave too few sequences.
     pub fn new(settings: RecallSettings, seed: u64) -> Result<Self> {
         let RecallSettings { pairs, n, vocabulary } = settings;
         if pairs == 0 {
@@ -86,9 +86,9 @@ impl Recall {
                 format!("{} to {}: a blank, {pairs} keys and as many values", 2 * pairs + 1, u32::MAX);
             return Err(Error::value("vocabulary of the recall task", vocabulary, accepted));
         }
-        if settings.sequences() < FEWEST {
+        if settings.sequences() < MIN_SEQUENCES {
             let given = format!("{pairs} pairs, n {n}, vocabulary {vocabulary}");
-            let accepted = format!("more of any: there are fewer than {FEWEST} different sequences");
+            let accepted = format!("more of any: there are fewer than {MIN_SEQUENCES} different sequences");
             return Err(Error::value("settings of the recall task", given, accepted));
         }
         Ok(Self { settings, seed })
@@ -99,16 +99,15 @@ impl Recall {
         &self.settings
     }
 
-    /// How many answers there are: the values. A guess among all of them is right once in so many.
+    /// The number of possible answers: the values. A guess among all of them is right with probability 1 over it.
     pub fn answers(&self) -> usize {
         self.settings.values().len()
     }
 
     /// The sequences of these indices, a row each, shape (b, n): targets are [`IGNORED`] where nothing is asked.
     ///
-    /// A sequence depends on the seed, the part and its index alone. The same sequence may come again in its part, as
-    /// seldom as chance has it.
-    pub fn batch(&self, part: Part, indices: Range<usize>) -> Windows {
+    /// A sequence depends on the seed, the part and its index alone. The same sequence may be drawn again within its part.
+    pub fn batch(&self, part: RecallPart, indices: Range<usize>) -> Windows {
         let shape = (indices.len(), self.settings.n);
         let mut windows =
             Windows { inputs: Array2::from_elem(shape, BLANK), targets: Array2::from_elem(shape, IGNORED) };
@@ -121,8 +120,8 @@ impl Recall {
         windows
     }
 
-    /// Inputs and targets of one sequence: the first draw that belongs to this part, about every second one.
-    fn sequence(&self, part: Part, index: usize) -> (Vec<u32>, Vec<u32>) {
+    /// Inputs and targets of one sequence: the first draw that belongs to this part (about every second one does).
+    fn sequence(&self, part: RecallPart, index: usize) -> (Vec<u32>, Vec<u32>) {
         let RecallSettings { pairs, n, vocabulary } = self.settings;
         let mut rng = stream(self.seed, &format!("recall {part:?} {index} of {pairs} {n} {vocabulary}"));
         let values = self.settings.values();
@@ -149,14 +148,14 @@ impl RecallSettings {
         self.vocabulary.saturating_sub(1) / 2
     }
 
-    /// The values: the tokens behind the keys.
+    /// The values: the tokens after the keys.
     fn values(&self) -> Range<usize> {
         1 + self.keys()..self.vocabulary
     }
 
     /// How many different sequences there are: keys in order, their values, and places of questions.
     fn sequences(&self) -> f64 {
-        let falling = |from: usize| (0..self.pairs).map(|taken| (from - taken) as f64).product::<f64>();
+        let falling = |from: usize| (0..self.pairs).map(|drawn| (from - drawn) as f64).product::<f64>();
         let values = (self.values().len() as f64).powf(self.pairs as f64);
         falling(self.keys()) * values * falling(self.n - 2 * self.pairs)
     }
@@ -173,12 +172,12 @@ fn some_of(from: usize, count: usize, rng: &mut Rng) -> Vec<usize> {
 }
 
 /// The part that a sequence belongs to: a bit of its hash.
-fn part_of(inputs: &[u32]) -> Part {
+fn part_of(inputs: &[u32]) -> RecallPart {
     let mut hash = Sha256::new();
     for token in inputs {
         hash.update(token.to_le_bytes());
     }
-    if hash.finalize()[0] & 1 == 0 { Part::Training } else { Part::Test }
+    if hash.finalize()[0] & 1 == 0 { RecallPart::Training } else { RecallPart::Test }
 }
 
 #[cfg(test)]
@@ -211,15 +210,15 @@ mod tests {
     #[test]
     fn sequences_are_pinned() {
         let task = Recall::new(RecallSettings { pairs: 2, n: 9, vocabulary: 21 }, 0).unwrap();
-        let [first, second] = rows(&task.batch(Part::Training, 0..2)).try_into().unwrap();
+        let [first, second] = rows(&task.batch(RecallPart::Training, 0..2)).try_into().unwrap();
         assert_eq!(first.0, PINNED, "the draws changed: every published run would change");
         assert_eq!(first.1, answered(&first.0, 10));
         assert_ne!(first, second);
-        assert_eq!(rows(&task.batch(Part::Training, 1..2))[0], second);
-        assert_ne!(rows(&task.batch(Part::Test, 0..1))[0], first);
+        assert_eq!(rows(&task.batch(RecallPart::Training, 1..2))[0], second);
+        assert_ne!(rows(&task.batch(RecallPart::Test, 0..1))[0], first);
         let other = Recall::new(*task.settings(), 1).unwrap();
-        assert_ne!(rows(&other.batch(Part::Training, 0..1))[0], first);
-        assert_eq!((task.answers(), task.batch(Part::Test, 3..3).inputs.dim()), (10, (0, 9)));
+        assert_ne!(rows(&other.batch(RecallPart::Training, 0..1))[0], first);
+        assert_eq!((task.answers(), task.batch(RecallPart::Test, 3..3).inputs.dim()), (10, (0, 9)));
     }
 
     const PINNED: [u32; 9] = [4, 11, 5, 16, 0, 0, 4, 0, 5];
@@ -231,7 +230,7 @@ mod tests {
         assert_eq!(settings.sequences(), 6.0 * 9.0 * 30.0);
         let task = Recall::new(settings, 5).unwrap();
         let of = |part| rows(&task.batch(part, 0..3000)).into_iter().map(|row| row.0).collect::<HashSet<_>>();
-        let (training, test) = (of(Part::Training), of(Part::Test));
+        let (training, test) = (of(RecallPart::Training), of(RecallPart::Test));
         assert!(training.len() > 500 && test.len() > 500, "{} {}", training.len(), test.len());
         assert!(training.is_disjoint(&test));
     }
@@ -240,7 +239,7 @@ mod tests {
     fn every_place_and_value_is_equally_likely() {
         let task = Recall::new(RecallSettings { pairs: 2, n: 8, vocabulary: 9 }, 0).unwrap();
         let (mut places, mut values) = ([0_u32; 8], HashMap::new());
-        for (_, targets) in rows(&task.batch(Part::Training, 0..4000)) {
+        for (_, targets) in rows(&task.batch(RecallPart::Training, 0..4000)) {
             for (place, value) in targets.into_iter().enumerate().filter(|(_, value)| *value != IGNORED) {
                 places[place] += 1;
                 *values.entry(value).or_insert(0_u32) += 1;
@@ -284,7 +283,7 @@ mod tests {
             let settings = RecallSettings { pairs, n: 3 * pairs + more, vocabulary: 2 * pairs + 9 + wider };
             let Ok(task) = Recall::new(settings, seed) else { return Ok(()) };
             let keys = (settings.vocabulary - task.answers() - 1) as u32;
-            for part in [Part::Training, Part::Test] {
+            for part in [RecallPart::Training, RecallPart::Test] {
                 let (inputs, targets) = rows(&task.batch(part, index..index + 1)).remove(0);
                 prop_assert_eq!(&targets, &answered(&inputs, keys));
                 let mut asked: Vec<u32> =

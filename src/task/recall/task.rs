@@ -1,13 +1,15 @@
 //! The task recall: generated sequences, new ones in every batch.
 
-use super::sequences::{Part, Recall, RecallSettings};
+use super::sequences::{Recall, RecallPart, RecallSettings};
 use crate::Result;
 use crate::name::Param;
 use crate::task::examples::Examples;
 use crate::task::judge::Judge;
-use crate::task::kind::{HeldOut, Interface, NetworkKind, Piece, Prediction, Setup, Task, TaskKind};
+use crate::task::kind::{
+    DataPiece, HeldOutSet, Interface, NetworkKind, NetworkOutput, Setup, Task, TaskKind,
+};
 use crate::task::language::Windows;
-use crate::task::recipe::Preset;
+use crate::task::recipe::RecipePreset;
 
 /// Its declaration.
 pub const KIND: TaskKind = TaskKind {
@@ -22,7 +24,7 @@ pub const KIND: TaskKind = TaskKind {
             about: "size of the validation set, and of the test set",
         },
     ],
-    presets: &[Preset {
+    presets: &[RecipePreset {
         name: "small-recall",
         about: "associative recall, 2 layers of width 64: a minute on 2 cores",
         change: |recipe| {
@@ -37,7 +39,7 @@ pub const KIND: TaskKind = TaskKind {
     evaluate: None,
 };
 
-/// Generated sequences by which a generator is told from another.
+/// Generated sequences that identify a generator.
 const SAMPLE: usize = 16;
 
 struct RecallTask {
@@ -60,7 +62,7 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
 
 impl Task for RecallTask {
     fn interface(&self) -> Interface {
-        Interface { vocab: self.recall.settings().vocabulary, prediction: Prediction::NextToken }
+        Interface { vocab: self.recall.settings().vocabulary, prediction: NetworkOutput::NextToken }
     }
 
     fn ids(&self) -> &'static str {
@@ -73,26 +75,27 @@ impl Task for RecallTask {
 
     fn batch(&self, at: usize) -> Result<Examples> {
         let first = at * self.batch;
-        Ok(self.recall.batch(Part::Training, first..first + self.batch).examples())
+        Ok(self.recall.batch(RecallPart::Training, first..first + self.batch).examples())
     }
 
     fn has_test(&self) -> bool {
         true
     }
 
-    fn held_out(&self, part: HeldOut, max: usize) -> Result<Vec<Examples>> {
+    fn held_out(&self, part: HeldOutSet, max: usize) -> Result<Vec<Examples>> {
         // The validation and the test set follow each other in one stream.
-        let first = if part == HeldOut::Test { self.held } else { 0 };
+        let first = if part == HeldOutSet::Test { self.held } else { 0 };
         let last = first + self.held.min(max);
-        let batch = |at: usize| self.recall.batch(Part::Test, at..(at + self.batch).min(last)).examples();
+        let batch =
+            |at: usize| self.recall.batch(RecallPart::Test, at..(at + self.batch).min(last)).examples();
         Ok((first..last).step_by(self.batch).map(batch).collect())
     }
 
-    fn contents(&self, part: HeldOut, add: &mut dyn FnMut(Piece<'_>)) {
-        let part = if part == HeldOut::Test { Part::Test } else { Part::Training };
+    fn contents(&self, part: HeldOutSet, add: &mut dyn FnMut(DataPiece<'_>)) {
+        let part = if part == HeldOutSet::Test { RecallPart::Test } else { RecallPart::Training };
         let Windows { inputs, targets } = self.recall.batch(part, 0..SAMPLE);
         for tokens in [inputs, targets] {
-            add(Piece::Tokens(&tokens.into_iter().collect::<Vec<_>>()));
+            add(DataPiece::Tokens(&tokens.into_iter().collect::<Vec<_>>()));
         }
     }
 
@@ -101,7 +104,7 @@ impl Task for RecallTask {
     }
 
     /// A guess among the values.
-    fn constant_accuracy(&self, _: HeldOut) -> Option<f64> {
+    fn constant_accuracy(&self, _: HeldOutSet) -> Option<f64> {
         Some(1.0 / self.recall.answers() as f64)
     }
 }

@@ -3,7 +3,7 @@
 //! A batch has as many pairs as fit into a number of tokens, so that steps with short and with long sentences cost about
 //! the same.
 
-use super::parallel::Pair;
+use super::parallel::SentencePair;
 use crate::task::batch::shuffle;
 use crate::{Error, Result};
 
@@ -17,8 +17,8 @@ pub struct Buckets {
 
 impl Buckets {
     /// Batches of these pairs whose wider side has at most `tokens` positions, padding included.
-    pub fn new(pairs: &[Pair], tokens: usize, seed: u64) -> Result<Self> {
-        let widths: Vec<usize> = pairs.iter().map(Pair::width).collect();
+    pub fn new(pairs: &[SentencePair], tokens: usize, seed: u64) -> Result<Self> {
+        let widths: Vec<usize> = pairs.iter().map(SentencePair::width).collect();
         if widths.is_empty() {
             return Err(Error::value("pairs to translate", 0, "1 or more"));
         }
@@ -54,7 +54,7 @@ impl Buckets {
 
     /// The batches of an epoch, from 0: every pair once, and the batches in any order.
     ///
-    /// Which pairs of one width stand together is drawn anew in each epoch.
+    /// Which pairs of one width form a batch is drawn anew in each epoch.
     pub fn epoch(&self, number: usize) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..self.widths.len()).collect();
         shuffle(&mut order, self.seed, &format!("pairs of epoch {number}"));
@@ -83,8 +83,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// Pairs of these lengths, of any tokens.
-    fn pairs(lengths: &[(usize, usize)]) -> Vec<Pair> {
-        let pair = |(source, target): &(usize, usize)| Pair {
+    fn pairs(lengths: &[(usize, usize)]) -> Vec<SentencePair> {
+        let pair = |(source, target): &(usize, usize)| SentencePair {
             source: (0..*source as u32).map(|i| 10 + i).chain([END]).collect(),
             target: (0..*target as u32).map(|i| 20 + i).collect(),
         };

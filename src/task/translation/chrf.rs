@@ -19,7 +19,7 @@ const BETA_SQUARED: f64 = 4.0;
 
 /// What chrF is computed from: counts of one translation, or sums of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ChrfCounts {
     /// How many groups of the hypotheses are in their references, by length - 1; each as often as the reference has it.
     pub matches: [u64; ORDER],
     /// How many groups the hypotheses have.
@@ -30,7 +30,7 @@ pub struct Counts {
 
 /// chrF of a corpus in percent: a hypothesis a line, and references that are aligned to them line by line.
 ///
-/// An empty reference line stands for none; every line needs one that is not empty. Of several references the one by
+/// An empty reference line counts as none; every line needs one that is not empty. Of several references the one by
 /// which a line scores highest counts.
 ///
 /// ```
@@ -40,18 +40,18 @@ pub struct Counts {
 /// ```
 pub fn corpus<H: AsRef<str>, R: AsRef<str>>(hypotheses: &[H], references: &[&[R]]) -> Result<f64> {
     let lines = aligned(hypotheses, references)?;
-    let sum: Counts =
-        lines.into_iter().map(|(hypothesis, references)| Counts::of(hypothesis, &references)).sum();
+    let sum: ChrfCounts =
+        lines.into_iter().map(|(hypothesis, references)| ChrfCounts::of(hypothesis, &references)).sum();
     Ok(sum.score())
 }
 
 /// chrF of one sentence in percent.
 pub fn sentence(hypothesis: &str, references: &[&str]) -> f64 {
-    Counts::of(hypothesis, references).score()
+    ChrfCounts::of(hypothesis, references).score()
 }
 
-impl Counts {
-    /// The counts of one hypothesis by the reference that it scores highest by; empty references are passed over.
+impl ChrfCounts {
+    /// The counts of one hypothesis by the reference that it scores highest by; empty references are skipped.
     pub fn of(hypothesis: &str, references: &[&str]) -> Self {
         let hypothesis = letters(hypothesis);
         let found = groups(&hypothesis);
@@ -102,7 +102,7 @@ impl Counts {
     }
 }
 
-impl AddAssign for Counts {
+impl AddAssign for ChrfCounts {
     fn add_assign(&mut self, other: Self) {
         for n in 0..ORDER {
             self.matches[n] += other.matches[n];
@@ -112,7 +112,7 @@ impl AddAssign for Counts {
     }
 }
 
-impl Sum for Counts {
+impl Sum for ChrfCounts {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |mut sum, part| {
             sum += part;
@@ -165,8 +165,8 @@ mod tests {
     #[test]
     fn a_corpus_is_the_sum_of_its_counts() {
         let (hypotheses, references) = (["ab", "xyz"], ["abc", "xy"]);
-        let sum: Counts =
-            hypotheses.iter().zip(references).map(|(one, other)| Counts::of(one, &[other])).sum();
+        let sum: ChrfCounts =
+            hypotheses.iter().zip(references).map(|(one, other)| ChrfCounts::of(one, &[other])).sum();
         assert_eq!(corpus(&hypotheses, &[&references]).unwrap(), sum.score());
         assert_eq!((sum.matches, sum.reference), ([4, 2, 0, 0, 0, 0], [5, 3, 1, 0, 0, 0]));
         assert_eq!(sum.hypothesis, [5, 3, 0, 0, 0, 0], "no group of three where the reference has none");

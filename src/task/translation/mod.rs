@@ -9,5 +9,5 @@ pub mod scores;
 mod task;
 
 pub use buckets::Buckets;
-pub use parallel::{Pair, Parallel};
+pub use parallel::{Parallel, SentencePair};
 pub use task::KIND;

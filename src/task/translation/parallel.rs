@@ -19,7 +19,7 @@ pub struct Parallel {
 
 /// The tokens of a sentence and of its translation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct SentencePair {
     /// What the encoder reads: the tokens of the source and [`END`].
     pub source: Vec<u32>,
     /// The tokens of the target, without special ones.
@@ -43,10 +43,10 @@ impl Parallel {
         Self::read(&from, &to)
     }
 
-    /// Aligned sentences from the bytes of two files, whose paths stand in errors and are not read.
+    /// Aligned sentences from the bytes of two files, whose paths are for errors only.
     ///
     /// Both have as many lines, and every line has a text. Lines end in LF or CR LF, the last one perhaps in neither; a
-    /// byte order mark is passed over.
+    /// byte order mark is skipped.
     pub fn parse(source: (&Path, &[u8]), target: (&Path, &[u8])) -> Result<Self> {
         let [sources, targets] = [source, target].map(|(path, bytes)| lines(path, bytes));
         let parallel = Self { sources: sources?, targets: targets? };
@@ -66,13 +66,13 @@ impl Parallel {
     }
 
     /// The tokens of every pair, in order.
-    pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Vec<Pair>> {
+    pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Vec<SentencePair>> {
         let pairs = self.sources.iter().zip(&self.targets);
-        pairs.map(|(source, target)| Pair::encode(source, target, vocabulary)).collect()
+        pairs.map(|(source, target)| SentencePair::encode(source, target, vocabulary)).collect()
     }
 
     /// The tokens of the pairs that take at most `n` positions, and how many take more.
-    pub fn encode_within(&self, vocabulary: &Vocabulary, n: usize) -> Result<(Vec<Pair>, usize)> {
+    pub fn encode_within(&self, vocabulary: &Vocabulary, n: usize) -> Result<(Vec<SentencePair>, usize)> {
         let mut pairs = self.encode(vocabulary)?;
         let all = pairs.len();
         pairs.retain(|pair| pair.width() <= n);
@@ -103,7 +103,7 @@ fn lines(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
     lines.zip(1..).map(text).collect()
 }
 
-impl Pair {
+impl SentencePair {
     /// The tokens of one sentence and its translation.
     pub fn encode(source: &str, target: &str, vocabulary: &Vocabulary) -> Result<Self> {
         let mut source = vocabulary.encode(source)?;

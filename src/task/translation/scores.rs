@@ -34,7 +34,7 @@ impl AlignedLines {
 
 /// A figure of BLEU and of chrF.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Both<T> {
+pub struct BleuAndChrf<T> {
     /// Of BLEU.
     pub bleu: T,
     /// Of chrF.
@@ -51,23 +51,23 @@ pub struct Scores {
     /// chrF in percent.
     pub chrf: f64,
     /// Intervals of both; none of too few sentences.
-    pub intervals: Option<Both<Interval>>,
+    pub intervals: Option<BleuAndChrf<Interval>>,
     /// By how much both are above those of other translations, the same sentences drawn for both; none of too few
     /// sentences, or where there are no others.
-    pub differences: Option<Both<Interval>>,
+    pub differences: Option<BleuAndChrf<Interval>>,
 }
 
 /// The counts of each sentence, of which those of a corpus are sums.
 #[derive(Default)]
 struct SentenceCounts {
-    bleu: Vec<bleu::Counts>,
-    chrf: Vec<chrf::Counts>,
+    bleu: Vec<bleu::BleuCounts>,
+    chrf: Vec<chrf::ChrfCounts>,
 }
 
 impl SentenceCounts {
     fn push(&mut self, line: &str, reference: &str) {
-        self.bleu.push(bleu::Counts::of(line, &[reference]));
-        self.chrf.push(chrf::Counts::of(line, &[reference]));
+        self.bleu.push(bleu::BleuCounts::of(line, &[reference]));
+        self.chrf.push(chrf::ChrfCounts::of(line, &[reference]));
     }
 
     fn bleu(&self, sentences: &[usize]) -> f64 {
@@ -83,15 +83,16 @@ impl SentenceCounts {
         let interval = |statistic: &dyn Fn(&[usize]) -> f64| {
             bootstrap(sentences, &mut stream(seed, "bootstrap of sentences"), statistic)
         };
-        let both = |bleu: Option<Interval>, chrf: Option<Interval>| Some(Both { bleu: bleu?, chrf: chrf? });
+        let both =
+            |bleu: Option<Interval>, chrf: Option<Interval>| Some(BleuAndChrf { bleu: bleu?, chrf: chrf? });
         let difference = |other: &Self| {
             let bleu = interval(&|drawn| self.bleu(drawn) - other.bleu(drawn));
             both(bleu, interval(&|drawn| self.chrf(drawn) - other.chrf(drawn)))
         };
         Scores {
             sentences,
-            bleu: self.bleu.iter().copied().sum::<bleu::Counts>().bleu(),
-            chrf: self.chrf.iter().copied().sum::<chrf::Counts>().score(),
+            bleu: self.bleu.iter().copied().sum::<bleu::BleuCounts>().bleu(),
+            chrf: self.chrf.iter().copied().sum::<chrf::ChrfCounts>().score(),
             intervals: both(interval(&|drawn| self.bleu(drawn)), interval(&|drawn| self.chrf(drawn))),
             differences: other.and_then(difference),
         }
@@ -168,11 +169,11 @@ mod tests {
     fn translated(lines: &[Vec<String>], loses: usize, rng: &mut crate::rng::Rng) -> SentenceCounts {
         let mut parts = SentenceCounts::default();
         for words in lines {
-            let kept: Vec<&str> = words
+            let translation: Vec<&str> = words
                 .iter()
                 .map(|word| if below(rng, 100) < loses { "lost" } else { word.as_str() })
                 .collect();
-            parts.push(&kept.join(" "), &words.join(" "));
+            parts.push(&translation.join(" "), &words.join(" "));
         }
         parts
     }

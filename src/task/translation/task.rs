@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use super::buckets::Buckets;
-use super::parallel::{Pair, Parallel};
+use super::parallel::{Parallel, SentencePair};
 use crate::name::{Param, Spec};
 use crate::rng::{below, stream};
 use crate::task::batch::sample;
@@ -12,10 +12,10 @@ use crate::task::bpe::{BEGIN, END, Vocabulary};
 use crate::task::examples::{Examples, Sequences};
 use crate::task::judge::Judge;
 use crate::task::kind::{
-    EvaluationSet, HeldOut, Interface, NetworkKind, Piece, Prediction, Setup, TOKENIZER, Task, TaskKind,
-    TokenizerFile, TrainedNetwork,
+    DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkKind, NetworkOutput, Setup, TOKENIZER, Task,
+    TaskKind, TokenizerFile, TrainedNetwork,
 };
-use crate::task::recipe::{Preset, Recipe};
+use crate::task::recipe::{Recipe, RecipePreset};
 use crate::{Error, Result};
 
 /// Its declaration.
@@ -28,7 +28,7 @@ pub const KIND: TaskKind = TaskKind {
         Param { name: "vocab", default: Some("8000"), about: "size of the joint byte-pair vocabulary" },
     ],
     presets: &[
-        Preset {
+        RecipePreset {
             name: "small-translation",
             about: "sentences, 3 + 3 layers of width 128, 4096 tokens a step: Multi30k in half an hour on 2 cores",
             change: |recipe| {
@@ -39,7 +39,7 @@ pub const KIND: TaskKind = TaskKind {
                 (recipe.validation, recipe.eval_every) = (0.03, 200);
             },
         },
-        Preset {
+        RecipePreset {
             name: "wmt-base",
             about: "WMT EN-DE at the base size of Vaswani et al. 2017 and the Luna paper: 6 + 6 layers of 512, 100,000 steps (no attention dropout)",
             change: |recipe| {
@@ -69,9 +69,9 @@ struct TranslationTask {
     vocabulary: Vocabulary,
     /// Endings of the files' names.
     languages: [String; 2],
-    train: Vec<Pair>,
-    validation: Vec<Pair>,
-    test: Vec<Pair>,
+    train: Vec<SentencePair>,
+    validation: Vec<SentencePair>,
+    test: Vec<SentencePair>,
     buckets: Buckets,
     /// The epoch of the last batch with its batches: millions of pairs are not ordered again for every step.
     epoch: RefCell<(usize, Vec<Vec<usize>>)>,
@@ -91,7 +91,7 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
     let (train, validation) = hold_out(all, validation)?;
     let vocabulary = Vocabulary::train(train.texts(), size)?;
     let mut too_long = 0;
-    let mut encode = |part: &Parallel| -> Result<Vec<Pair>> {
+    let mut encode = |part: &Parallel| -> Result<Vec<SentencePair>> {
         let (pairs, longer) = part.encode_within(&vocabulary, n)?;
         too_long += longer;
         Ok(pairs)
@@ -119,7 +119,7 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
 
 impl Task for TranslationTask {
     fn interface(&self) -> Interface {
-        Interface { vocab: self.vocabulary.size(), prediction: Prediction::Text }
+        Interface { vocab: self.vocabulary.size(), prediction: NetworkOutput::Text }
     }
 
     fn ids(&self) -> &'static str {
@@ -143,19 +143,19 @@ impl Task for TranslationTask {
         !self.test.is_empty()
     }
 
-    fn held_out(&self, part: HeldOut, max: usize) -> Result<Vec<Examples>> {
-        let of = if part == HeldOut::Test { &self.test } else { &self.validation };
-        let sampled: Vec<Pair> =
+    fn held_out(&self, part: HeldOutSet, max: usize) -> Result<Vec<Examples>> {
+        let of = if part == HeldOutSet::Test { &self.test } else { &self.validation };
+        let sampled: Vec<SentencePair> =
             sample(of.len(), max, SPLIT_SEED).into_iter().map(|pair| of[pair].clone()).collect();
         sorted_batches(&sampled, self.max_tokens)
     }
 
-    fn contents(&self, part: HeldOut, add: &mut dyn FnMut(Piece<'_>)) {
-        let sets: &[&Vec<Pair>] =
-            if part == HeldOut::Test { &[&self.test] } else { &[&self.train, &self.validation] };
+    fn contents(&self, part: HeldOutSet, add: &mut dyn FnMut(DataPiece<'_>)) {
+        let sets: &[&Vec<SentencePair>] =
+            if part == HeldOutSet::Test { &[&self.test] } else { &[&self.train, &self.validation] };
         for pair in sets.iter().copied().flatten() {
-            add(Piece::Tokens(&pair.source));
-            add(Piece::Tokens(&pair.target));
+            add(DataPiece::Tokens(&pair.source));
+            add(DataPiece::Tokens(&pair.target));
         }
     }
 
@@ -243,12 +243,12 @@ fn languages(network: &TrainedNetwork<'_>) -> Result<[String; 2]> {
     Ok([params.get("from")?, params.get("to")?])
 }
 
-fn sorted_batches(pairs: &[Pair], max_tokens: usize) -> Result<Vec<Examples>> {
+fn sorted_batches(pairs: &[SentencePair], max_tokens: usize) -> Result<Vec<Examples>> {
     let batches = Buckets::new(pairs, max_tokens, 0)?.sorted();
     Ok(batches.into_iter().map(|batch| side_by_side(batch.into_iter().map(|pair| &pairs[pair]))).collect())
 }
 
-fn side_by_side<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Examples {
+fn side_by_side<'a>(pairs: impl Iterator<Item = &'a SentencePair>) -> Examples {
     let (mut sources, mut inputs) = (Sequences::default(), Sequences::default());
     let mut targets = Vec::new();
     for pair in pairs {

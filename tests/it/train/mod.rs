@@ -6,6 +6,7 @@ mod memory;
 mod program;
 mod rates;
 mod resume;
+mod retrieval;
 mod study;
 mod translate;
 mod translator;

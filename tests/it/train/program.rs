@@ -30,9 +30,9 @@ fn train(file: &Path, run: &Path, more: &[&str]) -> std::process::Output {
         "32",
         "--d",
         "32",
-        "--heads",
+        "--num-heads",
         "2",
-        "--layers",
+        "--num-layers",
         "1",
         "--batch",
         "8",
@@ -53,7 +53,7 @@ fn a_language_model_is_trained_judged_sampled_and_looked_at() {
     let (file_name, run) = (file.to_str().unwrap(), folder.path().join("run"));
     for attention in ["softmax", "luna-causal:l=4"] {
         let run = run.join(attention.replace(':', "-"));
-        let done = train(&file, &run, &["--attention", attention]);
+        let done = train(&file, &run, &["--mechanism", attention]);
         assert!(done.status.success(), "{}", text(&done.stderr));
         let table = text(&done.stdout);
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
@@ -83,14 +83,27 @@ fn a_language_model_is_trained_judged_sampled_and_looked_at() {
         );
         let again = luna(&["generate", run, "--prompt", "To be", "--length", "70", "--seed", "3"]);
         assert_eq!(written.stdout, again.stdout);
+        // As a result: the same text in a table of one row, and nothing else on stdout.
+        let args =
+            ["generate", run, "--prompt", "To be", "--length", "70", "--seed", "3", "--format", "json"];
+        let result: serde_json::Value = serde_json::from_slice(&luna(&args).stdout).unwrap();
+        assert_eq!(result["stamp"]["study"], "generate");
+        let row = &result["rows"][0];
+        let cell = |column: &str| {
+            let at = result["columns"].as_array().unwrap().iter().position(|found| found["name"] == column);
+            &row[at.unwrap()]
+        };
+        let both = format!("{}{}\n", cell("prompt").as_str().unwrap(), cell("text").as_str().unwrap());
+        assert_eq!((both, cell("tokens")), (text(&written.stdout), &70.into()));
+        assert!(cell("log_p").as_f64().unwrap() < 0.0);
         let seen = luna(&["svd-spectrum", "--model", run, "--text", file_name, "--seq-len", "32", "--quiet"]);
         assert!(seen.status.success(), "{}", text(&seen.stderr));
     }
     // The same command again would lose what was trained.
-    let again = train(&file, &run.join("softmax"), &["--attention", "softmax"]);
+    let again = train(&file, &run.join("softmax"), &["--mechanism", "softmax"]);
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("--resume"), "{}", text(&again.stderr));
-    let resumed = train(&file, &run.join("softmax"), &["--attention", "softmax", "--resume"]);
+    let resumed = train(&file, &run.join("softmax"), &["--mechanism", "softmax", "--resume"]);
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
 }
 
@@ -100,19 +113,19 @@ fn a_checkpoint_that_cannot_be_written_or_read_is_one_line() {
     let file = folder.path().join("text.txt");
     fs::write(&file, "abcdefgh".repeat(200)).unwrap();
     let run = folder.path().join("run");
-    assert!(train(&file, &run, &["--attention", "linear"]).status.success());
+    assert!(train(&file, &run, &["--mechanism", "linear"]).status.success());
     let last = run.join("last.safetensors");
     let whole = fs::read(&last).unwrap();
     fs::write(&last, &whole[..whole.len() / 2]).unwrap();
-    let cut = train(&file, &run, &["--attention", "linear", "--resume"]);
+    let cut = train(&file, &run, &["--mechanism", "linear", "--resume"]);
     assert_eq!(cut.status.code(), Some(1));
     let said = text(&cut.stderr);
     assert!(said.contains("last.safetensors") && said.trim().lines().count() == 1, "{said}");
     // A checkpoint of another network.
-    let other = train(&file, &folder.path().join("other"), &["--attention", "linear", "--d", "16"]);
+    let other = train(&file, &folder.path().join("other"), &["--mechanism", "linear", "--d", "16"]);
     assert!(other.status.success());
     fs::copy(folder.path().join("other/last.safetensors"), &last).unwrap();
-    let shaped = train(&file, &run, &["--attention", "linear", "--resume"]);
+    let shaped = train(&file, &run, &["--mechanism", "linear", "--resume"]);
     let said = text(&shaped.stderr);
     assert!(
         said.contains("other settings (d: '16' then, '32' now)") && said.trim().lines().count() == 1,
@@ -127,7 +140,7 @@ fn a_configuration_of_absurd_sizes_is_one_line() {
     let file = folder.path().join("text.txt");
     fs::write(&file, "abcdefgh".repeat(200)).unwrap();
     let run = folder.path().join("run");
-    assert!(train(&file, &run, &["--attention", "linear"]).status.success());
+    assert!(train(&file, &run, &["--mechanism", "linear"]).status.success());
     let config = run.join("best/config.json");
     let mut map: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
@@ -210,9 +223,9 @@ fn a_language_model_of_somebodys_tokens() {
     let learn = |tokens: &str, run: &Path| {
         let task = format!("language:tokens={tokens}");
         let args = ["train", "--task", &task, "--data", file_name, "--out", run.to_str().unwrap()];
-        let sizes = ["--seq-len", "16", "--d", "32", "--heads", "2", "--layers", "1", "--batch", "8"];
+        let sizes = ["--seq-len", "16", "--d", "32", "--num-heads", "2", "--num-layers", "1", "--batch", "8"];
         let steps =
-            ["--steps", "60", "--eval-every", "20", "--rate", "0.01", "--quiet", "--attention", "softmax"];
+            ["--steps", "60", "--eval-every", "20", "--rate", "0.01", "--quiet", "--mechanism", "softmax"];
         luna(&[&args[..], &sizes, &steps].concat())
     };
     let done = learn(tokenizer.to_str().unwrap(), &run);

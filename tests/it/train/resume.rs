@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use luna::linalg::engine::Engine;
-use luna::report::Report;
+use luna::report::{Cell, Report, Table};
 use luna::study::train::{TrainConfig, run};
 use luna::study::{Context, Unwatched, Watch};
 use luna::task::bpe::Vocabulary;
@@ -140,6 +140,27 @@ fn a_checkpoint_without_its_facts_or_its_best_network_is_refused() {
     fs::write(&last, [&bytes[..at], b"\"old\"", &bytes[at + 5..]].concat()).unwrap();
     let refused = trained(&again).unwrap_err();
     assert!(refused.contains("earlier version"), "{refused}");
+}
+
+/// A cell that has ended is shown by what it wrote; a damaged record is not believed.
+#[test]
+fn a_cell_that_has_ended_is_not_evaluated_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.tsv");
+    fs::write(&file, labelled(40)).unwrap();
+    let config = small("text", file, folder.path().join("run"));
+    let rows = trained(&config).unwrap().rows;
+    let again = TrainConfig { resume: true, ..config };
+    assert_eq!(trained(&again).unwrap().rows, rows);
+    let record = folder.path().join("run/cell.json");
+    let whole = fs::read_to_string(&record).unwrap();
+    fs::write(&record, &whole[..whole.len() / 2]).unwrap();
+    let resumed = trained(&again).unwrap().rows;
+    for column in ["validation_loss", "validation_accuracy", "train_loss", "best_step", "memory_bytes"] {
+        let cells = |table: &Table| table.cells(column).unwrap().map(Cell::exact).collect::<Vec<_>>();
+        assert_eq!(cells(&resumed), cells(&rows), "{column}");
+    }
+    assert_eq!(fs::read_to_string(&record).unwrap().lines().count(), whole.lines().count(), "written again");
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn corpus(folder: &Path, name: &str, sentences: impl Iterator<Item = usize>) -> 
 
 fn train(folder: &Path, attention: &str, more: &[&str]) -> Output {
     let [data, test, run] = ["train", "test", attention].map(|name| folder.join(name));
-    let base = ["train", "--task", "translation:from=a,to=b,vocab=300", "--attention", attention];
-    let small = ["--d", "32", "--heads", "2", "--layers", "1", "--seq-len", "24", "--batch", "16"];
+    let base = ["train", "--task", "translation:from=a,to=b,vocab=300", "--mechanism", attention];
+    let small = ["--d", "32", "--num-heads", "2", "--num-layers", "1", "--seq-len", "24", "--batch", "16"];
     let steps = ["--rate", "0.005", "--validation", "0.1", "--eval-every", "50", "--dropout", "0", "--quiet"];
     let files = [("--data", &data), ("--test", &test), ("--out", &run)];
     let files: Vec<&str> = files.iter().flat_map(|(flag, path)| [*flag, path.to_str().unwrap()]).collect();
@@ -64,7 +64,16 @@ fn a_language_of_digits_is_learned_and_translated() {
         assert!(right * 2 > to.lines().count(), "{attention}: {right}\n{}", text(&written.stdout));
         assert!(text(&written.stderr).contains("BLEU"), "{}", text(&written.stderr));
         assert!(text(&written.stderr).contains("bootstrap over 14 sentences"), "{}", text(&written.stderr));
-        // What the training said of its test part.
+        // As a result: a row for every line, and the scores in a table.
+        let csv = luna(&["translate", run, "--format", "csv"], &from);
+        let mut table = csv::Reader::from_reader(&csv.stdout[..]);
+        let lines: Vec<String> = table.records().map(|row| row.unwrap()[2].to_string()).collect();
+        assert!(lines.iter().map(String::as_str).eq(text(&written.stdout).lines()), "{lines:?}");
+        let scored = ["translate", run, "--reference", reference.to_str().unwrap(), "--format", "table"];
+        let scored = luna(&scored, &from);
+        assert!(text(&scored.stdout).contains("Scores over 14 sentences"), "{}", text(&scored.stdout));
+        assert!(scored.stderr.is_empty(), "{}", text(&scored.stderr));
+        // What the training said of its test set.
         let judged = luna(
             &["evaluate", run, "--data", folder.join("test").to_str().unwrap(), "--format", "csv", "--quiet"],
             "",

@@ -5,5 +5,5 @@ mod score;
 mod tests;
 mod tokens;
 
-pub use score::{Bleu, Counts, ORDER, corpus, sentence};
+pub use score::{Bleu, BleuCounts, ORDER, corpus, sentence};
 pub use tokens::tokenize;

@@ -18,7 +18,7 @@ pub const ORDER: usize = 4;
 
 /// What BLEU is computed from: counts of one translation, or sums of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct BleuCounts {
     /// How many n-grams of the hypotheses are in the references, by n - 1; each as often as one reference has it.
     pub matches: [u64; ORDER],
     /// How many n-grams the hypotheses have.
@@ -39,12 +39,12 @@ pub struct Bleu {
     /// The factor for hypotheses that are too short, at most 1.
     pub brevity_penalty: f64,
     /// The counts.
-    pub counts: Counts,
+    pub counts: BleuCounts,
 }
 
 /// BLEU of a corpus: a hypothesis a line, and references that are aligned to them line by line.
 ///
-/// An empty reference line stands for none; every line needs one that is not empty.
+/// An empty reference line counts as none; every line needs one that is not empty.
 ///
 /// ```
 /// let bleu = luna::task::translation::bleu::corpus(&["a b c d e"], &[&["a b c d f"]]).unwrap();
@@ -52,20 +52,20 @@ pub struct Bleu {
 /// ```
 pub fn corpus<H: AsRef<str>, R: AsRef<str>>(hypotheses: &[H], references: &[&[R]]) -> Result<Bleu> {
     let lines = aligned(hypotheses, references)?;
-    let sum: Counts =
-        lines.into_iter().map(|(hypothesis, references)| Counts::of(hypothesis, &references)).sum();
+    let sum: BleuCounts =
+        lines.into_iter().map(|(hypothesis, references)| BleuCounts::of(hypothesis, &references)).sum();
     Ok(sum.bleu())
 }
 
 /// BLEU of one sentence, of the orders that it has room for: `eff:yes` in sacreBLEU's signature.
 pub fn sentence(hypothesis: &str, references: &[&str]) -> Bleu {
-    let counts = Counts::of(hypothesis, references);
+    let counts = BleuCounts::of(hypothesis, references);
     let room = counts.totals.iter().filter(|total| **total > 0).count();
     counts.bleu_of_orders(room)
 }
 
-impl Counts {
-    /// The counts of one hypothesis; empty references are passed over.
+impl BleuCounts {
+    /// The counts of one hypothesis; empty references are skipped.
     pub fn of(hypothesis: &str, references: &[&str]) -> Self {
         let words = tokenize(hypothesis);
         let found = grams(&words);
@@ -74,8 +74,8 @@ impl Counts {
             references.iter().filter(|text| !text.is_empty()).map(|text| tokenize(text)).collect();
         for reference in &references {
             for (gram, count) in grams(reference) {
-                let most = allowed.entry(gram).or_default();
-                *most = count.max(*most);
+                let max = allowed.entry(gram).or_default();
+                *max = count.max(*max);
             }
         }
         let lengths = references.iter().map(Vec::len);
@@ -96,7 +96,7 @@ impl Counts {
 
     /// The score of the first `orders` orders.
     ///
-    /// Where an order has no match, its precision is taken as 1 / (2^k total), k counting such orders from 1 on.
+    /// Where an order has no match, its precision is 1 / (2^k total), k counting such orders from 1 on.
     fn bleu_of_orders(&self, orders: usize) -> Bleu {
         let (c, r) = (self.hypothesis as f64, self.reference as f64);
         let brevity_penalty = match self.hypothesis {
@@ -124,7 +124,7 @@ impl Counts {
     }
 }
 
-impl AddAssign for Counts {
+impl AddAssign for BleuCounts {
     fn add_assign(&mut self, other: Self) {
         for n in 0..ORDER {
             self.matches[n] += other.matches[n];
@@ -135,7 +135,7 @@ impl AddAssign for Counts {
     }
 }
 
-impl Sum for Counts {
+impl Sum for BleuCounts {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |mut sum, part| {
             sum += part;

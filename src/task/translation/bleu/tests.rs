@@ -50,16 +50,16 @@ fn scores_by_hand() {
     near(smoothed.score, 100.0 * (1.0_f64 / 96.0).powf(0.25));
     assert_eq!(smoothed.precisions, [50.0, 100.0 / 3.0, 25.0, 25.0]);
     // Clipped: 'the' stands twice in one reference, in no reference four times.
-    let clipped = Counts::of("the the the the", &["the cat on the mat", "the end"]);
+    let clipped = BleuCounts::of("the the the the", &["the cat on the mat", "the end"]);
     assert_eq!((clipped.matches, clipped.totals), ([2, 0, 0, 0], [4, 3, 2, 1]));
     near(clipped.bleu().score, 100.0 * (-0.25_f64).exp() * (0.5 / 6.0 / 8.0 / 8.0_f64).powf(0.25));
     // Clipped by the reference that has it most often, not by their sum.
-    assert_eq!(Counts::of("x x x", &["x y", "x z x"]).matches, [2, 0, 0, 0]);
+    assert_eq!(BleuCounts::of("x x x", &["x y", "x z x"]).matches, [2, 0, 0, 0]);
 }
 
 #[test]
 fn the_nearest_reference_counts_and_of_two_the_shorter() {
-    let length = |references: &[&str]| Counts::of("a b c d", references).reference;
+    let length = |references: &[&str]| BleuCounts::of("a b c d", references).reference;
     assert_eq!(length(&["a b c d e f", "a b c", "a"]), 3);
     assert_eq!(length(&["a b c d e", "a b c"]), 3);
     assert_eq!(length(&["a b", "a b c d e"]), 5);
@@ -124,7 +124,7 @@ fn counts_with_published_scores() {
         ),
     ] {
         let (hypothesis, reference) = lengths;
-        let bleu = Counts { matches, totals, hypothesis, reference }.bleu();
+        let bleu = BleuCounts { matches, totals, hypothesis, reference }.bleu();
         near(bleu.score, score);
         near(bleu.brevity_penalty, brevity_penalty);
     }
@@ -150,7 +150,7 @@ proptest! {
         references in prop::collection::vec("[ab .,-5]{0,20}", 1..4),
     ) {
         let references: Vec<&str> = references.iter().map(String::as_str).collect();
-        for bleu in [sentence(&hypothesis, &references), Counts::of(&hypothesis, &references).bleu()] {
+        for bleu in [sentence(&hypothesis, &references), BleuCounts::of(&hypothesis, &references).bleu()] {
             prop_assert!((0.0..=100.0 + 1e-9).contains(&bleu.score), "{bleu:?}");
             prop_assert!(bleu.counts.matches.iter().zip(&bleu.counts.totals).all(|(a, b)| a <= b));
         }
@@ -160,7 +160,7 @@ proptest! {
     fn a_text_is_a_perfect_translation_of_itself(words in prop::collection::vec("[a-c]{1,2}", 4..12)) {
         let text = words.join(" ");
         near(sentence(&text, &[&text]).score, 100.0);
-        near(Counts::of(&text, &["else", &text]).bleu().score, 100.0);
+        near(BleuCounts::of(&text, &["else", &text]).bleu().score, 100.0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tokens of mteval-v13a, the scorer of WMT, as sacreBLEU has them under the name `13a`.
 
 /// Splits a line into tokens: punctuation apart from words, dots and commas apart unless between digits, dashes apart
-/// behind digits; `&quot;`, `&amp;`, `&lt;` and `&gt;` are what they stand for, and `<skipped>` is nothing.
+/// after digits; `&quot;`, `&amp;`, `&lt;` and `&gt;` are replaced by their characters, and `<skipped>` is removed.
 ///
 /// ```
 /// let tokens = luna::task::translation::bleu::tokenize("It's 1,000.5 km (or so): 3-4 days.");
@@ -31,7 +31,7 @@ pub fn tokenize(line: &str) -> Vec<String> {
     text.split(blank).filter(|token| !token.is_empty()).map(String::from).collect()
 }
 
-/// ASCII punctuation that always stands apart: all but the apostrophe, the comma, the dash and the dot.
+/// ASCII punctuation that is always a token of its own: all but the apostrophe, the comma, the dash and the dot.
 fn mark(letter: char) -> bool {
     letter.is_ascii_punctuation() && !matches!(letter, '\'' | ',' | '-' | '.')
 }
