@@ -94,7 +94,7 @@ mod tests {
         let sweep = &script[script.find("        luna__scale__sweep)").unwrap_or(0)..];
         let after = |flag: &str| {
             let at = sweep.find(&format!("                --{flag})\n")).unwrap_or_else(|| panic!("{flag}"));
-            sweep[at..].lines().nth(1).unwrap().to_string()
+            sweep[at..at + sweep[at..].find(";;").unwrap()].to_string()
         };
         assert!(after("format").contains("table json csv markdown"), "{}", after("format"));
         assert!(after("preset").contains("luna-table-4"), "{}", after("preset"));

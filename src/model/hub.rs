@@ -92,6 +92,9 @@ impl Hub {
     }
 
     /// The snapshot of a revision in the cache.
+    ///
+    /// Its layout is read here, not by `hf_hub::Cache`: that crate is optional (downloads only), and its cache knows neither
+    /// `HF_HUB_CACHE` nor a commit without a ref.
     fn cached(&self, id: &str, revision: &str) -> Result<Option<Resolved>> {
         let repo = self.cache.join(format!("models--{}", id.replace('/', "--")));
         let reference = repo.join("refs").join(revision);

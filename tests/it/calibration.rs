@@ -1,18 +1,18 @@
-//! How often intervals miss and verdicts err, measured: the tables of `experiments/calibration`.
+//! Measured error rates of intervals and verdicts: the tables of `experiments/calibration`.
 
 use std::fmt::Write;
 
 use luna::rng::{Rng, below, normal, stream};
 use luna::stats::{Interval, Verdict, bootstrap, from_best, mean, paired, quantile, student_mean, wilson};
 
-/// Samples behind each figure: a share of 5 in 100 is known to 0.3 (one standard deviation).
+/// Samples of each figure: a share of 5 % has a standard deviation of 0.3 %.
 const SAMPLES: usize = 5_000;
 
 fn standard(rng: &mut Rng) -> f64 {
     f64::from(normal(rng, 1, 1)[(0, 0)])
 }
 
-/// The interval that the program had before: plain percentiles.
+/// The former interval: plain percentiles.
 fn percentiles(values: &[f64], rng: &mut Rng) -> Interval {
     let mut found: Vec<f64> = (0..1000)
         .map(|_| {
@@ -27,7 +27,7 @@ fn misses(interval: Option<Interval>, truth: f64) -> Option<bool> {
     interval.map(|ends| ends.low > truth || ends.high < truth)
 }
 
-/// In 100 samples; a dash where there was no interval.
+/// Percent of the samples; a dash where there was no interval.
 fn shown(found: &[Option<bool>]) -> String {
     let known: Vec<bool> = found.iter().filter_map(|miss| *miss).collect();
     if known.is_empty() {
@@ -90,7 +90,7 @@ fn best() -> String {
     text
 }
 
-/// Windows that lie side by side resemble each other: differences with this correlation of neighbours.
+/// Neighbouring windows are similar: differences with this correlation of neighbours.
 fn neighbours() -> String {
     let mut text = String::from("| correlation of neighbours | 4 windows | 16 | 64 |\n|---|---|---|---|\n");
     for correlation in [0.0, 0.1, 0.3, 0.5_f64] {
@@ -135,7 +135,7 @@ fn shares() -> String {
 
 #[test]
 #[ignore = "half a minute of simulation: the tables of experiments/calibration/README.md"]
-#[allow(clippy::print_stdout)] // that is what it is for
+#[allow(clippy::print_stdout)] // it prints the tables
 fn tables() {
     for (title, table) in
         [("means", means()), ("best", best()), ("neighbours", neighbours()), ("shares", shares())]

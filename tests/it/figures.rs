@@ -1,5 +1,5 @@
-//! Every figure of every study shows its data, also of the least that can be asked for: one l, one length, one step.
-#![allow(clippy::unwrap_used)] // the helpers are test code too
+//! Every figure of every study shows its data, also of the smallest runs: one l, one length, one step.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::approx_error::approx_error;
 use crate::scale_sweep::swept;
 use crate::study::svd_spectrum;
 
-/// The least runs of every study that draws something.
+/// The smallest runs of every study with figures.
 fn reports() -> Vec<(String, Report)> {
     let mut reports = Vec::new();
     let heads = "gaussian:logit_sd=1,gaussian:logit_sd=3,gaussian:logit_sd=2";
@@ -21,9 +21,9 @@ fn reports() -> Vec<(String, Report)> {
     for more in [
         // As in the README: one l.
         &["--l", "8", "--attention", "luna,nystrom,linear,local"][..],
-        // Nothing that takes an l, and no l that fits.
+        // No mechanism that takes an l, and no l that fits.
         &["--l", "64", "--attention", "linear,softmax"],
-        // One l of one mechanism beside several of another.
+        // One l of one mechanism and several of another.
         &["--l", "4,8", "--attention", "luna,nystrom:l=5,linear"],
         &["--l", "4,8", "--windows", "3", "--attention", "luna:p=fitted,luna:p=segment"],
     ] {
@@ -65,7 +65,7 @@ fn reports() -> Vec<(String, Report)> {
     reports
 }
 
-/// The elements that are drawn of data and can be seen: dots, areas, and lines that have a length.
+/// The visible elements that show data: dots, areas, and lines with a length.
 fn marks(svg: &str) -> usize {
     let inside = svg.split("<g class=\"data\">").skip(1).map(|rest| rest.split("</g>").next().unwrap());
     inside.flat_map(str::lines).filter(|line| is_visible(line)).count()
@@ -86,7 +86,7 @@ fn is_visible(line: &str) -> bool {
     places.len() > 1
 }
 
-/// How many marks a figure must have at the least: one of each line or dot that has something to show.
+/// The minimum number of marks of a figure: one for each line or dot with data.
 fn shown(figure: &Figure) -> usize {
     match &figure.kind {
         Kind::Curves(curves) => {

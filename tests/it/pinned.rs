@@ -1,9 +1,9 @@
-//! Every drawn stream that published results rest on, by value: `tests/golden/streams.txt`.
+//! Every random stream on which published results depend, by value: `tests/golden/streams.txt`.
 //!
-//! `exact` lines are the same on every machine, and are compared as they are written (the shortest text that reads back
-//! to the same bits). `near` lines went through products or exponentials, whose last bits the width of the machine's
-//! vectors decides: to 1e-4. If a line changes, every published figure that rests on it changes.
-#![allow(clippy::unwrap_used)] // the helpers are test code too
+//! `exact` lines are the same on every machine and are compared as text (the shortest that parses to the same bits). `near`
+//! lines include products or exponentials, whose last bits depend on the machine's vector width: they are compared to 1e-4.
+//! If a line changes, every published figure that depends on it changes.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use std::fmt::Write;
 use std::path::Path;
@@ -19,10 +19,10 @@ use rand::RngExt;
 
 const GOLDEN: &str = include_str!("../golden/streams.txt");
 
-/// How far `near` numbers may be off.
+/// The tolerance of `near` lines.
 const NEAR: f64 = 1e-4;
 
-/// Draws beside their defaults.
+/// Draws with parameters other than the defaults.
 const DRAWN: [&str; 8] = [
     "luna:p=kmeans",
     "luna-causal:weight=elu",
@@ -51,7 +51,7 @@ impl Lines {
 
 fn generator(lines: &mut Lines) {
     lines.exact("normal", normal(&mut stream(0, "pinned"), 2, 5));
-    // The tail beyond 3.65 has a branch of its own.
+    // The tail beyond 3.65 has its own branch.
     let many = normal(&mut stream(0, "pinned tail"), 1, 100_000);
     lines.exact("normal tail", many.iter().filter(|x| x.abs() > 4.0));
     for n in [2, 10, 1_000_003] {
@@ -89,7 +89,7 @@ fn mechanisms(lines: &mut Lines) {
         let full = !matches!(attention.kind().under(Mask::Full), Under::Refused(_));
         let input = Input::new(q.view(), k.view(), if full { Mask::Full } else { Mask::Causal });
         let out = attention.forward(&input, v.view()).unwrap();
-        // A row in the middle, which sees enough under either mask.
+        // A row in the middle, which sees many keys under either mask.
         lines.near(&format!("attention {spec}"), out.row(17).iter().map(|x| f64::from(*x)));
     }
 }

@@ -1,5 +1,5 @@
-//! The studies of heads where nobody names an input: the trained model that the program carries, and what goes with it.
-#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+//! The studies of heads without a named input: the built-in model and its text.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// What the program writes.
+/// What the program prints.
 fn written(args: &[&str], folder: &Path) -> String {
     let Output { status, stdout, stderr } = luna(&[args, &["--quiet"]].concat(), folder);
     assert!(status.success() && stderr.is_empty(), "{args:?}: {}", text(&stderr));
@@ -30,7 +30,7 @@ fn json(args: &[&str], folder: &Path) -> Value {
     serde_json::from_str(&written(&[args, &["--format", "json"]].concat(), folder)).unwrap()
 }
 
-/// The one line with which the program refuses.
+/// Asserts that the program refuses in one line.
 fn refused(args: &[&str], parts: &[&str]) {
     let Output { status, stdout, stderr } = luna(args, Path::new("."));
     let said = text(&stderr);
@@ -41,8 +41,8 @@ fn refused(args: &[&str], parts: &[&str]) {
 }
 
 #[test]
-fn it_is_the_carried_model_on_its_text() {
-    // A folder of its name that happens to lie here is not meant.
+fn it_is_the_built_in_model_on_its_text() {
+    // A folder of the same name is not meant.
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("byte-transformer")).unwrap();
     for (study, more) in STUDIES.into_iter().zip([&[][..], &["--l", "16"]]) {
@@ -68,7 +68,7 @@ fn it_is_the_carried_model_on_its_text() {
 }
 
 #[test]
-fn whoever_named_no_model_is_told_how() {
+fn a_hint_says_how_to_name_a_model() {
     for study in STUDIES {
         let args = [study, "--seq-len", "16", "--windows", "1", "--layers", "0"];
         let told = |more: &[&str]| {
@@ -103,14 +103,14 @@ fn its_attention_can_be_replaced() {
 }
 
 #[test]
-fn a_theorem_of_any_head_keeps_its_untrained_ones() {
+fn the_theorem_check_uses_untrained_heads() {
     let args = ["approx-error", "--check", "linformer-theorem-1", "--seq-len", "16", "--windows", "1"];
     let result = json(&[&args[..], &["--eps", "0.5", "--draws", "1"]].concat(), Path::new("."));
     assert_eq!(result["stamp"]["synthetic"].as_array().unwrap().len(), 3);
 }
 
 #[test]
-fn what_it_cannot_read_is_refused_with_the_way_out() {
+fn texts_that_do_not_fit_are_refused_with_what_fits() {
     for study in STUDIES {
         refused(
             &[study, "--seq-len", "64,512"],
@@ -128,13 +128,13 @@ fn what_it_cannot_read_is_refused_with_the_way_out() {
         &["approx-error", "--attention", "trained"],
         &["'byte-transformer' attends by softmax", "byte-luna"],
     );
-    // A model that was named is not said to be the one of nobody's choice.
+    // The hint about the built-in model is not shown for a named model.
     let named = ["svd-spectrum", "--model", "byte-luna", "--seq-len", "512"];
     refused(&named, &["--seq-len 512: 512 tokens; at most 256, the model's positions\n"]);
 }
 
 #[test]
-fn what_is_carried_is_what_its_page_says() {
+fn the_built_in_files_are_those_of_their_page() {
     for model in ["byte-transformer", "byte-luna"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(model);
         let hash = Sha256::digest(fs::read(folder.join("model.safetensors")).unwrap());

@@ -1,4 +1,4 @@
-//! From the text of an experiment file to its entries, with one clear line for whatever is wrong with it.
+//! Parses an experiment file into its entries; every mistake is one line that names its line in the file.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 const ACCEPTED: &str = "a YAML mapping of long flags to values, such as 'seed: 7'";
 
-/// Far above any list of flags, and a bound on what a mistaken path can cost.
+/// More than any list of flags needs: bounds the cost of a wrong path.
 const LARGEST: usize = 1 << 20;
 
 /// Reads the text of an experiment file; `path` is for messages only.
@@ -24,34 +24,34 @@ pub fn parse(path: &Path, text: &str) -> Result<Experiment> {
         return Err(malformed(format!("line {}: indented by a tab", line + 1)));
     }
     let yaml = |error: serde_yaml::Error| malformed(one_line(&error.to_string()));
-    // Once for the kinds of the values, and once more for their letters: as numbers, `1.10` would be `1.1`.
-    let pairs: Pairs = typed(text).map_err(yaml)?;
-    let kinds = pairs
+    // Once for the types of the values, and again for their text: as a number, `1.10` would become `1.1`.
+    let pairs: Pairs = pairs(text).map_err(yaml)?;
+    let types = pairs
         .into_iter()
-        .map(|(key, value)| kind(&key, &value, text).map_err(malformed))
-        .collect::<Result<Vec<Kind>>>()?;
-    let settings = Letters(&kinds).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(yaml)?;
+        .map(|(key, value)| type_of(&key, &value, text).map_err(malformed))
+        .collect::<Result<Vec<Typed>>>()?;
+    let settings = Texts(&types).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(yaml)?;
 
     let mut entries: Vec<Entry> = Vec::with_capacity(settings.len());
-    for (kind, (key, setting)) in kinds.iter().zip(settings) {
+    for (typed, (key, setting)) in types.iter().zip(settings) {
         if entries.iter().any(|entry| entry.key == key) {
             return Err(malformed(format!(
-                "line {}: '{}' stands twice",
+                "line {}: '{}' is there twice",
                 last_line(text, &key),
                 one_line(&key)
             )));
         }
-        entries.push(Entry { key, line: kind.line, setting });
+        entries.push(Entry { key, line: typed.line, setting });
     }
     let command = entries.iter().position(|entry| entry.key == "command").map(|at| entries.remove(at));
     Ok(Experiment { path: path.to_path_buf(), command, entries })
 }
 
-/// Keys are taken by their letters: the flag `--null` is the key `null`, which YAML would take for nothing.
+/// Keys are texts: the flag `--null` is the key `null`, which YAML would read as no value.
 type Pairs = Vec<(String, Value)>;
 
-/// The kind of one value, and the line of its key.
-struct Kind {
+/// The type of one value, and the line of its key.
+struct Typed {
     line: usize,
     shape: Shape,
 }
@@ -62,8 +62,8 @@ enum Shape {
     List,
 }
 
-/// The kind of a value, or what is wrong with it.
-fn kind(key: &str, value: &Value, text: &str) -> Result<Kind, String> {
+/// The type of a value, or what is wrong with it.
+fn type_of(key: &str, value: &Value, text: &str) -> Result<Typed, String> {
     let line = line_of(text, key);
     let wrong = |what: &str| Err(format!("line {line}: '{}' {what}", one_line(key)));
     let shape = match value {
@@ -81,13 +81,13 @@ fn kind(key: &str, value: &Value, text: &str) -> Result<Kind, String> {
         Value::Mapping(_) => return wrong("has a mapping for its value"),
         Value::Tagged(_) => return wrong("has a YAML tag"),
     };
-    Ok(Kind { line, shape })
+    Ok(Typed { line, shape })
 }
 
-/// Keys and values of the mapping, doubles included; an empty file is an empty mapping.
-fn typed(text: &str) -> Result<Pairs, serde_yaml::Error> {
-    struct Typed;
-    impl<'de> Visitor<'de> for Typed {
+/// Keys and values of the mapping, repeated keys included; an empty file is an empty mapping.
+fn pairs(text: &str) -> Result<Pairs, serde_yaml::Error> {
+    struct Mapping;
+    impl<'de> Visitor<'de> for Mapping {
         type Value = Pairs;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,13 +110,13 @@ fn typed(text: &str) -> Result<Pairs, serde_yaml::Error> {
             Ok(pairs)
         }
     }
-    serde_yaml::Deserializer::from_str(text).deserialize_any(Typed)
+    serde_yaml::Deserializer::from_str(text).deserialize_any(Mapping)
 }
 
-/// Reads the same mapping again, each value by the kind that it was found to have.
-struct Letters<'a>(&'a [Kind]);
+/// Reads the mapping again, each value as the text of its type.
+struct Texts<'a>(&'a [Typed]);
 
-impl<'de> DeserializeSeed<'de> for Letters<'_> {
+impl<'de> DeserializeSeed<'de> for Texts<'_> {
     type Value = Vec<(String, Setting)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -127,7 +127,7 @@ impl<'de> DeserializeSeed<'de> for Letters<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Letters<'_> {
+impl<'de> Visitor<'de> for Texts<'_> {
     type Value = Vec<(String, Setting)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,9 +136,9 @@ impl<'de> Visitor<'de> for Letters<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut settings = Vec::with_capacity(self.0.len());
-        for kind in self.0 {
+        for typed in self.0 {
             let Some(key) = map.next_key()? else { break };
-            let setting = match kind.shape {
+            let setting = match typed.shape {
                 Shape::Switch(on) => {
                     map.next_value::<bool>()?;
                     Setting::Switch(on)
@@ -154,8 +154,8 @@ impl<'de> Visitor<'de> for Letters<'_> {
 
 /// The line on which `key` first stands as a key, from 1.
 ///
-/// The YAML reader keeps no places of keys that it understood. In a flat mapping a key begins its line or follows
-/// `{` or `,`; the first line that has it so is the right one, save in texts made to deceive.
+/// The YAML parser keeps no positions of keys. In a flat mapping a key begins its line or follows `{` or `,`; the first such
+/// line is the right one, except in contrived texts.
 fn line_of(text: &str, key: &str) -> usize {
     lines_of(text, key).next().unwrap_or(1)
 }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stay_letter_by_letter() {
+    fn values_are_read_as_written() {
         let file = "command: svd-spectrum # which\nrevision: 1.10\nseed: 0x10\nskip: 007\nlr: 1e-3\n'at': [16, 032]\n\
                     plot: true\nmodel: \"a: b\"\nnull: no\n1: ~x\n";
         let experiment = read(file).unwrap();
@@ -236,7 +236,7 @@ mod tests {
             ("seed: 1\nat: [[1], 2]\n", "line 2: 'at' has a list of something other"),
             ("seed: 1\nat: []\n", "line 2: 'at' has an empty list"),
             ("seed:\n", "line 1: 'seed' has no value"),
-            ("seed: 1\nat: 2\nseed: 3\n", "line 3: 'seed' stands twice"),
+            ("seed: 1\nat: 2\nseed: 3\n", "line 3: 'seed' is there twice"),
             ("seed: 1\n[a]: 2\n", "invalid type: sequence, expected a string at line 2"),
             ("seed: !x 1\n", "line 1: 'seed' has a YAML tag"),
             ("seed: 1\n\tat: 2\n", "line 2: indented by a tab"),

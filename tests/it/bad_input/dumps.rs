@@ -1,4 +1,4 @@
-//! Dumped matrices: files of another kind, of other shapes and types, cut short or with other things in them.
+//! Dumped matrices: files of another kind, of other shapes and types, truncated or with other contents.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ impl Folder {
         path
     }
 
-    /// Asserts on what is said about a file of these bytes.
+    /// Asserts on the refusal of a file of these bytes.
     fn refused(&self, name: &str, bytes: impl AsRef<[u8]>, args: &[&str], parts: &[&str]) {
         let path = self.write(name, bytes);
         let file = format!("{name}'");
@@ -37,7 +37,7 @@ fn npy<T: WritableElement + Clone>(value: T, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// An `.npy` file with this header and these bytes of numbers.
+/// An `.npy` file with this header and so many bytes of data.
 fn with_header(header: &str, numbers: usize) -> Vec<u8> {
     let length = u16::try_from(header.len()).unwrap().to_le_bytes();
     [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &vec![0; numbers]].concat()
@@ -112,7 +112,7 @@ fn npy_with_broken_bytes() {
     {
         folder.refused("a.npy", with_header(header, 16), &[], &short);
     }
-    // Nested as deep as a header can be: no reader may follow with its own stack.
+    // Nested as deep as a header can be: no reader may recurse so far.
     folder.refused("a.npy", with_header(&"(".repeat(60_000), 16), &[], &short);
 }
 
@@ -176,7 +176,7 @@ fn broken_archives() {
             &["an .npz file of float16, float32 or float64 arrays"],
         );
     }
-    // The numbers within are not those that were packed.
+    // The data are not those that were packed.
     let mut changed = whole.clone();
     let at = whole.windows(4).position(|bytes| bytes == 0.25_f32.to_le_bytes()).unwrap();
     changed[at] ^= 1;
@@ -185,7 +185,7 @@ fn broken_archives() {
     let at = whole.windows(6).position(|bytes| bytes == b"(4, 4)").unwrap();
     header[at..at + 6].copy_from_slice(b"(9, 9)");
     folder.refused("a.npz", header, &[], &["an .npz file of float16, float32 or float64 arrays"]);
-    // A promise of more than any memory, in the place of the blanks behind the header.
+    // A size beyond any memory, in the place of the blanks after the header.
     let mut promise = whole.clone();
     let long = b"(9999999, 9999999), }";
     promise[at..at + long.len()].copy_from_slice(long);
@@ -239,7 +239,7 @@ fn files_that_state_more_than_they_hold() {
     folder.refused("a.safetensors", long, &[], &["states 1125899906842624 bytes, and 2 bytes after it"]);
 }
 
-/// What is no attention probability is not compared with null models, and told what it looks like.
+/// Matrices that are no attention probabilities are not compared with null models.
 #[test]
 fn logits_and_other_matrices_that_are_no_probabilities() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Texts as editors save them: a byte order mark in front is no part of the text, and UTF-16 is named.
+//! Texts as editors save them: a byte order mark is no part of the text, and UTF-16 is refused by name.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Bad input, seen through the program: one clear line with the fix, exit code 1 or 2, nothing on stdout, no panic.
-#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+//! Bad input to the program: one clear line with the fix, exit code 1 or 2, nothing on stdout, no panic.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 mod dumps;
 mod marks;
@@ -16,7 +16,7 @@ fn luna() -> Command {
     command
 }
 
-/// What the program says as it refuses; asserts how a refusal looks and that these parts are in it.
+/// The program's refusal; asserts its form and that these parts are in it.
 fn refusal(mut command: Command, code: i32, parts: &[&str]) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
@@ -29,7 +29,7 @@ fn refusal(mut command: Command, code: i32, parts: &[&str]) -> String {
     said
 }
 
-/// Refused by luna itself: exit code 1, one line, no longer than a person reads.
+/// Refused by luna itself: exit code 1, one short line.
 fn refused(command: Command, parts: &[&str]) {
     let said = refusal(command, 1, parts);
     assert!(said.starts_with("luna: ") && said.ends_with('\n'), "{said}");
@@ -37,7 +37,7 @@ fn refused(command: Command, parts: &[&str]) {
     assert!(said.len() < 1000, "{said}");
 }
 
-/// Refused as the arguments are read: exit code 2, and what clap adds.
+/// Refused by the parser of arguments: exit code 2, and clap's own lines.
 fn misused(args: &[&str], parts: &[&str]) {
     let mut command = luna();
     command.args(args);

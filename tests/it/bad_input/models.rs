@@ -1,4 +1,4 @@
-//! Models and their texts: folders that are not there, files that are broken, text that does not fit.
+//! Models and their texts: missing folders, broken files, texts that do not fit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Folder {
         fs::read(self.file("model.safetensors")).unwrap()
     }
 
-    /// Asserts on what is said about 8 of the 20 token ids.
+    /// Asserts on the refusal of 8 of the 20 token ids.
     fn refused(&self, parts: &[&str]) {
         self.refused_with(&["--tokens", text(&self.file("ids"))], parts);
     }
@@ -196,13 +196,13 @@ fn broken_weights() {
     let overlapping = format!("{{\"a\":{},\"b\":{}}}", entry("F32", 0, 8), entry("F32", 4, 12));
     refused(&file(&overlapping), &["tensors 'a' and 'b' overlap"]);
     refused(&file("{\"a\": \"b\nc\""), &["its header is not JSON"]);
-    // The right name, of whole numbers: the first tensor that the model looks for, or one among the others.
+    // The right name with whole numbers: the first tensor that the model reads, or another one.
     let (header, numbers) = whole[8..].split_at(u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize);
     let header = String::from_utf8(header.to_vec()).unwrap().replace("\"F32\"", "\"I32\"");
     refused(&[&whole[..8], header.as_bytes(), numbers].concat(), &["is I32; expected F64, F32, F16 or BF16"]);
 }
 
-/// A clone without Git LFS, whichever of its files stayed a pointer.
+/// A clone without Git LFS, whichever of its files is a pointer.
 #[test]
 fn git_lfs_pointers() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 440449768\n";
@@ -214,7 +214,7 @@ fn git_lfs_pointers() {
     }
 }
 
-/// Keys of `config.json` that nobody knows are named in the notes of the result.
+/// Unknown keys of `config.json` are named in the notes of the result.
 #[test]
 fn keys_that_were_not_used_are_noted() {
     let folder = Folder::new();

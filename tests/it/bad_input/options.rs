@@ -1,4 +1,4 @@
-//! Options: values out of range, names that nobody has, options that exclude each other.
+//! Options: values out of range, unknown names, conflicting options.
 
 use std::process::Command;
 
@@ -33,7 +33,7 @@ fn values_that_are_none() {
     misused(&["--bogus"], &["'--bogus'"]);
 }
 
-/// What the method would ignore is said, and not ignored without a word.
+/// Options that the method would ignore are refused.
 #[test]
 fn options_of_the_other_method() {
     let lanczos = |flag: &str, value: &str| {
@@ -50,7 +50,7 @@ fn options_of_the_other_method() {
 }
 
 #[test]
-fn synthetic_heads_that_nobody_draws() {
+fn unknown_synthetic_heads() {
     let refused = |spec: &str, parts: &[&str]| refused(with(&["--synthetic", spec]), parts);
     refused("gausian", &["synthetic input 'gausian'", "did you mean 'gaussian'?", "known: gaussian, "]);
     refused("local:width=3", &["'local' takes no parameter 'width'", "it takes: w="]);
@@ -65,7 +65,7 @@ fn synthetic_heads_that_nobody_draws() {
 }
 
 #[test]
-fn names_that_stand_in_no_registry() {
+fn unknown_names() {
     refused(with(&["--null", "gausian"]), &["null model 'gausian'", "did you mean 'gaussian'?", "shuffled"]);
     misused(&["--format", "jsn"], &["format 'jsn'", "did you mean 'json'?", "table, json, csv, markdown"]);
     misused(&["--engine", "magma"], &["'--engine", "'magma'", "faer"]);
@@ -79,9 +79,9 @@ fn an_engine_that_is_not_built_in() {
     misused(&["--engine", "lapack"], &["'--engine", "'lapack'", "--features lapack"]);
 }
 
-/// Where another backend would change nothing, the flag has no meaning, and no stamp names it.
+/// Where the backend changes nothing, there is no flag for it, and no stamp names it.
 #[test]
-fn an_engine_where_none_decides() {
+fn an_engine_where_it_changes_nothing() {
     for study in ["approx-error", "scale-sweep", "train", "evaluate"] {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
         command.args([study, "--engine", "faer"]);
@@ -104,7 +104,7 @@ fn an_engine_where_none_decides() {
 }
 
 #[test]
-fn options_that_exclude_each_other() {
+fn conflicting_options() {
     misused(&["--synthetic", "identity", "--model", "m"], &["'--synthetic <SPECS>'", "'--model <DIR|ID>'"]);
     misused(&["--attention", "a.npy", "--model", "m"], &["'--attention <FILE>'", "'--model <DIR|ID>'"]);
     misused(&["--attention", "a.npy", "--seq-len", "8"], &["'--attention <FILE>'", "'--seq-len"]);
@@ -125,7 +125,7 @@ fn options_that_exclude_each_other() {
 fn more_than_the_memory() {
     let exact = with(&["--seq-len", "4000000"]);
     refused(exact, &["--method exact at n = 4000000", "PiB, this machine has", "--method lanczos --top K"]);
-    // So long that the bytes cannot even be counted.
+    // So long that the number of bytes overflows.
     let uncountable = usize::MAX.to_string();
     for n in ["100000000000", &uncountable] {
         refused(with(&["--seq-len", n]), &[n, "--method lanczos"]);

@@ -1,4 +1,4 @@
-//! Where results go and experiments come from: folders that cannot be written, files with mistakes, closed pipes.
+//! Output folders and experiment files: unwritable folders, files with mistakes, closed pipes.
 
 use std::fs;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::{luna, refused, text, with};
 
 #[test]
-fn a_place_that_takes_no_results() {
+fn an_unwritable_folder() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("notes.txt");
     fs::write(&file, "mine").unwrap();
@@ -17,11 +17,11 @@ fn a_place_that_takes_no_results() {
 }
 
 #[test]
-fn a_place_that_takes_no_results_is_found_before_the_work() {
+fn an_unwritable_folder_is_found_before_the_work() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("notes.txt");
     fs::write(&file, "mine").unwrap();
-    // Minutes of work, were it begun.
+    // It would take minutes.
     let command =
         with(&["--synthetic", "gaussian", "--seq-len", "2048", "--windows", "4", "--out", text(&file)]);
     refused(command, &["expected a folder"]);

@@ -29,22 +29,18 @@ pub(super) fn breaches(files: &[(String, String)], excused: &[&str]) -> Vec<Stri
     let mut unused: BTreeSet<&str> = excused.iter().copied().collect();
     for circle in circles(&imports) {
         let home = excused.iter().find(|folder| circle.iter().all(|file| file.starts_with(**folder)));
-        match home {
-            Some(folder) => drop(unused.remove(folder)),
-            None => {
-                let cycle = shortest(&imports, &circle);
-                let lines: Vec<String> = cycle
-                    .windows(2)
-                    .map(|pair| format!("{}:{} -> {}", pair[0], imports[pair[0]][pair[1]], pair[1]))
-                    .collect();
-                found.push(format!(
-                    "{} files import each other ({}); for example {}",
-                    circle.len(),
-                    circle.iter().copied().collect::<Vec<_>>().join(" "),
-                    lines.join(", ")
-                ));
-            }
+        if let Some(folder) = home {
+            unused.remove(folder);
+            continue;
         }
+        let cycle = shortest(&imports, &circle);
+        let lines: Vec<String> = cycle
+            .windows(2)
+            .map(|pair| format!("{}:{} -> {}", pair[0], imports[pair[0]][pair[1]], pair[1]))
+            .collect();
+        let members: Vec<&str> = circle.iter().copied().collect();
+        let (count, members, lines) = (members.len(), members.join(" "), lines.join(", "));
+        found.push(format!("{count} files import each other ({members}); for example {lines}"));
     }
     found.extend(
         unused.iter().map(|folder| format!("{folder}: no circle is left here; drop it from CIRCLES_LEFT")),

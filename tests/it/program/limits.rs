@@ -1,4 +1,4 @@
-//! Full disks, limits on the size of files, and closed pipes: one line, exit code 1, nothing half-written.
+//! Full disks, file size limits and closed pipes: one line, exit code 1, no partial files.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::{luna, run};
 
-/// The program under a limit on the size of files, in blocks of 512 bytes.
+/// The program under a file size limit, in blocks of 512 bytes.
 fn limited(blocks: usize, args: &[&str]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")]);

@@ -66,7 +66,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     for (ignored, other) in [("HUP", "TERM"), ("INT", "TERM"), ("TERM", "HUP")] {
         let out = folder.path().join(ignored);
-        // As `nohup` does it, and a shell without job control for what runs in its background.
+        // As `nohup` does, and a shell without job control for background jobs.
         let mut child = training(&format!("--ignore-signal={ignored}"), &out);
         send(ignored, &mut child);
         next_checkpoint(&out, &mut child);

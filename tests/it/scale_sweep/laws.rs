@@ -1,8 +1,8 @@
-//! What holds of every sweep, whatever the machine.
+//! Laws that hold for every sweep, on any machine.
 
 use super::{rows, swept};
 
-/// Small, and dividing nothing evenly.
+/// Small sizes that divide nothing evenly.
 const SHAPES: &[&str] =
     &["--seq-len", "33,70", "--l", "5,16", "--num-heads", "3", "--head-dim", "24", "--rounds", "3"];
 
@@ -36,7 +36,7 @@ fn counts_are_the_closed_forms() {
 
 #[test]
 fn allocations_are_the_closed_forms_on_every_run() {
-    // Backward passes copy rows that are not whole cache lines, as these of 24 numbers: the closed form has the copies.
+    // Backward passes copy rows that are not whole cache lines, like these of 24 elements: the closed form includes the copies.
     let both = ["--pass", "train"];
     let causal = ["--pass", "train", "--causal"];
     let encoder = ["--unit", "encoder"];
@@ -50,10 +50,10 @@ fn allocations_are_the_closed_forms_on_every_run() {
 }
 
 #[test]
-fn layers_both_ways_allocate_what_their_closed_form_says() {
+fn training_layers_allocate_what_their_closed_form_says() {
     let shapes: [&[&str]; 3] = [
         &["--unit", "layer", "--seq-len", "70,600", "--l", "5,33", "--num-heads", "3", "--head-dim", "24"],
-        // Nearly no feed-forward network: the worst moment is inside attention.
+        // Nearly no feed-forward network: the peak is inside attention.
         &[
             "--unit",
             "layer",
@@ -93,7 +93,7 @@ fn layers_both_ways_allocate_what_their_closed_form_says() {
             {
                 let number = |name: &str| row[name].parse::<f64>().unwrap();
                 let (found, bound) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
-                // Of two threads one may be done before the other begins.
+                // One of two threads may end before the other begins.
                 let least = if threads == 1 { 0.998 * bound } else { 0.7 * bound };
                 assert!(
                     found >= least - 8192.0,
@@ -114,13 +114,16 @@ fn layers_both_ways_allocate_what_their_closed_form_says() {
 
 type Row = std::collections::BTreeMap<String, String>;
 
-/// The rows of a sweep that has a process to itself: beside other tests, what their threads leave behind when they end is
-/// freed by whoever comes by (the collector of crossbeam is one for all), and would be taken off the work that is counted.
+/// The rows of a sweep in its own process: beside other tests, what their threads leave when they end is freed by any thread
+/// (crossbeam's collector is global), and would be subtracted from the work that is counted.
 fn by_program(threads: usize, flags: &[&str]) -> Vec<Row> {
     let threads = threads.to_string();
-    let program =
-        [&["scale-sweep", "--threads", &threads, "--format", "csv", "--columns", "all", "--quiet"], flags]
-            .concat();
+    let program = [
+        &["scale-sweep", "--threads", &threads, "--format", "csv", "--columns", "all", "--quiet"],
+        flags,
+        &["--budget", "1h"],
+    ]
+    .concat();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_luna")).args(program).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows: Vec<Row> =
@@ -134,10 +137,10 @@ fn alike(first: &[Row], second: &[Row], exact: bool) {
         let what = format!("{} {} n {} l {}", one["mechanism"], one["form"], one["n"], one["l"]);
         let number = |name: &str| one[name].parse::<f64>().unwrap();
         let (found, formula) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
-        // Products of faer take some hundred bytes to plan their blocks.
+        // Matrix products of faer allocate some hundred bytes to plan their blocks.
         let room = 0.02 * formula + 2048.0;
         assert!(found <= formula + room, "{what}: {found} beside {formula}");
-        // A layer of causal Luna works on its heads by as many threads as find one: fewer, if the first is quick.
+        // A layer of causal Luna distributes its heads to idle threads: to fewer, if the first is fast.
         let least = if exact || one["mechanism"] != "luna-causal" { formula } else { 0.7 * formula };
         assert!(found >= least - room, "{what}: {found} beside {formula}");
         if one["form"] == "fused" && one["unit"] == "core" {
@@ -147,7 +150,7 @@ fn alike(first: &[Row], second: &[Row], exact: bool) {
 }
 
 #[test]
-fn fused_softmax_takes_the_same_memory_at_every_length() {
+fn fused_softmax_needs_the_same_memory_at_every_length() {
     let rows = by_program(2, &["--mechanism", "softmax", "--seq-len", "200,400,800", "--measure", "memory"]);
     let fused: Vec<String> = rows
         .into_iter()
@@ -181,7 +184,7 @@ fn times_have_intervals_rates_and_speedups() {
 }
 
 #[test]
-fn forward_and_backward_are_timed_where_gradients_agree_with_slopes() {
+fn training_is_timed_where_gradients_agree() {
     for mask in [&[][..], &["--causal"]] {
         let report = swept(&with(&[&["--pass", "train", "--measure", "time"][..], mask].concat()));
         let rows = rows(&report.rows);
@@ -194,7 +197,7 @@ fn forward_and_backward_are_timed_where_gradients_agree_with_slopes() {
 }
 
 #[test]
-fn layers_are_timed_both_ways() {
+fn training_layers_are_timed() {
     let flags = ["--unit", "layer", "--measure", "flops,time,memory", "--seq-len", "33,70", "--ffn", "100"];
     let both = swept(&with(&[&flags[..], &["--pass", "train"]].concat()));
     let forward = swept(&with(&flags));
@@ -202,7 +205,7 @@ fn layers_are_timed_both_ways() {
     for row in &seen {
         assert_eq!(row["state"], "measured", "{} {}", row["mechanism"], row["form"]);
     }
-    // Exact attention stands there twice: fused its 3 heads make their weights once more, and n means.
+    // Exact attention is there twice: fused, its 3 heads compute their weights once more, and n means.
     let exact = |form: &str| {
         let row = seen.iter().find(|row| row["form"] == form && row["n"] == "70").unwrap();
         row["macs"].parse::<u64>().unwrap()
@@ -210,7 +213,7 @@ fn layers_are_timed_both_ways() {
     assert_eq!(exact("fused") - exact("n x n"), 3 * (70 * 70 * 24 + 70 * 24));
     let counted: f64 = seen.iter().map(|row| row["extra_memory_bytes"].parse::<f64>().unwrap()).sum();
     assert!(counted > 0.0);
-    // A wider feed-forward network costs three times as much more as in the forward pass.
+    // A wider feed-forward network adds three times as much as in the forward pass.
     let wider = ["--ffn", "160"];
     let flops = |report: &luna::report::Report, name: &str| -> u64 {
         let rows = rows(&report.rows);
@@ -242,7 +245,7 @@ fn layers_are_timed_with_tied_and_untied_luna() {
 }
 
 #[test]
-fn what_does_not_fit_the_budget_or_the_memory_says_so() {
+fn cells_beyond_budget_or_memory_say_so() {
     let flags = [
         "--mechanism",
         "softmax",
@@ -270,7 +273,7 @@ fn an_l_above_every_length_is_left_out_of_the_default_ones() {
 }
 
 #[test]
-fn exact_attention_is_there_though_nobody_names_it() {
+fn exact_attention_is_always_measured() {
     let report = swept(&["--mechanism", "linear", "--seq-len", "40", "--measure", "flops"]);
     let forms: Vec<(String, String)> =
         rows(&report.rows).into_iter().map(|row| (row["mechanism"].clone(), row["form"].clone())).collect();
@@ -279,7 +282,7 @@ fn exact_attention_is_there_though_nobody_names_it() {
 }
 
 #[test]
-fn any_choice_of_what_is_measured_ends_well() {
+fn any_choice_of_measures_runs() {
     let all = ["flops", "time", "memory", "error"];
     for chosen in 1..16_usize {
         let names: Vec<&str> = (0..4).filter(|i| chosen >> i & 1 == 1).map(|i| all[i]).collect();
@@ -296,7 +299,7 @@ fn any_choice_of_what_is_measured_ends_well() {
 }
 
 #[test]
-fn what_has_no_fused_form_is_counted_and_not_timed() {
+fn reference_implementations_are_counted_and_not_timed() {
     let report = swept(&with(&["--mechanism", "softmax,synthesizer", "--seq-len", "70"]));
     for row in rows(&report.rows).iter().filter(|row| row["mechanism"] == "synthesizer") {
         assert_eq!(row["form"], "reference");
@@ -340,7 +343,7 @@ fn errors_are_those_of_approx_error() {
 }
 
 #[test]
-fn the_front_holds_what_nothing_beats() {
+fn the_front_has_what_nothing_dominates() {
     let flags = ["--mechanism", "softmax,luna,linear", "--seq-len", "96", "--l", "4,16,64", "--windows", "1"];
     let report = swept(&[&flags[..], &["--measure", "flops,time,memory,error", "--rounds", "3"]].concat());
     let front = &report.views.iter().find(|(name, _)| name == "front").unwrap().1;
@@ -361,7 +364,7 @@ fn the_front_holds_what_nothing_beats() {
 }
 
 #[test]
-fn a_parameter_that_changes_little_is_swept_and_not_refused() {
+fn every_parameter_can_be_swept() {
     for (flags, name) in [
         (&["--causal", "--mechanism", "luna-causal:weight=elu"][..], "luna-causal:weight=elu"),
         (&["--mechanism", "luna:p=segment"], "luna:p=segment"),
@@ -373,14 +376,14 @@ fn a_parameter_that_changes_little_is_swept_and_not_refused() {
         let timed = rows.iter().filter(|row| row["mechanism"] == name && row["state"] == "measured").count();
         assert_eq!(timed, 4, "{name}: two lengths, two l");
     }
-    // Means of segments in the place of a product with E: other code, of which there is no fast form.
+    // Means of segments instead of a product with E: it has no fused implementation.
     let report = swept(&with(&["--mechanism", "linformer:e=segment", "--measure", "flops"]));
     let rows = rows(&report.rows);
     assert!(rows.iter().any(|row| row["mechanism"] == "linformer:e=segment" && row["form"] == "reference"));
 }
 
 #[test]
-fn a_cell_that_cannot_run_is_left_out_with_its_reason_and_the_others_run() {
+fn impossible_cells_are_left_out_with_their_reason() {
     for unit in ["core", "layer"] {
         let flags =
             ["--unit", unit, "--mechanism", "softmax,linformer:max=64", "--seq-len", "64,128", "--l", "16"];
@@ -448,7 +451,7 @@ fn every_timed_row_says_how_near_its_code_was_to_the_reference() {
 }
 
 #[test]
-fn cheaper_from_a_length_on_is_true_of_every_row_from_there_on() {
+fn break_even_holds_for_every_longer_row() {
     let flags =
         ["--seq-len", "8,16,32,64,128,256", "--l", "16", "--num-heads", "1", "--measure", "flops,memory"];
     for (unit, mask, attention) in

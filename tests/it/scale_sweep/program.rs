@@ -1,4 +1,4 @@
-//! The command as it is met.
+//! The command: refusals, processes, files.
 
 use std::process::{Command, Output};
 
@@ -99,7 +99,7 @@ fn the_program_counts_allocations_and_weighs_children() {
     assert!((bytes("extra_memory_bytes") / matrices - 1.0).abs() < 0.02, "{made}");
     if cfg!(target_os = "linux") {
         assert!(bytes("rss_growth_bytes") >= 0.9 * matrices, "{made}");
-        // And of what was named, not of exact attention that stands beside it.
+        // And of the named mechanism, not of exact attention beside it.
         let args = [&["--mechanism", "performer:l=512"], &args[2..3], &["4096"], &args[4..]].concat();
         let found: serde_json::Value = serde_json::from_slice(&luna(&args).stdout).unwrap();
         let rows = found["rows"].as_array().unwrap();
