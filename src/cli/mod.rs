@@ -87,25 +87,18 @@ pub struct Global {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Singular values of attention matrices beside null models: is attention low-rank?
-    #[command(after_help = "Examples and definitions: docs/svd-spectrum.md")]
     SvdSpectrum(Box<SvdSpectrum>),
     /// How well every efficient attention stands in for softmax, beside the best matrix of its rank
-    #[command(after_help = "Examples and definitions: docs/approx-error.md")]
     ApproxError(Box<ApproxError>),
     /// FLOPs, time and memory over the sequence length and the projected length: where does each pay?
-    #[command(after_help = "Examples and definitions: docs/scale-sweep.md")]
     ScaleSweep(Box<ScaleSweep>),
     /// Transformer, Linformer, Luna and others learning the papers' tasks, on the same batches
-    #[command(after_help = "Examples and definitions: docs/train.md")]
     Train(Box<Train>),
     /// Judge a trained network on another file
-    #[command(after_help = "Examples and definitions: docs/train.md")]
     Evaluate(Box<Evaluate>),
     /// Write text with a trained language model
-    #[command(after_help = "Examples and definitions: docs/train.md")]
     Generate(Generate),
     /// Translate lines with a trained encoder-decoder
-    #[command(after_help = "Examples and definitions: docs/train.md")]
     Translate(Translate),
     /// Run an experiment file: a command and its flags, in YAML
     Run {

@@ -124,6 +124,12 @@ pub struct Progress {
     pub converged: usize,
 }
 
+/// The former name of [`KrylovOptions`].
+pub type Options = KrylovOptions;
+
+/// The former name of [`Progress`].
+pub type Round = Progress;
+
 /// Finds the leading singular values of `a`; `on_round` is called after every round and may stop the iteration.
 pub fn leading(
     a: &dyn Operator,

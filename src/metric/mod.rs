@@ -1,9 +1,9 @@
-//! Metrics of spectra, of attention rows, and of approximations of attention, each in its own file; [`ALL`] lists them.
-//! [`bleu`] and [`chrf`] score translations.
+//! Metrics of spectra, of attention rows, and of what stands in for attention, each in its own file; [`ALL`] is their list.
+//! Beside them stand the scores of translations, [`bleu`] and [`chrf`].
 //!
-//! # How to add a metric
-//! A new file with a `const METRIC: Metric`, and two lines here: its `mod` and its place in [`ALL`]. It becomes a column of
-//! every study that measures its input, a line of `luna list`, and a case of the tests over all metrics.
+//! # One more metric
+//! A new file with a `pub const METRIC: Metric` (or two), and two lines here: its `mod` and its place in [`ALL`].
+//! It becomes a column of every study that measures what it is of, a line of `luna list`, and a case of the laws.
 
 mod aligned;
 mod best_error;

@@ -6,7 +6,7 @@ use super::Config;
 use super::columns::{self, Figure, cell};
 use crate::attention::softmax::Unmaterialised;
 use crate::error::{Error, Result};
-use crate::linalg::krylov::{self, KrylovOptions as Options, Leading, Operator};
+use crate::linalg::krylov::{self, Leading, Operator, Options};
 use crate::linalg::rounding::Rounding;
 use crate::metric::Spectrum;
 use crate::profile::ram;
@@ -85,7 +85,7 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Found> {
         }
     };
     let label = format!("krylov {} n {} window {}", head.label, head.shape.0, head.window);
-    let mut on_round = |round: krylov::Progress| {
+    let mut on_round = |round: krylov::Round| {
         let message = format!("{}: {} of {} values converged", head.label, round.converged, options.top);
         context.watch.step(usize::from(round.rounds < ROUNDS), &message);
         context.watch.check()

@@ -21,7 +21,7 @@ use clap::{Args, ValueEnum};
 use super::input::{DumpArgs, InputArgs, Source, Unnamed};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
-use crate::linalg::krylov::KrylovOptions as Options;
+use crate::linalg::krylov::Options;
 use crate::name::List;
 use crate::report::Column;
 
