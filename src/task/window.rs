@@ -105,7 +105,7 @@ impl TextWindows {
     /// At least the first `needed` tokens of the text without special tokens, or all of them if there are fewer; and how
     /// many bytes of the text they are of.
     ///
-    /// Only a prefix of the text is tokenized, ending after a word, and extended until it is long enough.
+    /// Only a prefix of the text is tokenized, cut behind a word and grown until it is long enough.
     pub fn beginning(&self, needed: usize) -> Result<(Encoded, usize)> {
         self.tokens_from(0, needed)
     }
@@ -126,8 +126,8 @@ impl TextWindows {
         }
     }
 
-    /// Every token of the text. It is split after line ends into pieces that are tokenized in parallel: at the ends of
-    /// pieces the tokens may differ from those of the whole text.
+    /// Every token of the text. It is cut behind line ends into pieces that are tokenized side by side: at such a cut
+    /// the tokens may differ from those of the whole.
     pub fn whole(&self) -> Result<Encoded> {
         tokenizer::in_pieces(&self.text, |piece| self.encode(piece))
     }
