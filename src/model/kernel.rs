@@ -1,4 +1,4 @@
-//! Calls of the fused attention kernels, with counted operations if requested.
+//! The door from layers to the fused kernels: exact attention of heads, counted where that is asked.
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, s};
 
@@ -24,7 +24,7 @@ pub(super) fn softmax(
     Ok(out)
 }
 
-/// A fused pass, counted if requested.
+/// A fused pass, counted where that is asked.
 pub(super) fn attend(
     fused: &Fused,
     heads: &Heads<'_>,
@@ -38,7 +38,7 @@ pub(super) fn attend(
     }
 }
 
-/// The cost of one head of a mechanism in closed form; `l` is used by mechanisms that take it.
+/// What one head of a mechanism costs, by its closed form; `l` is read by those that take one.
 pub(super) fn cost(name: &str, l: usize, shape: &Shape) -> Cost {
     if shape.n == 0 || shape.m == 0 {
         return Cost::default();
@@ -47,7 +47,7 @@ pub(super) fn cost(name: &str, l: usize, shape: &Shape) -> Cost {
     let mut params: Vec<(String, String)> =
         takes_l.then(|| ("l".to_string(), l.to_string())).into_iter().collect();
     if name == "linformer" {
-        // The cost of E depends on the context, not on the number of drawn columns.
+        // What E costs depends on the context and not on how many columns were drawn.
         params.push(("max".to_string(), "1".to_string()));
     }
     let spec = Spec { name: name.to_string(), params };

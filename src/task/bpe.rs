@@ -13,7 +13,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::batch::PAD;
 use super::short;
-use super::tokenizer::TextTokenizer;
+use super::tokenizer::{TextTokenizer, parse};
 use crate::{Error, Result, file};
 
 /// The token before a text that is to be written.
@@ -75,7 +75,7 @@ impl Vocabulary {
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = file::bytes(path)?;
         let malformed = |what: String| Error::malformed(path, what, LAYOUT);
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| malformed(error.to_string()))?;
+        let mut tokenizer = parse(&bytes).map_err(|error| malformed(error.to_string()))?;
         tokenizer.with_truncation(None).map_err(|error| malformed(error.to_string()))?.with_padding(None);
         tokenizer.set_encode_special_tokens(true);
         if !matches!(tokenizer.get_model(), ModelWrapper::BPE(_)) {

@@ -20,6 +20,13 @@ pub struct TextTokenizer {
     pub(super) tokenizer: Tokenizer,
 }
 
+/// A tokenizer from the bytes of its file.
+///
+/// By `FromStr`: `Tokenizer::from_bytes` is generic, and its whole reader would be compiled into this crate and its tests.
+pub(super) fn parse(bytes: &[u8]) -> tokenizers::Result<Tokenizer> {
+    std::str::from_utf8(bytes)?.parse()
+}
+
 /// The tokens of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedText {
@@ -34,7 +41,7 @@ impl TextTokenizer {
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = file::bytes(path)?;
         let malformed = |error: tokenizers::Error| Error::malformed(path, error, LAYOUT);
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(malformed)?;
+        let mut tokenizer = parse(&bytes).map_err(malformed)?;
         tokenizer.with_truncation(None).map_err(malformed)?.with_padding(None);
         // It would also remove spaces from the bytes of a token.
         tokenizer.with_post_processor(None::<PostProcessorWrapper>);

@@ -166,7 +166,7 @@ fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
     }
     let bytes = crate::file::bytes(path)?;
     let mut tokenizer =
-        Tokenizer::from_bytes(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
+        tokenizer::parse(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_truncation(None).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_padding(None);
     let probe = |special| {

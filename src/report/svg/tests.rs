@@ -1,7 +1,7 @@
 use ndarray::Array2;
 
-use super::super::figure::{Curves, Heat, Mark, Series};
-use super::*;
+use super::super::figure::{Curves, Figure, Heat, Mark, Plot, Series};
+use super::to_svg;
 
 fn curves() -> Figure {
     let x: Vec<f64> = (1..=512).map(f64::from).collect();
