@@ -1,10 +1,9 @@
 //! What was asked for, sorted before anything runs: cells that can be measured, cells and mechanisms that cannot, and why.
 
 use super::cell::{Cell, Form, fits};
-use super::core;
 use super::settings::Settings;
 use super::{Pass, Unit};
-use crate::attention::{self, Attention, Kind, Mask, Origin, Under, backward, fused};
+use crate::attention::{self, Attention, Kind, Mask, Origin, Under};
 use crate::error::{Error, Result};
 use crate::model::encoder::{self, Mechanism};
 use crate::name::Spec;
@@ -125,9 +124,11 @@ fn of_spec(
     if let Some((why, accepted)) = masked(spec, kind, settings)? {
         return Ok(Err(because(why, accepted)));
     }
-    if settings.pass == Pass::Train && !is_fast(spec, kind, settings) {
-        let forms = backward::ALL.iter().filter(|form| form.honours(settings.mask));
-        let known: Vec<&str> = forms.map(|form| form.name).collect();
+    if settings.pass == Pass::Train && !is_fast(spec, settings) {
+        let has = |kind: &&&Kind| {
+            attention::fused(kind.name, None).is_ok_and(|form| form.has_backward(settings.mask))
+        };
+        let known: Vec<&str> = attention::ALL.iter().filter(has).map(|kind| kind.name).collect();
         let under = if settings.causal() { "under a causal mask" } else { "here" };
         let why = format!("no backward pass {under}");
         return Ok(Err(because(why, format!("for --pass train: {}", known.join(", ")))));
@@ -155,7 +156,7 @@ fn check(spec: &Spec, kind: &Kind, l: Option<usize>, settings: &Settings) -> Res
     spec.params("attention", kind.takes)?;
     // What is longer than every sequence is left out, and not drawn to be looked at.
     if settings.seq_len.last().is_some_and(|n| fits(l, *n)) {
-        Attention::build(&core::priced(spec), &Origin { seed: 0, label: "check", learned: None })?;
+        built(spec)?;
     }
     Ok(())
 }
@@ -188,31 +189,43 @@ fn masked(spec: &Spec, kind: &Kind, settings: &Settings) -> Result<Option<(Strin
 fn forms(line: &Line, settings: &Settings) -> &'static [Form] {
     match line.kind.name {
         "softmax" => &[Form::Fused, Form::Materialised],
-        _ if is_fast(&line.spec, line.kind, settings) => &[Form::Fused],
+        _ if is_fast(&line.spec, settings) => &[Form::Fused],
         _ => &[Form::Reference],
     }
 }
 
-/// Whether there is a fast form for the spec, the mask and the pass.
-fn is_fast(spec: &Spec, kind: &Kind, settings: &Settings) -> bool {
-    // E that pools segments, or that is found by a decomposition, is not the product that the fused form has.
-    let other = kind.name == "linformer" && !has_matrix(spec);
-    !other
-        && match settings.pass {
-            Pass::Forward => fused::find(kind.name).is_some_and(|form| form.honours(settings.mask)),
-            Pass::Train => backward::find(kind.name).is_some_and(|form| form.honours(settings.mask)),
-        }
+/// Whether there is a fused implementation for the spec, the mask and the pass.
+fn is_fast(spec: &Spec, settings: &Settings) -> bool {
+    let fused = match settings.unit {
+        Unit::Core => built(spec).ok().and_then(|attention| attention.fused()),
+        // Layers take parameters of their own.
+        Unit::Layer | Unit::Encoder => attention::fused(&spec.name, None).ok(),
+    };
+    fused.is_some_and(|fused| match settings.pass {
+        Pass::Forward => fused.honours(settings.mask),
+        Pass::Train => fused.has_backward(settings.mask),
+    })
 }
 
-/// Whether Linformer's E is a matrix that is drawn or learned.
-fn has_matrix(spec: &Spec) -> bool {
-    spec.params.iter().all(|(key, value)| key != "e" || (value != "segment" && value != "svd"))
+/// The mechanism of a spec with its parameters checked.
+fn built(spec: &Spec) -> Result<Attention> {
+    Attention::build(spec, &Origin { seed: 0, label: "check", learned: None })
 }
 
 /// Why a mechanism cannot run at this length: what it learns or draws for the longest sequence is shorter.
 fn impossible(spec: &Spec, n: usize) -> Option<String> {
-    let max: usize = spec.params.iter().find(|(key, _)| key == "max")?.1.parse().ok()?;
-    (max < n && has_matrix(spec)).then(|| format!("its longest sequence is max = {max}, and n is {n}"))
+    // Only a length that was typed: by default arrays are as long as they need to be.
+    spec.params.iter().find(|(key, _)| key == "max")?;
+    let max = longest(spec)?;
+    (max < n).then(|| format!("its longest sequence is max = {max}, and n is {n}"))
+}
+
+/// The longest sequence of a mechanism or of its layer, where there is one.
+fn longest(spec: &Spec) -> Option<usize> {
+    match built(spec) {
+        Ok(attention) => attention.longest(),
+        Err(_) => spec.params.iter().find(|(key, _)| key == "max")?.1.parse().ok(),
+    }
 }
 
 /// Mechanisms of which no length is left.
