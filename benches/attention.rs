@@ -1,4 +1,4 @@
-//! Fused forward passes beside their obvious forms; `benches/peers` times them beside torch.
+//! Fused forward passes beside their reference implementations; `benches/peers` times them beside torch.
 //!
 //! With AVX-512, beside torch 2.15 on 2 threads of a Xeon by `benches/peers/attention.py --rounds 3`: medians, and the
 //! median of the rounds' ratios with the smallest and the largest. 8 heads of 64 in f32, Luna with its keys as values.
@@ -92,9 +92,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use luna::attention::fused::{self, Given, Heads, Path};
-use luna::attention::luna_causal::Weight;
-use luna::attention::{Attention, Input, Learned, Mask, Origin};
+use luna::attention::{ALL, Arrays, Attention, Heads, Input, Learned, Mask, Origin, Path, fused};
 use luna::linalg::softmax::softmax_rows;
 use luna::profile::clock::{Stopwatch, timed};
 use luna::rng::{normal, stream};
@@ -103,7 +101,7 @@ use ndarray::{Array2, Array3, Axis};
 const HEADS: usize = 8;
 const WIDTH: usize = 64;
 
-/// Queries, keys, values and what the mechanisms are given, the same on every run.
+/// Queries, keys, values and learned arrays, the same on every run.
 struct Sample {
     q: Array3<f32>,
     k: Array3<f32>,
@@ -127,14 +125,12 @@ impl Sample {
         Self { q, k, v, p, e, w, l }
     }
 
-    fn given(&self, name: &str) -> Given<'_> {
+    fn arrays(&self, name: &str) -> Arrays<'_> {
         match name {
-            "luna" => Given::Luna { p: self.p.view() },
-            "luna-causal" => Given::LunaCausal { p: self.p.view(), weight: Weight::Softplus },
-            "linformer" => Given::Linformer { e: self.e.view(), f: self.e.view() },
-            "performer" => Given::Performer { w: self.w.view(), eps: 1e-4 },
-            "local" => Given::Local { l: self.l },
-            _ => Given::Nothing,
+            "luna" | "luna-causal" => Arrays::none().with("p", self.p.view()),
+            "linformer" => Arrays::none().shared("e", self.e.view()),
+            "performer" => Arrays::none().shared("features", self.w.view()),
+            _ => Arrays::none(),
         }
     }
 
@@ -142,8 +138,8 @@ impl Sample {
     fn run(&self, name: &str, mask: Mask, path: Path, out: &mut Array3<f32>) {
         let v = if name == "luna" { &self.k } else { &self.v };
         let heads = Heads::new(self.q.view(), self.k.view(), v.view(), mask);
-        let form = fused::find(name).expect("a fused form");
-        form.forward_by(path, &heads, &self.given(name), out.view_mut()).expect("shapes that fit");
+        let form = fused(name, Some(self.l)).expect("a fused implementation");
+        form.forward_into(path, &heads, &self.arrays(name), out.view_mut()).expect("shapes that fit");
     }
 }
 
@@ -173,11 +169,12 @@ fn forms(criterion: &mut Criterion) {
     let mut out = Array3::zeros((HEADS, n, WIDTH));
     let mut group = criterion.benchmark_group("8 heads of 1024 x 64");
     group.sample_size(10);
-    for form in fused::ALL {
+    for form in ALL.iter().filter_map(|kind| fused(kind.name, Some(l)).ok()) {
+        let name = form.name();
         for mask in [Mask::Full, Mask::Causal].into_iter().filter(|mask| form.honours(*mask)) {
             for path in [Path::Avx512, Path::Avx2, Path::Scalar] {
-                group.bench_function(format!("{} fused, {mask:?}, {path:?}", form.name), |bench| {
-                    bench.iter(|| sample.run(form.name, mask, path, &mut out));
+                group.bench_function(format!("{name} fused, {mask:?}, {path:?}"), |bench| {
+                    bench.iter(|| sample.run(name, mask, path, &mut out));
                 });
             }
         }
@@ -193,7 +190,7 @@ fn forms(criterion: &mut Criterion) {
         ["softmax", "luna:p=fitted", "linformer:e=fitted", "linear", "performer:features=fitted", "local"]
     {
         let attention = Attention::build(&spec.parse().expect("a spec"), &origin).expect("pieces that fit");
-        group.bench_function(format!("{spec}, the obvious form"), |bench| {
+        group.bench_function(format!("{spec}, the reference implementation"), |bench| {
             bench.iter(|| {
                 for head in 0..HEADS {
                     let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), head));

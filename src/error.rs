@@ -164,6 +164,16 @@ pub enum Error {
         /// What to do.
         fix: String,
     },
+    /// Something that an implementation does not have, and that its input asks for.
+    #[error("{who} has no {what}; {given}")]
+    Unsupported {
+        /// The implementation.
+        who: String,
+        /// What it does not have.
+        what: String,
+        /// What the input is or has.
+        given: String,
+    },
     /// A decomposition that did not converge.
     #[error("{what} did not converge")]
     Convergence {

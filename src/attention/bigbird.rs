@@ -11,7 +11,9 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Input, Kind, Mechanism, Origin, Under, Work, pattern};
+use super::reference::pattern;
+use super::reference::work::Work;
+use super::{Input, Kind, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -44,6 +46,9 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Refused("sparse"),
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
 

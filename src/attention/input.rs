@@ -1,8 +1,11 @@
-//! What a mechanism is given.
+//! What a mechanism reads.
+
+use std::ops::Range;
 
 use ndarray::{ArrayView2, s};
 
-use super::Mask;
+use super::mask::Mask;
+use super::terms::Terms;
 use crate::cost::Shape;
 use crate::error::{Error, Result};
 
@@ -17,15 +20,17 @@ pub struct Input<'a> {
     pub scale: f32,
     /// Which keys a query sees.
     pub mask: Mask,
-    /// How many queries and keys are real: those behind are padding, and have no influence on anything.
+    /// How many queries and keys are real: the others are padding and have no influence on anything.
     pub real: (usize, usize),
+    /// What changes the logits beside scale and mask.
+    pub terms: Terms<'a>,
 }
 
 impl<'a> Input<'a> {
     /// Queries and keys without padding under the usual scale, `1 / sqrt(d_h)`.
     pub fn new(q: ArrayView2<'a, f32>, k: ArrayView2<'a, f32>, mask: Mask) -> Self {
         let scale = (1.0 / (q.ncols().max(1) as f64).sqrt()) as f32;
-        Self { q, k, scale, mask, real: (q.nrows(), k.nrows()) }
+        Self { q, k, scale, mask, real: (q.nrows(), k.nrows()), terms: Terms::default() }
     }
 
     /// The shape with values of width `d_v`.
@@ -35,10 +40,17 @@ impl<'a> Input<'a> {
     }
 
     /// Queries and keys without their padding.
-    pub(super) fn cut(&self) -> Self {
+    pub(super) fn without_padding(&self) -> Self {
         let (n, m) = self.real;
         let (q, k) = (self.q.slice_move(s![..n, ..]), self.k.slice_move(s![..m, ..]));
-        Self { q, k, ..*self }
+        let terms = self.terms.first((self.q.nrows(), self.k.nrows()), self.real);
+        Self { q, k, terms, ..*self }
+    }
+
+    /// The keys that query i sees: those that the mask and the window leave.
+    pub fn sees(&self, i: usize) -> Range<usize> {
+        let visible = self.mask.visible(i, self.k.nrows());
+        self.terms.window.map_or(0..visible, |window| window.keys(i, visible))
     }
 
     /// Refuses shapes that do not fit each other.
@@ -60,6 +72,6 @@ impl<'a> Input<'a> {
         if !(1..=n).contains(&real[0]) || !(1..=m).contains(&real[1]) {
             return refuse("real queries and keys", &real, format!("1 to {n} and 1 to {m}"));
         }
-        Ok(())
+        self.terms.check(n, m)
     }
 }

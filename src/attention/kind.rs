@@ -1,20 +1,19 @@
-//! What a mechanism is, apart from its numbers: an entry of the list.
+//! What a mechanism declares of itself: an entry of the list.
 
-use std::collections::BTreeMap;
-
-use ndarray::Array2;
-
-use super::{Mask, Mechanism};
-use crate::error::{Error, Result};
+use super::fit::Fit;
+use super::mask::Mask;
+use super::mechanism::Mechanism;
+use super::origin::Origin;
+use super::terms::Term;
+use crate::error::Result;
 use crate::name::{Param, Params, Spec};
-use crate::rng::{Rng, stream};
 
 /// What a mechanism does under a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Under {
     /// It has a form for this mask, and shows a query nothing that the mask hides.
     Honoured,
-    /// It stands for a matrix made under this mask, and does not keep to it itself (a truncated decomposition of a
+    /// It approximates a matrix made under this mask without honouring it itself (a truncated decomposition of a
     /// triangular matrix is not triangular).
     Leaks,
     /// It has no form for this mask; the name of a mechanism that has one may help.
@@ -39,6 +38,12 @@ pub struct Kind {
     pub causal: Under,
     /// Whether the rows of its matrix sum to 1 (a row that sees nothing is zeros).
     pub stochastic: bool,
+    /// What it honours beside scale and mask.
+    pub terms: &'static [Term],
+    /// Whether scale-sweep measures it where no mechanism is named.
+    pub by_default: bool,
+    /// How its learned arrays are fitted to windows of a head, where they can be.
+    pub fit: Option<&'static Fit>,
     /// Makes one with these parameters.
     pub build: fn(&Params<'_>, &Origin<'_>) -> Result<Box<dyn Mechanism>>,
 }
@@ -59,7 +64,10 @@ impl Kind {
 
     /// Whether anything depends on that l in the form that a spec names.
     pub fn depends_on_l(&self, spec: &Spec) -> bool {
-        self.takes_l() && !super::synthesizer::is_random(spec)
+        let origin = Origin { seed: 0, label: "", learned: None };
+        let built = || (self.build)(&spec.params("attention", self.takes)?, &origin);
+        // What cannot be built yet (its arrays are still to be fitted) is one of those that take an l.
+        self.takes_l() && built().map_or(true, |mechanism| mechanism.l().is_some())
     }
 }
 
@@ -68,35 +76,3 @@ impl std::fmt::Debug for Kind {
         f.write_str(self.name)
     }
 }
-
-/// Where the pieces of a mechanism come from that its input does not decide: random draws, or what was learned.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    /// Seed of everything that is drawn.
-    pub seed: u64,
-    /// Whose pieces they are ("layer 0 head 3"): another label, other draws. It names no window, since what is drawn
-    /// belongs to a head and not to its input.
-    pub label: &'a str,
-    /// What was learned for it.
-    pub learned: Option<&'a Learned>,
-}
-
-impl Origin<'_> {
-    /// The stream of one piece; `piece` names the mechanism, the piece and every size that it is drawn for.
-    pub fn stream(&self, piece: &str) -> Rng {
-        stream(self.seed, &format!("attention {piece} of {}", self.label))
-    }
-
-    /// A learned piece, or the error that says what asked for it.
-    pub fn learned(&self, owner: &str, piece: &str) -> Result<Array2<f32>> {
-        let found = self.learned.and_then(|learned| learned.0.get(piece));
-        found.cloned().ok_or_else(|| {
-            let accepted = "a fit on windows of a model (luna approx-error fits), or a drawn one";
-            Error::value(format!("parameter '{piece}' of attention '{owner}'"), "fitted", accepted)
-        })
-    }
-}
-
-/// Arrays that were fitted, by the name of the parameter that they are for ("p", "e", "f").
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Learned(pub BTreeMap<&'static str, Array2<f32>>);

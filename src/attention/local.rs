@@ -8,7 +8,11 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use super::kernel::fused::Fused;
+use super::kernel::windows::{Windows, window};
+use super::reference::pattern;
+use super::reference::work::Work;
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -23,6 +27,9 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Honoured,
     stochastic: true,
+    terms: &[],
+    by_default: true,
+    fit: None,
     build,
 };
 
@@ -34,16 +41,9 @@ fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     Ok(Box::new(Local { l: params.at_least("l", 1)? }))
 }
 
-/// The keys within l/2 (rounded down) of position `i`, out of the first `visible` ones: t - l/2 to t + l/2, both
-/// counted. Positions are compared as they are: a query behind the last key may have none.
-pub(super) fn window(i: usize, l: usize, visible: usize) -> Range<usize> {
-    let start = i.saturating_sub(l / 2).min(visible);
-    start..(i + l / 2 + 1).min(visible)
-}
-
 impl Local {
     fn sees(&self, i: usize, m: usize, mask: Mask) -> Range<usize> {
-        window(i, self.l, mask.visible(i, m))
+        window(i, self.l / 2, mask.visible(i, m))
     }
 }
 
@@ -65,18 +65,12 @@ impl Mechanism for Local {
     fn rank(&self, _: &Shape) -> Option<usize> {
         None
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::window;
+    fn l(&self) -> Option<usize> {
+        Some(self.l)
+    }
 
-    #[test]
-    fn windows_end_where_the_keys_do() {
-        assert_eq!(window(10, 16, 64), 2..19);
-        assert_eq!(window(10, 16, 11), 2..11, "causal");
-        assert_eq!(window(3, 5, 64), 1..6, "an odd l is rounded down");
-        assert_eq!(window(3, 1, 64), 3..4);
-        assert!(window(20, 4, 5).is_empty());
+    fn fused(&self) -> Option<Fused> {
+        Some(Fused::new(KIND.name, Windows(Some(self.l / 2))))
     }
 }

@@ -8,8 +8,10 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::local::window;
-use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use super::kernel::windows::window;
+use super::reference::pattern;
+use super::reference::work::Work;
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -27,6 +29,9 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Honoured,
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
 
@@ -46,7 +51,7 @@ impl Longformer {
             let everything = 0..visible;
             return vec![everything];
         }
-        pattern::merged(vec![0..self.global.min(visible), window(i, self.l, visible)])
+        pattern::merged(vec![0..self.global.min(visible), window(i, self.l / 2, visible)])
     }
 }
 
@@ -64,7 +69,7 @@ impl Mechanism for Longformer {
     fn cost(&self, shape: &Shape) -> Cost {
         pattern::cost(shape, |i| {
             let visible = Mask::of(shape).visible(i, shape.m);
-            let window = window(i, self.l, visible);
+            let window = window(i, self.l / 2, visible);
             let leading = self.global.min(visible);
             if i < self.global { visible } else { window.len() + leading.min(window.start) }
         })
@@ -72,6 +77,10 @@ impl Mechanism for Longformer {
 
     fn rank(&self, _: &Shape) -> Option<usize> {
         None
+    }
+
+    fn l(&self) -> Option<usize> {
+        Some(self.l)
     }
 }
 
@@ -88,6 +97,6 @@ mod tests {
         assert_eq!(longformer.sees(7, 10, Mask::Full), [0..2, 5..10]);
         assert_eq!(longformer.sees(7, 10, Mask::Causal), [0..2, 5..8]);
         assert_eq!(longformer.sees(3, 10, Mask::Full), [0..6], "the window reaches the global tokens");
-        assert_eq!(longformer.sees(20, 10, Mask::Full), [0..2], "behind the last key");
+        assert_eq!(longformer.sees(20, 10, Mask::Full), [0..2], "after the last key");
     }
 }

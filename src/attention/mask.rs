@@ -27,6 +27,16 @@ impl Mask {
         }
     }
 
+    /// The error of something that does not honour this mask; `instead` may name something that does.
+    pub(in crate::attention) fn unsupported(self, by: &str, instead: &str) -> Error {
+        let (what, given) = match self {
+            Self::Causal => ("causal form", "this model is causal"),
+            Self::Full => ("form without a mask", "here every query sees every key"),
+        };
+        let hint = if instead.is_empty() { String::new() } else { format!(" ({instead} has one)") };
+        Error::Unsupported { who: by.into(), what: what.into(), given: format!("{given}{hint}") }
+    }
+
     /// The error of something that has only a form for the other mask.
     pub(crate) fn refused(self, by: &str) -> Error {
         let other = match self {

@@ -12,8 +12,9 @@
 
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::pool::segment_means;
-use super::{Input, Kind, Mechanism, Origin, Under, Work};
+use super::reference::pool::segment_means;
+use super::reference::work::Work;
+use super::{Input, Kind, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -31,6 +32,9 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Refused(""),
     stochastic: false,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
 
@@ -111,6 +115,10 @@ impl Mechanism for Nystrom {
 
     fn rank(&self, shape: &Shape) -> Option<usize> {
         Some(self.l.min(shape.n).min(shape.m))
+    }
+
+    fn l(&self) -> Option<usize> {
+        Some(self.l)
     }
 }
 

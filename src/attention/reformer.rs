@@ -12,12 +12,13 @@
 //!
 //! Chunks have a fixed size, so the cost is that of chunks with the other buckets masked inside them, as in the
 //! published codes. No causal form: the paper hides later positions, but which keys share a chunk with a query depends
-//! on tokens behind it. The Long Range Arena's code multiplies logits by sqrt(`d_h`) and lets all buckets of a chunk
+//! on tokens after it. The Long Range Arena's code multiplies logits by sqrt(`d_h`) and lets all buckets of a chunk
 //! see each other; both are left to it.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
-use super::{Input, Kind, Mechanism, Origin, Under, Work};
+use super::reference::work::Work;
+use super::{Input, Kind, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::softmax::softmax_rows;
@@ -48,11 +49,14 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Refused("local"),
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
 
 /// More buckets than any sequence needs; a typing error must not draw rotations until the memory is full.
-const MOST_BUCKETS: usize = 65_536;
+const MAX_BUCKETS: usize = 65_536;
 
 struct Reformer {
     buckets: usize,
@@ -64,8 +68,8 @@ struct Reformer {
 
 fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     let buckets: usize = params.get("buckets")?;
-    if buckets % 2 == 1 || !(2..=MOST_BUCKETS).contains(&buckets) {
-        return Err(params.refuse("buckets", &buckets, &format!("an even number, 2 to {MOST_BUCKETS}")));
+    if buckets % 2 == 1 || !(2..=MAX_BUCKETS).contains(&buckets) {
+        return Err(params.refuse("buckets", &buckets, &format!("an even number, 2 to {MAX_BUCKETS}")));
     }
     let hashes = params.within("hashes", 1, 1024)?;
     let (chunk, shared) = (params.get("chunk")?, params.get("shared")?);
@@ -266,10 +270,10 @@ mod tests {
         let mut both = Array2::from_elem((50, 50), false);
         let mut rng = stream(4, "reformer");
         for _ in 0..2 {
-            let turned = x.dot(&normal(&mut rng, 6, 2));
-            let turned = concatenate(Axis(1), &[turned.view(), (-&turned).view()]).unwrap();
+            let transposed = x.dot(&normal(&mut rng, 6, 2));
+            let transposed = concatenate(Axis(1), &[transposed.view(), (-&transposed).view()]).unwrap();
             let bucket = |i: usize| {
-                let row = turned.row(i);
+                let row = transposed.row(i);
                 (0..4).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap()
             };
             both.indexed_iter_mut().for_each(|((i, j), seen)| *seen |= i != j && bucket(i) == bucket(j));

@@ -15,7 +15,8 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
-use super::{Input, Kind, Mechanism, Origin, Under, Work};
+use super::reference::work::Work;
+use super::{Input, Kind, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::name::{Param, Params};
@@ -38,6 +39,9 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Refused("local"),
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! Sparse Transformer (Child et al. 2019): each query sees about 2 sqrt(n) keys in two patterns, strided or fixed.
 //!
-//! Strided: the last `stride` keys and every `stride`-th one behind them. Fixed: the keys of the query's own block of
+//! Strided: the last `stride` keys and every `stride`-th one after them. Fixed: the keys of the query's own block of
 //! `stride`, and the last `c` columns of every block, which stand for their blocks. The paper gives the two patterns to
 //! different heads, to alternating layers, or to one head as their union ("merged"); here a head attends to the union.
 //!
@@ -12,8 +12,10 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::local::window;
-use super::{Input, Kind, Mask, Mechanism, Origin, Under, Work, pattern};
+use super::kernel::windows::window;
+use super::reference::pattern;
+use super::reference::work::Work;
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -37,6 +39,9 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Honoured,
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
 
@@ -71,7 +76,7 @@ impl Sparse {
     /// The keys beside the query: its window, or its block.
     fn near(&self, i: usize, visible: usize) -> Range<usize> {
         match *self {
-            Self::Strided { stride } => window(i, stride.saturating_mul(2), visible),
+            Self::Strided { stride } => window(i, stride, visible),
             Self::Fixed { stride, .. } => {
                 let start = i / stride * stride;
                 start.min(visible)..start.saturating_add(stride).min(visible)

@@ -7,7 +7,8 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{Input, Kind, Mechanism, Origin, Under, Work, softmax};
+use super::reference::work::Work;
+use super::{Input, Kind, Mechanism, Origin, Term, Under, softmax};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::linalg::engine::thin_svd;
@@ -20,10 +21,13 @@ pub(super) const KIND: Kind = Kind {
     about: "the best matrix of rank l, from the exact one: the floor under the others' errors",
     equation: "U_l S_l V_l^T v, the l leading singular triplets of softmax(q k^T / sqrt(d_h))",
     paper: "Eckart and Young 1936",
-    takes: &[Param { name: "l", default: Some("64"), about: "singular triplets that are kept" }],
+    takes: &[Param { name: "l", default: Some("64"), about: "singular triplets that are retained" }],
     full: Under::Honoured,
     causal: Under::Leaks,
     stochastic: false,
+    terms: Term::ALL,
+    by_default: false,
+    fit: None,
     build,
 };
 
@@ -44,7 +48,7 @@ impl Svd {
     /// `U_l S_l` (n, r) and `V_l^T` (r, m).
     fn factors(&self, input: &Input<'_>) -> Result<(Array2<f32>, Array2<f32>)> {
         let kept = self.kept(input.q.nrows(), input.k.nrows());
-        let exact = softmax::matrix_f64(input.q, input.k, f64::from(input.scale), input.mask);
+        let exact = softmax::matrix_of(input);
         let (mut u, s, vt) = thin_svd(exact.view())?;
         for (mut column, s) in u.columns_mut().into_iter().zip(s) {
             column *= s;
@@ -75,6 +79,10 @@ impl Mechanism for Svd {
 
     fn rank(&self, shape: &Shape) -> Option<usize> {
         Some(self.kept(shape.n, shape.m))
+    }
+
+    fn l(&self) -> Option<usize> {
+        Some(self.l)
     }
 }
 

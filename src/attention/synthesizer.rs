@@ -7,11 +7,12 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{Input, Kind, Mechanism, Origin, Under, Work};
+use super::reference::work::Work;
+use super::{Input, Kind, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 use crate::linalg::softmax::softmax_rows;
-use crate::name::{Param, Params, Spec};
+use crate::name::{Param, Params};
 use crate::rng::{Rng, normal};
 
 /// Its entry in the list.
@@ -32,14 +33,11 @@ pub(super) const KIND: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Honoured,
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build,
 };
-
-/// Whether a spec names the random form, in which no factors are l wide.
-pub(super) fn is_random(spec: &Spec) -> bool {
-    let kind = || spec.params("attention", KIND.takes).and_then(|params| params.get::<String>("kind"));
-    spec.name == KIND.name && kind().is_ok_and(|kind| kind == "random")
-}
 
 struct Synthesizer {
     /// Columns of the factors; none if the logits themselves are drawn.
@@ -119,6 +117,14 @@ impl Mechanism for Synthesizer {
 
     fn rank(&self, _: &Shape) -> Option<usize> {
         None
+    }
+
+    fn l(&self) -> Option<usize> {
+        self.l
+    }
+
+    fn longest(&self) -> Option<usize> {
+        Some(self.max)
     }
 }
 

@@ -2,17 +2,17 @@
 
 use ndarray::{Array2, Array3, ArrayView2};
 
-use super::core::{Core, Form, Piece, Read, Stack};
+use super::core::{Core, Form, Read, Stack};
 use super::linear::Linear;
 use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
-use crate::attention::{Mask, backward};
+use crate::Result;
+use crate::attention::{Mask, fused};
 use crate::linalg::arrays::{join, split, zeros};
-use crate::model::encoder::{EncoderConfig, Mechanism, PERFORMER_EPS};
-use crate::{Error, Result};
+use crate::model::encoder::{EncoderConfig, Mechanism};
 
 /// Four projections around a mechanism.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Attention {
     heads: usize,
     query: Linear,
@@ -49,16 +49,19 @@ impl Attention {
     /// The same under a mask that is not the configuration's.
     pub(super) fn of(layout: &Layout, name: &str, config: &EncoderConfig, mask: Mask) -> Result<Self> {
         let own = |piece: &str| layout.matrix(&format!("{name}.{piece}"));
-        let (mechanism, piece) = match config.mechanism {
-            Mechanism::Linformer { .. } => ("linformer", Piece::Compress(own("compress.weight")?)),
-            Mechanism::Performer { .. } => ("performer", Piece::Features(own("features")?, PERFORMER_EPS)),
-            Mechanism::Local { l } => ("local", Piece::Window(l)),
-            Mechanism::Linear => ("linear", Piece::None),
-            _ => ("softmax", Piece::None),
+        let array = match config.mechanism {
+            Mechanism::Linformer { .. } => Some(("e", own("compress.weight")?)),
+            Mechanism::Performer { .. } => Some(("features", own("features")?)),
+            _ => None,
         };
-        let mechanism = backward::find(mechanism)
-            .filter(|found| found.honours(mask))
-            .ok_or_else(|| mask.refused(&format!("the backward pass of attention '{mechanism}'")))?;
+        let (mechanism, l) = match config.mechanism {
+            Mechanism::LunaCausal { .. } => ("softmax", None),
+            other => (other.core(), other.core_l()),
+        };
+        let mechanism = fused(mechanism, l)?;
+        if !mechanism.has_backward(mask) {
+            return Err(mask.refused(&format!("the backward pass of attention '{}'", mechanism.name())));
+        }
         let [query, key, value, out] = ["q_proj", "k_proj", "v_proj", "out_proj"]
             .map(|projection| Linear::find(layout, &format!("{name}.{projection}")));
         let form = if config.mechanism == Mechanism::Materialised {
@@ -66,7 +69,7 @@ impl Attention {
         } else {
             Form::Fused(mechanism)
         };
-        let core = Core { form, mask, piece };
+        let core = Core { form, mask, array };
         Ok(Self { heads: config.heads, query: query?, key: key?, value: value?, out: out?, core })
     }
 
@@ -133,7 +136,5 @@ pub(super) fn projected_back(
 
 /// Softmax under a mask, which every machine has.
 pub(super) fn softmax(mask: Mask) -> Result<Core> {
-    let mechanism = backward::find("softmax")
-        .ok_or_else(|| Error::value("attention with a backward pass", "softmax", "one of the list"))?;
-    Ok(Core { form: Form::Fused(mechanism), mask, piece: Piece::None })
+    Ok(Core { form: Form::Fused(fused("softmax", None)?), mask, array: None })
 }

@@ -8,48 +8,25 @@ use rayon::prelude::*;
 use super::parameters::{Matrix, Numbers};
 use super::rows::Rows;
 use crate::Result;
-use crate::attention::backward::{Backward, Gradients, Kept};
-use crate::attention::fused::{Given, Heads};
-use crate::attention::{Mask, materialised};
+use crate::attention::{Arrays, Fused, Gradients, Heads, Mask, Saved, materialised};
 use crate::linalg::arrays::zeros;
 
 /// A mechanism and what it needs beside queries, keys and values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Core {
     pub(super) form: Form,
     pub(super) mask: Mask,
-    pub(super) piece: Piece,
+    /// Its learned array, where there is one.
+    pub(super) array: Option<(&'static str, Matrix)>,
 }
 
 /// How attention is computed, both ways.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Form {
     /// Without an array of n x n.
-    Fused(&'static Backward),
+    Fused(Fused),
     /// Softmax as plain code has it, whose n x n matrices are kept for the gradients: the yardstick of the others.
     Materialised,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Piece {
-    None,
-    /// E of Linformer, (l, max).
-    Compress(Matrix),
-    /// Features of Performer, (l, `d_h`), and what is added to each.
-    Features(Matrix, f32),
-    /// Width of the window.
-    Window(usize),
-}
-
-impl Piece {
-    fn given(self, numbers: Numbers<'_>) -> Given<'_> {
-        match self {
-            Self::None => Given::Nothing,
-            Self::Compress(e) => Given::Linformer { e: e.of(numbers), f: e.of(numbers) },
-            Self::Features(w, eps) => Given::Performer { w: w.of(numbers), eps },
-            Self::Window(l) => Given::Local { l },
-        }
-    }
 }
 
 /// What the heads read, and what the gradients need.
@@ -63,7 +40,7 @@ pub(super) struct Read {
 /// Of one call.
 #[derive(Debug)]
 enum Passed {
-    Fused(Kept),
+    Fused(Saved),
     Materialised(Array3<f32>),
 }
 
@@ -86,16 +63,16 @@ pub(super) struct Back {
 
 impl Core {
     pub(super) fn forward(&self, numbers: Numbers<'_>, stack: Stack<'_>) -> Result<Read> {
-        let given = self.piece.given(numbers);
+        let arrays = self.arrays(numbers);
         let (h, total, _) = stack.q.dim();
         let mut out = zeros((h, total, stack.v.dim().2));
         let cuts = cuts(stack.queries, stack.context);
         let parts = parts(&mut out, cuts.iter().map(|(queries, _)| queries));
         let read = |((queries, context), out): (&(Cut, Cut), ArrayViewMut3<'_, f32>)| {
             let heads = self.heads(&stack, queries, context);
-            match self.form {
+            match &self.form {
                 Form::Fused(form) => {
-                    form.forward_keeping(numbers.tally, &heads, &given, out).map(Passed::Fused)
+                    form.forward_saving(numbers.tally, &heads, &arrays, out).map(Passed::Fused)
                 }
                 Form::Materialised => {
                     materialised::forward_keeping(&heads, out, numbers.tally).map(Passed::Materialised)
@@ -116,15 +93,18 @@ impl Core {
         read: Read,
         d_out: ArrayView3<'_, f32>,
     ) -> Result<Back> {
-        let given = self.piece.given(numbers);
+        let arrays = self.arrays(numbers);
         let cuts = cuts(stack.queries, stack.context);
         let found = cuts.par_iter().zip(read.kept).map(|((queries, context), kept)| {
             let heads = self.heads(&stack, queries, context);
-            let mut back = Gradients::zeros(&heads, &given);
+            let mut back = match &self.form {
+                Form::Fused(form) => form.gradients(&heads, &arrays),
+                Form::Materialised => Gradients::zeros(&heads, &Arrays::none()),
+            };
             let [out, d_out] = [read.out.view(), d_out].map(|x| queries.of(x));
-            match (self.form, kept) {
+            match (&self.form, kept) {
                 (Form::Fused(form), Passed::Fused(kept)) => {
-                    form.backward_into(numbers.tally, &heads, &given, &kept, out, d_out, &mut back)?;
+                    form.backward_into(numbers.tally, &heads, &arrays, &kept, out, d_out, &mut back)?;
                 }
                 (Form::Materialised, Passed::Materialised(mut all)) => {
                     materialised::backward_into(&heads, &mut all, out, d_out, &mut back, numbers.tally);
@@ -134,12 +114,10 @@ impl Core {
             Ok(back)
         });
         let mut found: Vec<Gradients> = found.collect::<Result<_>>()?;
-        let sums: Vec<_> = found.iter_mut().map(|back| [back.e.take(), back.f.take()]).collect();
-        if let Piece::Compress(e) = self.piece {
-            // E projects keys and values: its gradient has two parts.
-            for part in sums.iter().flatten().flatten() {
-                let mut sum = e.of_mut(gradients);
-                sum += part;
+        if let Some((name, array)) = self.array {
+            for part in found.iter_mut().filter_map(|back| back.learned.remove(name)) {
+                let mut sum = array.of_mut(gradients);
+                sum += &part.index_axis(Axis(0), 0);
             }
         }
         let [q, k, v] = [stack.q, stack.k, stack.v].map(|x| x.dim());
@@ -159,6 +137,10 @@ impl Core {
                 all
             }
         })
+    }
+
+    fn arrays<'a>(&self, numbers: Numbers<'a>) -> Arrays<'a> {
+        self.array.map_or_else(Arrays::none, |(name, array)| Arrays::none().shared(name, array.of(numbers)))
     }
 
     fn heads<'a>(&self, stack: &Stack<'a>, queries: &Cut, context: &Cut) -> Heads<'a> {

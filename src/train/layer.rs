@@ -14,7 +14,7 @@ use crate::Result;
 use crate::model::encoder::{EncoderConfig, Mechanism};
 
 /// Attention and feed-forward network, each in its residual.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layer {
     attend: Attend,
     around: Residual,
@@ -22,7 +22,7 @@ pub(super) struct Layer {
     around_feed_forward: Residual,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Attend {
     Transformer(Attention),
     /// With the residual of P, unless what a layer packs is not carried on.

@@ -12,7 +12,7 @@ use crate::attention::Mask;
 use crate::linalg::arrays::{add, join, split, zeros};
 
 /// Pack and unpack, each with its projections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Luna {
     heads: usize,
     pack_query: Linear,

@@ -9,10 +9,8 @@ use super::luna::KeyValue;
 use super::parameters::{Layout, Numbers};
 use super::rows::Rows;
 use crate::Result;
-use crate::attention::Mask;
-use crate::attention::backward::{self, WeightedGradients, WeightedHeads};
-use crate::attention::fused::{Heads, Path};
-use crate::attention::luna_causal::Weight;
+use crate::attention::luna_causal::{Weight, WeightedGradients, WeightedHeads};
+use crate::attention::{Heads, Mask, Path, Saved};
 use crate::linalg::arrays::{join, split, zeros};
 use crate::linalg::gemm::{Threads, product_into};
 
@@ -40,7 +38,7 @@ pub(super) struct Kept {
     k: Array3<f32>,
     v: Option<Array3<f32>>,
     out: Array3<f32>,
-    passes: Vec<backward::Kept>,
+    passes: Vec<Saved>,
 }
 
 impl LunaCausal {
@@ -78,7 +76,7 @@ impl LunaCausal {
         let parts = parts(&mut out, cuts.iter().map(|(cut, _)| cut));
         let passes = cuts.par_iter().zip(parts).map(|(cuts, out)| {
             let heads = weighted(cuts, whole, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
-            heads.forward_keeping(numbers.tally, out)
+            heads.forward_saving(numbers.tally, out)
         });
         let passes = passes.collect::<Result<_>>()?;
         let y = self.out.forward(numbers, join(out.view()).view());
@@ -105,7 +103,7 @@ impl LunaCausal {
         let WeightedGradients { q: d_q, k: d_k, v: d_v, w: d_w } = {
             let cuts = cuts(rows, p_rows.unwrap_or(rows));
             let whole = p_rows.is_none().then_some(p.nrows());
-            let of_cut = |cuts: &(Cut, Cut), kept: &backward::Kept| {
+            let of_cut = |cuts: &(Cut, Cut), kept: &Saved| {
                 let heads = weighted(cuts, whole, [&q, &k, v.as_ref().unwrap_or(&k)], &w);
                 let [of_q, of_k, of_v, of_w] =
                     [heads.heads.q, heads.heads.k, heads.heads.v, heads.w].map(|x| zeros(x.dim()));
@@ -185,7 +183,7 @@ impl LunaCausal {
         let weight = self.weight;
         let d = d_w.as_slice_mut().expect("in standard layout").par_chunks_mut(CHUNK);
         let w = w.as_slice().expect("in standard layout").par_chunks(CHUNK);
-        d.zip(w).for_each(|(d, w)| weight.multiply_by_slopes(Path::Widest, d, w, scale(width)));
+        d.zip(w).for_each(|(d, w)| weight.multiply_by_derivative(Path::Widest, d, w, scale(width)));
         let mut d_query = Array3::zeros(pack_query.raw_dim());
         let mut d_key = Array3::zeros(pack_key.raw_dim());
         match p_rows {
@@ -219,9 +217,9 @@ impl LunaCausal {
 /// Gradients of all rows, of queries, keys and values like `q` and of weights like `w`, each cut's written as it is found.
 fn side_by_side(
     cuts: &[(Cut, Cut)],
-    passes: &[backward::Kept],
+    passes: &[Saved],
     (q, w): (&Array3<f32>, &Array3<f32>),
-    of_cut: impl Fn(&(Cut, Cut), &backward::Kept) -> Result<WeightedGradients> + Sync,
+    of_cut: impl Fn(&(Cut, Cut), &Saved) -> Result<WeightedGradients> + Sync,
 ) -> Result<WeightedGradients> {
     let [of_q, of_k, of_v, of_w] = [q, q, q, w].map(|x| zeros(x.raw_dim()));
     let mut all = WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w };

@@ -7,7 +7,8 @@
 
 mod back;
 
-use crate::attention::backward::{self, WeightedHeads};
+use crate::attention::fused;
+use crate::attention::luna_causal::WeightedHeads;
 use crate::cost::Shape;
 use crate::linalg::affine;
 use crate::model::encoder::{EncoderConfig, Mechanism};
@@ -262,10 +263,10 @@ impl Plan<'_> {
             Step::Pack => ("softmax", Shape { n: p_rows, ..shape }),
             Step::Unpack => ("softmax", Shape { m: p_rows, ..shape }),
         };
-        let l = config.mechanism.l().filter(|_| matches!(step, Step::Own)).unwrap_or(0);
-        let Some(form) = backward::find(name) else { return ([0; 2], 0) };
-        let space = form.extra_bytes(&shape, heads, l, self.threads);
-        (space.map(|bytes| bytes / F32), form.kept_bytes(&shape, heads, l) / F32)
+        let l = config.mechanism.l().filter(|_| matches!(step, Step::Own));
+        let Ok(form) = fused(name, l) else { return ([0; 2], 0) };
+        let space = form.train_extra_bytes(&shape, heads, self.threads);
+        (space.map(|bytes| bytes / F32), form.saved_bytes(&shape, heads) / F32)
     }
 
     /// The same of causal Luna from its weights on.

@@ -5,8 +5,9 @@ use std::f64::consts::PI;
 use ndarray::{Array2, Zip};
 
 use super::adam::Adam;
+use super::objective::{Objective, finite};
+use super::options::Options;
 use super::window::Window;
-use super::{Objective, Options, finite};
 use crate::error::Result;
 use crate::rng::{Rng, below};
 

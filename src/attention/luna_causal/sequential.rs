@@ -1,9 +1,9 @@
-//! A token at a time: the obvious form.
+//! A token at a time: the reference implementation.
 
 use ndarray::{Array2, ArrayView2};
 
-use super::State;
-use crate::attention::Work;
+use super::state::State;
+use crate::attention::reference::work::Work;
 
 /// The outputs (n, `d_v`), a token at a time with two running sums: O(l (`d_h` + `d_v`)) memory beside them.
 ///
@@ -22,7 +22,7 @@ pub fn sequential(
     counted(q, k, w, v, &mut Work::default())
 }
 
-/// As [`sequential()`], counting; queries behind the last key see every key, and there is a query for every key.
+/// As [`sequential()`], counting; queries after the last key see every key, and there is a query for every key.
 pub(super) fn counted(
     q: ArrayView2<'_, f32>,
     k: ArrayView2<'_, f32>,
@@ -55,4 +55,86 @@ pub fn unpacking(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, w: ArrayView2<'
         row.assign(&state.share(q.row(t), &mut work).row(0));
     }
     shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{State, Weight, chunked};
+    use super::*;
+    use crate::rng::{normal, stream};
+    use ndarray::s;
+    use proptest::prelude::*;
+
+    fn furthest(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
+        (a - b).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() })
+    }
+
+    /// By the equation as it stands, in f64.
+    fn by_hand(q: &Array2<f32>, k: &Array2<f32>, w: &Array2<f32>, v: &Array2<f32>) -> Array2<f32> {
+        let [q, k, w, v] = [q, k, w, v].map(|x| x.mapv(f64::from));
+        let mut out = Array2::zeros((q.nrows(), v.ncols()));
+        for t in 0..q.nrows() {
+            let w = w.slice(s![..=t, ..]);
+            let logits = q.row(t).dot(&k.slice(s![..=t, ..]).t().dot(&w)) / (t + 1) as f64;
+            let top = logits.fold(f64::NEG_INFINITY, |top, x| top.max(*x));
+            let exps = logits.mapv(|x| (x - top).exp());
+            let value = exps.dot(&w.t().dot(&v.slice(s![..=t, ..]))) / exps.sum() / (t + 1) as f64;
+            out.row_mut(t).assign(&value.mapv(|x| x as f32));
+        }
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn the_three_forms_agree(
+            seed in 0..1000_u64, n in 1..70_usize, d_h in 1..9_usize, l in 1..20_usize, d_v in 1..7_usize,
+        ) {
+            let mut rng = stream(seed, "luna causal");
+            let [q, k, v] = [d_h, d_h, d_v].map(|d| normal(&mut rng, n, d));
+            for weight in [Weight::Softplus, Weight::Elu] {
+                let w = normal(&mut rng, n, l).mapv(|x| weight.apply(x));
+                let expected = by_hand(&q, &k, &w, &v);
+                let whole = sequential(q.view(), k.view(), w.view(), v.view());
+                prop_assert!(furthest(&whole, &expected) < 1e-5);
+                for chunk in [1, 3, 16, n, n + 5] {
+                    let found = chunked(q.view(), k.view(), w.view(), v.view(), chunk);
+                    prop_assert!(furthest(&found, &expected) < 1e-5, "chunks of {chunk}");
+                }
+                let mut state = State::new(d_h, l, d_v);
+                for t in 0..n {
+                    let row = state.push(q.row(t), k.row(t), w.row(t), v.row(t));
+                    prop_assert_eq!(row, whole.row(t));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_torch_s() {
+        for (x, softplus, elu) in [
+            (0.0, 1.0, 1.0),
+            (1.0, 3.0_f32.log2(), 2.0),
+            (-3.0, 1.125_f32.log2(), 0.049_787_067),
+            (28.0, 28.0, 29.0),
+            (1e4, 1e4, 10_001.0),
+            (-1e4, 0.0, 0.0),
+        ] {
+            assert!((Weight::Softplus.apply(x) - softplus).abs() <= 2e-7 * softplus, "softplus of {x}");
+            assert!((Weight::Elu.apply(x) - elu).abs() <= 2e-7 * elu, "elu of {x}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_shows_no_later_token() {
+        let mut rng = stream(4, "luna causal");
+        let [q, mut k, mut w, mut v] = [5, 5, 7, 3].map(|d| normal(&mut rng, 20, d));
+        let before = chunked(q.view(), k.view(), w.view(), v.view(), 8);
+        for x in [&mut k, &mut w, &mut v] {
+            x.row_mut(13).fill(9.0);
+        }
+        let after = chunked(q.view(), k.view(), w.view(), v.view(), 8);
+        assert_eq!(before.slice(s![..13, ..]), after.slice(s![..13, ..]));
+        assert_ne!(before.slice(s![13.., ..]), after.slice(s![13.., ..]));
+    }
 }

@@ -1,8 +1,8 @@
-//! What is kept of the past: two running sums, of a size that no length changes.
+//! What is remembered of the past: two running sums, of a size that no length changes.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
-use crate::attention::Work;
+use crate::attention::reference::work::Work;
 use crate::cost::Cost;
 use crate::linalg::gemm::{Threads, product_into};
 

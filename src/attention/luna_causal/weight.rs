@@ -1,4 +1,4 @@
-//! How the logits of packing become weights, and the slopes of that.
+//! How the logits of packing become weights, and the derivative of that.
 
 use pulp::{Simd, WithSimd};
 
@@ -46,6 +46,14 @@ impl Weight {
         }
     }
 
+    /// As [`apply`](Self::apply), in f64.
+    pub fn exact(self, x: f64) -> f64 {
+        match self {
+            Self::Softplus => x.max(0.0) + (-x.abs()).exp2().ln_1p() / std::f64::consts::LN_2,
+            Self::Elu => x.min(0.0).exp() + x.max(0.0),
+        }
+    }
+
     /// The weights of many logits, in place.
     pub(crate) fn apply_all(self, path: Path, x: &mut [f32]) {
         match self {
@@ -56,15 +64,15 @@ impl Weight {
 
     /// `d` becomes `scale d f'(z)`, which is known from the weights `w = f(z)` alone: `f' = 1 - 2^-w` of softplus,
     /// `min(w, 1)` of elu + 1.
-    pub(crate) fn multiply_by_slopes(self, path: Path, d: &mut [f32], w: &[f32], scale: f32) {
+    pub(crate) fn multiply_by_derivative(self, path: Path, d: &mut [f32], w: &[f32], scale: f32) {
         match self {
-            Self::Softplus => path.run(Slopes::<true> { w, d, scale }),
-            Self::Elu => path.run(Slopes::<false> { w, d, scale }),
+            Self::Softplus => path.run(Derivative::<true> { w, d, scale }),
+            Self::Elu => path.run(Derivative::<false> { w, d, scale }),
         }
     }
 }
 
-/// Numbers of the longest vector: what is left behind the last whole vector is worked on in a buffer of this size.
+/// Elements of the longest vector: what is left after the last whole vector is worked on in a buffer of this size.
 const LONGEST: usize = 16;
 
 /// Softplus if `SOFTPLUS`, else elu + 1.
@@ -89,14 +97,14 @@ impl<const SOFTPLUS: bool> WithSimd for Weights<'_, SOFTPLUS> {
     }
 }
 
-/// Slopes from the weights of softplus if `SOFTPLUS`, else of elu + 1.
-struct Slopes<'a, const SOFTPLUS: bool> {
+/// Derivative from the weights of softplus if `SOFTPLUS`, else of elu + 1.
+struct Derivative<'a, const SOFTPLUS: bool> {
     w: &'a [f32],
     d: &'a mut [f32],
     scale: f32,
 }
 
-impl<const SOFTPLUS: bool> WithSimd for Slopes<'_, SOFTPLUS> {
+impl<const SOFTPLUS: bool> WithSimd for Derivative<'_, SOFTPLUS> {
     type Output = ();
 
     #[inline(always)]
@@ -106,13 +114,13 @@ impl<const SOFTPLUS: bool> WithSimd for Slopes<'_, SOFTPLUS> {
         let (ds, d_rest) = S::as_mut_simd_f32s(self.d);
         let (ws, w_rest) = S::as_simd_f32s(self.w);
         for (d, w) in ds.iter_mut().zip(ws) {
-            *d = simd.mul_f32s(simd.mul_f32s(*d, scale), slope::<S, SOFTPLUS>(simd, *w));
+            *d = simd.mul_f32s(simd.mul_f32s(*d, scale), derivative::<S, SOFTPLUS>(simd, *w));
         }
         let (mut d, mut w) = ([0.0; LONGEST], [0.0; LONGEST]);
         d[..d_rest.len()].copy_from_slice(d_rest);
         w[..w_rest.len()].copy_from_slice(w_rest);
         for (d, w) in S::as_mut_simd_f32s(&mut d).0.iter_mut().zip(S::as_simd_f32s(&w).0) {
-            *d = simd.mul_f32s(simd.mul_f32s(*d, scale), slope::<S, SOFTPLUS>(simd, *w));
+            *d = simd.mul_f32s(simd.mul_f32s(*d, scale), derivative::<S, SOFTPLUS>(simd, *w));
         }
         d_rest.copy_from_slice(&d[..d_rest.len()]);
     }
@@ -120,7 +128,7 @@ impl<const SOFTPLUS: bool> WithSimd for Slopes<'_, SOFTPLUS> {
 
 #[inline(always)]
 #[allow(clippy::inline_always)] // inlined into the vector instructions of its caller
-fn slope<S: Simd, const SOFTPLUS: bool>(simd: S, w: S::f32s) -> S::f32s {
+fn derivative<S: Simd, const SOFTPLUS: bool>(simd: S, w: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     if !SOFTPLUS {
         return simd.min_f32s(w, one);
@@ -146,7 +154,7 @@ mod tests {
                 let mut w = x.clone();
                 weight.apply_all(path, &mut w);
                 let mut d = vec![1.0; x.len()];
-                weight.multiply_by_slopes(path, &mut d, &w, 0.5);
+                weight.multiply_by_derivative(path, &mut d, &w, 0.5);
                 for ((x, w), d) in x.iter().zip(&w).zip(&d) {
                     let one = weight.apply(*x);
                     assert!((w - one).abs() <= 2e-6 * one, "{weight:?} {path:?} {x}: {w} and {one}");

@@ -3,15 +3,10 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, s};
 
 use super::{EncoderConfig, Mechanism};
-use crate::attention::fused::{self, Fused, Given, Heads};
-use crate::attention::{Mask, Past, materialised};
-use crate::model::kernel;
+use crate::attention::{Arrays, Fused, Heads, Mask, Past, fused, materialised};
 use crate::model::linear::{Count, Linear};
 use crate::model::luna::Named;
 use crate::{Error, Result};
-
-/// Added to each feature of Performer, as its mechanism has it.
-pub(crate) const PERFORMER_EPS: f32 = 1e-4;
 
 /// Four projections (d, d) with biases, and what stands between them.
 pub(in crate::model) struct Attention {
@@ -24,29 +19,18 @@ pub(in crate::model) struct Attention {
     mask: Mask,
 }
 
-/// What a mechanism needs beside queries, keys and values.
+/// How heads attend.
 enum Core {
     Materialised,
-    Fused(&'static Fused, Piece),
+    /// With the layer's learned array, where there is one.
+    Fused(Fused, Option<(&'static str, Array2<f32>)>),
 }
 
-enum Piece {
-    None,
-    /// E of Linformer, (l, max).
-    Compress(Array2<f32>),
-    /// Features of Performer, (l, `d_h`).
-    Features(Array2<f32>),
-    /// Width of the window.
-    Window(usize),
-}
-
-impl Piece {
-    fn given(&self) -> Given<'_> {
+impl Core {
+    fn arrays(&self) -> Arrays<'_> {
         match self {
-            Self::None => Given::Nothing,
-            Self::Compress(e) => Given::Linformer { e: e.view(), f: e.view() },
-            Self::Features(w) => Given::Performer { w: w.view(), eps: PERFORMER_EPS },
-            Self::Window(l) => Given::Local { l: *l },
+            Self::Fused(_, Some((name, array))) => Arrays::none().shared(name, array.view()),
+            _ => Arrays::none(),
         }
     }
 }
@@ -82,15 +66,15 @@ impl Attention {
     /// Reads `q_proj`, `k_proj`, `v_proj` and `out_proj`, and the mechanism's own piece.
     pub(in crate::model) fn load(named: &Named, config: &EncoderConfig) -> Result<Self> {
         let (d, d_h) = (config.d, config.head_width());
-        let piece = match config.mechanism {
-            Mechanism::Linformer { l, max } => Piece::Compress(named.matrix("compress.weight", (l, max))?),
-            Mechanism::Performer { l } => Piece::Features(named.matrix("features", (l, d_h))?),
-            Mechanism::Local { l } => Piece::Window(l),
-            _ => Piece::None,
+        let array = match config.mechanism {
+            Mechanism::Linformer { l, max } => Some(("e", named.matrix("compress.weight", (l, max))?)),
+            Mechanism::Performer { l } => Some(("features", named.matrix("features", (l, d_h))?)),
+            _ => None,
         };
-        let core = match fused::find(config.mechanism.core()) {
-            Some(fused) if config.mechanism != Mechanism::Materialised => Core::Fused(fused, piece),
-            _ => Core::Materialised,
+        let core = if config.mechanism == Mechanism::Materialised {
+            Core::Materialised
+        } else {
+            Core::Fused(fused(config.mechanism.core(), config.mechanism.core_l())?, array)
         };
         let [query, key, value, out] =
             ["q_proj", "k_proj", "v_proj", "out_proj"].map(|name| named.linear(name, d, d));
@@ -143,32 +127,29 @@ impl Attention {
     }
 
     /// The pasts of all heads, before the first row.
-    pub(in crate::model) fn start(&self, d_h: usize) -> Result<Vec<Past>> {
-        let (name, given) = match &self.core {
-            Core::Fused(fused, piece) => (fused.name, piece.given()),
-            Core::Materialised => ("softmax", Given::Nothing),
+    pub(in crate::model) fn start(&self, d_h: usize) -> Result<Vec<Box<dyn Past>>> {
+        let past = match &self.core {
+            Core::Fused(fused, _) => fused.past(d_h, d_h)?,
+            Core::Materialised => fused("softmax", None)?.past(d_h, d_h)?,
         };
-        (0..self.heads).map(|_| Past::new(name, &given, d_h, d_h)).collect()
+        Ok(vec![past; self.heads])
     }
 
     /// What the next row of each sequence reads, rows (b, d) to (h, b, `d_h`), of the pasts of its heads.
     pub(in crate::model) fn step<'a>(
         &self,
-        pasts: impl IntoIterator<Item = &'a mut [Past]>,
+        pasts: impl IntoIterator<Item = &'a mut [Box<dyn Past>]>,
         rows: ArrayView2<'_, f32>,
     ) -> Array3<f32> {
         let [q, k, v] =
             [&self.query, &self.key, &self.value].map(|linear| linear.heads(&rows, self.heads, None));
-        let given = match &self.core {
-            Core::Fused(_, piece) => piece.given(),
-            Core::Materialised => Given::Nothing,
-        };
+        let arrays = self.core.arrays();
         let scale = Heads::new(q.view(), k.view(), v.view(), self.mask).scale;
         let mut read = Array3::zeros(q.raw_dim());
         for (row, pasts) in pasts.into_iter().enumerate() {
             for (head, past) in pasts.iter_mut().enumerate() {
                 let of = [&q, &k, &v].map(|x| x.slice(s![head, row, ..]));
-                read.slice_mut(s![head, row, ..]).assign(&past.push(&given, scale, of));
+                read.slice_mut(s![head, row, ..]).assign(&past.push(&arrays, scale, of));
             }
         }
         read
@@ -176,7 +157,7 @@ impl Attention {
 
     fn attend(&self, heads: &Heads<'_>, out: ArrayViewMut3<'_, f32>, count: Count<'_>) -> Result<()> {
         match &self.core {
-            Core::Fused(fused, piece) => kernel::attend(fused, heads, &piece.given(), out, count),
+            Core::Fused(fused, _) => fused.forward_into(count, heads, &self.core.arrays(), out),
             Core::Materialised => materialised::forward_into(heads, out, count),
         }
     }

@@ -1,7 +1,7 @@
 //! What a pass costs, in closed form.
 
 use super::{Encoder, EncoderConfig, Layer, Mechanism};
-use crate::attention::{backward, materialised};
+use crate::attention::{fused, materialised};
 use crate::cost::{Cost, Shape};
 use crate::model::kernel;
 
@@ -17,7 +17,7 @@ impl EncoderConfig {
     }
 
     /// What a forward and a backward pass of one layer cost: every linear map three products for its one, attention
-    /// what [`backward`] says. `None` where attention has no backward pass of that mask.
+    /// what its backward pass says. `None` where attention has no backward pass of that mask.
     ///
     /// Counted and left out as in [`layer_cost`](Self::layer_cost).
     pub fn layer_train_cost(&self, b: usize, n: usize) -> Option<Cost> {
@@ -27,9 +27,9 @@ impl EncoderConfig {
         }
         let luna = matches!(self.mechanism, Mechanism::Luna { .. });
         let name = if luna { "softmax" } else { self.mechanism.core() };
-        let form = backward::find(name).filter(|form| form.honours(self.mask()))?;
-        let both = |_: &str, l: usize, shape: &Shape| {
-            let [forward, backward] = form.cost(shape, l);
+        let form = fused(name, self.mechanism.core_l()).ok().filter(|form| form.has_backward(self.mask()))?;
+        let both = |_: &str, _: usize, shape: &Shape| {
+            let [forward, backward] = form.train_cost(shape);
             forward + backward
         };
         Some(self.maps_cost(b, n) * 3 + self.core_cost(n, &both) * (b * self.heads))

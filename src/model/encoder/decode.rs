@@ -22,7 +22,7 @@ pub struct DecodingState {
 #[derive(Clone, Debug)]
 enum Kept {
     /// Of each head.
-    Heads(Vec<Past>),
+    Heads(Vec<Box<dyn Past>>),
     Luna(CausalState),
 }
 
@@ -109,7 +109,7 @@ impl Layer {
 
 impl Transformer {
     /// The next row (1, d) in place.
-    fn step(&self, pasts: &mut [Past], mut x: ArrayViewMut2<'_, f32>) {
+    fn step(&self, pasts: &mut [Box<dyn Past>], mut x: ArrayViewMut2<'_, f32>) {
         let input = self.blocks.norm.before(self.blocks.pre_norm, x.view());
         let read = self.attention.step([pasts], input.view());
         drop(input);

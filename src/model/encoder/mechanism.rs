@@ -1,7 +1,7 @@
 //! The mechanisms that a layer may have.
 
 use crate::attention::luna_causal::Weight;
-use crate::attention::{Mask, fused};
+use crate::attention::{self, Mask};
 use crate::name::{Param, Params, Spec};
 use crate::{Result, name};
 
@@ -208,7 +208,7 @@ impl Mechanism {
         match self {
             Self::Materialised => true,
             Self::Luna { .. } => mask == Mask::Full,
-            other => fused::find(other.core()).is_some_and(|fused| fused.honours(mask)),
+            other => attention::fused(other.core(), None).is_ok_and(|fused| fused.honours(mask)),
         }
     }
 
@@ -221,8 +221,13 @@ impl Mechanism {
         ALL.iter().filter(honours).map(|kind| kind.name).collect::<Vec<_>>().join(", ")
     }
 
+    /// The parameter l of what its heads compute.
+    pub(crate) fn core_l(&self) -> Option<usize> {
+        self.l().filter(|_| !matches!(self, Self::Luna { .. }))
+    }
+
     /// The mechanism in [`crate::attention`] that its heads compute. Luna's two steps are softmax each.
-    pub(super) fn core(&self) -> &'static str {
+    pub(crate) fn core(&self) -> &'static str {
         match self {
             Self::Materialised | Self::Luna { .. } => "softmax",
             other => other.name(),

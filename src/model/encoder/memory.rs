@@ -75,8 +75,8 @@ impl EncoderConfig {
     }
 
     fn core_bytes(&self, shape: &Shape, heads: usize, threads: usize) -> usize {
-        let l = self.mechanism.l().unwrap_or(0);
-        fused::find(self.mechanism.core()).map_or(0, |fused| fused.extra_bytes(shape, heads, l, threads))
+        let fused = fused(self.mechanism.core(), self.mechanism.core_l());
+        fused.map_or(0, |fused| fused.extra_bytes(shape, heads, threads))
     }
 }
 

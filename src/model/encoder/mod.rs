@@ -30,7 +30,6 @@ mod memory;
 mod stack;
 mod tensors;
 
-pub(crate) use attention::PERFORMER_EPS;
 pub(super) use attention::{Attention, Batch};
 pub(crate) use config::EPS;
 pub use config::EncoderConfig;

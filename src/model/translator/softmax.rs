@@ -43,7 +43,7 @@ struct Source {
 /// What one layer keeps between rows.
 #[derive(Clone, Debug)]
 struct Kept {
-    pasts: Vec<Past>,
+    pasts: Vec<Box<dyn Past>>,
     /// The same in every clone.
     source: Arc<Source>,
 }

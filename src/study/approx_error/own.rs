@@ -20,6 +20,9 @@ const FULL: Kind = Kind {
     full: Under::Honoured,
     causal: Under::Honoured,
     stochastic: true,
+    terms: &[],
+    by_default: false,
+    fit: None,
     build: |_: &Params<'_>, _: &Origin<'_>| Err(Error::value("attention", NAME, OF)),
 };
 /// Of a Luna model; for lists.

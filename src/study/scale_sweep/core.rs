@@ -1,6 +1,5 @@
 //! The bare attention: heads in, heads out, no projections.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, Array3, Axis};
@@ -12,13 +11,11 @@ use super::settings::Settings;
 use super::subject::{Facts, Subject};
 use super::train::{self, Training};
 use super::{Measure, Pass};
-use crate::attention::backward::Gradients;
-use crate::attention::fused::{self, Fused, Given, Heads};
-use crate::attention::luna_causal::Weight;
-use crate::attention::{Attention, Input, Learned, Mask, Origin, materialised};
+use crate::attention::{
+    Arrays, Attention, Fused, Gradients, Heads, Input, Learned, Mask, Origin, Part, materialised,
+};
 use crate::cost::{Cost, Shape, Tally};
 use crate::error::Result;
-use crate::name::Spec;
 use crate::rng::{normal, stream};
 
 /// Length at which a fast form is held against its reference implementation: several blocks, and more than one segment.
@@ -53,91 +50,28 @@ fn cube(seed: u64, label: &str, (h, rows, width): (usize, usize, usize)) -> Arra
     all
 }
 
-/// What a mechanism is given beside the heads.
-enum Pieces {
-    Nothing,
-    P {
-        p: Array3<f32>,
-        weight: Weight,
-    },
-    /// F where it is not E.
-    E {
-        e: Array2<f32>,
-        f: Option<Array2<f32>>,
-    },
-    W {
-        w: Array2<f32>,
-        eps: f32,
-    },
-    Window {
-        l: usize,
-    },
-}
-
-impl Pieces {
-    fn new(cell: &Cell, (h, n, d_h): (usize, usize, usize), seed: u64) -> Result<Self> {
-        let l = cell.l.unwrap_or(1);
-        let label = |what: &str| format!("scale-sweep {what} l {l} n {n}");
-        let params = cell.spec.params("attention", cell.kind.takes)?;
-        Ok(match cell.kind.name {
-            "luna" => Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight: Weight::default() },
-            "luna-causal" => {
-                Self::P { p: cube(seed, &label("p"), (h, l, d_h)), weight: Weight::of(&params)? }
-            }
-            "linformer" => {
-                // The paper's own draw, N(0, 1/l).
-                let draw = |what| normal(&mut stream(seed, &label(what)), l, n) / (l as f32).sqrt();
-                let shared: bool = params.get("shared")?;
-                Self::E { e: draw("e"), f: (!shared).then(|| draw("f")) }
-            }
-            "performer" => {
-                let eps: f64 = params.get("eps")?;
-                Self::W { w: normal(&mut stream(seed, &label("w")), l, d_h), eps: eps as f32 }
-            }
-            "local" => Self::Window { l },
-            _ => Self::Nothing,
-        })
-    }
-
-    fn given(&self, mask: Mask) -> Given<'_> {
-        match self {
-            Self::Nothing => Given::Nothing,
-            Self::P { p, weight } if mask == Mask::Causal => {
-                Given::LunaCausal { p: p.view(), weight: *weight }
-            }
-            Self::P { p, .. } => Given::Luna { p: p.view() },
-            Self::E { e, f } => Given::Linformer { e: e.view(), f: f.as_ref().unwrap_or(e).view() },
-            Self::W { w, eps } => Given::Performer { w: w.view(), eps: *eps },
-            Self::Window { l } => Given::Local { l: *l },
-        }
-    }
-
-    /// The same for the obvious form of one head.
-    fn learned(&self, head: usize) -> Learned {
-        Learned(match self {
-            Self::Nothing | Self::Window { .. } => BTreeMap::new(),
-            Self::P { p, .. } => BTreeMap::from([("p", p.index_axis(Axis(0), head).to_owned())]),
-            Self::E { e, f } => {
-                let f = f.as_ref().map(|f| ("f", f.clone()));
-                [("e", e.clone())].into_iter().chain(f).collect()
-            }
-            Self::W { w, .. } => BTreeMap::from([("features", w.clone())]),
-        })
-    }
+/// The mechanism of a cell with its parameters.
+fn built(cell: &Cell) -> Result<Attention> {
+    Attention::build(&cell.spec, &Origin { seed: 0, label: "scale-sweep", learned: None })
 }
 
 /// Whether a mechanism's values are its keys here. As a layer, Luna packs once: the packed rows are projected to keys and
 /// values afterwards. So its forward pass is timed and counted, unless it is judged as a stand-in on given keys and values;
-/// the backward pass has no form of its own for one array.
-fn is_tied(cell: &Cell, settings: &Settings) -> bool {
-    cell.kind.name == "luna" && settings.pass == Pass::Forward && !settings.measures(Measure::Error)
+/// the backward pass has no implementation of its own for one array.
+fn is_tied(fused: Option<&Fused>, settings: &Settings) -> bool {
+    let shape = Shape::square(1, 1);
+    let saves = |fused: &Fused| fused.tied_cost(&shape, Cost { macs: u64::MAX, ..Cost::default() }).is_some();
+    settings.pass == Pass::Forward && !settings.measures(Measure::Error) && fused.is_some_and(saves)
 }
 
 /// One cell over the inputs of its length.
 pub(super) struct Core<'a> {
     inputs: &'a Inputs,
-    pieces: Pieces,
-    form: Option<&'static Fused>,
+    attention: Attention,
+    /// None for n x n matrices.
+    fused: Option<Fused>,
+    /// Drawn arrays in the place of learned ones.
+    arrays: Vec<(&'static str, Array3<f32>)>,
     train: Option<Training>,
     mask: Mask,
     tied: bool,
@@ -145,13 +79,25 @@ pub(super) struct Core<'a> {
 
 impl<'a> Core<'a> {
     pub(super) fn new(cell: &Cell, settings: &Settings, inputs: &'a Inputs, seed: u64) -> Result<Self> {
-        let pieces = Pieces::new(cell, inputs.q.dim(), seed)?;
-        let form = if cell.form == Form::Fused { fused::find(cell.kind.name) } else { None };
-        let mut core =
-            Self { inputs, pieces, form, train: None, mask: settings.mask, tied: is_tied(cell, settings) };
+        let attention = built(cell)?;
+        let fused = if cell.form == Form::Fused { attention.fused() } else { None };
+        let (h, n, d_h) = inputs.q.dim();
+        let l = cell.l.unwrap_or(1);
+        let draw = |part: Part| {
+            let label = format!("scale-sweep {} l {l} n {n}", part.name);
+            (part.name, part.drawn(h, |head| stream(seed, &format!("{label} head {head}"))))
+        };
+        let parts = fused.as_ref().map_or_else(Vec::new, |fused| fused.parts(n, d_h));
+        let arrays = parts.into_iter().map(draw).collect();
+        let tied = is_tied(fused.as_ref(), settings);
+        let mut core = Self { inputs, attention, fused, arrays, train: None, mask: settings.mask, tied };
         if settings.pass == Pass::Train {
-            let gradients = Gradients::zeros(&core.heads(), &core.given());
-            core.train = Some(Training::new(cell, gradients));
+            let (heads, arrays) = (core.heads(), core.arrays());
+            let gradients = match &core.fused {
+                Some(fused) => fused.gradients(&heads, &arrays),
+                None => Gradients::zeros(&heads, &arrays),
+            };
+            core.train = Some(Training::new(core.fused.clone(), gradients));
         }
         Ok(core)
     }
@@ -161,8 +107,8 @@ impl<'a> Core<'a> {
         Heads::new(q.view(), k.view(), if self.tied { k.view() } else { v.view() }, self.mask)
     }
 
-    fn given(&self) -> Given<'_> {
-        self.pieces.given(self.mask)
+    fn arrays(&self) -> Arrays<'_> {
+        self.arrays.iter().fold(Arrays::none(), |all, (name, array)| all.with(name, array.view()))
     }
 }
 
@@ -171,12 +117,11 @@ impl Subject for Core<'_> {
         let mut out = self.inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
         // Borrowed apart, so that gradients can be written while the heads are read.
         let mut train = self.train.take();
-        let (heads, given) = (self.heads(), self.given());
-        let ran = match (&mut train, self.form, tally) {
-            (Some(train), _, tally) => train.run(&heads, &given, out.view_mut(), self.inputs.q.view(), tally),
-            (None, None, tally) => materialised::forward_into(&heads, out.view_mut(), tally),
-            (None, Some(form), None) => form.forward_into(&heads, &given, out.view_mut()),
-            (None, Some(form), Some(tally)) => form.counted(&heads, &given, out.view_mut(), tally),
+        let (heads, arrays) = (self.heads(), self.arrays());
+        let ran = match (&mut train, &self.fused) {
+            (Some(train), _) => train.run(&heads, &arrays, out.view_mut(), self.inputs.q.view(), tally),
+            (None, None) => materialised::forward_into(&heads, out.view_mut(), tally),
+            (None, Some(fused)) => fused.forward_into(tally, &heads, &arrays, out.view_mut()),
         };
         drop(out);
         self.train = train;
@@ -189,22 +134,22 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
     let (h, d_h, n) = (settings.batch * settings.heads, settings.head_dim, cell.n);
     let shape = Shape { causal: settings.mask == Mask::Causal, ..Shape::square(n, d_h) };
     let float = size_of::<f32>();
-    let learned = {
-        let l = cell.l.unwrap_or(0);
-        match cell.kind.name {
-            "luna" | "luna-causal" => h * l * d_h,
-            "linformer" if is_set(&cell.spec, "shared", "false") => 2 * l * n,
-            "linformer" => l * n,
-            "performer" => l * d_h,
-            _ => 0,
-        }
-    };
-    let tied = is_tied(cell, settings);
+    let attention = built(cell)?;
+    let fused = attention.fused();
+    let elements = |part: &Part| part.shape.0 * part.shape.1 * if part.per_head { h } else { 1 };
+    let learned: usize = fused.iter().flat_map(|fused| fused.parts(n, d_h)).map(|part| elements(&part)).sum();
+    let tied = is_tied(fused.as_ref(), settings);
     let arrays = if tied { 3 } else { 4 };
     let (shared, own) = (float * arrays * h * n * d_h, float * learned);
     if settings.pass == Pass::Train {
         // A gradient for each input, and what comes from above in the place of the output.
-        return Ok(train::facts(cell, &shape, h, [shared, 2 * own + float * 3 * h * n * d_h]));
+        return Ok(train::facts(
+            cell,
+            fused.as_ref(),
+            &shape,
+            h,
+            [shared, 2 * own + float * 3 * h * n * d_h],
+        ));
     }
     let held = shared + own;
     let (cost, matrices, extra) = match cell.form {
@@ -213,11 +158,13 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
             (materialised::cost(&shape), 2 * extra, Some(extra))
         }
         Form::Fused => {
-            let extra = fused::find(cell.kind.name)
-                .map(|form| form.extra_bytes(&shape, h, cell.l.unwrap_or(0), rayon::current_num_threads()));
-            (one(cell, &shape, tied)?, 0, extra)
+            let extra =
+                fused.as_ref().map(|fused| fused.extra_bytes(&shape, h, rayon::current_num_threads()));
+            let untied = attention.cost(&shape);
+            let tied = fused.filter(|_| tied).and_then(|fused| fused.tied_cost(&shape, untied));
+            (tied.unwrap_or(untied), 0, extra)
         }
-        Form::Reference => (one(cell, &shape, tied)?, 0, None),
+        Form::Reference => (attention.cost(&shape), 0, None),
     };
     Ok(Facts {
         cost: cost * h,
@@ -228,34 +175,6 @@ pub(super) fn facts(cell: &Cell, settings: &Settings) -> Result<Facts> {
     })
 }
 
-/// Whether a parameter was typed with this value.
-fn is_set(spec: &Spec, key: &str, value: &str) -> bool {
-    spec.params.iter().any(|(other, typed)| other == key && typed == value)
-}
-
-/// What one head costs.
-fn one(cell: &Cell, shape: &Shape, tied: bool) -> Result<Cost> {
-    let origin = Origin { seed: 0, label: "cost", learned: None };
-    let mut cost = Attention::build(&priced(&cell.spec), &origin)?.cost(shape);
-    if tied {
-        // The keys are packed with the values: one product of (l, m) and (m, d_h) less.
-        let l = cell.l.unwrap_or(1).min(shape.n);
-        cost.macs -= Cost::product(l, shape.m, shape.d_h).macs;
-    }
-    Ok(cost)
-}
-
-/// The same mechanism for the same cost, with nothing to be drawn: what Linformer's E costs depends on the context and not
-/// on how many columns it has.
-pub(super) fn priced(spec: &Spec) -> Spec {
-    let mut spec = spec.clone();
-    if spec.name == "linformer" {
-        spec.params.retain(|(key, _)| key != "max");
-        spec.params.push(("max".into(), "1".into()));
-    }
-    spec
-}
-
 /// How far the form is from the reference implementation, in each head of these settings: forward, and for forward and
 /// backward the gradients too.
 pub(super) fn agreement(cell: &Cell, settings: &Settings, seed: u64) -> Result<Agreement> {
@@ -264,13 +183,15 @@ pub(super) fn agreement(cell: &Cell, settings: &Settings, seed: u64) -> Result<A
     let cell = Cell { n, ..cell.clone() };
     let mut core = Core::new(&cell, settings, &inputs, seed)?;
     core.run(None)?;
+    // n x n matrices compute what the fused implementation does.
+    let exact = core.attention.fused();
     let own = inputs.out.lock().unwrap_or_else(PoisonError::into_inner);
     let mut truth = Vec::new();
     for head in 0..settings.heads {
-        let learned = core.pieces.learned(head);
+        let learned = Learned(core.arrays().of_head(head).collect());
         let label = format!("head {head}");
         let origin = Origin { seed, label: &label, learned: Some(&learned) };
-        let attention = Attention::build(&obvious(&cell), &origin)?;
+        let attention = Attention::build(core.attention.spec(), &origin)?;
         let of = |x: &'_ Array3<f32>| -> Array2<f32> { x.index_axis(Axis(0), head).to_owned() };
         let (q, k) = (of(&inputs.q), of(&inputs.k));
         let v = if core.tied { k.clone() } else { of(&inputs.v) };
@@ -279,25 +200,13 @@ pub(super) fn agreement(cell: &Cell, settings: &Settings, seed: u64) -> Result<A
     }
     let gradients = match &core.train {
         Some(train) => {
-            let (heads, given) = (core.heads(), core.given());
-            Some(gate::slopes_of_heads(cell.kind.name, &heads, &given, &inputs.q, train.gradients(), seed)?)
+            let (heads, arrays) = (core.heads(), core.arrays());
+            let fused = core.fused.as_ref().or(exact.as_ref());
+            let of =
+                |fused| gate::difference_of_heads(fused, &heads, &arrays, &inputs.q, train.gradients(), seed);
+            fused.map(of).transpose()?
         }
         None => None,
     };
     Ok(Agreement { output: gate::off(own.iter(), &truth), gradients })
-}
-
-/// The spec of the reference implementation, which takes the pieces that the fast form was given.
-fn obvious(cell: &Cell) -> Spec {
-    let mut spec = cell.spec.clone();
-    let piece = match cell.kind.name {
-        "luna" | "luna-causal" => "p",
-        "linformer" => "e",
-        "performer" => "features",
-        _ => return spec,
-    };
-    // What is given takes the place of what is drawn; everything else stands as it was typed.
-    spec.params.retain(|(key, _)| key != piece && key != "max");
-    spec.params.push((piece.into(), "fitted".into()));
-    spec
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::config::ScaleSweepConfig;
 use super::options::{Measure, Pass, Unit};
 use super::preset::{self, Preset};
-use crate::attention::Mask;
+use crate::attention::{self, Fused, Kind, Mask};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::machine::Machine;
@@ -36,14 +36,17 @@ pub(super) struct Settings {
     pub(super) preset: Option<&'static Preset>,
 }
 
-/// The named mechanisms, by default all that have fused implementations, with exact attention.
+/// The named mechanisms, by default all of the default set that have fused implementations, with exact attention.
 fn mechanisms(typed: Option<&str>, mask: Mask, pass: Pass) -> Result<(Vec<Spec>, bool)> {
-    let all = match (mask, pass) {
-        (Mask::Full, _) => "luna,linformer,performer,linear,local",
-        (Mask::Causal, Pass::Forward) => "luna-causal,performer,linear,local",
-        (Mask::Causal, Pass::Train) => "luna-causal,linear,local",
+    let has = |kind: &&&Kind| {
+        let honours = |form: Fused| match pass {
+            Pass::Forward => form.honours(mask),
+            Pass::Train => form.has_backward(mask),
+        };
+        kind.by_default && attention::fused(kind.name, None).is_ok_and(honours)
     };
-    let mut specs = name::specs(typed.unwrap_or(all))?;
+    let all: Vec<&str> = attention::ALL.iter().filter(has).map(|kind| kind.name).collect();
+    let mut specs = name::specs(typed.unwrap_or(&all.join(",")))?;
     let named = specs.iter().any(|spec| spec.name == "softmax");
     if !named {
         specs.insert(0, "softmax".parse()?);

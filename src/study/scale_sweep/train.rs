@@ -4,24 +4,20 @@ use ndarray::{ArrayView3, ArrayViewMut3};
 
 use super::cell::{Cell, Form};
 use super::subject::Facts;
-use crate::attention::backward::{self, Backward, Gradients};
-use crate::attention::fused::{Given, Heads};
-use crate::attention::materialised;
+use crate::attention::{Arrays, Fused, Gradients, Heads, materialised};
 use crate::cost::{Cost, Shape, Tally};
 use crate::error::Result;
 
 /// Forward, then backward, into allocated gradients.
 pub(super) struct Training {
     /// None for the form with n x n matrices.
-    form: Option<&'static Backward>,
+    form: Option<Fused>,
     gradients: Gradients,
 }
 
 impl Training {
-    pub(super) fn new(cell: &Cell, gradients: Gradients) -> Self {
-        let form = if cell.form == Form::Fused { backward::find(cell.kind.name) } else { None };
-        let mut gradients = gradients;
-        // Written here, so that no timed pass is the first to touch their pages.
+    pub(super) fn new(form: Option<Fused>, mut gradients: Gradients) -> Self {
+        // Written to here, so that no pass is the first to touch their pages.
         for x in [&mut gradients.q, &mut gradients.k, &mut gradients.v] {
             x.fill(1.0);
         }
@@ -32,17 +28,17 @@ impl Training {
     pub(super) fn run(
         &mut self,
         heads: &Heads<'_>,
-        given: &Given<'_>,
+        arrays: &Arrays<'_>,
         mut out: ArrayViewMut3<'_, f32>,
         d_out: ArrayView3<'_, f32>,
         tally: Option<&Tally>,
     ) -> Result<()> {
-        match self.form {
+        match &self.form {
             None => materialised::train_into(heads, out, d_out, &mut self.gradients, tally)?,
             Some(form) => {
-                let saved = form.forward_keeping(tally, heads, given, out.view_mut())?;
+                let saved = form.forward_saving(tally, heads, arrays, out.view_mut())?;
                 let gradients = &mut self.gradients;
-                form.backward_into(tally, heads, given, &saved, out.view(), d_out, gradients)?;
+                form.backward_into(tally, heads, arrays, &saved, out.view(), d_out, gradients)?;
             }
         }
         Ok(())
@@ -54,20 +50,24 @@ impl Training {
     }
 }
 
-/// The closed forms of a cell of h heads whose inputs, outputs and gradients have so many bytes.
-pub(super) fn facts(cell: &Cell, shape: &Shape, h: usize, [shared, own]: [usize; 2]) -> Facts {
+/// The closed forms of a cell of h heads whose inputs, outputs and gradients take so many bytes.
+pub(super) fn facts(
+    cell: &Cell,
+    form: Option<&Fused>,
+    shape: &Shape,
+    h: usize,
+    [shared, own]: [usize; 2],
+) -> Facts {
     let (cost, matrices, extra) = match cell.form {
         Form::Materialised => {
             let extra = 2 * materialised::extra_bytes(shape, h);
             (materialised::train_cost(shape), 2 * extra, Some(extra as u64))
         }
         Form::Fused => {
-            let l = cell.l.unwrap_or(0);
-            let form = backward::find(cell.kind.name);
-            let [forward, backward] = form.map_or([Cost::default(); 2], |form| form.cost(shape, l));
+            let [forward, backward] = form.map_or([Cost::default(); 2], |form| form.train_cost(shape));
             let extra = form.map(|form| {
-                let [forward, backward] = form.extra_bytes(shape, h, l, rayon::current_num_threads());
-                (form.kept_bytes(shape, h, l) + forward.max(backward)) as u64
+                let [forward, backward] = form.train_extra_bytes(shape, h, rayon::current_num_threads());
+                (form.saved_bytes(shape, h) + forward.max(backward)) as u64
             });
             (forward + backward, 0, extra)
         }

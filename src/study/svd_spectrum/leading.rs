@@ -92,7 +92,7 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> 
         }
     };
     let label = format!("krylov {} n {} window {}", head.label, head.shape.0, head.window);
-    let mut on_round = |round: krylov::Round| {
+    let mut on_round = |round: krylov::Progress| {
         let message = format!("{}: {} of {} values converged", head.label, round.converged, options.top);
         context.watch.step(usize::from(round.rounds < ROUNDS), &message);
         context.watch.check()

@@ -299,9 +299,9 @@ fn bad_parameters_are_refused_in_one_line() {
         (
             "luna",
             &["--causal"],
-            &["'luna:l=4'", "'causal' is not accepted", "full (luna-causal takes causal)"],
+            &["luna:l=4 has no causal form; this model is causal", "(luna-causal has one)"],
         ),
-        ("luna-causal", &[], &["'luna-causal:l=4'", "'full' is not accepted", "causal (luna takes full)"]),
+        ("luna-causal", &[], &["luna-causal:l=4 has no form without a mask", "(luna has one)"]),
         ("luna:l=4,luna:l=4", &[], &["'luna:l=4'", "each mechanism once"]),
         ("luna", &["--seq-len", "4000000"], &["n = 4000000", "PiB, this machine has", "--seq-len"]),
         (

@@ -1,15 +1,17 @@
-//! Fused backward passes beside the obvious ones in f64, and those beside finite differences.
+//! Fused backward passes beside gradients by hand in f64, those beside finite differences, and every mechanism of the
+//! registry beside differences of its own equations.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
-mod obvious;
+mod by_hand;
 
-use luna::attention::Mask;
-use luna::attention::backward::{ALL, By, Gradients, Kept, WeightedGradients, WeightedHeads, find};
-use luna::attention::fused::{self, Given, Heads, Path};
+use by_hand::{Inputs, Kind};
+use luna::attention::luna_causal::{Weight, WeightedGradients, WeightedHeads};
+use luna::attention::{
+    ALL, Arrays, Attention, By, ExactHead, Fused, Gradients, Heads, Mask, Maxima, Origin, Path, Saved, fused,
+};
 use luna::cost::{Shape, Tally};
 use luna::rng::{normal, stream};
 use ndarray::{Array2, Array3, Axis, s};
-use obvious::{Inputs, Kind};
 
 const EPS: f32 = 1e-4;
 
@@ -44,30 +46,38 @@ impl Sample {
         Heads { real: self.real, ..Heads::new(self.q.view(), self.k.view(), self.v.view(), mask) }
     }
 
-    fn given(&self, kind: Kind) -> Given<'_> {
+    fn form(&self, kind: Kind) -> Fused {
+        let (name, l) = (kind.name(), self.l);
+        let spec = match kind {
+            Kind::Softmax | Kind::Linear => name.to_string(),
+            Kind::Linformer => format!("{name}:l={l},shared=false"),
+            Kind::LunaCausal(Weight::Elu) => format!("{name}:l={l},weight=elu"),
+            _ => format!("{name}:l={l}"),
+        };
+        let origin = Origin { seed: 0, label: "backward", learned: None };
+        Attention::build(&spec.parse().unwrap(), &origin).unwrap().fused().unwrap()
+    }
+
+    fn arrays(&self, kind: Kind) -> Arrays<'_> {
         match kind {
-            Kind::Softmax | Kind::Linear => Given::Nothing,
-            Kind::Local => Given::Local { l: self.l },
-            Kind::Luna => Given::Luna { p: self.p.view() },
-            Kind::Linformer => Given::Linformer { e: self.e.view(), f: self.f.view() },
-            Kind::LunaCausal(weight) => Given::LunaCausal { p: self.p.view(), weight },
-            Kind::Performer => Given::Performer { w: self.w.view(), eps: EPS },
+            Kind::Softmax | Kind::Linear | Kind::Local => Arrays::none(),
+            Kind::Luna | Kind::LunaCausal(_) => Arrays::none().with("p", self.p.view()),
+            Kind::Linformer => Arrays::none().shared("e", self.e.view()).shared("f", self.f.view()),
+            Kind::Performer => Arrays::none().shared("features", self.w.view()),
         }
     }
 
     /// Output and gradients by the fused passes.
     fn run<'b>(&self, kind: Kind, by: impl Into<By<'b>>, mask: Mask) -> (Array3<f32>, Gradients) {
         let by = by.into();
-        let (heads, given) = (self.heads(mask), self.given(kind));
-        let backward = find(kind.name()).unwrap();
+        let (heads, arrays, form) = (self.heads(mask), self.arrays(kind), self.form(kind));
         let mut out = Array3::from_elem(self.d_out.dim(), f32::NAN);
-        let kept = backward.forward_keeping(by, &heads, &given, out.view_mut()).unwrap();
-        let mut gradients = Gradients::zeros(&heads, &given);
+        let saved = form.forward_saving(by, &heads, &arrays, out.view_mut()).unwrap();
+        let mut gradients = form.gradients(&heads, &arrays);
         for x in [&mut gradients.q, &mut gradients.k, &mut gradients.v] {
             x.fill(f32::NAN);
         }
-        backward
-            .backward_into(by, &heads, &given, &kept, out.view(), self.d_out.view(), &mut gradients)
+        form.backward_into(by, &heads, &arrays, &saved, out.view(), self.d_out.view(), &mut gradients)
             .unwrap();
         (out, gradients)
     }
@@ -90,7 +100,7 @@ impl Sample {
         (inputs, cut(&self.d_out, n))
     }
 
-    /// The largest distance of an output or a gradient from the obvious one, relative to its largest entry.
+    /// The largest distance of an output or a gradient from the one by hand, relative to its largest entry.
     fn off(&self, kind: Kind, path: Path, mask: Mask) -> f64 {
         let (out, gradients) = self.run(kind, path, mask);
         let (mut e, mut f) = (self.e.mapv(|_| 0.0_f64), self.f.mapv(|_| 0.0_f64));
@@ -98,17 +108,17 @@ impl Sample {
         let (n, m) = self.real;
         for head in 0..self.q.dim().0 {
             let (inputs, d_out) = self.inputs(head);
-            let (expected, slopes) = obvious::both(kind, mask, &inputs, &d_out);
+            let (expected, slopes) = by_hand::both(kind, mask, &inputs, &d_out);
             let of = |x: &Array3<f32>| x.index_axis(Axis(0), head).mapv(f64::from);
             most = most
                 .max(off(&of(&out), &expected))
                 .max(off(&of(&gradients.q), &slopes.q))
                 .max(off(&of(&gradients.k), &slopes.k))
                 .max(off(&of(&gradients.v), &slopes.v));
-            if let Some(p) = &gradients.p {
+            if let Some(p) = gradients.learned.get("p") {
                 most = most.max(off(&of(p), &slopes.p));
             }
-            if gradients.e.is_some() {
+            if gradients.learned.contains_key("e") {
                 let mut here = e.slice_mut(s![.., ..m]);
                 here += &slopes.e;
                 let mut here = f.slice_mut(s![.., ..m]);
@@ -116,9 +126,9 @@ impl Sample {
             }
         }
         assert!(gradients.q.slice(s![.., n.., ..]).iter().all(|x| *x == 0.0));
-        for (found, expected) in [(&gradients.e, e), (&gradients.f, f)] {
-            if let Some(found) = found {
-                most = most.max(off(&found.mapv(f64::from), &expected));
+        for (found, expected) in [("e", e), ("f", f)] {
+            if let Some(found) = gradients.learned.get(found) {
+                most = most.max(off(&found.index_axis(Axis(0), 0).mapv(f64::from), &expected));
             }
         }
         most
@@ -142,18 +152,18 @@ fn off(found: &Array2<f64>, expected: &Array2<f64>) -> f64 {
 
 /// Every kind that the list of fused passes has, under every mask that it takes.
 fn cases() -> Vec<(Kind, Mask)> {
-    let known = ALL.iter().flat_map(|backward| Kind::of(backward.name));
+    let known = ALL.iter().flat_map(|kind| Kind::of(kind.name));
     known.flat_map(|kind| kind.masks().iter().map(move |mask| (kind, *mask))).collect()
 }
 
 #[test]
-fn obvious_gradients_are_finite_differences() {
+fn gradients_by_hand_are_finite_differences() {
     for (n, m, l) in [(5, 7, 3), (6, 4, 2), (3, 3, 5)] {
         let sample = Sample::new(1, [n, m, 3, 2], l);
         let (inputs, d_out) = sample.inputs(0);
         for kind in Kind::ALL {
             for mask in kind.masks() {
-                let off = obvious::beside_differences(kind, *mask, &inputs, &d_out);
+                let off = by_hand::beside_differences(kind, *mask, &inputs, &d_out);
                 assert!(off < 1e-7, "{kind:?} {mask:?} {n} {m}: {off}");
             }
         }
@@ -199,7 +209,7 @@ fn every_pass_counts_what_its_closed_form_says() {
             sample.run(kind, Some(&tally), mask);
             let ((n, m), [_, _, d_h, d_v]) = (real, shape);
             let shape = Shape { n, m, d_h, d_v, causal: mask == Mask::Causal };
-            let [forward, backward] = find(kind.name()).unwrap().cost(&shape, l);
+            let [forward, backward] = sample.form(kind).train_cost(&shape);
             let expected = heads as u64 * (forward + backward).macs;
             assert_eq!(tally.macs(), expected, "{kind:?} {mask:?} {shape:?} l {l}");
         }
@@ -210,11 +220,9 @@ fn every_pass_counts_what_its_closed_form_says() {
 fn forward_passes_are_those_of_the_fused_forms() {
     let sample = Sample::new(2, [90, 90, 32, 24], 9);
     for (kind, mask) in cases() {
-        let Some(form) = fused::find(kind.name()) else { continue };
         let mut out = Array3::zeros(sample.d_out.dim());
-        if form.forward_into(&sample.heads(mask), &sample.given(kind), out.view_mut()).is_err() {
-            continue;
-        }
+        let (form, arrays) = (sample.form(kind), sample.arrays(kind));
+        form.forward_into(None, &sample.heads(mask), &arrays, out.view_mut()).unwrap();
         let off = (&sample.run(kind, Path::Widest, mask).0 - &out).fold(0.0_f32, |far, x| far.max(x.abs()));
         assert!(off < 2e-5, "{kind:?} {mask:?}: {off}");
     }
@@ -238,7 +246,7 @@ fn threads_change_no_bit() {
 }
 
 #[test]
-fn padding_counts_for_nothing() {
+fn padding_has_no_influence() {
     for real in [(41, 33), (33, 41), (60, 70)] {
         let sample = Sample { real, ..Sample::new(2, [60, 75, 16, 24], 9) };
         for (kind, mask) in cases() {
@@ -255,7 +263,7 @@ fn padding_counts_for_nothing() {
 
 #[test]
 fn rows_without_keys_have_no_gradient() {
-    // Behind the last key and beyond the window's reach.
+    // After the last key and beyond the window's reach.
     let far = Sample::new(1, [90, 20, 8, 4], 10);
     for path in Path::ALL {
         let (_, gradients) = far.run(Kind::Local, path, Mask::Full);
@@ -275,9 +283,9 @@ fn enormous_logits_stay_finite() {
         for (kind, mask) in cases() {
             for path in Path::ALL {
                 let (out, gradients) = sample.run(kind, path, mask);
-                let learned = gradients.e.iter().chain(&gradients.f).flatten();
+                let learned = gradients.learned.values().flatten();
                 let rows = gradients.q.iter().chain(&gradients.k).chain(&gradients.v);
-                let all = out.iter().chain(rows).chain(gradients.p.iter().flatten()).chain(learned);
+                let all = out.iter().chain(rows).chain(learned);
                 assert!({ all }.all(|x| x.is_finite()), "{kind:?} {path:?} {mask:?}");
             }
         }
@@ -292,14 +300,13 @@ fn any_layout() {
     };
     let [q, k, v, d_out] = [&sample.q, &sample.k, &sample.v, &sample.d_out].map(turned);
     for (kind, mask) in cases() {
-        let (heads, given) = (Heads::new(q.view(), k.view(), v.view(), mask), sample.given(kind));
-        let backward = find(kind.name()).unwrap();
+        let (heads, arrays) = (Heads::new(q.view(), k.view(), v.view(), mask), sample.arrays(kind));
+        let form = sample.form(kind);
         let mut out = Array3::zeros((50, 32, 2)).permuted_axes([2, 0, 1]);
-        let kept = backward.forward_keeping(Path::Widest, &heads, &given, out.view_mut()).unwrap();
-        let mut found = Gradients::zeros(&heads, &given);
+        let saved = form.forward_saving(Path::Widest, &heads, &arrays, out.view_mut()).unwrap();
+        let mut found = form.gradients(&heads, &arrays);
         found.k = Array3::zeros((40, 16, 2)).permuted_axes([2, 0, 1]);
-        backward
-            .backward_into(Path::Widest, &heads, &given, &kept, out.view(), d_out.view(), &mut found)
+        form.backward_into(Path::Widest, &heads, &arrays, &saved, out.view(), d_out.view(), &mut found)
             .unwrap();
         assert_eq!((out, found), sample.run(kind, Path::Widest, mask), "{kind:?}");
     }
@@ -310,49 +317,50 @@ fn what_does_not_fit_is_refused() {
     let sample = Sample::new(2, [10, 12, 8, 4], 5);
     let mut out = Array3::zeros((2, 10, 4));
     for (kind, mask) in cases() {
-        let (heads, given) = (sample.heads(mask), sample.given(kind));
-        let backward = find(kind.name()).unwrap();
-        let other = if kind == Kind::Local { Given::Nothing } else { Given::Local { l: 3 } };
-        let error = backward.forward_keeping(Path::Widest, &heads, &other, out.view_mut()).unwrap_err();
-        assert!(error.to_string().contains(backward.name), "{error}");
+        let (heads, arrays, form) = (sample.heads(mask), sample.arrays(kind), sample.form(kind));
+        let other = arrays.clone().shared("nonsense", sample.w.view());
+        let error = form.forward_saving(Path::Widest, &heads, &other, out.view_mut()).unwrap_err();
+        assert!(error.to_string().contains(form.name()), "{error}");
         let narrow = Array3::zeros((2, 10, 5));
-        assert!(backward.forward_keeping(Path::Widest, &heads, &given, narrow.clone().view_mut()).is_err());
-        let kept = backward.forward_keeping(Path::Widest, &heads, &given, out.view_mut()).unwrap();
-        let zeros = Gradients::zeros(&heads, &given);
-        let into = |kept: &Kept, d_out: &Array3<f32>, gradients: &Gradients| {
+        assert!(form.forward_saving(Path::Widest, &heads, &arrays, narrow.clone().view_mut()).is_err());
+        let saved = form.forward_saving(Path::Widest, &heads, &arrays, out.view_mut()).unwrap();
+        let zeros = form.gradients(&heads, &arrays);
+        let into = |saved: &Saved, d_out: &Array3<f32>, gradients: &Gradients| {
             let mut gradients = gradients.clone();
             let (out, d_out) = (out.view(), d_out.view());
-            backward.backward_into(Path::Widest, &heads, &given, kept, out, d_out, &mut gradients)
+            form.backward_into(Path::Widest, &heads, &arrays, saved, out, d_out, &mut gradients)
         };
-        into(&kept, &sample.d_out, &zeros).unwrap();
-        assert!(into(&kept, &narrow, &zeros).is_err());
-        assert!(into(&Kept::default(), &sample.d_out, &zeros).is_err());
-        let p = if zeros.p.is_some() { None } else { Some(sample.p.clone()) };
-        assert!(into(&kept, &sample.d_out, &Gradients { p, ..zeros.clone() }).is_err());
+        into(&saved, &sample.d_out, &zeros).unwrap();
+        assert!(into(&saved, &narrow, &zeros).is_err());
+        assert!(into(&Saved::default(), &sample.d_out, &zeros).is_err());
+        let mut wrong = zeros.clone();
+        if wrong.learned.remove("p").is_none() {
+            wrong.learned.insert("p", sample.p.clone());
+        }
+        assert!(into(&saved, &sample.d_out, &wrong).is_err());
         if kind.masks().len() == 1 {
             let refused = match mask {
                 Mask::Full => sample.heads(Mask::Causal),
-                Mask::Causal => sample.heads(Mask::Full),
+                _ => sample.heads(Mask::Full),
             };
-            assert!(backward.forward_keeping(Path::Widest, &refused, &given, out.view_mut()).is_err());
+            assert!(form.forward_saving(Path::Widest, &refused, &arrays, out.view_mut()).is_err());
         }
     }
-    assert!(find("reformer").is_none());
 }
 
 #[test]
 fn costs_and_space() {
     let shape = Shape::square(512, 64);
-    let [forward, backward] = find("softmax").unwrap().cost(&shape, 0);
+    let [forward, backward] = fused("softmax", None).unwrap().train_cost(&shape);
     assert_eq!(forward.macs, 2 * 512 * 512 * 64);
     // Five products, and the sums of d_out * out.
     assert_eq!(backward.macs, 5 * 512 * 512 * 64 + 512 * 64);
-    for backward in ALL {
-        let at = |n: usize| backward.extra_bytes(&Shape::square(n, 64), 8, 16, 2);
+    for form in ALL.iter().filter_map(|kind| fused(kind.name, Some(16)).ok()) {
+        let at = |n: usize| form.train_extra_bytes(&Shape::square(n, 64), 8, 2);
         let ([small, small_back], [large, large_back]) = (at(4096), at(65_536));
         // What grows with the length is less than what the gradients themselves take.
         for grown in [large - small, large_back - small_back] {
-            assert!(grown <= 4 * 8 * (65_536 - 4096) * 3 * 64, "{}: {grown}", backward.name);
+            assert!(grown <= 4 * 8 * (65_536 - 4096) * 3 * 64, "{}: {grown}", form.name());
         }
     }
 }
@@ -367,14 +375,14 @@ fn weights_of_other_keys_have_gradients_of_their_own() {
         let heads = WeightedHeads { heads: sample.heads(Mask::Causal), w: w.view() };
         for path in Path::ALL {
             let mut out = sample.d_out.clone();
-            let kept = heads.forward_keeping(path, out.view_mut()).unwrap();
+            let saved = heads.forward_saving(path, out.view_mut()).unwrap();
             let [q, k, v, of_w] = [&sample.q, &sample.k, &sample.v, &w].map(|x| x.mapv(|_| f32::NAN));
             let mut found = WeightedGradients { q, k, w: of_w, v };
-            heads.backward_into(path, &kept, out.view(), sample.d_out.view(), &mut found).unwrap();
+            heads.backward_into(path, &saved, out.view(), sample.d_out.view(), &mut found).unwrap();
             for head in 0..h {
                 let (inputs, d_out) = sample.inputs(head);
                 let weights = w.slice(s![head, ..real.1, ..]).mapv(f64::from);
-                let (expected, [q, k, d_w, v]) = obvious::weighted(&inputs, &weights, &d_out);
+                let (expected, [q, k, d_w, v]) = by_hand::weighted(&inputs, &weights, &d_out);
                 for (found, expected) in
                     [(&out, expected), (&found.q, q), (&found.k, k), (&found.w, d_w), (&found.v, v)]
                 {
@@ -390,7 +398,67 @@ fn weights_of_other_keys_have_gradients_of_their_own() {
             v: sample.v.clone(),
         };
         let mut out = sample.d_out.clone();
-        let kept = heads.forward_keeping(Path::Widest, out.view_mut()).unwrap();
-        assert!(heads.backward_into(Path::Widest, &kept, out.view(), out.view(), &mut wrong).is_err());
+        let saved = heads.forward_saving(Path::Widest, out.view_mut()).unwrap();
+        assert!(heads.backward_into(Path::Widest, &saved, out.view(), out.view(), &mut wrong).is_err());
+    }
+}
+
+/// Every gradient of every mechanism, entry by entry, beside central differences of its equations in f64.
+#[test]
+fn every_gradient_of_the_registry_is_a_finite_difference() {
+    const STEP: f64 = 1e-5;
+    for ([n, m, d_h, d_v], l) in [([5, 7, 3, 2], 3), ([6, 4, 4, 3], 2), ([9, 9, 2, 3], 4)] {
+        let mut rng = stream(12, "registry");
+        let mut cube = |rows: usize, columns: usize| normal(&mut rng, rows, columns).insert_axis(Axis(0));
+        let (q, k, v, d_out) = (cube(n, d_h), cube(m, d_h), cube(m, d_v), cube(n, d_v));
+        for form in ALL.iter().filter_map(|kind| fused(kind.name, Some(l)).ok()) {
+            for mask in [Mask::Full, Mask::Causal].into_iter().filter(|mask| form.has_backward(*mask)) {
+                let drawn =
+                    |part: luna::attention::Part| (part.name, part.drawn(1, |_| stream(3, part.name)));
+                let owned: Vec<_> = form.parts(m, d_h).into_iter().map(drawn).collect();
+                let arrays = owned.iter().fold(Arrays::none(), |all, (name, x)| all.with(name, x.view()));
+                let heads = Heads::new(q.view(), k.view(), v.view(), mask);
+                let mut out = d_out.clone();
+                let saved = form.forward_saving(None, &heads, &arrays, out.view_mut()).unwrap();
+                let mut found = form.gradients(&heads, &arrays);
+                form.backward_into(None, &heads, &arrays, &saved, out.view(), d_out.view(), &mut found)
+                    .unwrap();
+
+                let wide = |x: &Array3<f32>| x.index_axis(Axis(0), 0).mapv(f64::from);
+                let mut inputs = vec![wide(&q), wide(&k), wide(&v)];
+                let mut gradients = vec![wide(&found.q), wide(&found.k), wide(&found.v)];
+                let names: Vec<&str> = owned.iter().map(|(name, _)| *name).collect();
+                inputs.extend(owned.iter().map(|(_, x)| wide(x)));
+                gradients.extend(found.learned.iter().map(|(_, x)| wide(x)));
+                let trained: Vec<usize> = found
+                    .learned
+                    .keys()
+                    .map(|name| 3 + names.iter().position(|own| own == name).unwrap())
+                    .collect();
+                let mut maxima = Maxima::default();
+                let mut loss = |x: &[Array2<f64>]| {
+                    let (q, k, v) = (x[0].clone(), x[1].clone(), x[2].clone());
+                    let head = ExactHead { q, k, v, scale: f64::from(heads.scale), mask };
+                    let arrays: Vec<_> =
+                        owned.iter().zip(&x[3..]).map(|((name, _), x)| (*name, x.clone())).collect();
+                    let out = form.exact(&head, &arrays, &mut maxima);
+                    maxima.again();
+                    (out * wide(&d_out)).sum()
+                };
+                loss(&inputs);
+                let largest = gradients.iter().flatten().fold(0.0_f64, |far, x| far.max(x.abs()));
+                for (at, gradient) in [0, 1, 2].into_iter().chain(trained).zip(&gradients) {
+                    for (index, gradient) in gradient.indexed_iter() {
+                        let [up, down] = [STEP, -STEP].map(|step| {
+                            let mut moved = inputs.clone();
+                            moved[at][index] += step;
+                            loss(&moved)
+                        });
+                        let off = (gradient - (up - down) / (2.0 * STEP)).abs() / largest;
+                        assert!(off < 1e-5, "{} {mask:?} input {at} at {index:?}: {off}", form.name());
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,27 +1,50 @@
-//! Fused forward passes beside f64 by the equations, and beside the obvious forms.
+//! Fused forward passes beside f64 by the equations, and beside the reference implementations, over the whole registry.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
-use luna::attention::fused::{ALL, Fused, Given, Heads, Path, find};
-use luna::attention::luna_causal::Weight;
-use luna::attention::{Attention, Input, Learned, Mask, Origin};
+use luna::attention::{
+    ALL, Arrays, Attention, By, ExactHead, Fused, Heads, Input, Learned, Mask, Maxima, Origin, Path, fused,
+};
 use luna::cost::{Shape, Tally};
 use luna::rng::{normal, stream};
-use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, Axis, s};
 
 const L: usize = 9;
-const EPS: f32 = 1e-4;
 
-/// Everything that a pass is given, for any mechanism.
+/// Parameters that change what is computed, beside the defaults of every mechanism.
+const VARIANTS: &[&str] = &["luna-causal:weight=elu", "linformer:shared=false"];
+
+/// Every mechanism that has a fused implementation, at this l.
+fn all(l: usize) -> impl Iterator<Item = Attention> {
+    let variants = VARIANTS.iter().map(move |spec| format!("{spec},l={l}"));
+    let defaults = ALL
+        .iter()
+        .map(move |kind| if kind.takes_l() { format!("{}:l={l}", kind.name) } else { kind.name.to_string() });
+    let origin = Origin { seed: 1, label: "head", learned: None };
+    let built = move |spec: String| Attention::build(&spec.parse().unwrap(), &origin).ok();
+    defaults.chain(variants).filter_map(built).filter(|attention| attention.fused().is_some())
+}
+
+/// The fused implementations of [`all`].
+fn forms(l: usize) -> impl Iterator<Item = Fused> {
+    all(l).filter_map(|attention| attention.fused())
+}
+
+/// Queries, keys and values.
 struct Sample {
     q: Array3<f32>,
     k: Array3<f32>,
     v: Array3<f32>,
-    p: Array3<f32>,
-    e: Array2<f32>,
-    f: Array2<f32>,
-    w: Array2<f32>,
-    window: usize,
-    weight: Weight,
+    l: usize,
+    /// Factor on P, and whether features' directions are all positive.
+    longer: f32,
+    positive: bool,
+}
+
+/// Learned arrays by name.
+type Owned = Vec<(&'static str, Array3<f32>)>;
+
+fn views(arrays: &Owned) -> Arrays<'_> {
+    arrays.iter().fold(Arrays::none(), |all, (name, x)| all.with(name, x.view()))
 }
 
 impl Sample {
@@ -31,132 +54,57 @@ impl Sample {
             let flat = normal(&mut rng, heads * rows, columns);
             flat.into_shape_with_order((heads, rows, columns)).unwrap()
         };
-        let (q, k, v, p) = (cube(n, d_h), cube(m, d_h), cube(m, d_v), cube(l, d_h));
-        let [e, f] = [0, 1].map(|_| normal(&mut rng, l, m + 2) / (l as f32).sqrt());
-        let w = normal(&mut rng, l, d_h);
-        Self { q, k, v, p, e, f, w, window: l, weight: Weight::Softplus }
+        let (q, k, v) = (cube(n, d_h), cube(m, d_h), cube(m, d_v));
+        Self { q, k, v, l, longer: 1.0, positive: false }
     }
 
     fn heads(&self, mask: Mask) -> Heads<'_> {
         Heads::new(self.q.view(), self.k.view(), self.v.view(), mask)
     }
 
-    fn given(&self, name: &str) -> Given<'_> {
-        match name {
-            "luna" => Given::Luna { p: self.p.view() },
-            "luna-causal" => Given::LunaCausal { p: self.p.view(), weight: self.weight },
-            "linformer" => Given::Linformer { e: self.e.view(), f: self.f.view() },
-            "performer" => Given::Performer { w: self.w.view(), eps: EPS },
-            "local" => Given::Local { l: self.window },
-            _ => Given::Nothing,
-        }
+    /// The learned arrays of a mechanism, longer than the context where that is accepted.
+    fn arrays(&self, form: &Fused) -> Owned {
+        let (h, m, d_h) = self.k.dim();
+        let one = |part: luna::attention::Part| {
+            let mut drawn = part.drawn(h, |head| stream(8, &format!("{} {head}", part.name)));
+            if part.name == "p" {
+                drawn *= self.longer;
+            }
+            if self.positive {
+                drawn.mapv_inplace(f32::abs);
+            }
+            (part.name, drawn)
+        };
+        form.parts(m + 2, d_h).into_iter().map(one).collect()
     }
 
-    fn run(&self, name: &str, path: Path, mask: Mask) -> Array3<f32> {
+    fn run<'b>(&self, form: &Fused, by: impl Into<By<'b>>, mask: Mask) -> Array3<f32> {
         let mut out = Array3::from_elem((self.q.dim().0, self.q.dim().1, self.v.dim().2), f32::NAN);
-        find(name).unwrap().forward_by(path, &self.heads(mask), &self.given(name), out.view_mut()).unwrap();
+        let arrays = self.arrays(form);
+        form.forward_into(by, &self.heads(mask), &views(&arrays), out.view_mut()).unwrap();
         out
     }
 
     /// One head by the equations in f64.
-    fn exact(&self, name: &str, mask: Mask, head: usize) -> Array2<f64> {
-        let double = |x: ArrayView2<'_, f32>| x.mapv(f64::from);
-        let [q, k, v, p] = [&self.q, &self.k, &self.v, &self.p].map(|x| double(x.index_axis(Axis(0), head)));
-        let scale = f64::from(self.heads(mask).scale);
-        let m = k.nrows();
-        match name {
-            "softmax" => softmax(q.dot(&k.t()) * scale, |i, j| j < mask.visible(i, m)).dot(&v),
-            "local" => {
-                let half = self.window / 2;
-                softmax(q.dot(&k.t()) * scale, |i, j| j < mask.visible(i, m) && i.abs_diff(j) <= half).dot(&v)
-            }
-            "luna" => {
-                let p = p.slice(s![..p.nrows().min(q.nrows()), ..]);
-                let pack = softmax(p.dot(&k.t()) * scale, |_, _| true);
-                softmax(q.dot(&pack.dot(&k).t()) * scale, |_, _| true).dot(&pack.dot(&v))
-            }
-            "luna-causal" => {
-                let w = (k.dot(&p.t()) * scale).mapv(|x| match self.weight {
-                    Weight::Softplus => x.max(0.0) + (-x.abs()).exp2().ln_1p() / std::f64::consts::LN_2,
-                    Weight::Elu => x.min(0.0).exp() + x.max(0.0),
-                });
-                let mut out = Array2::zeros((q.nrows(), v.ncols()));
-                let mut keys = Array2::<f64>::zeros((k.ncols(), w.ncols()));
-                let mut values = Array2::<f64>::zeros((w.ncols(), v.ncols()));
-                for (t, mut row) in out.rows_mut().into_iter().enumerate() {
-                    if t < m {
-                        let [k, w, v] = [&k, &w, &v].map(|x| x.slice(s![t..=t, ..]));
-                        keys = keys + k.t().dot(&w);
-                        values = values + w.t().dot(&v);
-                    }
-                    let seen = mask.visible(t, m) as f64;
-                    let logits = q.slice(s![t..=t, ..]).dot(&keys) * (scale / seen);
-                    row.assign(&(softmax(logits, |_, _| true).dot(&values) / seen).row(0));
-                }
-                out
-            }
-            "linformer" => {
-                let [e, f] = [&self.e, &self.f].map(|x| double(x.slice(s![.., ..m])));
-                softmax(q.dot(&e.dot(&k).t()) * scale, |_, _| true).dot(&f.dot(&v))
-            }
-            "linear" => {
-                let phi = |x: &Array2<f64>| x.mapv(|x| if x > 0.0 { x + 1.0 } else { x.exp() });
-                let mut a = phi(&q).dot(&phi(&k).t());
-                for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-                    row.slice_mut(s![mask.visible(i, m)..]).fill(0.0);
-                }
-                let sums = (a.sum_axis(Axis(1)) + f64::from(1e-6_f32)).insert_axis(Axis(1));
-                (a / sums).dot(&v)
-            }
-            "performer" => {
-                let w = double(self.w.view());
-                let parts = |x: &Array2<f64>| {
-                    let norms = x.map_axis(Axis(1), |x| -0.5 * scale * x.dot(&x)).insert_axis(Axis(1));
-                    (x.dot(&w.t()) * scale.sqrt(), norms)
-                };
-                let ((of_q, norm_q), (of_k, norm_k)) = (parts(&q), parts(&k));
-                let max = of_k.fold(f64::NEG_INFINITY, |max, x| max.max(*x));
-                let tops = of_q.map_axis(Axis(1), |row| row.fold(f64::NEG_INFINITY, |max, x| max.max(*x)));
-                let phi_q = (of_q + norm_q - tops.insert_axis(Axis(1))).mapv(f64::exp) + f64::from(EPS);
-                let exponents = of_k.clone() + norm_k;
-                let mut a = phi_q.dot(&((&exponents - max).mapv(f64::exp) + f64::from(EPS)).t());
-                if mask == Mask::Causal {
-                    a.fill(0.0);
-                    let mut max = f64::NEG_INFINITY;
-                    for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-                        let seen = mask.visible(i, m);
-                        max = of_k.row(seen - 1).fold(max, |max, x| max.max(*x));
-                        let phi = (&exponents.slice(s![..seen, ..]) - max).mapv(f64::exp) + f64::from(EPS);
-                        row.slice_mut(s![..seen]).assign(&phi.dot(&phi_q.row(i)));
-                    }
-                }
-                let sums = a.sum_axis(Axis(1)).insert_axis(Axis(1));
-                (a / sums).dot(&v)
-            }
-            _ => unreachable!("{name} has no equation here"),
-        }
+    fn exact(&self, form: &Fused, mask: Mask, head: usize) -> Array2<f64> {
+        let arrays = self.arrays(form);
+        let arrays: Vec<_> =
+            views(&arrays).of_head(head).map(|(name, x)| (name, x.mapv(f64::from))).collect();
+        form.exact(&ExactHead::of(&self.heads(mask), head), &arrays, &mut Maxima::default())
     }
 }
 
-fn softmax(mut a: Array2<f64>, sees: impl Fn(usize, usize) -> bool) -> Array2<f64> {
-    for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-        for (j, x) in row.iter_mut().enumerate() {
-            *x = if sees(i, j) { *x } else { f64::NEG_INFINITY };
-        }
-        let max = row.fold(f64::NEG_INFINITY, |max, x| max.max(*x));
-        if max == f64::NEG_INFINITY {
-            row.fill(0.0);
-        } else {
-            row.mapv_inplace(|x| (x - max).exp());
-            row /= row.sum();
-        }
-    }
-    a
-}
-
-/// The masks that a fused form has.
-fn masks(fused: &Fused) -> impl Iterator<Item = Mask> {
+/// The masks that a fused implementation honours.
+fn masks(fused: &Fused) -> impl Iterator<Item = Mask> + use<'_> {
     [Mask::Full, Mask::Causal].into_iter().filter(|mask| fused.honours(*mask))
+}
+
+/// Every fused implementation under every mask that it honours.
+fn cases(l: usize) -> impl Iterator<Item = (Fused, Mask)> {
+    forms(l).flat_map(|fused| {
+        let masks: Vec<Mask> = masks(&fused).collect();
+        masks.into_iter().map(move |mask| (fused.clone(), mask))
+    })
 }
 
 #[test]
@@ -174,25 +122,20 @@ fn every_path_agrees_with_f64() {
         ([200, 40, 17, 96], 80),
         ([1100, 900, 24, 40], 20),
     ] {
-        let mut sample = Sample::new(2, shape, l);
-        sample.weight = if l % 2 == 0 { Weight::Softplus } else { Weight::Elu };
-        for fused in ALL {
-            for mask in masks(fused) {
+        let sample = Sample::new(2, shape, l);
+        for attention in all(l) {
+            let form = attention.fused().unwrap();
+            for mask in masks(&form) {
                 for path in Path::ALL {
-                    let out = sample.run(fused.name, path, mask);
+                    let out = sample.run(&form, path, mask);
                     for (head, out) in out.outer_iter().enumerate() {
-                        let exact = sample.exact(fused.name, mask, head);
+                        let exact = sample.exact(&form, mask, head);
                         let off = (&exact - &out.mapv(f64::from)).fold(0.0_f64, |far, x| {
                             assert!(x.is_finite());
                             far.max(x.abs())
                         });
                         let size = exact.fold(0.0_f64, |far, x| far.max(x.abs()));
-                        assert!(
-                            off <= 1e-5 * size,
-                            "{} {path:?} {mask:?} {shape:?} l {l}: {}",
-                            fused.name,
-                            off / size
-                        );
+                        assert!(off <= 1e-5 * size, "{attention:?} {path:?} {mask:?} {shape:?}: {off}");
                     }
                 }
             }
@@ -201,35 +144,20 @@ fn every_path_agrees_with_f64() {
 }
 
 #[test]
-fn the_obvious_forms_give_the_same() {
+fn the_reference_implementations_give_the_same() {
     let sample = Sample::new(1, [90, 90, 32, 24], L);
-    let [q, k, v, p] = [&sample.q, &sample.k, &sample.v, &sample.p].map(|x| x.index_axis(Axis(0), 0));
-    let learned = Learned(
-        [
-            ("p", p.to_owned()),
-            ("e", sample.e.clone()),
-            ("f", sample.f.clone()),
-            ("features", sample.w.clone()),
-        ]
-        .into(),
-    );
-    let origin = Origin { seed: 1, label: "head", learned: Some(&learned) };
-    for spec in [
-        "softmax",
-        "luna:p=fitted",
-        "luna-causal:p=fitted",
-        "linformer:e=fitted,shared=false",
-        "linear",
-        "performer:features=fitted,eps=1e-4",
-        "local:l=9",
-    ] {
-        let name = spec.split(':').next().unwrap();
-        let attention = Attention::build(&spec.parse().unwrap(), &origin).unwrap();
-        for mask in masks(find(name).unwrap()) {
-            let obvious = attention.forward(&Input::new(q, k, mask), v).unwrap();
-            let off = (&sample.run(name, Path::Widest, mask).index_axis(Axis(0), 0) - &obvious)
+    let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(|x| x.index_axis(Axis(0), 0));
+    for attention in all(L) {
+        let form = attention.fused().unwrap();
+        let arrays = sample.arrays(&form);
+        let learned = Learned(views(&arrays).of_head(0).collect());
+        let origin = Origin { seed: 1, label: "head", learned: Some(&learned) };
+        let attention = Attention::build(attention.spec(), &origin).unwrap();
+        for mask in masks(&form) {
+            let reference = attention.forward(&Input::new(q, k, mask), v).unwrap();
+            let off = (&sample.run(&form, Path::Widest, mask).index_axis(Axis(0), 0) - &reference)
                 .fold(0.0_f32, |far, x| far.max(x.abs()));
-            assert!(off < 2e-5, "{spec} {mask:?}: {off}");
+            assert!(off < 2e-5, "{attention:?} {mask:?}: {off}");
         }
     }
 }
@@ -238,30 +166,31 @@ fn the_obvious_forms_give_the_same() {
 fn threads_change_no_bit() {
     for shape in [[130, 700, 24, 40], [1800, 1700, 24, 40]] {
         let sample = Sample::new(3, shape, 70);
-        for (fused, mask) in ALL.iter().flat_map(|fused| masks(fused).map(move |mask| (fused, mask))) {
+        for (fused, mask) in cases(sample.l) {
             let on = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| sample.run(fused.name, Path::Widest, mask))
+                pool.install(|| sample.run(&fused, Path::Widest, mask))
             };
             let one = on(1);
             for threads in [2, 3, 7] {
-                assert_eq!(one, on(threads), "{} {mask:?} on {threads} threads", fused.name);
+                assert_eq!(one, on(threads), "{} {mask:?} on {threads} threads", fused.name());
             }
         }
     }
 }
 
 #[test]
-fn nobody_looks_ahead() {
+fn no_query_reads_what_is_ahead() {
     let mut sample = Sample::new(2, [210, 210, 16, 8], L);
-    for name in ALL.iter().filter(|fused| fused.honours(Mask::Causal)).map(|fused| fused.name) {
+    for fused in forms(L).filter(|fused| fused.honours(Mask::Causal)) {
+        let name = fused.name();
         for path in Path::ALL {
-            let before = sample.run(name, path, Mask::Causal);
+            let before = sample.run(&fused, path, Mask::Causal);
             let (k, v) = (sample.k.clone(), sample.v.clone());
             for x in [&mut sample.k, &mut sample.v] {
                 x.slice_mut(s![.., 101.., ..]).mapv_inplace(|x| 50.0 - x);
             }
-            let after = sample.run(name, path, Mask::Causal);
+            let after = sample.run(&fused, path, Mask::Causal);
             assert_eq!(before.slice(s![.., ..101, ..]), after.slice(s![.., ..101, ..]), "{name} {path:?}");
             assert_ne!(before.slice(s![.., 101.., ..]), after.slice(s![.., 101.., ..]), "{name} {path:?}");
             (sample.k, sample.v) = (k, v);
@@ -272,42 +201,53 @@ fn nobody_looks_ahead() {
 #[test]
 fn enormous_logits_stay_finite() {
     let mut sample = Sample::new(1, [80, 130, 16, 8], L);
-    for x in [&mut sample.q, &mut sample.k, &mut sample.p] {
+    sample.longer = 100.0;
+    for x in [&mut sample.q, &mut sample.k] {
         // Products of 16 numbers of this size, divided by 4: about +-1e4.
         x.mapv_inplace(|x| 100.0 * x);
     }
-    for fused in ALL {
-        for mask in masks(fused) {
+    for fused in forms(L) {
+        for mask in masks(&fused) {
             for path in Path::ALL {
-                let out = sample.run(fused.name, path, mask);
-                assert!(out.iter().all(|x| x.is_finite()), "{} {path:?} {mask:?}", fused.name);
+                let out = sample.run(&fused, path, mask);
+                assert!(out.iter().all(|x| x.is_finite()), "{} {path:?} {mask:?}", fused.name());
             }
         }
     }
 }
 
 #[test]
-fn padding_counts_for_nothing_and_rows_without_keys_are_zeros() {
+fn padding_has_no_influence_and_rows_without_keys_are_zeros() {
     let sample = Sample::new(2, [60, 75, 16, 8], L);
     let mut short = Sample::new(2, [60, 75, 16, 8], L);
     for x in [&mut short.q, &mut short.k, &mut short.v] {
         let rows = if x.dim().1 == 60 { 41 } else { 33 };
         *x = x.slice(s![.., ..rows, ..]).to_owned();
     }
-    for (fused, mask) in ALL.iter().flat_map(|fused| masks(fused).map(move |mask| (fused, mask))) {
+    for (fused, mask) in cases(sample.l) {
         let mut out = Array3::from_elem((2, 60, 8), f32::NAN);
         let heads = Heads { real: (41, 33), ..sample.heads(mask) };
-        let given = sample.given(fused.name);
-        fused.forward_into(&heads, &given, out.view_mut()).unwrap();
-        assert_eq!(out.slice(s![.., ..41, ..]), short.run(fused.name, Path::Widest, mask), "{}", fused.name);
-        assert!(out.slice(s![.., 41.., ..]).iter().all(|x| *x == 0.0), "{}", fused.name);
-        fused.forward_into(&Heads { real: (41, 0), ..heads }, &given, out.view_mut()).unwrap();
-        assert!(out.iter().all(|x| *x == 0.0), "{} without keys", fused.name);
+        let owned = sample.arrays(&fused);
+        let arrays = views(&owned);
+        fused.forward_into(None, &heads, &arrays, out.view_mut()).unwrap();
+        assert_eq!(
+            out.slice(s![.., ..41, ..]),
+            {
+                let mut expected = Array3::from_elem((2, 41, 8), f32::NAN);
+                fused.forward_into(None, &short.heads(mask), &arrays, expected.view_mut()).unwrap();
+                expected
+            },
+            "{}",
+            fused.name()
+        );
+        assert!(out.slice(s![.., 41.., ..]).iter().all(|x| *x == 0.0), "{}", fused.name());
+        fused.forward_into(None, &Heads { real: (41, 0), ..heads }, &arrays, out.view_mut()).unwrap();
+        assert!(out.iter().all(|x| *x == 0.0), "{} without keys", fused.name());
     }
-    // Behind the last key and beyond the window's reach.
+    // After the last key and beyond the window's reach.
     let far = Sample::new(1, [90, 20, 8, 4], 10);
     for path in Path::ALL {
-        let out = far.run("local", path, Mask::Full);
+        let out = far.run(&fused("local", Some(10)).unwrap(), path, Mask::Full);
         assert!(out.slice(s![0, 25.., ..]).iter().all(|x| *x == 0.0), "{path:?}");
         assert!(out.slice(s![0, ..25, ..]).iter().all(|x| *x != 0.0), "{path:?}");
     }
@@ -320,23 +260,24 @@ fn any_layout() {
         x.view().permuted_axes([1, 2, 0]).as_standard_layout().into_owned().permuted_axes([2, 0, 1])
     };
     let [q, k, v] = [&sample.q, &sample.k, &sample.v].map(turned);
-    for (fused, mask) in ALL.iter().flat_map(|fused| masks(fused).map(move |mask| (fused, mask))) {
+    for (fused, mask) in cases(sample.l) {
         let mut out = Array3::zeros((50, 10, 2)).permuted_axes([2, 0, 1]);
         let heads = Heads::new(q.view(), k.view(), v.view(), mask);
-        fused.forward_into(&heads, &sample.given(fused.name), out.view_mut()).unwrap();
-        assert_eq!(out, sample.run(fused.name, Path::Widest, mask), "{}", fused.name);
+        fused.forward_into(None, &heads, &views(&sample.arrays(&fused)), out.view_mut()).unwrap();
+        assert_eq!(out, sample.run(&fused, Path::Widest, mask), "{}", fused.name());
     }
 }
 
 #[test]
 fn tied_values_are_packed_once_and_alike() {
     let sample = Sample::new(2, [70, 300, 16, 16], 20);
-    let given = sample.given("luna");
+    let luna = fused("luna", Some(20)).unwrap();
+    let arrays = sample.arrays(&luna);
     let mut outs = [0, 1].map(|_| Array3::<f32>::zeros((2, 70, 16)));
     let copy = sample.k.clone();
     for (out, v) in outs.iter_mut().zip([&sample.k, &copy]) {
         let heads = Heads::new(sample.q.view(), sample.k.view(), v.view(), Mask::Full);
-        find("luna").unwrap().forward_into(&heads, &given, out.view_mut()).unwrap();
+        luna.forward_into(None, &heads, &views(&arrays), out.view_mut()).unwrap();
     }
     assert_eq!(outs[0], outs[1]);
 }
@@ -345,29 +286,34 @@ fn tied_values_are_packed_once_and_alike() {
 fn what_does_not_fit_is_refused() {
     let sample = Sample::new(2, [10, 12, 8, 4], L);
     let mut out = Array3::zeros((2, 10, 4));
-    for fused in ALL {
-        let heads = sample.heads(masks(fused).next().unwrap());
-        let other = if fused.name == "local" { Given::Nothing } else { Given::Local { l: 3 } };
-        let error = fused.forward_into(&heads, &other, out.view_mut()).unwrap_err().to_string();
-        assert!(error.contains(fused.name), "{error}");
-        let given = sample.given(fused.name);
+    for fused in forms(L) {
+        let heads = sample.heads(masks(&fused).next().unwrap());
+        let owned = sample.arrays(&fused);
+        let arrays = views(&owned);
+        let other = Array3::zeros((2, 3, 8));
+        let refused = [arrays.clone().with("nonsense", other.view())];
+        let missing = (!owned.is_empty()).then(Arrays::none);
+        for wrong in refused.into_iter().chain(missing) {
+            let error = fused.forward_into(None, &heads, &wrong, out.view_mut()).unwrap_err().to_string();
+            assert!(error.contains(fused.name()), "{error}");
+        }
         let long = Heads { real: (11, 12), ..heads };
-        assert!(fused.forward_into(&long, &given, out.view_mut()).is_err());
-        assert!(fused.forward_into(&heads, &given, Array3::zeros((2, 10, 5)).view_mut()).is_err());
+        assert!(fused.forward_into(None, &long, &arrays, out.view_mut()).is_err());
+        assert!(fused.forward_into(None, &heads, &arrays, Array3::zeros((2, 10, 5)).view_mut()).is_err());
         for mask in [Mask::Full, Mask::Causal] {
-            let done = fused.forward_into(&sample.heads(mask), &given, out.view_mut());
-            assert_eq!(done.is_ok(), fused.honours(mask), "{} {mask:?}", fused.name);
+            let done = fused.forward_into(None, &sample.heads(mask), &arrays, out.view_mut());
+            assert_eq!(done.is_ok(), fused.honours(mask), "{} {mask:?}", fused.name());
         }
     }
-    assert!(find("reformer").is_none());
+    assert!(fused("reformer", None).is_err());
 }
 
 #[test]
 fn work_space_does_not_grow_with_length() {
-    for fused in ALL {
-        let name = fused.name;
+    for fused in forms(16) {
+        let name = fused.name();
         for causal in [false, true] {
-            let at = |n| fused.extra_bytes(&Shape { causal, ..Shape::square(n, 64) }, 8, 16, 2);
+            let at = |n| fused.extra_bytes(&Shape { causal, ..Shape::square(n, 64) }, 8, 2);
             assert_eq!(at(4096), at(65_536), "{name}");
             assert!(at(4096) < 2 << 20, "{name}: {}", at(4096));
         }
@@ -383,13 +329,14 @@ fn sums_over_many_tokens_stay_exact() {
         x.assign(&row.broadcast(all).unwrap());
     }
     for name in ["luna-causal", "linear"] {
+        let form = fused(name, Some(5)).unwrap();
         let exact = if name == "linear" {
             // A mean of values that are all alike.
             sample.v.index_axis(Axis(0), 0).mapv(f64::from)
         } else {
-            sample.exact(name, Mask::Causal, 0)
+            sample.exact(&form, Mask::Causal, 0)
         };
-        let out = sample.run(name, Path::Widest, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
+        let out = sample.run(&form, Path::Widest, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
         let size = exact.fold(0.0_f64, |far, x| far.max(x.abs()));
         let off = (&exact - &out).fold(0.0_f64, |far, x| far.max(x.abs()));
         assert!(off <= 1e-5 * size, "{name}: {}", off / size);
@@ -403,10 +350,11 @@ fn a_largest_that_rises_and_rises_keeps_every_row() {
     for (j, mut row) in sample.k.index_axis_mut(Axis(0), 0).rows_mut().into_iter().enumerate() {
         row.fill(0.1 * j as f32);
     }
-    sample.w.mapv_inplace(f32::abs);
-    let exact = sample.exact("performer", Mask::Causal, 0);
+    sample.positive = true;
+    let form = fused("performer", Some(L)).unwrap();
+    let exact = sample.exact(&form, Mask::Causal, 0);
     for path in Path::ALL {
-        let out = sample.run("performer", path, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
+        let out = sample.run(&form, path, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
         let off = (&exact - &out).fold(0.0_f64, |far, x| far.max(x.abs()));
         assert!(off <= 1e-5, "{path:?}: {off}");
     }
@@ -423,23 +371,15 @@ fn tiles_count_what_the_equations_say() {
     ] {
         let sample = Sample::new(3, shape, l);
         let [n, m, d_h, d_v] = shape;
-        let origin = Origin { seed: 1, label: "head", learned: None };
-        let mut out = Array3::zeros((3, n, d_v));
-        for (fused, mask) in ALL.iter().flat_map(|fused| masks(fused).map(move |mask| (fused, mask))) {
-            let spec = match fused.name {
-                "softmax" | "linear" => fused.name.to_owned(),
-                name => format!("{name}:l={l}"),
-            };
-            let attention = Attention::build(&spec.parse().unwrap(), &origin).unwrap();
-            let cost = attention.cost(&Shape { n, m, d_h, d_v, causal: mask == Mask::Causal });
-            let tally = Tally::default();
-            fused.counted(&sample.heads(mask), &sample.given(fused.name), out.view_mut(), &tally).unwrap();
-            assert_eq!(tally.macs(), 3 * cost.macs, "{spec} {mask:?} {shape:?}");
-            assert_eq!(
-                out,
-                sample.run(fused.name, Path::Widest, mask),
-                "{spec} {mask:?}: counting changes it"
-            );
+        for attention in all(l) {
+            let fused = attention.fused().unwrap();
+            for mask in masks(&fused) {
+                let cost = attention.cost(&Shape { n, m, d_h, d_v, causal: mask == Mask::Causal });
+                let tally = Tally::default();
+                let out = sample.run(&fused, Some(&tally), mask);
+                assert_eq!(tally.macs(), 3 * cost.macs, "{attention:?} {mask:?} {shape:?}");
+                assert_eq!(out, sample.run(&fused, Path::Widest, mask), "{attention:?}: counting changes it");
+            }
         }
     }
 }
@@ -449,12 +389,39 @@ fn tied_values_are_counted_once() {
     let (l, n, m, d) = (20, 70, 300, 16);
     let sample = Sample::new(2, [n, m, d, d], l);
     let mut out = Array3::zeros((2, n, d));
+    let luna = fused("luna", Some(l)).unwrap();
+    let arrays = sample.arrays(&luna);
     let count = |v: &Array3<f32>, out: &mut Array3<f32>| {
         let heads = Heads::new(sample.q.view(), sample.k.view(), v.view(), Mask::Full);
         let tally = Tally::default();
-        find("luna").unwrap().counted(&heads, &sample.given("luna"), out.view_mut(), &tally).unwrap();
+        luna.forward_into(Some(&tally), &heads, &views(&arrays), out.view_mut()).unwrap();
         tally.macs()
     };
     let (tied, apart) = (count(&sample.k, &mut out), count(&sample.v, &mut out));
     assert_eq!(apart - tied, (2 * l * m * d) as u64);
+}
+
+#[test]
+fn rows_one_at_a_time_are_the_causal_pass() {
+    for l in [1, 7] {
+        let sample = Sample::new(1, [70, 70, 6, 5], l);
+        let mut stepped = Vec::new();
+        for form in forms(l).filter(|form| form.honours(Mask::Causal)) {
+            let Ok(mut past) = form.past(6, 5) else { continue };
+            let owned = sample.arrays(&form);
+            let whole = sample.run(&form, Path::Widest, Mask::Causal);
+            let scale = sample.heads(Mask::Causal).scale;
+            for t in 0..70 {
+                let of = [&sample.q, &sample.k, &sample.v].map(|x| x.slice(s![0, t, ..]));
+                let row = past.push(&views(&owned), scale, of);
+                let off = (&row - &whole.slice(s![0, t, ..])).mapv(f32::abs);
+                assert!(off.iter().all(|off| *off < 2e-5), "{}, row {t}: {off}", form.name());
+            }
+            stepped.push(form.name());
+        }
+        for name in ["softmax", "linear", "performer", "local"] {
+            assert!(stepped.contains(&name), "{name}");
+        }
+    }
+    assert!(fused("linformer", None).unwrap().past(6, 5).is_err());
 }

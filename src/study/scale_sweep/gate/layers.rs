@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, concatenate, s};
+use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix1, Ix2, concatenate, s};
 use statrs::function::erf::erf;
 
-use super::heads::{Head, Maxima, Way, dot, luna_causal, softmax, weigh};
+use crate::attention::{ExactHead, Fused, Mask, Maxima, fused, luna_causal};
 use crate::error::{Error, Result};
+use crate::linalg::gemm::{Threads, product};
 use crate::model::encoder::{EncoderConfig, Mechanism};
 
 /// What is added to the variance of a norm.
 const EPS: f64 = 1e-5;
-/// What Performer's features have added, as its mechanism has it.
-const PERFORMER_EPS: f64 = 1e-4;
+
+fn dot(a: &Array2<f64>, b: ArrayView2<'_, f64>) -> Array2<f64> {
+    product(a.view(), b, Threads::All)
+}
 
 /// The tensors of a stack, vectors as one row.
 #[derive(Clone)]
@@ -111,17 +114,17 @@ impl Layer<'_> {
                 let (q, [k, v]) =
                     (self.project("q_proj", x) * scale, self.pair(x, tied, ["c_proj", "k_proj", "v_proj"]));
                 self.heads(|of| {
-                    let w = (dot(&of(&pack_keys), of(&packs).t()) * scale).mapv(|x| weigh(weight, x));
-                    luna_causal(&of(&q), &of(&k), &w, &of(&v))
+                    let w = (dot(&of(&pack_keys), of(&packs).t()) * scale).mapv(|x| weight.exact(x));
+                    luna_causal::exact(&of(&q), &of(&k), &w, &of(&v))
                 })
             }
             (mechanism, _) => {
                 let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| self.project(name, x));
-                let way = self.way(mechanism, x.nrows());
+                let (form, arrays) = self.form(mechanism);
                 let (scale, mask) = (self.scale(), self.config.mask());
                 self.heads(|of| {
-                    let head = Head { q: of(&q), k: of(&k), v: of(&v), scale, mask };
-                    way.attend(&head, maxima)
+                    let head = ExactHead { q: of(&q), k: of(&k), v: of(&v), scale, mask };
+                    form.exact(&head, &arrays, maxima)
                 })
             }
         };
@@ -132,14 +135,14 @@ impl Layer<'_> {
 
     /// Pack and unpack; P for the next layer is written.
     fn luna(&self, x: &Array2<f64>, p: &mut Array2<f64>, tied: bool) -> Array2<f64> {
-        let (scale, all) = (self.scale(), |_, _| true);
+        let scale = self.scale();
         let packs = self.project("pq_proj", p);
         let [k, v] = self.pair(x, tied, ["pc_proj", "pk_proj", "pv_proj"]);
-        let packed = self.heads(|of| softmax(&of(&packs), &of(&k), &of(&v), scale, all));
+        let packed = self.heads(|of| softmax(of(&packs), of(&k), of(&v), scale));
         let q = self.project("q_proj", x);
         let [k, v] = self.pair(&packed, tied, ["c_proj", "k_proj", "v_proj"]);
         *p = self.norm("self_atten_proj_layer_norm", &(&*p + &packed));
-        self.heads(|of| softmax(&of(&q), &of(&k), &of(&v), scale, all))
+        self.heads(|of| softmax(of(&q), of(&k), of(&v), scale))
     }
 
     /// Keys and values: one projection for both where they are tied.
@@ -147,19 +150,15 @@ impl Layer<'_> {
         if tied { [both, both] } else { [keys, values] }.map(|name| self.project(name, x))
     }
 
-    fn way(&self, mechanism: Mechanism, n: usize) -> Way {
-        match mechanism {
-            Mechanism::Linformer { .. } => {
-                let e = self.get("self_attn.compress.weight").slice(s![.., ..n]).to_owned();
-                Way::Linformer(e.clone(), e)
-            }
-            Mechanism::Linear => Way::Linear,
-            Mechanism::Performer { .. } => {
-                Way::Performer(self.get("self_attn.features").clone(), PERFORMER_EPS)
-            }
-            Mechanism::Local { l } => Way::Local(l),
-            _ => Way::Softmax,
-        }
+    fn form(&self, mechanism: Mechanism) -> (Fused, Vec<(&'static str, Array2<f64>)>) {
+        let form = fused(mechanism.core(), mechanism.core_l()).expect("every layer's mechanism has one");
+        let own = |name: &str| self.get(&format!("self_attn.{name}")).clone();
+        let arrays = match mechanism {
+            Mechanism::Linformer { .. } => vec![("e", own("compress.weight"))],
+            Mechanism::Performer { .. } => vec![("features", own("features"))],
+            _ => Vec::new(),
+        };
+        (form, arrays)
     }
 
     /// What each head reads, side by side; `read` is given what takes the columns of its head.
@@ -178,4 +177,10 @@ impl Layer<'_> {
     fn scale(&self) -> f64 {
         f64::from((1.0 / (self.config.head_width() as f64).sqrt()) as f32)
     }
+}
+
+/// Softmax attention of one head that sees all keys.
+fn softmax(q: Array2<f64>, k: Array2<f64>, v: Array2<f64>, scale: f64) -> Array2<f64> {
+    let form = fused("softmax", None).expect("exact attention has one");
+    form.exact(&ExactHead { q, k, v, scale, mask: Mask::Full }, &[], &mut Maxima::default())
 }

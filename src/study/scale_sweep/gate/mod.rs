@@ -4,7 +4,7 @@
 //! | unit | pass | what runs | held against |
 //! |---|---|---|---|
 //! | core | forward | the fused kernel, or n x n matrices | [`crate::attention::Attention`], head by head |
-//! | core | train | forward keeping its activations, and backward | the same for the output; differences of [`heads`] in f64 for every gradient |
+//! | core | train | forward with saved activations, and backward | the same for the output; differences of its f64 implementation for every gradient |
 //! | layer, encoder | forward | the layers of [`crate::model::encoder`] | [`layers`], in f64 |
 //! | layer, encoder | train | the layers of [`crate::train`] | the same for the output; its differences for the gradients of the input and of every tensor but P (which the timed pass does not give back) |
 //!
@@ -13,32 +13,29 @@
 //! fraction of a second. Whether all threads share a head or each has its own depends on the number of heads, so that at
 //! least as many heads run here as there are threads, if as many are timed (and no more than 8 in layers).
 
-mod heads;
+mod differences;
 mod layers;
-mod slopes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ndarray::{Array2, Array3, ArrayD, Axis};
+use ndarray::{Array2, Array3, ArrayD, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::whole::{Learning, Whole};
-use crate::attention::backward::Gradients;
-use crate::attention::fused::{Given, Heads};
+use crate::attention::{Arrays, ExactHead, Fused, Gradients, Heads, Maxima};
 use crate::error::Result;
 use crate::model::encoder::{Encoder, EncoderConfig, Stream};
 use crate::model::luna::Named;
 use crate::rng::{normal, stream};
 use crate::train::{Layers, Layout, Rows};
-use heads::{Head, Maxima, Way, wide};
+use differences::{Group, larger, sum};
 use layers::Tensors;
-use slopes::{Group, larger, sum};
 
 /// How near an output must be to the reference, relative to its largest number.
 const NEAR: f64 = 1e-4;
-/// How near a slope that gradients give must be to the reference's, relative to the length of the gradient.
-const NEAR_SLOPE: f64 = 1e-4;
+/// How near a directional derivative that gradients give must be to the reference's, relative to the length of the gradient.
+const NEAR_DERIVATIVE: f64 = 1e-4;
 /// Rows of a layer's sequences: several blocks of every kernel, the last one short.
 pub(super) const ROWS: usize = 130;
 
@@ -47,7 +44,7 @@ pub(super) const ROWS: usize = 130;
 pub(super) struct Agreement {
     /// The largest difference of an output over the largest number of the reference's.
     pub(super) output: f64,
-    /// The largest difference of a slope over the length of its gradient; none of a forward pass.
+    /// The largest difference of a directional derivative over the length of its gradient; none of a forward pass.
     pub(super) gradients: Option<f64>,
 }
 
@@ -61,7 +58,7 @@ impl Agreement {
         if differs(self.output, NEAR) {
             return Some(text("output differs", self.output));
         }
-        let off = self.gradients.filter(|off| differs(*off, NEAR_SLOPE))?;
+        let off = self.gradients.filter(|off| differs(*off, NEAR_DERIVATIVE))?;
         Some(text("gradients differ", off))
     }
 }
@@ -79,11 +76,16 @@ pub(super) fn off<'a>(
     far / largest
 }
 
-/// The largest difference of the slopes of q, k, v and everything that is learned, of the bare attention.
-pub(super) fn slopes_of_heads(
-    name: &str,
+/// The same elements in f64.
+fn wide(x: ArrayView2<'_, f32>) -> Array2<f64> {
+    x.mapv(f64::from)
+}
+
+/// The largest difference of the directional derivatives of q, k, v and everything that is learned, of the bare attention.
+pub(super) fn difference_of_heads(
+    fused: &Fused,
     heads: &Heads<'_>,
-    given: &Given<'_>,
+    arrays: &Arrays<'_>,
     d_out: &Array3<f32>,
     gradients: &Gradients,
     seed: u64,
@@ -92,25 +94,28 @@ pub(super) fn slopes_of_heads(
     let of = |x: &Array3<f32>, at: usize| wide(x.index_axis(Axis(0), at));
     let count = heads.q.dim().0;
     let mut rng = stream(seed, "scale-sweep slopes");
+    let parts = fused.parts(heads.k.dim().1, heads.q.dim().2);
+    let per_head = |name: &str| parts.iter().any(|part| part.name == name && part.per_head);
+    let exact = |at: usize| -> Vec<(&'static str, Array2<f64>)> {
+        arrays.of_head(at).map(|(name, x)| (name, wide(x.view()))).collect()
+    };
+    // Queries, keys, values and the arrays of every head's own: a head after the other.
     for at in 0..count {
-        let Head { q, k, v, scale, mask } = Head::of(heads, at);
+        let ExactHead { q, k, v, scale, mask } = ExactHead::of(heads, at);
+        let own: Vec<&'static str> =
+            gradients.learned.keys().copied().filter(|name| per_head(name)).collect();
+        let arrays = exact(at);
         let mut inputs = vec![q, k, v];
         let mut of_each = vec![of(&gradients.q, at), of(&gradients.k, at), of(&gradients.v, at)];
-        let way = Way::of(name, given, at);
-        if let (Way::Luna(p) | Way::LunaCausal(p, _), Some(gradient)) = (&way, &gradients.p) {
-            inputs.push(p.clone());
-            of_each.push(of(gradient, at));
+        for name in &own {
+            inputs.extend(arrays.iter().filter(|(other, _)| other == name).map(|(_, x)| x.clone()));
+            of_each.push(of(&gradients.learned[name], at));
         }
-        let with = |x: &[Array2<f64>]| match (&way, x.get(3)) {
-            (Way::Luna(_), Some(p)) => Way::Luna(p.clone()),
-            (Way::LunaCausal(_, weight), Some(p)) => Way::LunaCausal(p.clone(), *weight),
-            _ => Way::of(name, given, at),
-        };
         let d_out = of(d_out, at);
         let mut maxima = Maxima::default();
         let out = |x: &[Array2<f64>], maxima: &mut Maxima| {
-            let head = Head { q: x[0].clone(), k: x[1].clone(), v: x[2].clone(), scale, mask };
-            with(x).attend(&head, maxima)
+            let head = ExactHead { q: x[0].clone(), k: x[1].clone(), v: x[2].clone(), scale, mask };
+            fused.exact(&head, &moved_arrays(&arrays, &own, &x[3..]), maxima)
         };
         out(&inputs, &mut maxima);
         let groups = groups(of_each);
@@ -118,20 +123,43 @@ pub(super) fn slopes_of_heads(
             maxima.again();
             Ok(sum(&out(x, &mut maxima), &d_out))
         };
-        far = larger(far, slopes::difference(&inputs, &groups, &mut rng, &mut objective)?);
+        far = larger(far, differences::difference(&inputs, &groups, &mut rng, &mut objective)?);
     }
-    if let (Given::Linformer { e, f }, Some(of_e), Some(of_f)) = (given, &gradients.e, &gradients.f) {
-        let all: Vec<(Head, Array2<f64>)> =
-            (0..count).map(|at| (Head::of(heads, at), of(d_out, at))).collect();
+    // The arrays that all heads share: their sum over the heads.
+    let shared: Vec<&'static str> =
+        gradients.learned.keys().copied().filter(|name| !per_head(name)).collect();
+    if !shared.is_empty() {
+        let arrays = exact(0);
+        let all: Vec<(ExactHead, Array2<f64>)> =
+            (0..count).map(|at| (ExactHead::of(heads, at), of(d_out, at))).collect();
         let mut objective = |x: &[Array2<f64>]| {
-            let way = Way::Linformer(x[0].clone(), x[1].clone());
-            Ok(all.iter().map(|(head, d)| sum(&way.attend(head, &mut Maxima::default()), d)).sum())
+            let arrays = moved_arrays(&arrays, &shared, x);
+            let one = |(head, d): &(ExactHead, Array2<f64>)| {
+                sum(&fused.exact(head, &arrays, &mut Maxima::default()), d)
+            };
+            Ok(all.iter().map(one).sum())
         };
-        let inputs = [wide(e.view()), wide(f.view())];
-        let groups = groups(vec![wide(of_e.view()), wide(of_f.view())]);
-        far = larger(far, slopes::difference(&inputs, &groups, &mut rng, &mut objective)?);
+        let inputs: Vec<Array2<f64>> = shared
+            .iter()
+            .flat_map(|name| arrays.iter().filter(move |(other, _)| other == name).map(|(_, x)| x.clone()))
+            .collect();
+        let groups = groups(shared.iter().map(|name| of(&gradients.learned[name], 0)).collect());
+        far = larger(far, differences::difference(&inputs, &groups, &mut rng, &mut objective)?);
     }
     Ok(far)
+}
+
+/// The arrays with those of these names replaced.
+fn moved_arrays(
+    arrays: &[(&'static str, Array2<f64>)],
+    names: &[&'static str],
+    moved: &[Array2<f64>],
+) -> Vec<(&'static str, Array2<f64>)> {
+    let one = |(name, x): &(&'static str, Array2<f64>)| {
+        let at = names.iter().position(|other| other == name);
+        (*name, at.map_or(x, |at| &moved[at]).clone())
+    };
+    arrays.iter().map(one).collect()
 }
 
 /// Every input by itself.
@@ -154,7 +182,7 @@ fn moved(name: &str, (shape, x): (&[usize], &mut [f32]), seed: u64) {
     }
 }
 
-/// Layers forwards.
+/// Layers forward.
 pub(super) fn forward(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u64) -> Result<Agreement> {
     let mut drawn: BTreeMap<String, ArrayD<f32>> = config.drawn(seed);
     for (name, tensor) in &mut drawn {
@@ -185,7 +213,7 @@ fn outputs(
     Ok(Agreement { output, gradients: None })
 }
 
-/// Layers both ways.
+/// Layers forward and backward.
 pub(super) fn learning(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u64) -> Result<Agreement> {
     let layers = Layers::new(config)?;
     let layout = layers.layout().clone();
@@ -201,13 +229,13 @@ pub(super) fn learning(config: &EncoderConfig, x: Array2<f32>, b: usize, seed: u
     let (found, gradients) = learning.found();
     let (out, _) = layers::forward(config, &tensors, &base, ROWS, &mut Maxima::default());
     let output = found.map_or(f64::NAN, |found| off(found, &out));
-    let far = slopes_of_layers(config, &layout, &tensors, &base, (gradients, &dx), seed)?;
+    let far = difference_of_layers(config, &layout, &tensors, &base, (gradients, &dx), seed)?;
     Ok(Agreement { output, gradients: Some(far) })
 }
 
-/// The largest difference of the slopes of x and of everything that is learned but P, of layers whose output's gradient is
+/// The largest difference of the directional derivatives of x and of everything that is learned but P, of layers whose output's gradient is
 /// x: `gradients` of all numbers, and that of x.
-fn slopes_of_layers(
+fn difference_of_layers(
     config: &EncoderConfig,
     layout: &Layout,
     tensors: &Tensors,
@@ -237,11 +265,11 @@ fn slopes_of_layers(
     layers::forward(config, tensors, x, ROWS, &mut maxima);
     let mut objective = |inputs: &[Array2<f64>]| {
         maxima.again();
-        let (moved, arrays) = inputs.split_last().expect("x stands behind the tensors");
+        let (moved, arrays) = inputs.split_last().expect("x stands after the tensors");
         let tensors = Tensors { arrays: arrays.to_vec(), ..tensors.clone() };
         Ok(sum(&layers::forward(config, &tensors, moved, ROWS, &mut maxima).0, x))
     };
-    slopes::difference(&inputs, &groups, &mut stream(seed, "scale-sweep slopes"), &mut objective)
+    differences::difference(&inputs, &groups, &mut stream(seed, "scale-sweep slopes"), &mut objective)
 }
 
 #[cfg(test)]

@@ -69,11 +69,15 @@ fn every_form_that_is_timed_agrees_with_its_reference_implementation() {
         let mask = if causal { crate::attention::Mask::Causal } else { crate::attention::Mask::Full };
         for unit in UNITS {
             let has = |pass, name| timed.contains(&(causal, unit, pass, name));
-            for form in crate::attention::fused::ALL.iter().filter(|form| form.honours(mask)) {
-                assert!(has("forward", form.name), "{unit} {} {mask:?}", form.name);
-            }
-            for form in crate::attention::backward::ALL.iter().filter(|form| form.honours(mask)) {
-                assert!(has("train", form.name), "{unit} {} {mask:?}", form.name);
+            let layers = unit.split(' ').next() != Some("core");
+            for kind in crate::attention::ALL.iter().filter(|kind| kind.by_default || kind.name == "softmax")
+            {
+                let form = crate::attention::fused(kind.name, None).unwrap();
+                if layers && crate::model::encoder::ALL.iter().all(|layer| layer.name != kind.name) {
+                    continue;
+                }
+                assert!(!form.honours(mask) || has("forward", kind.name), "{unit} {} {mask:?}", kind.name);
+                assert!(!form.has_backward(mask) || has("train", kind.name), "{unit} {} {mask:?}", kind.name);
             }
         }
     }
@@ -139,7 +143,7 @@ fn a_gradient_that_is_a_hundredth_off_is_refused_even_of_performer() {
         let dx = learning.pass(None).unwrap();
         let (_, gradients) = learning.found();
         let far = |gradients: &[f32], dx: &Array2<f32>| {
-            slopes_of_layers(&config, &layout, &tensors, &base, (gradients, dx), 1).unwrap()
+            difference_of_layers(&config, &layout, &tensors, &base, (gradients, dx), 1).unwrap()
         };
         let agrees = |gradients: Option<f64>| Agreement { output: 0.0, gradients }.refusal().is_none();
         assert!(agrees(Some(far(gradients, &dx))), "{names}");
@@ -162,24 +166,24 @@ fn a_gradient_of_the_bare_attention_that_is_off_is_refused() {
     let cells = Plan::of(&settings).unwrap().cells;
     let cell = cells.iter().find(|cell| cell.kind.name == "performer").unwrap();
     let right = ask(cell, &settings, 1).unwrap();
-    assert!(right.gradients.is_some_and(|off| off > 0.0 && off <= NEAR_SLOPE), "{right:?}");
+    assert!(right.gradients.is_some_and(|off| off > 0.0 && off <= NEAR_DERIVATIVE), "{right:?}");
     let mut rng = stream(1, "performer");
     let [q, k, v, d_out] = [0; 4].map(|_| normal(&mut rng, 40, 8).insert_axis(Axis(0)));
     let w = normal(&mut rng, 7, 8);
     let heads = Heads::new(q.view(), k.view(), v.view(), crate::attention::Mask::Full);
-    let given = Given::Performer { w: w.view(), eps: 1e-4 };
-    let form = crate::attention::backward::find("performer").unwrap();
+    let arrays = Arrays::none().shared("features", w.view());
+    let form = crate::attention::fused("performer", Some(7)).unwrap();
     let mut out = Array3::zeros(q.raw_dim());
-    let mut gradients = Gradients::zeros(&heads, &given);
-    let kept = form.forward_keeping(None, &heads, &given, out.view_mut()).unwrap();
-    form.backward_into(None, &heads, &given, &kept, out.view(), d_out.view(), &mut gradients).unwrap();
+    let mut gradients = form.gradients(&heads, &arrays);
+    let saved = form.forward_saving(None, &heads, &arrays, out.view_mut()).unwrap();
+    form.backward_into(None, &heads, &arrays, &saved, out.view(), d_out.view(), &mut gradients).unwrap();
     let far =
-        |gradients: &Gradients| slopes_of_heads("performer", &heads, &given, &d_out, gradients, 1).unwrap();
-    assert!(far(&gradients) <= NEAR_SLOPE);
+        |gradients: &Gradients| difference_of_heads(&form, &heads, &arrays, &d_out, gradients, 1).unwrap();
+    assert!(far(&gradients) <= NEAR_DERIVATIVE);
     for part in 0..3 {
         let mut other = gradients.clone();
         [&mut other.q, &mut other.k, &mut other.v][part].mapv_inplace(|x| 1.01 * x);
-        assert!(far(&other) > NEAR_SLOPE, "{part}");
+        assert!(far(&other) > NEAR_DERIVATIVE, "{part}");
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::cell::{Cell, Form};
-use super::super::core;
 use super::super::options::{Pass, Unit};
 use super::super::settings::Settings;
-use crate::attention::{self, Attention, Kind, Mask, Origin, Under, backward, fused};
+use crate::attention::{self, Attention, Kind, Mask, Origin, Under};
 use crate::error::{Error, Result};
 use crate::model::encoder::{self, Mechanism};
 use crate::name::Spec;
@@ -129,7 +128,7 @@ fn check(spec: &Spec, kind: &Kind, l: Option<usize>, settings: &Settings) -> Res
     spec.params("attention", kind.takes)?;
     // A mechanism whose l is above every n is left out: nothing is drawn for it.
     if settings.seq_len.last().is_some_and(|n| l.is_none_or(|l| l <= *n)) {
-        Attention::build(&core::priced(spec), &Origin { seed: 0, label: "check", learned: None })?;
+        built(spec)?;
     }
     Ok(())
 }
@@ -154,9 +153,11 @@ fn refusal(spec: &Spec, kind: &Kind, settings: &Settings) -> Result<Option<Refus
     if layer && !Mechanism::build(spec)?.honours(settings.mask) {
         return because(format!("has no {implementation} as a layer"), flag.into());
     }
-    if settings.pass == Pass::Train && !is_fused(spec, kind, settings) {
-        let trained = backward::ALL.iter().filter(|backward| backward.honours(settings.mask));
-        let known: Vec<&str> = trained.map(|backward| backward.name).collect();
+    if settings.pass == Pass::Train && !is_fused(spec, settings) {
+        let has = |kind: &&&Kind| {
+            attention::fused(kind.name, None).is_ok_and(|fused| fused.has_backward(settings.mask))
+        };
+        let known: Vec<&str> = attention::ALL.iter().filter(has).map(|kind| kind.name).collect();
         let mask = if settings.causal() { " under a causal mask" } else { "" };
         return because(
             format!("has no backward pass{mask}"),
@@ -174,31 +175,43 @@ fn has_layer(kind: &Kind) -> bool {
 fn forms(spec: &Spec, kind: &Kind, settings: &Settings) -> &'static [Form] {
     match kind.name {
         "softmax" => &[Form::Fused, Form::Materialised],
-        _ if is_fused(spec, kind, settings) => &[Form::Fused],
+        _ if is_fused(spec, settings) => &[Form::Fused],
         _ => &[Form::Reference],
     }
 }
 
 /// Whether there is a fused implementation for the spec, the mask and the pass.
-fn is_fused(spec: &Spec, kind: &Kind, settings: &Settings) -> bool {
-    // An E that pools segments or comes from a decomposition is not the product that the fused implementation computes.
-    let other = kind.name == "linformer" && !has_matrix(spec);
-    !other
-        && match settings.pass {
-            Pass::Forward => fused::find(kind.name).is_some_and(|form| form.honours(settings.mask)),
-            Pass::Train => backward::find(kind.name).is_some_and(|form| form.honours(settings.mask)),
-        }
+fn is_fused(spec: &Spec, settings: &Settings) -> bool {
+    let fused = match settings.unit {
+        Unit::Core => built(spec).ok().and_then(|attention| attention.fused()),
+        // Layers take parameters of their own.
+        Unit::Layer | Unit::Encoder => attention::fused(&spec.name, None).ok(),
+    };
+    fused.is_some_and(|fused| match settings.pass {
+        Pass::Forward => fused.honours(settings.mask),
+        Pass::Train => fused.has_backward(settings.mask),
+    })
 }
 
-/// Whether Linformer's E is a matrix that is drawn or learned.
-fn has_matrix(spec: &Spec) -> bool {
-    spec.params.iter().all(|(key, value)| key != "e" || (value != "segment" && value != "svd"))
+/// The mechanism of a spec with its parameters checked.
+fn built(spec: &Spec) -> Result<Attention> {
+    Attention::build(spec, &Origin { seed: 0, label: "check", learned: None })
 }
 
 /// Why a mechanism cannot run at this length: what it draws or learns covers shorter sequences only.
 fn impossible(spec: &Spec, n: usize) -> Option<String> {
-    let max: usize = spec.params.iter().find(|(key, _)| key == "max")?.1.parse().ok()?;
-    (max < n && has_matrix(spec)).then(|| format!("covers max = {max} tokens, and n is {n}"))
+    // Only a length that was named: by default, arrays are as long as they need to be.
+    spec.params.iter().find(|(key, _)| key == "max")?;
+    let max = longest(spec)?;
+    (max < n).then(|| format!("covers max = {max} tokens, and n is {n}"))
+}
+
+/// The longest sequence of a mechanism or of its layer, where there is one.
+fn longest(spec: &Spec) -> Option<usize> {
+    match built(spec) {
+        Ok(attention) => attention.longest(),
+        Err(_) => spec.params.iter().find(|(key, _)| key == "max")?.1.parse().ok(),
+    }
 }
 
 /// Mechanisms of which no length is left.

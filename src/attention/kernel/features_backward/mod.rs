@@ -1,0 +1,7 @@
+//! The backward pass of attention by features, and its forward pass with saved activations.
+
+mod passes;
+mod size;
+
+pub(in crate::attention) use passes::ByFeatures;
+pub(in crate::attention) use size::{cost, saved, space};

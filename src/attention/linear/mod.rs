@@ -1,0 +1,9 @@
+//! Linear attention (Katharopoulos et al. 2020): features elu + 1 in place of the exponential.
+
+mod backward;
+mod fused;
+mod past;
+mod phi;
+mod reference;
+
+pub(super) use reference::KIND;

@@ -1,0 +1,133 @@
+//! What changes the logits of a head beside its scale and its mask: a window, a softcap, a bias, a sink.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView1, ArrayView2, s};
+
+use crate::error::{Error, Result};
+
+/// The keys within a distance of each query: `back` before it and `ahead` after it, its own among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Keys before the query's own.
+    pub back: usize,
+    /// Keys after it.
+    pub ahead: usize,
+}
+
+impl Window {
+    /// The keys that query i sees, out of the first `visible` ones.
+    pub fn keys(&self, i: usize, visible: usize) -> Range<usize> {
+        let start = i.saturating_sub(self.back).min(visible);
+        start..i.saturating_add(self.ahead).saturating_add(1).min(visible).max(start)
+    }
+}
+
+/// What is added to the logits.
+#[derive(Clone, Copy, Debug)]
+pub enum Bias<'a> {
+    /// A number for each pair of a query and a key, shape (n, m).
+    Pairs(ArrayView2<'a, f32>),
+    /// A number for each distance j - i from `-(n - 1)` to `m - 1`, length n + m - 1 (`ALiBi`, T5).
+    Distances(ArrayView1<'a, f32>),
+}
+
+/// What changes the logits of a head, in this order: softcap, bias, window, sink.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// A logit x becomes `c tanh(x / c)`.
+    pub softcap: Option<f32>,
+    /// Added to the logits.
+    pub bias: Option<Bias<'a>>,
+    /// Keys that are too far away are hidden, beside those that the mask hides.
+    pub window: Option<Window>,
+    /// A logit that every query sees beside its keys and that has no value: rows of the matrix sum to less than 1.
+    pub sink: Option<f32>,
+}
+
+/// One of [`Terms`], for what a mechanism declares to honour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term {
+    /// [`Terms::softcap`].
+    Softcap,
+    /// [`Terms::bias`].
+    Bias,
+    /// [`Terms::window`].
+    Window,
+    /// [`Terms::sink`].
+    Sink,
+}
+
+impl Term {
+    /// Every one.
+    pub const ALL: &'static [Self] = &[Self::Softcap, Self::Bias, Self::Window, Self::Sink];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softcap => "logit softcap",
+            Self::Bias => "logit bias",
+            Self::Window => "sliding window",
+            Self::Sink => "attention sink",
+        }
+    }
+}
+
+impl Terms<'_> {
+    /// Those that are set.
+    pub fn set(&self) -> impl Iterator<Item = Term> {
+        let set = [self.softcap.is_some(), self.bias.is_some(), self.window.is_some(), self.sink.is_some()];
+        Term::ALL.iter().copied().zip(set).filter(|(_, set)| *set).map(|(term, _)| term)
+    }
+
+    /// Refuses those that a mechanism does not honour.
+    pub(in crate::attention) fn honoured(&self, by: &str, honours: &[Term]) -> Result<()> {
+        match self.set().find(|term| !honours.contains(term)) {
+            Some(term) => Err(Error::Unsupported {
+                who: by.into(),
+                what: term.name().into(),
+                given: format!("this input has a {}", term.name()),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a bias of a shape that does not fit n queries and m keys, and a softcap that is not positive.
+    pub(super) fn check(&self, n: usize, m: usize) -> Result<()> {
+        if let Some(softcap) = self.softcap.filter(|softcap| !(*softcap > 0.0 && softcap.is_finite())) {
+            return Err(Error::value("logit softcap", softcap, "a finite number above 0"));
+        }
+        let (found, expected) = match self.bias {
+            Some(Bias::Pairs(bias)) => (bias.shape().to_vec(), vec![n, m]),
+            Some(Bias::Distances(bias)) => (bias.shape().to_vec(), vec![n + m - 1]),
+            None => return Ok(()),
+        };
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Shape { what: "logit bias".into(), found, expected: format!("{expected:?}") })
+    }
+
+    /// Those of the first queries and keys of n and m.
+    pub(super) fn first(&self, (n, m): (usize, usize), real: (usize, usize)) -> Self {
+        let bias = self.bias.map(|bias| match bias {
+            Bias::Pairs(bias) => Bias::Pairs(bias.slice_move(s![..real.0, ..real.1])),
+            Bias::Distances(bias) => {
+                debug_assert_eq!(bias.len(), n + m - 1);
+                Bias::Distances(bias.slice_move(s![n - real.0..n + real.1 - 1]))
+            }
+        });
+        Self { bias, ..*self }
+    }
+
+    /// A logit of query i, of n, and key j after softcap and bias.
+    pub fn logit(&self, (i, j): (usize, usize), n: usize, x: f64) -> f64 {
+        let x = self.softcap.map_or(x, |cap| f64::from(cap) * (x / f64::from(cap)).tanh());
+        let bias = match self.bias {
+            Some(Bias::Pairs(bias)) => bias[[i, j]],
+            Some(Bias::Distances(bias)) => bias[n - 1 + j - i],
+            None => return x,
+        };
+        x + f64::from(bias)
+    }
+}
