@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
-use crate::model::encoder::{DecodingState, Encoder, EncoderConfig, Head};
 use crate::model::{embedded, settled};
+use crate::network::{DecodingState, Encoder, EncoderConfig, Head};
 use crate::rng::stream;
 use crate::task::language::BYTES;
 use crate::task::tokenizer::TextTokenizer;

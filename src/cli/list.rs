@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Failure, Format};
 use crate::linalg::engine;
-use crate::model::translator::DecoderKind;
+use crate::network::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
@@ -99,7 +99,7 @@ pub fn registries() -> Vec<Registry> {
             kind: "layer",
             about: "mechanisms of a layer, for --attention of train, and of scale-sweep with --unit",
             // The form of softmax with its matrices is measured beside it, and not named.
-            entries: model::encoder::ALL
+            entries: crate::network::ALL
                 .iter()
                 .filter(|kind| kind.name != "materialised")
                 .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes))

@@ -14,7 +14,7 @@ use super::{Failure, Global, interrupt};
 use crate::error::{Error, Result};
 use crate::file::without_mark;
 use crate::model::settled;
-use crate::model::translator::{Beam, Translator};
+use crate::network::translator::{Beam, Translator};
 use crate::task::batch::PAD;
 use crate::task::bpe::{BEGIN, END, UNKNOWN, Vocabulary};
 
@@ -84,7 +84,7 @@ impl Opened {
             return Err(Error::Tokens { what: what(), found: source.len(), accepted });
         }
         // The token in front of it takes a position too, and the end none.
-        let beam = Beam { most: (2 * source.len() + MORE + 1).min(room), ..*beam };
+        let beam = Beam { max_length: (2 * source.len() + MORE + 1).min(room), ..*beam };
         let found = beam.search(&self.translator, self.translator.start(&source)?)?;
         let text = self.vocabulary.decode(found.first().map_or(&[], |best| &best.tokens))?;
         // A newline inside would make two lines of one.
@@ -97,7 +97,7 @@ impl Translate {
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let never = &[PAD, BEGIN, UNKNOWN];
         let (width, length_penalty) = (self.beam, self.length_penalty);
-        let beam = Beam { width, length_penalty, most: 1, best: 1, begin: BEGIN, end: END, never };
+        let beam = Beam { width, length_penalty, max_length: 1, best: 1, begin: BEGIN, end: END, never };
         beam.check()?;
         let opened = Opened::open(&self.run)?;
         let [references, against] =

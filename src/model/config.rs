@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::activation::Activation;
-use super::encoder::TRANSLATOR;
 use super::family::Family;
 use super::json;
+use super::own::TRANSLATOR;
 use super::rope::Rope;
+use crate::layer::Activation;
 use crate::{Error, Result};
 
 pub(super) use super::keys::Keys;

@@ -78,7 +78,7 @@ impl Pass<'_> {
         };
         let Some(attended) = attended else { return Ok(false) };
         drop(heads);
-        self.linear((Role::O, Role::OBias), layer)?.add_to(x.view_mut(), &attended, None);
+        self.linear((Role::O, Role::OBias), layer)?.add_to(x.view_mut(), &attended);
         if before {
             let input = self.normed(x, ffn, layer)?;
             self.feed_forward(layer, x, &input)?;
@@ -125,7 +125,7 @@ impl Pass<'_> {
             self.config.activation.apply(&mut up);
             up
         };
-        self.linear((Role::Down, Role::DownBias), layer)?.add_to(x.view_mut(), &inner, None);
+        self.linear((Role::Down, Role::DownBias), layer)?.add_to(x.view_mut(), &inner);
         Ok(())
     }
 

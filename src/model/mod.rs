@@ -4,56 +4,49 @@
 //! hands every head's queries, keys, values and (if asked) attention matrix to an [`Observer`]. Each [`Family`] is one
 //! table of tensor names and one reader of configuration keys.
 //!
-//! [`Network::open`] also takes the folders of trained Luna encoders, whose heads come with the weights by which they pack
-//! and unpack.
-//!
 //! [`Model::forward_with`] puts a [`Substitute`] in the place of softmax attention, in the layers that it chooses.
-//! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer;
-//! [`encoder`] holds encoders of any mechanism, their weights drawn or given, to be timed, counted, and
-//! opened from the folders that training writes ([`save`] writes their weights).
+//! [`Named`] reads the tensors of a file by name; [`save`] writes files of weights.
 
-mod activation;
 pub mod config;
 #[cfg(feature = "download")]
 mod download;
 pub mod embedded;
-pub mod encoder;
 mod family;
 mod forward;
 mod head;
 mod heads;
 pub mod hub;
-mod json;
-mod kernel;
-mod keys;
+pub(crate) mod json;
+pub(crate) mod keys;
 mod linear;
 pub mod load;
-pub mod luna;
 mod mapped;
-mod network;
+mod named;
 mod norm;
 mod observe;
+mod own;
 mod rope;
-mod rows;
 pub mod save;
 mod scaling;
 mod shards;
 mod substitute;
-pub mod translator;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-pub use activation::Activation;
 pub use config::Config;
 pub use family::{ALL, Effect, Family};
-pub use network::{Network, Reader};
+pub use named::Named;
 pub use observe::{HeadTap, Observer, Unobserved};
+pub use own::{BYTES, BYTES_FROM_ONE};
+pub(crate) use own::{MODEL_TYPE, TRANSLATOR, first_byte};
 pub use rope::Rope;
 pub use scaling::Scaling;
 pub use substitute::Substitute;
+
+pub use crate::layer::Activation;
 
 use crate::{Error, Result};
 
@@ -73,7 +66,7 @@ pub struct Output {
 }
 
 /// The file of an encoder's weights.
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// The folder that holds a model: the one named, or `best` in the run folder of a training.
 pub(crate) fn settled(dir: &Path) -> PathBuf {

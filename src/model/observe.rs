@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::luna::Factors;
 use crate::Result;
+use crate::layer::Factors;
 
 /// Watches attention heads during a forward pass.
 ///
@@ -19,7 +19,7 @@ pub trait Observer {
         false
     }
 
-    /// `Some(j)`: nothing behind the heads of layer j is needed, and the forward pass ends there.
+    /// `Some(j)`: nothing after the heads of layer j is needed, and the forward pass ends there.
     fn last_layer(&self) -> Option<usize> {
         None
     }
@@ -37,9 +37,9 @@ pub struct HeadTap {
     pub layer: usize,
     /// The query head within the layer, from 0.
     pub head: usize,
-    /// Queries, shape (n, `d_h`); with rotary positions, after turning.
+    /// Queries, shape (n, `d_h`); with rotary positions, after rotation.
     pub q: Array2<f32>,
-    /// Keys that this head reads (grouped heads share them), shape (n, `d_h`); after turning.
+    /// Keys that this head reads (grouped heads share them), shape (n, `d_h`); after rotation.
     pub k: Array2<f32>,
     /// Values that this head reads, shape (n, `d_h`).
     pub v: Array2<f32>,

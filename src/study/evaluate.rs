@@ -10,10 +10,10 @@ use super::train::translation::judged;
 use super::train::written::{self, TOKENIZER};
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
-use crate::model::encoder::{BYTES, BYTES_FROM_ONE, EncoderConfig};
-use crate::model::translator::{self, TranslatorConfig};
-use crate::model::{embedded, settled};
+use crate::model::{BYTES, BYTES_FROM_ONE, TRANSLATOR, embedded, settled};
 use crate::name::Spec;
+use crate::network::EncoderConfig;
+use crate::network::translator::TranslatorConfig;
 use crate::report::{Column, Digits, Report, Table};
 use crate::stats;
 use crate::task;
@@ -89,7 +89,7 @@ impl Trained {
         let path = dir.join("config.json");
         let text = embedded::text(&path)?;
         let facts: Value = serde_json::from_str(&text).unwrap_or_default();
-        let learner = if facts["model_type"] == translator::MODEL_TYPE {
+        let learner = if facts["model_type"] == TRANSLATOR {
             Learner::Two(Translator::new(&TranslatorConfig::parse(&path, &text)?)?)
         } else {
             Learner::One(Network::new(&EncoderConfig::parse(&path, &text)?)?)

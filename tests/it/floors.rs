@@ -31,10 +31,30 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("task", &[]),
     ("profile", &[]),
     ("profile/calibrate", &["linalg"]),
-    ("model", &["linalg", "attention"]),
-    ("train", &["linalg", "attention", "model", "task"]),
-    ("study", &["linalg", "report", "attention", "metric", "task", "profile", "model", "train"]),
-    ("cli", &["linalg", "report", "attention", "metric", "task", "profile", "model", "train", "study"]),
+    ("layer", &["linalg", "attention"]),
+    ("model", &["linalg", "attention", "layer"]),
+    ("network", &["linalg", "attention", "layer", "model"]),
+    ("train", &["linalg", "attention", "layer", "model", "network", "task"]),
+    (
+        "study",
+        &["linalg", "report", "attention", "metric", "task", "profile", "layer", "model", "network", "train"],
+    ),
+    (
+        "cli",
+        &[
+            "linalg",
+            "report",
+            "attention",
+            "metric",
+            "task",
+            "profile",
+            "layer",
+            "model",
+            "network",
+            "train",
+            "study",
+        ],
+    ),
 ];
 
 /// The doors: what is spelled so may stand only in these files.

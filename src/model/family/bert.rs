@@ -4,7 +4,7 @@ use super::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
 use super::known::Neutral;
 use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
-use crate::model::activation::Activation;
+use crate::layer::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
 
 pub(super) static BERT: Family = Family {

@@ -3,7 +3,7 @@
 use super::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
 use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
-use crate::model::activation::Activation;
+use crate::layer::Activation;
 use crate::model::config::{Arrangement, Norm, Position};
 
 pub(super) static GPT2: Family = Family {

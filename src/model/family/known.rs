@@ -65,7 +65,7 @@ impl Family {
     }
 
     /// Refuses keys that must be neutral and are not; notes on those that are not known, and on code that is not run.
-    pub(in crate::model) fn judge(&self, keys: &Keys<'_>) -> Result<Vec<String>> {
+    pub(crate) fn judge(&self, keys: &Keys<'_>) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
         for key in keys.given() {
             match self.effect(key) {

@@ -4,8 +4,9 @@
 use super::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::{Config, Family, Keys, Known, Need, Role, Tensor, tensor};
 use crate::Result;
+use crate::layer::{EPS, EncoderConfig, Head, Mechanism};
 use crate::model::config::{Arrangement, Norm, Position};
-use crate::model::encoder::{EPS, EncoderConfig, Head, Mechanism, first_byte};
+use crate::model::own::first_byte;
 
 pub(super) static LUNA: Family = Family {
     name: "luna",

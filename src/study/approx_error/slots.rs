@@ -1,8 +1,8 @@
 //! The rows of P at work: which of them are read, and how many positions each gathers.
 
 use super::measure::Measured;
+use crate::layer::Factors;
 use crate::metric::RowProfile;
-use crate::model::luna::Factors;
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats;
 use crate::study::input::Source;

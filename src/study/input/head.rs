@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use ndarray::{Array2, Axis};
 
 use crate::attention::{Mask, Visible, softmax};
+use crate::layer::Factors;
 use crate::metric::RowProfile;
-use crate::model::luna::Factors;
 use crate::task::dump::{Matrix, Precision};
 
 /// One attention head over one window.

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::InputArgs;
 use crate::error::{Error, Result};
-use crate::model::{Reader, embedded};
+use crate::model::embedded;
+use crate::network::Reader;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
 

@@ -6,8 +6,8 @@ use super::settings::Settings;
 use super::{Pass, Unit};
 use crate::attention::{self, Attention, Kind, Mask, Origin, Under, backward, fused};
 use crate::error::{Error, Result};
-use crate::model::encoder::{self, Mechanism};
 use crate::name::Spec;
+use crate::network::{self, Mechanism};
 
 /// Every cell that was asked for.
 #[derive(Debug, Default)]
@@ -115,10 +115,10 @@ fn of_spec(
     };
     if settings.unit == Unit::Core {
         check(spec, kind, typed, settings)?;
-    } else if encoder::ALL.iter().any(|layer| layer.name == kind.name) {
+    } else if network::ALL.iter().any(|layer| layer.name == kind.name) {
         Mechanism::build(spec)?;
     } else {
-        let known: Vec<&str> = encoder::ALL.iter().map(|layer| layer.name).collect();
+        let known: Vec<&str> = network::ALL.iter().map(|layer| layer.name).collect();
         let known = known.join(", ");
         return Ok(Err(because("no layer has it".into(), format!("for layers: {known}"))));
     }

@@ -8,7 +8,7 @@ use super::subject::{Facts, Subject};
 use super::{Pass, Unit};
 use crate::cost::Tally;
 use crate::error::{Error, Result};
-use crate::model::encoder::{Encoder, EncoderConfig, Mechanism, Stream};
+use crate::network::{Encoder, EncoderConfig, Mechanism, Stream};
 use crate::rng::{normal, stream};
 use crate::train::{Layers, Rows};
 

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::model::encoder::EncoderConfig;
-use crate::model::translator::{DecoderKind, TranslatorConfig};
+use crate::network::EncoderConfig;
+use crate::network::translator::{DecoderKind, TranslatorConfig};
 use crate::train::loss::{IGNORED, Sums};
 use crate::train::{Batch, Layout, Network, Pairs, Rates, Translator};
 

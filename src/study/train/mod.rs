@@ -159,7 +159,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let needs = Data::open(&task, &files, &recipe, context.seed)?;
     // Every mistake in what was asked for is found before the first step.
     for spec in &specs {
-        let mechanism = crate::model::encoder::Mechanism::build(spec)?;
+        let mechanism = crate::network::Mechanism::build(spec)?;
         let config = recipe.network(mechanism, &needs.needs())?;
         let network = Learner::new(&config, needs.pairs(), recipe.decoder)?;
         let needed = recipe.least_bytes(network.layout().len(), needs.pairs());

@@ -6,9 +6,9 @@ use super::Config;
 use super::data::TaskKind;
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::model::encoder::{EncoderConfig, Mechanism};
-use crate::model::translator::DecoderKind;
 use crate::name;
+use crate::network::translator::DecoderKind;
+use crate::network::{EncoderConfig, Mechanism};
 use crate::train::schedule::Schedule;
 
 /// Sizes above these are taken for mistakes, as in files of models; their products stay within 64 bits.

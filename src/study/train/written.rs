@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::model::encoder::BYTES;
+use crate::model::BYTES;
 use crate::task;
 use crate::task::language::{self, Language};
 use crate::task::tokenizer::{Encoded, TextTokenizer};

@@ -8,7 +8,7 @@ use statrs::function::erf::erf;
 use super::super::Result;
 use super::heads::{Head, Maxima, Way, dot, luna_causal, softmax, weigh};
 use crate::error::Error;
-use crate::model::encoder::{EncoderConfig, Mechanism};
+use crate::network::{EncoderConfig, Mechanism};
 
 /// What is added to the variance of a norm.
 const EPS: f64 = 1e-5;

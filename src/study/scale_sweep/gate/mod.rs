@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | core | forward | the fused kernel, or n x n matrices | [`crate::attention::Attention`], head by head |
 //! | core | train | forward keeping its activations, and backward | the same for the output; differences of [`heads`] in f64 for every gradient |
-//! | layer, encoder | forward | the layers of [`crate::model::encoder`] | [`layers`], in f64 |
+//! | layer, encoder | forward | the layers of [`crate::network`] | [`layers`], in f64 |
 //! | layer, encoder | train | the layers of [`crate::train`] | the same for the output; its differences for the gradients of the input and of every tensor but P (which the timed pass does not give back) |
 //!
 //! Widths of heads, l, the mask and the mechanism with all its parameters are those that are timed; the input is
@@ -29,8 +29,8 @@ use super::whole::{self, Learning, Whole};
 use super::{Pass, Result, Unit};
 use crate::attention::backward::Gradients;
 use crate::attention::fused::{Given, Heads};
-use crate::model::encoder::{Encoder, EncoderConfig, Stream};
-use crate::model::luna::Named;
+use crate::model::Named;
+use crate::network::{Encoder, EncoderConfig, Stream};
 use crate::rng::{normal, stream};
 use crate::train::{Layers, Layout, Rows};
 use heads::{Head, Maxima, Way, wide};
