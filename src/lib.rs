@@ -21,17 +21,16 @@
 //! # Where to begin
 //! - A spectrum of your own matrix: [`linalg::spectra::of_f32`] and [`metric::ALL`].
 //! - A mechanism by its name, its output, matrix, cost and rank bound: [`attention::Attention`] and [`attention::ALL`].
-//! - The Luna authors' layers on arrays, with incremental decoding: [`model::luna`].
-//! - Whole encoders of any mechanism, what they cost and what they allocate: [`model::encoder`].
+//! - The layers of networks, Luna's among them, on arrays: [`layer`].
+//! - Whole networks of any mechanism, with incremental decoding, what they cost and what they allocate: [`network`].
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
 //! - Trained models that need no file, which the studies of heads look at where no input is named: [`model::embedded`].
 //! - Forward and backward passes over many heads without an n x n array: [`attention::fused`], [`attention::backward`].
-//! - A layer or an encoder of any mechanism: [`model::encoder`].
 //! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), by bytes or anybody's [`task::tokenizer`], in batches that
 //!   the seed decides ([`task::batch`]); the scores of translations: [`task::translation::bleu`] and [`task::translation::chrf`].
 //! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
-//!   in use, with beam search, [`model::translator`].
+//!   in use, with beam search, [`network::translator`].
 //! - What a piece of work allocates, and times beside each other: [`profile::memory`], [`profile::rounds`].
 //! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`], [`study::train`],
 //!   [`study::evaluate`], [`study::generate`] and [`study::translate`].
@@ -43,10 +42,12 @@ pub mod cli;
 pub mod cost;
 pub mod error;
 pub mod file;
+pub mod layer;
 pub mod linalg;
 pub mod metric;
 pub mod model;
 pub mod name;
+pub mod network;
 pub mod profile;
 pub mod report;
 pub mod rng;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use luna::model::translator::TranslatorConfig;
+use luna::network::translator::TranslatorConfig;
 
 fuzz_target!(|text: &str| {
     let path = Path::new("config.json");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit::Failure;
 use super::plain::{PlainFormat, write_json};
 use crate::linalg::engine;
-use crate::model::translator::DecoderKind;
+use crate::network::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
@@ -98,7 +98,7 @@ pub fn registries() -> Vec<Registry> {
             "layer",
             "mechanisms of a layer, for --mechanism of train, and of scale-sweep with --unit",
             // Softmax with its matrices is measured beside it, and not named.
-            model::encoder::ALL
+            crate::network::ALL
                 .iter()
                 .filter(|kind| kind.name != "materialised")
                 .map(|kind| Entry::new(kind.name, kind.about).taking(kind.takes)),

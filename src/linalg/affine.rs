@@ -55,6 +55,52 @@ pub fn affine_heads(
     unsafe { y.assume_init() }
 }
 
+/// Rows that are not written yet.
+type Uninit<'a> = ArrayViewMut2<'a, MaybeUninit<f32>>;
+
+/// `between(x w1 + b1) w2 + b2`, shapes (n, in), (in, inner) and (inner, out) to (n, out): two maps with something between
+/// them that works on rows. With `save` also `x w1 + b1`, shape (n, inner), which is otherwise never held as a whole.
+///
+/// `between` is given the number of the first row, the width of a row, and some rows, which it changes.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn affine_pair(
+    x: ArrayView2<'_, f32>,
+    first: (ArrayView2<'_, f32>, &[f32]),
+    between: impl Fn(usize, usize, &mut [f32]) + Sync,
+    second: (ArrayView2<'_, f32>, &[f32]),
+    save: bool,
+) -> (Array2<f32>, Option<Array2<f32>>) {
+    let width = first.0.ncols();
+    check(x, first.0, Some(first.1));
+    assert_eq!((width, second.0.ncols()), (second.0.nrows(), second.1.len()), "shapes of a product");
+    let block = row_block(x.nrows());
+    let mut y = Array2::uninit((x.nrows(), second.0.ncols()));
+    let mut inner = save.then(|| Array2::uninit((x.nrows(), width)));
+    let of_rows = |(at, x): (usize, ArrayView2<'_, f32>), mut y: Uninit<'_>, save: Option<Uninit<'_>>| {
+        let mut rows = Array2::zeros((x.nrows(), width));
+        of_block(x, first.0, Some(first.1), rows.view_mut());
+        if let Some(save) = save {
+            rows.assign_to(save);
+        }
+        between(at * block, width, rows.as_slice_mut().expect("rows of an array in standard layout"));
+        y.fill(MaybeUninit::new(0.0));
+        // SAFETY: every number of this block was just written.
+        of_block(rows.view(), second.0, Some(second.1), unsafe { y.assume_init() });
+    };
+    let blocks = x.into_axis_chunks_iter(Axis(0), block).into_par_iter().enumerate();
+    let blocks = blocks.zip(y.axis_chunks_iter_mut(Axis(0), block));
+    match &mut inner {
+        Some(inner) => blocks
+            .zip(inner.axis_chunks_iter_mut(Axis(0), block))
+            .for_each(|((x, y), inner)| of_rows(x, y, Some(inner))),
+        None => blocks.for_each(|(x, y)| of_rows(x, y, None)),
+    }
+    // SAFETY: the blocks cover all rows, and each wrote all of its own.
+    unsafe { (y.assume_init(), inner.map(|inner| inner.assume_init())) }
+}
+
 /// How many arrays of how many elements [`affine_heads`] allocates beside its result (n rows of `out` columns) on so many
 /// threads.
 pub(crate) fn heads_space(n: usize, out: usize, threads: usize) -> (usize, usize) {
@@ -98,6 +144,21 @@ mod tests {
             let with = &plain + &ndarray::ArrayView1::from(&bias);
             assert_eq!(affine(x.view(), w.t(), Some(&bias)), with);
             assert_eq!(affine_heads(x.view(), w.t(), Some(&bias), 2), split(with.view(), 2));
+            // The bits of both maps by themselves.
+            let (back, none) = (&w, vec![0.5; inner]);
+            let between = |first: usize, width: usize, rows: &mut [f32]| {
+                for (i, x) in rows.iter_mut().enumerate() {
+                    *x *= 0.1 * (1 + first + i / width) as f32;
+                }
+            };
+            let mut active = with.clone();
+            between(0, out, active.as_slice_mut().unwrap());
+            let expected = affine(active.view(), back.view(), Some(&none));
+            for save in [false, true] {
+                let (y, saved) = affine_pair(x.view(), (w.t(), &bias), between, (back.view(), &none), save);
+                assert_eq!(y, expected);
+                assert_eq!(saved, save.then(|| with.clone()));
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod lanes;
 pub mod norm;
 pub mod outer;
 pub mod rounding;
+pub mod rows;
 pub mod softmax;
 pub mod spectra;
 mod tridiagonal;

@@ -1,7 +1,7 @@
 //! The configuration of a model, in the same terms for every family.
 
-use super::activation::Activation;
 use super::rope::Rope;
+use crate::layer::Activation;
 
 /// A model's configuration in the papers' letters.
 ///

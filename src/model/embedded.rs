@@ -96,7 +96,8 @@ pub(crate) fn text(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HeadTap, Network, Observer};
+    use crate::model::{HeadTap, Observer};
+    use crate::network::Network;
 
     struct Count(usize);
 

@@ -9,7 +9,7 @@ pub(super) const FOLDER: &str = "a model folder: config.json, model.safetensors 
                                  and its shards), and tokenizer.json";
 
 /// The file of a network's weights.
-pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// The folder that holds a model: `best` for the run folder of a training, otherwise the folder itself.
 pub(crate) fn settled(dir: &Path) -> PathBuf {

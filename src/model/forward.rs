@@ -80,7 +80,7 @@ impl Pass<'_> {
         drop(heads);
         let parallel = self.config.arrangement == Arrangement::Parallel;
         let input = if parallel { Some(self.normed(x, ffn, layer)?) } else { None };
-        self.linear((Role::O, Role::OBias), layer)?.add_to(x.view_mut(), &attended, None);
+        self.linear((Role::O, Role::OBias), layer)?.add_to(x.view_mut(), &attended);
         let input = match (self.config.arrangement, input) {
             (Arrangement::NormAfter, _) => {
                 self.norm(x, attn, layer)?;
@@ -137,7 +137,7 @@ impl Pass<'_> {
             self.config.activation.apply(&mut up);
             up
         };
-        self.linear((Role::Down, Role::DownBias), layer)?.add_to(x.view_mut(), &inner, None);
+        self.linear((Role::Down, Role::DownBias), layer)?.add_to(x.view_mut(), &inner);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// A byte order mark is skipped. `NaN` and `Infinity`, which Python writes and JSON does not have, are read as strings of
 /// that name, so that the error of a reader that needs a number shows them. A duplicate key is refused: parsers disagree on
 /// which value counts.
-pub(in crate::model) fn object(path: &Path, text: &str, layout: &str) -> Result<Map<String, Value>> {
+pub(crate) fn object(path: &Path, text: &str, layout: &str) -> Result<Map<String, Value>> {
     refuse_pointer(path, text.as_bytes())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let read = |text: &str| serde_json::from_str::<UniqueKeys>(text);

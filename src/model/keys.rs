@@ -11,13 +11,13 @@ const LARGEST_SIZE: usize = 1 << 24;
 const MAX_LAYERS: usize = 10_000;
 
 /// Names the keys of `config.json` that are read.
-pub(in crate::model) trait KeyList: Sync {
+pub(crate) trait KeyList: Sync {
     /// Whether a key is read.
     fn reads(&self, key: &str) -> bool;
 }
 
 /// One JSON object of a file. A key that holds null counts as missing.
-pub(in crate::model) struct Keys<'a> {
+pub(crate) struct Keys<'a> {
     path: &'a Path,
     map: &'a Map<String, Value>,
     /// The path of the object in the file ("`rope_parameters`."), empty at the top.
@@ -27,32 +27,32 @@ pub(in crate::model) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    pub(in crate::model) fn new(path: &'a Path, map: &'a Map<String, Value>) -> Self {
+    pub(crate) fn new(path: &'a Path, map: &'a Map<String, Value>) -> Self {
         Self { path, map, within: String::new(), list: None }
     }
 
     /// The same with the list of a family: reading a key that the list does not name is a bug.
-    pub(in crate::model) fn listed_by(self, list: &'static dyn KeyList) -> Self {
+    pub(crate) fn listed_by(self, list: &'static dyn KeyList) -> Self {
         Self { list: Some(list), ..self }
     }
 
     /// The names that hold anything but null, in the order of the file.
-    pub(in crate::model) fn given(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'a str> {
         self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
     }
 
     /// Whether a key is in the file, even with null.
-    pub(in crate::model) fn is_present(&self, key: &str) -> bool {
+    pub(crate) fn is_present(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
     /// The name that the file uses for a key: the other one, if it is there.
-    pub(in crate::model) fn either(&self, key: &'a str, other: &'a str) -> &'a str {
+    pub(crate) fn either(&self, key: &'a str, other: &'a str) -> &'a str {
         if self.has(other) { other } else { key }
     }
 
     /// The file.
-    pub(in crate::model) fn path(&self) -> &'a Path {
+    pub(crate) fn path(&self) -> &'a Path {
         self.path
     }
 
@@ -64,34 +64,34 @@ impl<'a> Keys<'a> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    pub(in crate::model) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     /// The object under a key.
-    pub(in crate::model) fn section(&self, key: &str) -> Result<Option<Keys<'a>>> {
+    pub(crate) fn section(&self, key: &str) -> Result<Option<Keys<'a>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let map = value.as_object().ok_or_else(|| self.wrong(key, "an object"))?;
         Ok(Some(Self { path: self.path, map, within: format!("{}{key}.", self.within), list: None }))
     }
 
     /// A needed size, from 1.
-    pub(in crate::model) fn size(&self, key: &str) -> Result<usize> {
+    pub(crate) fn size(&self, key: &str) -> Result<usize> {
         self.whole(key, 1, LARGEST_SIZE, None)
     }
 
     /// A size, from 1, or the default.
-    pub(in crate::model) fn size_or(&self, key: &str, default: usize) -> Result<usize> {
+    pub(crate) fn size_or(&self, key: &str, default: usize) -> Result<usize> {
         self.whole(key, 1, LARGEST_SIZE, Some(default))
     }
 
     /// The needed number of layers.
-    pub(in crate::model) fn layers(&self, key: &str) -> Result<usize> {
+    pub(crate) fn layers(&self, key: &str) -> Result<usize> {
         self.whole(key, 1, MAX_LAYERS, None)
     }
 
     /// A whole number from 0, or the default.
-    pub(in crate::model) fn count(&self, key: &str, default: usize) -> Result<usize> {
+    pub(crate) fn count(&self, key: &str, default: usize) -> Result<usize> {
         self.whole(key, 0, LARGEST_SIZE, Some(default))
     }
 
@@ -105,50 +105,50 @@ impl<'a> Keys<'a> {
     }
 
     /// A number, or the default.
-    pub(in crate::model) fn number(&self, key: &str, default: f64) -> Result<f64> {
+    pub(crate) fn number(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_f64().ok_or_else(|| self.wrong(key, "a number"))
     }
 
     /// A number above 0, or the default.
-    pub(in crate::model) fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
+    pub(crate) fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
         if self.has(key) { self.positive(key) } else { Ok(default) }
     }
 
     /// A needed number above 0.
-    pub(in crate::model) fn positive(&self, key: &str) -> Result<f64> {
+    pub(crate) fn positive(&self, key: &str) -> Result<f64> {
         let accepted = "a number above 0";
         let value = self.get(key).ok_or_else(|| self.missing(key, accepted.into()))?;
         value.as_f64().filter(|x| x.is_finite() && *x > 0.0).ok_or_else(|| self.wrong(key, accepted))
     }
 
     /// true or false, or the default.
-    pub(in crate::model) fn flag(&self, key: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_bool().ok_or_else(|| self.wrong(key, "true or false"))
     }
 
     /// A name, or the default.
-    pub(in crate::model) fn name(&self, key: &str, default: &'a str) -> Result<&'a str> {
+    pub(crate) fn name(&self, key: &str, default: &'a str) -> Result<&'a str> {
         let Some(value) = self.get(key) else { return Ok(default) };
         value.as_str().ok_or_else(|| self.wrong(key, "a name"))
     }
 
     /// A needed name.
-    pub(in crate::model) fn needed_name(&self, key: &str, accepted: impl Fn() -> String) -> Result<&'a str> {
+    pub(crate) fn needed_name(&self, key: &str, accepted: impl Fn() -> String) -> Result<&'a str> {
         let value = self.get(key).ok_or_else(|| self.missing(key, accepted()))?;
         value.as_str().ok_or_else(|| self.wrong(key, accepted()))
     }
 
     /// A list of names, if the key is there.
-    pub(in crate::model) fn names(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
+    pub(crate) fn names(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let names = value.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
         names.map(Some).ok_or_else(|| self.wrong(key, "a list of names"))
     }
 
     /// Refuses a key that holds anything else than one of these values (as JSON, without quotes).
-    pub(in crate::model) fn only(&self, key: &str, accepted: &[&str]) -> Result<()> {
+    pub(crate) fn only(&self, key: &str, accepted: &[&str]) -> Result<()> {
         let Some(value) = self.get(key) else { return Ok(()) };
         let text = value.as_str().map_or_else(|| value.to_string(), String::from);
         if accepted.contains(&text.as_str()) {
@@ -159,7 +159,7 @@ impl<'a> Keys<'a> {
     }
 
     /// The width of one head, d / heads.
-    pub(in crate::model) fn head_width(&self, d: usize, heads: usize) -> Result<usize> {
+    pub(crate) fn head_width(&self, d: usize, heads: usize) -> Result<usize> {
         if d.is_multiple_of(heads) {
             return Ok(d / heads);
         }
@@ -173,7 +173,7 @@ impl<'a> Keys<'a> {
     }
 
     /// The error of a key whose value is not accepted.
-    pub(in crate::model) fn wrong(&self, key: &str, accepted: impl Into<String>) -> Error {
+    pub(crate) fn wrong(&self, key: &str, accepted: impl Into<String>) -> Error {
         let mut value = self.get(key).unwrap_or(&Value::Null).to_string();
         if value.chars().count() > 40 {
             value = value.chars().take(40).chain(['…']).collect();
@@ -183,7 +183,7 @@ impl<'a> Keys<'a> {
 }
 
 /// A note on unknown keys.
-pub(in crate::model) fn unused(keys: &[&str]) -> Option<String> {
+pub(crate) fn unused(keys: &[&str]) -> Option<String> {
     const SHOWN: usize = 12;
     const LONGEST: usize = 60;
     if keys.is_empty() {

@@ -4,54 +4,47 @@
 //! passes every head's queries, keys, values and (if requested) attention matrix to an [`Observer`]. A [`Family`] is a table
 //! of tensor names and a reader of configuration keys.
 //!
-//! [`Network::open`] also opens the folders of trained Luna encoders, whose heads come with their pack and unpack weights.
-//!
 //! [`Model::forward_with`] replaces softmax attention by a [`Substitute`] in selected layers.
-//! [`luna`] holds the Luna authors' own modules, with projections, norms and the packed sequence from layer to layer;
-//! [`encoder`] holds encoders of any mechanism, their weights drawn or given, to be timed, counted, and
-//! opened from the folders that training writes ([`save`] writes their weights).
+//! [`Named`] reads the tensors of a file by name; [`save`] writes files of weights.
 
-mod activation;
 pub mod config;
 #[cfg(feature = "download")]
 mod download;
 pub mod embedded;
-pub mod encoder;
 mod family;
 mod folder;
 mod forward;
 mod head;
 mod heads;
 pub mod hub;
-mod json;
-mod kernel;
-mod keys;
+pub(crate) mod json;
+pub(crate) mod keys;
 mod linear;
 pub mod load;
-pub mod luna;
 mod mapped;
-mod network;
+mod named;
 mod norm;
 mod observe;
+mod own;
 mod read;
 mod rope;
-mod rows;
 pub mod save;
 mod scaling;
 mod shards;
 mod substitute;
 mod trained;
-pub mod translator;
 pub mod weights;
 
-pub use activation::Activation;
 pub use config::ModelConfig;
 pub use family::{ALL, Effect, Family};
-use folder::WEIGHTS;
-pub(crate) use folder::settled;
-pub use network::{Network, Reader};
+pub(crate) use folder::{WEIGHTS, settled};
+pub use named::Named;
 pub use observe::{HeadTap, Observer, Unobserved};
+pub use own::{BYTES, BYTES_FROM_ONE};
+pub(crate) use own::{MODEL_TYPE, TRANSLATOR, first_byte};
 pub use rope::Rope;
 pub use scaling::Scaling;
 pub use substitute::Substitute;
 pub use trained::{Model, Output};
+
+pub use crate::layer::Activation;

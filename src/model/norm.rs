@@ -3,9 +3,9 @@
 use ndarray::{ArrayView1, ArrayViewMut2};
 
 use super::config::Norm;
-use super::rows::each_row;
+use crate::linalg::rows::each_row;
 
-/// Sums are kept in this many lanes, in f64: exact to f32, and fast.
+/// Sums have this many lanes, in f64: exact to f32, and fast.
 const LANES: usize = 8;
 
 /// Normalises each row of a (n, d) array in place: times `gain`, plus `shift`, each of length d.

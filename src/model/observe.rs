@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::luna::Factors;
 use crate::Result;
+use crate::layer::Factors;
 
 /// Observes attention heads during a forward pass.
 ///

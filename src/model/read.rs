@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::config::ModelConfig;
-use super::encoder::TRANSLATOR;
 use super::family::{self, Family};
 use super::json;
 use super::keys::Keys;
+use super::own::TRANSLATOR;
 use crate::{Error, Result};
 
 impl ModelConfig {

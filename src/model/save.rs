@@ -1,4 +1,4 @@
-//! Files of weights, written: safetensors that are whole or not there at all.
+//! Writes files of weights: safetensors that are whole or not there at all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::Result;
 use crate::file::put;
 
-/// Where numbers begin: a multiple of this from the start of the file, so that they can be read in place.
+/// Where elements begin: a multiple of this from the start of the file, so that they can be read in place.
 const ALIGNED: usize = 8;
 
 pub use crate::file::save_text;
@@ -38,7 +38,7 @@ pub fn save(
     })
 }
 
-/// The JSON in front of the numbers, filled up with spaces.
+/// The JSON before the elements, padded with spaces.
 fn header(tensors: &BTreeMap<String, ArrayD<f32>>, metadata: &BTreeMap<String, String>) -> String {
     let mut map = Map::new();
     if !metadata.is_empty() {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    use crate::model::luna::Named;
+    use crate::model::Named;
     use ndarray::{Array2, arr1};
     use safetensors::SafeTensors;
 

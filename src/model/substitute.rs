@@ -1,4 +1,4 @@
-//! What may compute a layer's heads in the place of softmax attention.
+//! A replacement of softmax attention in a trained model.
 
 use ndarray::Array2;
 
@@ -7,7 +7,7 @@ use crate::Result;
 
 /// Computes heads' outputs in the place of softmax attention, while everything else of a model stays as it was trained.
 ///
-/// Layers behind a replaced one run on what the replacement made of their input.
+/// Layers after a replaced one run on its output.
 pub trait Substitute: Sync {
     /// Whether this layer's heads are replaced (layers count from 0).
     fn replaces(&self, layer: usize) -> bool;

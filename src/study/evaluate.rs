@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::train::network::TaskNetwork;
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
-use crate::model::encoder::EncoderConfig;
-use crate::model::translator::{self, TranslatorConfig};
-use crate::model::{embedded, settled};
+use crate::model::{TRANSLATOR, embedded, settled};
+use crate::network::EncoderConfig;
+use crate::network::translator::TranslatorConfig;
 use crate::report::{Column, Digits, Report, Table};
 use crate::stats;
 use crate::task::judge::{Answers, Judge};
@@ -78,7 +78,7 @@ impl Opened {
         let path = dir.join("config.json");
         let text = embedded::text(&path)?;
         let facts: Value = serde_json::from_str(&text).unwrap_or_default();
-        let network = if facts["model_type"] == translator::MODEL_TYPE {
+        let network = if facts["model_type"] == TRANSLATOR {
             TaskNetwork::Translator(Translator::new(&TranslatorConfig::parse(&path, &text)?)?)
         } else {
             TaskNetwork::Single(Network::new(&EncoderConfig::parse(&path, &text)?)?)

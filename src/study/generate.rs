@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
-use crate::model::encoder::{DecodingState, Encoder, Head};
 use crate::model::{embedded, settled};
+use crate::network::{DecodingState, Encoder, Head};
 use crate::report::{Column, Digits, Report, Table};
 use crate::rng::stream;
 use crate::task::language::Detokenizer;

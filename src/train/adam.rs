@@ -1,78 +1,77 @@
-//! Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019), over all numbers of a network.
+//! Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019), over all parameters of a network.
 
 use rayon::prelude::*;
 
-use super::parameters::Layout;
+use crate::layer::{Init, Layout};
 
 const CHUNK: usize = 1 << 14;
 
-/// What an optimiser is, beside its means.
+/// The hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamConfig {
-    /// Decay of the mean of gradients.
+    /// Decay of the first moment.
     pub beta_1: f64,
-    /// Decay of the mean of their squares.
+    /// Decay of the second moment.
     pub beta_2: f64,
-    /// Added to the root of the latter.
+    /// Added to the root of the second moment.
     pub eps: f64,
-    /// What a step takes off each matrix, times the rate; vectors (biases, norms) and tables of vectors are left alone.
+    /// Decay of each matrix per step, times the learning rate; vectors (biases, norms) and tables of vectors have none.
     pub weight_decay: f64,
 }
 
-/// The running means of gradients and of their squares.
+/// The moments: running means of gradients and of their squares.
 #[derive(Clone, Debug)]
 pub struct Adam {
     config: AdamConfig,
     pub(super) first: Vec<f32>,
     pub(super) second: Vec<f32>,
     pub(super) steps: usize,
-    /// Of every number: whether it moves, and whether it decays.
-    kinds: Vec<Kind>,
+    learned: Vec<Learned>,
 }
 
-/// Numbers of one kind, one behind the other.
+/// The elements of one learned tensor.
 #[derive(Clone, Debug)]
-struct Kind {
+struct Learned {
     at: std::ops::Range<usize>,
     decays: bool,
 }
 
 impl Adam {
-    /// Means of nothing.
+    /// Before the first step.
     pub fn new(config: AdamConfig, layout: &Layout) -> Self {
         let zeros = vec![0.0; layout.len()];
-        let kinds = layout
+        let learned = layout
             .entries()
             .iter()
             .filter(|entry| entry.learned)
             .map(|entry| {
-                let decays = entry.shape.len() == 2 && !entry.name.contains("embed");
-                Kind { at: entry.at.clone(), decays }
+                let decays = entry.shape.len() == 2 && entry.init != Init::Normal;
+                Learned { at: entry.at.clone(), decays }
             })
             .collect();
-        Self { config, first: zeros.clone(), second: zeros, steps: 0, kinds }
+        Self { config, first: zeros.clone(), second: zeros, steps: 0, learned }
     }
 
-    /// How many steps it has taken.
+    /// The number of steps so far.
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Moves the numbers against their gradients at this rate; gradients are multiplied by `scale` first.
-    pub fn step(&mut self, numbers: &mut [f32], gradients: &[f32], scale: f32, rate: f64) {
+    /// Updates the weights at this learning rate; gradients are multiplied by `scale` first.
+    pub fn step(&mut self, weights: &mut [f32], gradients: &[f32], scale: f32, rate: f64) {
         self.steps += 1;
         let AdamConfig { beta_1, beta_2, eps, weight_decay } = self.config;
         let unbias = |beta: f64| 1.0 - beta.powf(self.steps as f64);
         let move_by = (rate / unbias(beta_1)) as f32;
         let of_second = (1.0 / unbias(beta_2)) as f32;
         let (beta_1, beta_2, eps) = (beta_1 as f32, beta_2 as f32, eps as f32);
-        for Kind { at, decays } in &self.kinds {
+        for Learned { at, decays } in &self.learned {
             let keep = if *decays { (1.0 - rate * weight_decay) as f32 } else { 1.0 };
-            let numbers = numbers[at.clone()].par_chunks_mut(CHUNK);
+            let weights = weights[at.clone()].par_chunks_mut(CHUNK);
             let means = self.first[at.clone()].par_chunks_mut(CHUNK);
             let squares = self.second[at.clone()].par_chunks_mut(CHUNK);
             let gradients = gradients[at.clone()].par_chunks(CHUNK);
-            numbers.zip(means).zip(squares).zip(gradients).for_each(|(((x, first), second), g)| {
+            weights.zip(means).zip(squares).zip(gradients).for_each(|(((x, first), second), g)| {
                 for (((x, first), second), g) in x.iter_mut().zip(first).zip(second).zip(g) {
                     let g = g * scale;
                     *first = beta_1 * *first + (1.0 - beta_1) * g;

@@ -1,4 +1,4 @@
-//! Where a training stands: weights, the optimiser's means, and facts of the run, in one file.
+//! The state of a training in one file: weights, the optimiser's moments, and facts of the run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,26 +6,24 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 use super::adam::Adam;
-use super::parameters::Layout;
-use crate::model::luna::Named;
-use crate::model::save;
+use crate::layer::Layout;
+use crate::model::{Named, save};
 use crate::{Error, Result};
 
-/// Before the names of the means of gradients, and of their squares.
+/// Prefixes of the moments.
 const FIRST: &str = "adam.first";
 const SECOND: &str = "adam.second";
 const STEPS: &str = "steps";
 
-/// Writes a checkpoint in the place of the one that was there, in one step: an interruption, or a full disk, leaves the
-/// old one. `facts` are kept with it.
+/// Replaces a checkpoint in one step: an interruption, or a full disk, leaves the old one. `facts` are written with it.
 pub fn write(
     path: &Path,
     layout: &Layout,
-    numbers: &[f32],
+    weights: &[f32],
     adam: &Adam,
     facts: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let mut all: BTreeMap<String, ArrayD<f32>> = layout.tensors(numbers);
+    let mut all: BTreeMap<String, ArrayD<f32>> = layout.tensors(weights);
     for (prefix, means) in [(FIRST, &adam.first), (SECOND, &adam.second)] {
         let named = layout.tensors(means).into_iter();
         all.extend(named.map(|(name, tensor)| (format!("{prefix}.{name}"), tensor)));
@@ -35,12 +33,12 @@ pub fn write(
     save::save(path, &all, &facts)
 }
 
-/// The facts that were kept with a checkpoint.
+/// The facts in a checkpoint.
 pub fn facts(path: &Path) -> Result<BTreeMap<String, String>> {
     Ok(Named::open(path)?.facts())
 }
 
-/// Reads a checkpoint of a network of this layout: its weights, its facts; the optimiser goes on where it was.
+/// Reads a checkpoint of a network of this layout: its weights and its facts; the optimiser gets its moments.
 pub fn read(path: &Path, layout: &Layout, adam: &mut Adam) -> Result<(Vec<f32>, BTreeMap<String, String>)> {
     const ACCEPTED: &str = "a checkpoint that luna wrote";
     let tensors = Named::open(path)?;
@@ -48,13 +46,12 @@ pub fn read(path: &Path, layout: &Layout, adam: &mut Adam) -> Result<(Vec<f32>, 
     let steps = facts.get(STEPS).and_then(|steps| steps.parse().ok());
     adam.steps =
         steps.ok_or_else(|| Error::malformed(path, "no number of steps in its metadata", ACCEPTED))?;
-    adam.first = layout.gather(&tensors.within(FIRST))?;
-    adam.second = layout.gather(&tensors.within(SECOND))?;
-    Ok((layout.gather(&tensors)?, facts))
+    adam.first = tensors.within(FIRST).gather(layout)?;
+    adam.second = tensors.within(SECOND).gather(layout)?;
+    Ok((tensors.gather(layout)?, facts))
 }
 
-/// The weights in a file that holds those of a network of this layout, of f32, f16 or bf16; the file may be one that the
-/// program carries.
+/// The weights of a network of this layout in a file, of f32, f16 or bf16; the file may be an embedded one.
 pub fn weights(path: &Path, layout: &Layout) -> Result<Vec<f32>> {
-    layout.gather(&Named::open(path)?)
+    Named::open(path)?.gather(layout)
 }

@@ -1,30 +1,26 @@
-//! Cross-entropy with its gradient, and what both heads make of the last X.
+//! Cross-entropy with its gradient, of both output heads.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-use super::linear::Linear;
-use super::parameters::{Matrix, Numbers};
-use super::rows::Rows;
+use crate::layer::{Backward, Linear, Matrix, Pass, Rows};
 use crate::linalg::arrays::zeros;
 use crate::linalg::gemm::{Threads, product_into};
 use crate::linalg::outer::add_outer;
 use crate::linalg::softmax::{exp_less, largest};
+use crate::network::{LOGIT_ROWS, means};
 use crate::{Error, Result};
 
 pub use crate::task::batch::IGNORED;
 
-/// Rows of logits that are held at once.
-const BLOCK: usize = 1024;
-
-/// What a pass over a batch found: sums, so that batches add up to the whole.
+/// The loss over a batch: sums, so that batches add up to the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
-    /// The sum of what is minimised: cross-entropy with smoothed labels.
+    /// The sum of the training objective: cross-entropy with smoothed labels.
     pub objective: f64,
     /// The sum of -ln p of the targets.
     pub nats: f64,
-    /// How many targets were the likeliest answer.
+    /// How many targets have the largest logit.
     pub correct: usize,
     /// How many targets counted.
     pub count: usize,
@@ -39,7 +35,7 @@ impl std::ops::AddAssign for Sums {
     }
 }
 
-/// Whether gradients are wanted, and what each target's weighs in them.
+/// The gradients to add to, where they are wanted, and the weight of each target.
 pub(super) type Learn<'a> = Option<(&'a mut [f32], f32)>;
 
 /// Refuses targets that are no class (and not [`IGNORED`]).
@@ -84,7 +80,7 @@ fn of_row(row: &mut [f32], target: usize, smoothing: f32, weight: f32) -> Sums {
     pulp::Arch::new().dispatch(Row { logits: row, target, smoothing, weight })
 }
 
-/// A row of logits, its target, and what [`cross_entropy`] is told. A type and not a closure: a closure would run
+/// A row of logits, its target, and the arguments of [`cross_entropy`]. A type and not a closure: a closure would run
 /// without the machine's vector instructions.
 struct Row<'a> {
     logits: &'a mut [f32],
@@ -120,9 +116,9 @@ impl pulp::WithSimd for Row<'_> {
     }
 }
 
-/// Classes from the mean over each sequence's rows: what was found, and the gradient of x (rows, d) if it is wanted.
+/// The loss of classes by the mean over each sequence's rows, and the gradient of x (rows, d) if it is wanted.
 pub(super) fn of_classes(
-    numbers: Numbers<'_>,
+    pass: Pass<'_>,
     learn: Learn<'_>,
     classifier: &Linear,
     x: ArrayView2<'_, f32>,
@@ -131,12 +127,12 @@ pub(super) fn of_classes(
     smoothing: f32,
 ) -> (Sums, Option<Array2<f32>>) {
     let means = means(x, rows);
-    let mut logits = classifier.forward(numbers, means.view());
+    let mut logits = classifier.forward(pass, means.view());
     let weight = learn.as_ref().map_or(0.0, |(_, weight)| *weight);
     let sums = cross_entropy(logits.view_mut(), targets, smoothing, weight);
     let Some((gradients, _)) = learn else { return (sums, None) };
-    classifier.learn(numbers, gradients, means.view(), logits.view());
-    let d_means = classifier.back(numbers, logits.view());
+    classifier.add_gradients(&mut Backward { pass, gradients }, means.view(), logits.view());
+    let d_means = classifier.input_gradient(pass, logits.view());
     (sums, Some(means_back(d_means.view(), rows, x.ncols())))
 }
 
@@ -151,20 +147,9 @@ pub(super) fn means_back(d_means: ArrayView2<'_, f32>, rows: &Rows, d: usize) ->
     dx
 }
 
-/// The mean over each sequence's rows, (sequences, d).
-pub(super) fn means(x: ArrayView2<'_, f32>, rows: &Rows) -> Array2<f32> {
-    let mut means = Array2::zeros((rows.sequences(), x.ncols()));
-    for (of, mut mean) in rows.each().zip(means.rows_mut()) {
-        let share = 1.0 / of.len().max(1) as f32;
-        super::columns::add_sums(mean.view_mut(), x.slice(s![of, ..]));
-        mean.mapv_inplace(|x| x * share);
-    }
-    means
-}
-
-/// The next token at every row by the table of tokens, a block of logits at a time.
+/// The loss of the next token after every row by the table of tokens, a block of logits at a time.
 pub(super) fn of_tokens(
-    numbers: Numbers<'_>,
+    pass: Pass<'_>,
     mut learn: Learn<'_>,
     table: Matrix,
     x: ArrayView2<'_, f32>,
@@ -173,18 +158,18 @@ pub(super) fn of_tokens(
 ) -> (Sums, Option<Array2<f32>>) {
     let mut sums = Sums::default();
     let mut dx = learn.is_some().then(|| zeros(x.raw_dim()));
-    let mut block = Array2::zeros((BLOCK.min(x.nrows()), table.rows));
-    for (at, targets) in targets.chunks(BLOCK).enumerate() {
-        let rows = at * BLOCK..at * BLOCK + targets.len();
+    let mut block = Array2::zeros((LOGIT_ROWS.min(x.nrows()), table.rows));
+    for (at, targets) in targets.chunks(LOGIT_ROWS).enumerate() {
+        let rows = at * LOGIT_ROWS..at * LOGIT_ROWS + targets.len();
         let x = x.slice(s![rows.clone(), ..]);
         let mut logits = block.slice_mut(s![..targets.len(), ..]);
-        let tokens = table.of(numbers);
+        let tokens = table.of(pass);
         product_into(logits.view_mut(), 0.0, x, tokens.reversed_axes(), 1.0, Threads::All);
         let weight = learn.as_ref().map_or(0.0, |(_, weight)| *weight);
         sums += cross_entropy(logits.view_mut(), targets, smoothing, weight);
         if let (Some((gradients, _)), Some(dx)) = (&mut learn, &mut dx) {
             let dx = dx.slice_mut(s![rows, ..]);
-            product_into(dx, 0.0, logits.view(), table.of(numbers), 1.0, Threads::All);
+            product_into(dx, 0.0, logits.view(), table.of(pass), 1.0, Threads::All);
             add_outer(table.of_mut(gradients), logits.view(), x);
         }
     }
@@ -218,8 +203,8 @@ mod tests {
                     logits[[0, class]] += by;
                     at(&logits, smoothing).0.objective
                 };
-                let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                assert!((slope - f64::from(d[[0, class]])).abs() < 1e-4, "{smoothing} {class}");
+                let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                assert!((difference - f64::from(d[[0, class]])).abs() < 1e-4, "{smoothing} {class}");
             }
         }
     }

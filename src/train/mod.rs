@@ -1,13 +1,9 @@
-//! Networks that learn: the twins of [`crate::model::encoder`], their gradients, the optimiser, checkpoints.
+//! Training: losses with their gradients, the optimiser, schedules, checkpoints.
 //!
-//! A [`Network`] computes what an [`crate::model::encoder::Encoder`] of the same configuration and tensors computes, and the
-//! gradient of every tensor. Each block has a forward and a backward pass, written by hand and side by side: attention
-//! by the fused passes of [`crate::attention::backward`], which hold nothing of n x m; the rest as matrix products and
-//! work on rows. What a backward pass needs is kept by the forward pass where it cannot be had again cheaply. Sequences
-//! of a batch stand one behind the other, so that padding costs nothing.
-//!
-//! Sums are taken in an order that the shapes alone decide, and dropout's masks are functions of seed, step and place:
-//! the same run on any number of threads, stopped and resumed or not, has the same numbers.
+//! A [`Network`] is an [`crate::network::Encoder`] in training, a [`Translator`] an encoder-decoder: one forward and one
+//! backward pass over a batch ([`Network::learn`]), by the layers of [`crate::layer`], whose gradients are written by hand
+//! beside their forward passes. Training gives the same numbers on any number of threads, whether it was interrupted and
+//! resumed or not.
 //!
 //! # Why gradients are written by hand
 //!
@@ -18,39 +14,19 @@
 //! tests compare with torch's autograd (`tests/golden/gradients`).
 
 mod adam;
-mod attention;
 pub mod checkpoint;
-mod columns;
-mod core;
-mod decoder;
-mod draw;
-mod dropout;
-mod embedding;
-mod feed_forward;
-mod layer;
 mod layers;
-mod linear;
 pub mod loss;
-mod luna;
-mod luna_causal;
-mod memory;
 mod network;
-mod norm;
 mod pairs;
-mod parameters;
-mod residual;
-mod rows;
 pub mod sample;
 pub mod schedule;
 mod translator;
-mod trunk;
 
 pub use adam::{Adam, AdamConfig, norm as gradient_norm};
-pub use dropout::Dropout;
 pub use layers::Layers;
 pub use network::{Batch, Network, Rates};
-pub use parameters::{Entry, Layout};
-pub use rows::Rows;
-pub use translator::{Pairs, Translator};
+pub use translator::Translator;
 
-use crate::model::encoder::EPS;
+pub use crate::layer::{Dropout, Entry, Layout, Rows};
+pub use crate::network::translator::Pairs;

@@ -1,24 +1,19 @@
-//! A network that reads one sequence: one pass over a batch, and the gradients of everything that it learns.
+//! A network that reads one sequence: its loss over a batch, and the gradients of its parameters.
 
 use ndarray::Array2;
 
-use super::dropout::Dropout;
-use super::feed_forward::FeedForward;
-use super::layer::{Around, Stream};
-use super::linear::Linear;
 use super::loss::{self, Sums};
 use super::pairs;
-use super::parameters::{Layout, Numbers};
-use super::rows::Rows;
-use super::trunk::Trunk;
-use crate::model::Activation;
-use crate::model::encoder::{EncoderConfig, Head, Mechanism};
+use crate::layer::{
+    Backward, Dropout, EncoderConfig, Head, Layout, Mechanism, Pass, Rows, Stream, Streams, Tape,
+};
+use crate::network::{Classifier, EncoderGraph};
 use crate::{Error, Result};
 
-/// What a network learns from at once.
+/// Sequences with their targets.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Tokens, sequence behind sequence.
+    /// Tokens, sequence after sequence.
     pub ids: Vec<u32>,
     /// Which of them belong to which sequence.
     pub rows: Rows,
@@ -26,41 +21,27 @@ pub struct Batch {
     pub targets: Vec<u32>,
 }
 
-/// What is done beside the forward pass.
+/// Regularisation of a training step.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
-    /// What is dropped.
+    /// Dropout.
     pub dropout: Dropout,
     /// Label smoothing, 0 to below 1.
     pub smoothing: f64,
 }
 
 impl Rates {
-    /// Nothing: as a network is used.
+    /// None.
     pub const OFF: Self = Self { dropout: Dropout::OFF, smoothing: 0.0 };
 }
 
-/// The twin of [`crate::model::encoder::Encoder`]: the same tensors, the same output, and gradients.
+/// A classifier or a language model in training: [`Encoder`](crate::network::Encoder) is the same in use.
 ///
-/// Everything that it learns lies in one row of numbers ([`Network::layout`]); gradients lie in another. Sequences
-/// stand one behind the other, without padding.
+/// Its weights are one vector ([`Network::layout`]), and so are their gradients. Sequences stand one after the other,
+/// without padding.
 #[derive(Clone, Debug)]
 pub struct Network {
-    config: EncoderConfig,
-    layout: Layout,
-    trunk: Trunk,
-    classifier: Classifier,
-}
-
-/// What stands on the last layer.
-#[derive(Clone, Debug)]
-enum Classifier {
-    /// The table of tokens.
-    Tokens,
-    /// Classes of sequences.
-    Classes(Linear),
-    /// Classes of pairs of sequences.
-    Pairs(FeedForward),
+    graph: EncoderGraph,
 }
 
 impl Network {
@@ -74,72 +55,68 @@ impl Network {
             let accepted = "softmax, which is the same without an n x n array";
             return Err(Error::value("attention to train with", "materialised", accepted));
         }
-        let layout = super::draw::layout(config);
-        let classifier = match config.head {
-            Head::Classes(_) => Classifier::Classes(Linear::find(&layout, "classifier")?),
-            // Nothing is dropped from it.
-            Head::Pairs(_) => {
-                Classifier::Pairs(FeedForward::find(&layout, "classifier.", Activation::Relu, 0)?)
-            }
-            _ => Classifier::Tokens,
-        };
-        Ok(Self { trunk: Trunk::find(&layout, "", config, false)?, classifier, config: *config, layout })
+        let EncoderGraph { config, layout, trunk, classifier } = EncoderGraph::new(config)?;
+        trunk.check_trainable()?;
+        let graph = EncoderGraph { config, layout, trunk: trunk.without_last_p(), classifier };
+        Ok(Self { graph })
     }
 
-    /// The numbers that training begins with: decided by the seed, tensor by tensor.
+    /// Initial weights: they follow from the seed, tensor by tensor.
     pub fn draw(&self, seed: u64) -> Vec<f32> {
-        super::draw::values(&self.layout, self.config.d, seed)
+        self.graph.layout.draw(seed)
     }
 
-    /// What it was made from.
+    /// Its configuration.
     pub fn config(&self) -> &EncoderConfig {
-        &self.config
+        &self.graph.config
     }
 
-    /// Which tensor lies where in its numbers.
+    /// Its tensors.
     pub fn layout(&self) -> &Layout {
-        &self.layout
+        &self.graph.layout
     }
 
-    /// The sums over a batch, with `numbers` as its weights.
-    pub fn evaluate(&self, numbers: &[f32], batch: &Batch) -> Result<Sums> {
-        let numbers = Numbers::from(numbers);
+    /// The sums over a batch.
+    pub fn evaluate(&self, weights: &[f32], batch: &Batch) -> Result<Sums> {
         self.check(batch)?;
-        let p_rows = self.trunk.p_rows(&batch.rows);
-        let around = Around { rows: &batch.rows, p_rows: &p_rows, dropout: Dropout::OFF };
-        let (stream, _) = self.trunk.rise(numbers, &batch.ids, around, false)?;
-        Ok(self.head(numbers, None, &stream.x, batch, Rates::OFF).0)
+        let (pass, trunk) = (Pass::new(weights), &self.graph.trunk);
+        let streams = Streams { x: &batch.rows, p: &trunk.p_rows(&batch.rows) };
+        let x = trunk.forward(pass, &batch.ids, streams, Some(&mut Tape::forgetting()))?.x;
+        Ok(self.head(pass, None, &x, batch, 0.0).0)
     }
 
     /// As [`evaluate`](Self::evaluate), and adds the gradient of `weight` times the objective's sum to `gradients`.
     pub fn learn(
         &self,
-        numbers: &[f32],
+        weights: &[f32],
         gradients: &mut [f32],
         weight: f32,
         batch: &Batch,
         rates: Rates,
     ) -> Result<Sums> {
-        let numbers = Numbers::from(numbers);
         self.check(batch)?;
-        let p_rows = self.trunk.p_rows(&batch.rows);
-        let around = Around { rows: &batch.rows, p_rows: &p_rows, dropout: rates.dropout };
-        let (Stream { x, .. }, risen) = self.trunk.rise(numbers, &batch.ids, around, true)?;
-        let (sums, dx) = self.head(numbers, Some((gradients, weight)), &x, batch, rates);
+        let pass = Pass { dropout: rates.dropout, ..Pass::new(weights) };
+        let trunk = &self.graph.trunk;
+        let streams = Streams { x: &batch.rows, p: &trunk.p_rows(&batch.rows) };
+        let mut tape = Tape::default();
+        let x = trunk.forward(pass, &batch.ids, streams, Some(&mut tape))?.x;
+        let mut back = Backward { pass, gradients };
+        let smoothing = rates.smoothing as f32;
+        let (sums, dx) = self.head(pass, Some((&mut *back.gradients, weight)), &x, batch, smoothing);
         drop(x);
         if let Some(x) = dx {
-            self.trunk.back(numbers, gradients, &batch.ids, Stream { x, p: None }, risen, around)?;
+            trunk.backward(&mut back, &mut tape, &batch.ids, Stream { x, p: None }, streams)?;
         }
         Ok(sums)
     }
 
     fn check(&self, batch: &Batch) -> Result<()> {
-        let expected = match self.config.head {
+        let expected = match self.graph.config.head {
             Head::Classes(_) => batch.rows.sequences(),
             Head::Pairs(_) => batch.rows.sequences() / 2,
             _ => batch.rows.total(),
         };
-        let odd = matches!(self.config.head, Head::Pairs(_)) && batch.rows.sequences() % 2 == 1;
+        let odd = matches!(self.graph.config.head, Head::Pairs(_)) && batch.rows.sequences() % 2 == 1;
         if batch.ids.len() != batch.rows.total() || batch.targets.len() != expected || odd {
             return Err(Error::Shape {
                 what: "tokens and targets of a batch".into(),
@@ -147,32 +124,38 @@ impl Network {
                 expected: format!("({}, {expected})", batch.rows.total()),
             });
         }
-        let classes = match self.config.head {
+        loss::check(&batch.targets, self.classes())
+    }
+
+    /// Classes, or tokens of the vocabulary.
+    fn classes(&self) -> usize {
+        match self.graph.config.head {
             Head::Classes(classes) | Head::Pairs(classes) => classes,
-            _ => self.trunk.tokens.rows,
-        };
-        loss::check(&batch.targets, classes)
+            _ => self.graph.config.vocab.unwrap_or(0),
+        }
     }
 
     fn head(
         &self,
-        numbers: Numbers<'_>,
+        pass: Pass<'_>,
         learn: loss::Learn<'_>,
         x: &Array2<f32>,
         batch: &Batch,
-        rates: Rates,
+        smoothing: f32,
     ) -> (Sums, Option<Array2<f32>>) {
-        let (targets, smoothing) = (&batch.targets, rates.smoothing as f32);
-        match &self.classifier {
-            Classifier::Classes(classifier) => {
-                loss::of_classes(numbers, learn, classifier, x.view(), &batch.rows, targets, smoothing)
+        let EncoderGraph { trunk, classifier, .. } = &self.graph;
+        let (rows, targets) = (&batch.rows, &batch.targets);
+        match (classifier, trunk.tokens()) {
+            (Classifier::Classes(linear), _) => {
+                loss::of_classes(pass, learn, linear, x.view(), rows, targets, smoothing)
             }
-            Classifier::Pairs(head) => {
-                pairs::of_pairs(numbers, learn, head, x.view(), &batch.rows, targets, smoothing)
+            (Classifier::Pairs(head), _) => {
+                pairs::of_pairs(pass, learn, head, x.view(), rows, targets, smoothing)
             }
-            Classifier::Tokens => {
-                loss::of_tokens(numbers, learn, self.trunk.tokens, x.view(), targets, smoothing)
+            (Classifier::None, Some(tokens)) => {
+                loss::of_tokens(pass, learn, tokens, x.view(), targets, smoothing)
             }
+            (Classifier::None, None) => (Sums::default(), None),
         }
     }
 }

@@ -5,16 +5,14 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::dropout::Dropout;
-use super::feed_forward::FeedForward;
-use super::loss::{Learn, Sums, cross_entropy, means, means_back};
-use super::parameters::Numbers;
-use super::rows::Rows;
+use super::loss::{Learn, Sums, cross_entropy, means_back};
+use crate::layer::{Backward, Dropout, FeedForward, Pass, Rows, Tape};
+use crate::network::means;
 
 /// Classes of pairs from the rows (n, d) of their sequences, the first and the second of a pair one after the other: what
 /// was found, and the gradient of x (n, d) if it is wanted.
 pub(super) fn of_pairs(
-    numbers: Numbers<'_>,
+    pass: Pass<'_>,
     learn: Learn<'_>,
     head: &FeedForward,
     x: ArrayView2<'_, f32>,
@@ -22,13 +20,15 @@ pub(super) fn of_pairs(
     targets: &[u32],
     smoothing: f32,
 ) -> (Sums, Option<Array2<f32>>) {
+    let pass = Pass { dropout: Dropout::OFF, ..pass };
+    let mut tape = Tape::default();
     let means = means(x, rows);
     let features = features(means.view());
-    let (mut logits, saved) = head.forward(numbers, features.view(), Dropout::OFF);
+    let mut logits = head.forward(pass, features.view(), Some(&mut tape));
     let weight = learn.as_ref().map_or(0.0, |(_, weight)| *weight);
     let sums = cross_entropy(logits.view_mut(), targets, smoothing, weight);
     let Some((gradients, _)) = learn else { return (sums, None) };
-    let d = head.backward(numbers, gradients, features.view(), saved, logits.view(), Dropout::OFF);
+    let d = head.backward(&mut Backward { pass, gradients }, &mut tape, features.view(), logits.view());
     let d_means = features_back(means.view(), d.view());
     (sums, Some(means_back(d_means.view(), rows, x.ncols())))
 }
@@ -59,7 +59,7 @@ fn features_back(x: ArrayView2<'_, f32>, d_features: ArrayView2<'_, f32>) -> Arr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::encoder::{EncoderConfig, Head, Mechanism};
+    use crate::network::{EncoderConfig, Head, Mechanism};
     use crate::train::{Batch, Network, Rates};
 
     fn network(mechanism: Mechanism) -> Network {

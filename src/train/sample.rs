@@ -1,4 +1,4 @@
-//! One token drawn from logits.
+//! Sampling of a token from logits.
 
 use rand::RngExt;
 
@@ -8,14 +8,14 @@ use crate::{Error, Result};
 /// How a token is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// What logits are divided by: 1 draws as the model says, less keeps to what is likely, 0 takes the likeliest.
+    /// Logits are divided by it: 1 samples the model's distribution, less favours probable tokens, 0 is greedy.
     pub temperature: f64,
-    /// Only so many of the likeliest tokens are drawn from; `None` for all.
+    /// Only the k most probable tokens are sampled from (top-k); `None` for all.
     pub top: Option<usize>,
 }
 
 impl Sampling {
-    /// Refuses a temperature that is no number or below 0, and no token to draw from.
+    /// Refuses a temperature that is not finite or below 0, and a top-k of 0.
     pub fn new(temperature: f64, top: Option<usize>) -> Result<Self> {
         if !(temperature.is_finite() && temperature >= 0.0) {
             return Err(Error::value("--temperature", temperature, "0 or more"));
@@ -26,25 +26,25 @@ impl Sampling {
         Ok(Self { temperature, top })
     }
 
-    /// The next token; of equal logits the first is the likeliest.
+    /// The next token; of equal logits the first counts as the largest.
     pub fn draw(&self, logits: &[f32], rng: &mut Rng) -> u32 {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
         order.truncate(self.top.unwrap_or(usize::MAX).max(1));
-        let Some(&likeliest) = order.first() else { return 0 };
+        let Some(&best) = order.first() else { return 0 };
         if self.temperature == 0.0 {
-            return likeliest as u32;
+            return best as u32;
         }
-        let top = f64::from(logits[likeliest]);
+        let top = f64::from(logits[best]);
         let weight = |token: &usize| ((f64::from(logits[*token]) - top) / self.temperature).exp();
-        let mut left = rng.random_range(0.0..1.0) * order.iter().map(weight).sum::<f64>();
+        let mut rest = rng.random_range(0.0..1.0) * order.iter().map(weight).sum::<f64>();
         for token in &order {
-            left -= weight(token);
-            if left < 0.0 {
+            rest -= weight(token);
+            if rest < 0.0 {
                 return *token as u32;
             }
         }
-        likeliest as u32
+        best as u32
     }
 }
 

@@ -1,18 +1,18 @@
-//! How the rate of learning changes from step to step.
+//! Learning rate schedules.
 
 use crate::name::{Params, Spec};
 use crate::{Result, name};
 
-/// The rate behind its warm-up, in which it grows linearly.
+/// The learning rate after warm-up, during which it grows linearly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// It stays.
+    /// It stays the same.
     Constant,
-    /// Half a cosine, down to nothing at the last step (Loshchilov and Hutter 2017).
+    /// Half a cosine, down to 0 at the last step (Loshchilov and Hutter 2017).
     Cosine,
-    /// With one over the root of the step (Vaswani et al. 2017).
+    /// Proportional to 1 / sqrt(step) (Vaswani et al. 2017).
     InverseSquareRoot,
-    /// Down to nothing at the last step, in a straight line.
+    /// Linear, down to 0 at the last step.
     Linear,
 }
 
@@ -35,19 +35,15 @@ pub const ALL: &[ScheduleKind] = &[
     },
     ScheduleKind {
         name: "inverse-sqrt",
-        about: "with 1 / sqrt(step), as in Vaswani et al. 2017",
+        about: "proportional to 1 / sqrt(step), as in Vaswani et al. 2017",
         schedule: Schedule::InverseSquareRoot,
     },
-    ScheduleKind {
-        name: "linear",
-        about: "in a straight line, down to 0 at the last step",
-        schedule: Schedule::Linear,
-    },
-    ScheduleKind { name: "constant", about: "as it is behind the warm-up", schedule: Schedule::Constant },
+    ScheduleKind { name: "linear", about: "linear, down to 0 at the last step", schedule: Schedule::Linear },
+    ScheduleKind { name: "constant", about: "the same after warm-up", schedule: Schedule::Constant },
 ];
 
 impl Schedule {
-    /// The schedule of that name, or the error that says what there is.
+    /// The schedule of that name; an unknown one answers with the list.
     pub fn find(name: &str) -> Result<Self> {
         let none = Spec { name: name.to_string(), params: Vec::new() };
         let kind = name::find("schedule", &none.name, ALL, |kind| kind.name)?;
@@ -55,13 +51,13 @@ impl Schedule {
         Ok(kind.schedule)
     }
 
-    /// What the rate is multiplied by at this step (from 0) of `steps`, of which `warm_up` are for growing.
+    /// The factor on the learning rate at this step (from 0) of `steps`, of which the first `warm_up` are warm-up.
     pub fn factor(self, step: usize, steps: usize, warm_up: usize) -> f64 {
         if step < warm_up {
             return (step + 1) as f64 / warm_up as f64;
         }
-        let behind = (step - warm_up) as f64;
-        let share = behind / (steps.saturating_sub(warm_up)).max(1) as f64;
+        let after = (step - warm_up) as f64;
+        let share = after / (steps.saturating_sub(warm_up)).max(1) as f64;
         match self {
             Self::Constant => 1.0,
             Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos()),

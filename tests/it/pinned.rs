@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use luna::attention::{ALL, Attention, Input, Mask, Origin, Under};
-use luna::model::encoder::{EncoderConfig, Head, Mechanism};
+use luna::network::{EncoderConfig, Head, Mechanism};
 use luna::rng::{below, normal, stream};
 use luna::task::labelled::Labelled;
 use luna::task::language::Language;
@@ -103,11 +103,6 @@ fn networks(lines: &mut Lines) {
     };
     for mechanism in [Mechanism::Luna { l: 3, tied: false }, Mechanism::Linformer { l: 3, max: 8 }] {
         let config = size(mechanism);
-        for (name, tensor) in config.drawn(0) {
-            if tensor.ndim() == 2 {
-                lines.exact(&format!("encoder {} {name}", mechanism.spec()), tensor.into_iter().take(3));
-            }
-        }
         let network = Network::new(&config).unwrap();
         let numbers = network.draw(0);
         let mut at = 0;

@@ -68,7 +68,7 @@ impl Family {
     }
 
     /// Refuses keys that must be neutral and are not; notes on unknown keys, and on code that is not run.
-    pub(in crate::model) fn check(&self, keys: &Keys<'_>) -> Result<Vec<String>> {
+    pub(crate) fn check(&self, keys: &Keys<'_>) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
         for key in keys.given() {
             match self.effect(key) {

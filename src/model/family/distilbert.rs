@@ -5,7 +5,7 @@ use super::known::Known;
 use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
-use crate::model::activation::Activation;
+use crate::layer::Activation;
 use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
 use crate::model::keys::Keys;
 

@@ -6,7 +6,7 @@ use super::known::Known;
 use super::tensors::Dim::{D, Ffn, Q, Qkv, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
-use crate::model::activation::Activation;
+use crate::layer::Activation;
 use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
 use crate::model::keys::Keys;
 use crate::model::rope::{Rope, RopeSettings};

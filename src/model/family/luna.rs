@@ -5,9 +5,10 @@ use super::known::Known;
 use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
+use crate::layer::{EPS, EncoderConfig, Head, Mechanism};
 use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
-use crate::model::encoder::{EPS, EncoderConfig, Head, Mechanism, first_byte};
 use crate::model::keys::Keys;
+use crate::model::own::first_byte;
 
 pub(super) static LUNA: Family = Family {
     name: "luna",

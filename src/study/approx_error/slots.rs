@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::Factors;
 use crate::metric::RowProfile;
-use crate::model::luna::Factors;
 use crate::stats;
 use crate::sweep::bits;
 

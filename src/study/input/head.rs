@@ -6,8 +6,8 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::attention::{Mask, Visible, softmax};
+use crate::layer::Factors;
 use crate::metric::RowProfile;
-use crate::model::luna::Factors;
 use crate::task::dump::{Matrix, Precision};
 
 /// A head of an input.

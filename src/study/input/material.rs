@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::{InputArgs, hash};
 use crate::error::{Error, Result};
-use crate::model::{Reader, embedded};
+use crate::model::embedded;
+use crate::network::Reader;
 use crate::task::tokens;
 use crate::task::window::TextWindows;
 use serde_json::Value;

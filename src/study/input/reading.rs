@@ -6,7 +6,7 @@ use super::InputArgs;
 use super::material::Material;
 use super::place::{Place, Unit, place, sampled};
 use crate::error::Result;
-use crate::model::Reader;
+use crate::network::Reader;
 use crate::rng::stream;
 use crate::task::stride::Stride;
 

@@ -6,9 +6,10 @@ use super::reading::{self, Reading};
 use super::{Body, Head, HeadPlace, InputArgs, Sink, Source, Wanted, hash};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
-use crate::model::encoder::Mechanism;
 use crate::model::hub::{self, Resolved};
-use crate::model::{HeadTap, Model, Network, Observer, embedded};
+use crate::model::{HeadTap, Model, Observer, embedded};
+use crate::network::Mechanism;
+use crate::network::Network;
 use crate::task::dump::Matrix;
 
 pub(in crate::study) struct Trained {

@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::subject::{Facts, Subject};
 use crate::cost::Tally;
 use crate::error::{Error, Result};
-use crate::model::encoder::{Encoder, EncoderConfig, Mechanism, Stream};
+use crate::network::{Encoder, EncoderConfig, Mechanism, Stream};
 use crate::rng::{normal, stream};
 use crate::train::{Layers, Rows};
 

@@ -97,8 +97,8 @@ mod tests {
     use super::super::verdict::{LEVEL, Verdict, decide, difference};
     use super::*;
     use crate::attention::{Mask, softmax};
+    use crate::layer::Factors;
     use crate::linalg::engine::Engine;
-    use crate::model::luna::Factors;
     use crate::rng::normal;
     use crate::study::Unwatched;
     use crate::study::input::{Body, HeadPlace};

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::config::TrainConfig;
 use crate::error::Result;
 use crate::name::Spec;
-use crate::study::fingerprint::{Contents, Fingerprint};
+use crate::sweep::{Contents, Fingerprint};
 use crate::task::recipe::Recipe;
 use crate::task::{DataPiece, HeldOutSet, Setup, Task, TaskKind};
 

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::model::encoder::{EncoderConfig, Head, Mechanism};
-use crate::model::translator::{DecoderKind, TranslatorConfig};
+use crate::network::translator::{DecoderKind, TranslatorConfig};
+use crate::network::{EncoderConfig, Head, Mechanism};
 use crate::task::examples::{Examples, Sequences};
 use crate::task::judge::Answers;
 use crate::task::{Interface, NetworkKind, NetworkOutput};
@@ -163,7 +163,7 @@ impl From<Examples> for NetworkBatch {
 
 #[cfg(test)]
 mod tests {
-    use crate::{model::encoder, task};
+    use crate::{network as encoder, task};
 
     #[test]
     fn tasks_and_models_name_token_ids_alike() {

@@ -12,7 +12,7 @@ use super::network::{NetworkBatch, TaskNetwork};
 use super::plan::network;
 use crate::error::{Error, Result};
 use crate::linalg::gemm;
-use crate::model::encoder::Mechanism;
+use crate::network::Mechanism;
 use crate::profile::{clock::Stopwatch, memory};
 use crate::study::Watch;
 use crate::study::fingerprint::Fingerprint;

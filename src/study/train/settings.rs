@@ -3,9 +3,9 @@
 use super::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::model::encoder::{EncoderConfig, Mechanism};
-use crate::model::translator::DecoderKind;
 use crate::name;
+use crate::network::translator::DecoderKind;
+use crate::network::{EncoderConfig, Mechanism};
 use crate::task::recipe::{Recipe, RecipePreset};
 use crate::task::{self, NetworkKind, TaskKind};
 use crate::train::schedule::Schedule;

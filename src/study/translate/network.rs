@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::settled;
-use crate::model::translator::{Beam, Translator};
+use crate::network::translator::{Beam, Translator};
 use crate::task::TOKENIZER;
 use crate::task::batch::PAD;
 use crate::task::bpe::{BEGIN, END, UNKNOWN, Vocabulary};
@@ -46,7 +46,7 @@ impl TranslationNetwork {
             return Err(Error::Tokens { what: what(), found: source.len(), accepted });
         }
         // The token that begins a text takes a position too, and the one that ends it none.
-        let beam = Beam { most: (2 * source.len() + MORE_TOKENS + 1).min(room), ..*beam };
+        let beam = Beam { max_length: (2 * source.len() + MORE_TOKENS + 1).min(room), ..*beam };
         let found = beam.search(&self.translator, self.translator.start(&source)?)?;
         let text = self.vocabulary.decode(found.first().map_or(&[], |best| &best.tokens))?;
         // A newline in a translation would make two lines of one.
@@ -57,7 +57,7 @@ impl TranslationNetwork {
 /// A search for the best translation.
 pub(super) fn beam(width: usize, length_penalty: f64) -> Result<Beam<'static>> {
     const NEVER: &[u32] = &[PAD, BEGIN, UNKNOWN];
-    let beam = Beam { width, length_penalty, most: 1, best: 1, begin: BEGIN, end: END, never: NEVER };
+    let beam = Beam { width, length_penalty, max_length: 1, best: 1, begin: BEGIN, end: END, never: NEVER };
     beam.check()?;
     Ok(beam)
 }

@@ -1,7 +1,7 @@
 //! Translations as rows, and their scores.
 
 use super::config::TranslateConfig;
-use crate::model::translator::Translator;
+use crate::network::translator::Translator;
 use crate::report::{Cell, Column, Digits, Report, Table};
 use crate::stats::{FEWEST, Interval, Verdict};
 use crate::task::translation::bleu;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use luna::attention::luna_causal::Weight;
-use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
 use luna::model::save::save;
+use luna::network::{Encoder, EncoderConfig, Head, Mechanism};
 use luna::report::{Report, Table};
 use ndarray::Axis;
 use serde_json::json;

@@ -42,10 +42,9 @@ fn allocations_are_the_closed_forms_on_every_run() {
     let encoder = ["--unit", "encoder"];
     let causal_encoder = ["--unit", "encoder", "--causal"];
     for flags in [&["--pass", "forward"][..], &both, &causal, &encoder, &causal_encoder] {
-        let exact = *flags != causal_encoder;
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
         let sweep = || by_program(2, &with(&flags));
-        alike(&sweep(), &sweep(), exact);
+        alike(&sweep(), &sweep());
     }
 }
 
@@ -93,8 +92,8 @@ fn training_layers_allocate_what_their_closed_form_says() {
             {
                 let number = |name: &str| row[name].parse::<f64>().unwrap();
                 let (found, bound) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
-                // One of two threads may end before the other begins.
-                let least = if threads == 1 { 0.998 * bound } else { 0.7 * bound };
+                // Of two threads one may be done before the other begins.
+                let least = if threads == 1 { 0.9 * bound } else { 0.7 * bound };
                 assert!(
                     found >= least - 8192.0,
                     "{} n {}: {found} beside {bound}",
@@ -102,7 +101,7 @@ fn training_layers_allocate_what_their_closed_form_says() {
                     row["n"]
                 );
                 assert!(
-                    found <= 1.002 * bound + 8192.0,
+                    found <= bound + 8192.0,
                     "{} n {}: {found} beside {bound}",
                     row["mechanism"],
                     row["n"]
@@ -132,17 +131,16 @@ fn by_program(threads: usize, flags: &[&str]) -> Vec<Row> {
     rows
 }
 
-fn alike(first: &[Row], second: &[Row], exact: bool) {
+fn alike(first: &[Row], second: &[Row]) {
     for (one, two) in first.iter().zip(second) {
         let what = format!("{} {} n {} l {}", one["mechanism"], one["form"], one["n"], one["l"]);
         let number = |name: &str| one[name].parse::<f64>().unwrap();
         let (found, formula) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
-        // Matrix products of faer allocate some hundred bytes to plan their blocks.
-        let room = 0.02 * formula + 2048.0;
-        assert!(found <= formula + room, "{what}: {found} beside {formula}");
-        // A layer of causal Luna distributes its heads to idle threads: to fewer, if the first is fast.
-        let least = if exact || one["mechanism"] != "luna-causal" { formula } else { 0.7 * formula };
-        assert!(found >= least - room, "{what}: {found} beside {formula}");
+        // Products of faer take some hundred bytes to plan their blocks.
+        assert!(found <= 1.02 * formula + 2048.0, "{what}: {found} beside {formula}");
+        // Of layers the closed form is a bound.
+        let least = if one["unit"] == "core" { 0.98 } else { 0.9 };
+        assert!(found >= least * formula - 2048.0, "{what}: {found} beside {formula}");
         if one["form"] == "fused" && one["unit"] == "core" {
             assert_eq!(one["extra_memory_bytes"], two["extra_memory_bytes"], "{what}");
         }

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use luna::attention::luna_causal::Weight;
-use luna::model::encoder::{EncoderConfig, Head, Mechanism};
-use luna::model::luna::Named;
-use luna::model::translator::{DecoderKind, TranslatorConfig};
+use luna::model::Named;
+use luna::network::translator::{DecoderKind, TranslatorConfig};
+use luna::network::{EncoderConfig, Head, Mechanism};
 use luna::train::{Batch, Dropout, Layout, Network, Pairs, Rates, Rows, Translator};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
@@ -98,7 +98,7 @@ impl Cases {
         assert_eq!(names.len(), of_case, "{name}: the same tensors");
         let weights: BTreeMap<_, _> =
             names.iter().map(|at| (at.clone(), self.tensor(&format!("weight/{at}")))).collect();
-        layout.gather(&Named::new(Path::new("golden"), weights)).unwrap()
+        Named::new(Path::new("golden"), weights).gather(layout).unwrap()
     }
 
     /// Holds the loss and every tensor's gradient against torch's, but for `noise` of rounding in sums that cancel; how many

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use luna::attention::luna_causal::Weight;
-use luna::model::encoder::{EncoderConfig, Mechanism};
-use luna::model::luna::Named;
-use luna::model::translator::{DecoderKind, Translator as InUse, TranslatorConfig};
+use luna::model::Named;
+use luna::network::translator::{DecoderKind, Translator as InUse, TranslatorConfig};
+use luna::network::{EncoderConfig, Mechanism};
 use luna::train::{Dropout, Pairs, Rates, Rows, Translator};
 
 /// Sources and targets of these lengths; l is longer than one source and shorter than the others.
@@ -123,7 +123,7 @@ fn what_is_kept_of_a_configuration_and_what_is_refused() {
     assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("a target: 17"));
     let other = Translator::new(&configs()[0]).unwrap();
     let mut state = in_use(&other, &other.draw(1)).start(&[1, 2]).unwrap();
-    assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("another's"));
+    assert!(translator.step(&mut state, 3).unwrap_err().to_string().contains("another network"));
 }
 
 /// Along a direction that has a part in every tensor, with dropout's mask standing still.

@@ -3,8 +3,8 @@
 
 use luna::attention::luna_causal::Weight;
 use luna::cost::Tally;
-use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
-use luna::model::luna::Named;
+use luna::model::Named;
+use luna::network::{Encoder, EncoderConfig, Head, Mechanism};
 use luna::train::{Batch, Dropout, Layers, Network, Rates, Rows};
 use ndarray::Array2;
 use std::path::Path;

@@ -8,7 +8,7 @@ use statrs::function::erf::erf;
 use crate::attention::{ExactHead, Fused, Mask, Maxima, fused, luna_causal};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
-use crate::model::encoder::{EncoderConfig, Mechanism};
+use crate::network::{EncoderConfig, Mechanism};
 
 /// What is added to the variance of a norm.
 const EPS: f64 = 1e-5;

@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | core | forward | the fused kernel, or n x n matrices | [`crate::attention::Attention`], head by head |
 //! | core | train | forward with saved activations, and backward | the same for the output; differences of its f64 implementation for every gradient |
-//! | layer, encoder | forward | the layers of [`crate::model::encoder`] | [`layers`], in f64 |
+//! | layer, encoder | forward | the layers of [`crate::network`] | [`layers`], in f64 |
 //! | layer, encoder | train | the layers of [`crate::train`] | the same for the output; its differences for the gradients of the input and of every tensor but P (which the timed pass does not give back) |
 //!
 //! Widths of heads, l, the mask and the mechanism with all its parameters are those that are timed; the input is
@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use super::whole::{Learning, Whole};
 use crate::attention::{Arrays, ExactHead, Fused, Gradients, Heads, Maxima};
 use crate::error::Result;
-use crate::model::encoder::{Encoder, EncoderConfig, Stream};
-use crate::model::luna::Named;
+use crate::model::Named;
+use crate::network::{Encoder, EncoderConfig, Stream};
 use crate::rng::{normal, stream};
 use crate::train::{Layers, Layout, Rows};
 use differences::{Group, larger, sum};

@@ -73,7 +73,7 @@ fn every_form_that_is_timed_agrees_with_its_reference_implementation() {
             for kind in crate::attention::ALL.iter().filter(|kind| kind.by_default || kind.name == "softmax")
             {
                 let form = crate::attention::fused(kind.name, None).unwrap();
-                if layers && crate::model::encoder::ALL.iter().all(|layer| layer.name != kind.name) {
+                if layers && crate::network::ALL.iter().all(|layer| layer.name != kind.name) {
                     continue;
                 }
                 assert!(!form.honours(mask) || has("forward", kind.name), "{unit} {} {mask:?}", kind.name);

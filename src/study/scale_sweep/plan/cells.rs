@@ -7,8 +7,8 @@ use super::super::options::{Pass, Unit};
 use super::super::settings::Settings;
 use crate::attention::{self, Attention, Kind, Mask, Origin, Under};
 use crate::error::{Error, Result};
-use crate::model::encoder::{self, Mechanism};
 use crate::name::Spec;
+use crate::network::{self, Mechanism};
 
 /// The cells of a sweep, and what is left out.
 #[derive(Debug, Default)]
@@ -142,7 +142,7 @@ fn refusal(spec: &Spec, kind: &Kind, settings: &Settings) -> Result<Option<Refus
     };
     let layer = settings.unit != Unit::Core;
     if layer && !has_layer(kind) {
-        let known: Vec<&str> = encoder::ALL.iter().map(|layer| layer.name).collect();
+        let known: Vec<&str> = network::ALL.iter().map(|layer| layer.name).collect();
         let instead = format!("--unit layer and encoder take {}", known.join(", "));
         return because("has no layer".into(), instead);
     }
@@ -168,7 +168,7 @@ fn refusal(spec: &Spec, kind: &Kind, settings: &Settings) -> Result<Option<Refus
 }
 
 fn has_layer(kind: &Kind) -> bool {
-    encoder::ALL.iter().any(|layer| layer.name == kind.name)
+    network::ALL.iter().any(|layer| layer.name == kind.name)
 }
 
 /// The implementations in which a mechanism is measured.

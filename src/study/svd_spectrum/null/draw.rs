@@ -5,9 +5,9 @@ use rand::seq::SliceRandom;
 
 use crate::attention::{Mask, Visible, softmax};
 use crate::error::Result;
+use crate::layer::Factors;
 use crate::linalg::gemm::{Threads, product};
 use crate::metric::RowProfile;
-use crate::model::luna::Factors;
 use crate::name::Params;
 use crate::rng::{Rng, normal};
 use crate::study::input::{Body, Head};

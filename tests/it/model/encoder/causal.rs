@@ -2,11 +2,13 @@
 
 use luna::attention::luna_causal::Weight;
 use luna::cost::Tally;
+use luna::layer::{CausalLunaAttention, LunaAttention, Rows, Streams};
 use luna::model::Activation;
-use luna::model::encoder::{ALL, Encoder, EncoderConfig, Head, Layer, Mechanism, Stream};
-use luna::model::luna::{LayerConfig, LunaAttention, LunaCausalAttention, Named, Padding};
+use luna::model::Named;
+use luna::network::{ALL, Encoder, EncoderConfig, Head, Mechanism, Stream};
 use ndarray::{Array1, Array2, Axis, s};
 
+use super::super::luna_modules::Loaded;
 use super::{batch, furthest, small, weights};
 
 const BOUND: f32 = 2e-5;
@@ -159,13 +161,23 @@ fn layers_are_the_authors_attention_between_the_blocks_of_a_transformer() {
             let of = named.within("layers").within(&layer.to_string());
             let p = if config.p_chain { &named } else { &of };
             let p = p.matrix("projected_embeddings", (5, 24)).unwrap();
-            let theirs = LayerConfig::new(24, 40, 3);
-            let attention = of.within("self_attn");
-            let y = if config.causal {
-                LunaCausalAttention::load(&attention, &theirs).unwrap().forward(x.view(), p.view(), None)
-            } else {
-                let luna = LunaAttention::load(&attention, &theirs).unwrap();
-                luna.forward(x.view(), p.view(), x.view(), Padding::default()).map(|(y, _)| y)
+            let streams = Streams { x: &Rows::of([x.nrows()]), p: &Rows::of([p.nrows()]) };
+            let y = match config.mechanism {
+                Mechanism::LunaCausal { tied, weight, .. } => {
+                    let module = Loaded::new(&of, |layout| {
+                        CausalLunaAttention::declare(layout, "self_attn", [24, 3], weight, tied)
+                    });
+                    let both = (x.view(), p.view());
+                    module.layer.forward(module.pass(), both, streams.x, None, None)
+                }
+                Mechanism::Luna { tied, .. } => {
+                    let module = Loaded::new(&of, |layout| {
+                        LunaAttention::declare(layout, "self_attn", 24, [3, 3], tied)
+                    });
+                    let luna = &module.layer;
+                    luna.forward(module.pass(), x.view(), p.view(), streams, None, None).map(|(y, _)| y)
+                }
+                _ => unreachable!(),
             };
             x = by_hand(&of, &x, &y.unwrap());
         }
@@ -177,12 +189,12 @@ fn layers_are_the_authors_attention_between_the_blocks_of_a_transformer() {
 #[test]
 fn the_p_of_a_causal_stack_is_normalised_with_the_embeddings() {
     let config = EncoderConfig { embedding_norm: true, ..stacks()[8] };
-    let encoder = Encoder::random(&config, 5).unwrap();
-    let input = Stream::new(batch("x", 1, 20, 24), None);
-    let lowest = encoder.layers()[0].forward(input.clone(), None).unwrap();
-    assert_eq!(lowest, Layer::random(&config, 5).unwrap().forward(input.clone(), None).unwrap());
-    let raw = EncoderConfig { embedding_norm: false, ..config };
-    assert_ne!(lowest, Layer::random(&raw, 5).unwrap().forward(input, None).unwrap());
+    let lowest = |config: &EncoderConfig| {
+        let encoder = Encoder::random(config, 5).unwrap();
+        let layer = encoder.layers().next().unwrap();
+        layer.forward(Stream::new(batch("x", 1, 20, 24), None), None).unwrap()
+    };
+    assert_ne!(lowest(&config), lowest(&EncoderConfig { embedding_norm: false, ..config }));
 }
 
 #[test]

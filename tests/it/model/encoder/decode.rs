@@ -1,6 +1,6 @@
 //! A token at a time gives what the whole sequence gives.
 
-use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
+use luna::network::{Encoder, EncoderConfig, Head, Mechanism};
 use ndarray::{Array2, s};
 
 use super::causal::stacks;
@@ -55,7 +55,7 @@ fn what_cannot_be_stepped_is_refused() {
     assert_eq!(text, "token of the input: '9' is not accepted; accepted: ids below 9, the vocabulary");
     encoder.step(&mut state, 8).unwrap();
     let text = encoder.step(&mut state, 8).unwrap_err().to_string();
-    assert_eq!(text, "a sequence that is decoded: 3 tokens; 2 or less, the positions");
+    assert_eq!(text, "a decoded sequence: 3 tokens; 2 or less, the positions");
     let other = load(EncoderConfig { mechanism: Mechanism::Linear, ..fine });
     assert!(other.step(&mut state, 0).unwrap_err().to_string().contains("one that its start gave"));
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use luna::model::encoder::{ALL, Encoder, EncoderConfig, Head, Mechanism};
 use luna::model::save::save;
 use luna::model::{Activation, Model, Unobserved};
+use luna::network::{ALL, Encoder, EncoderConfig, Head, Mechanism};
 use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use luna::attention::luna_causal::Weight;
+use luna::layer::{CausalLunaAttention, Context, LunaAttention, Rows};
 use luna::linalg::krylov::Operator;
-use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
-use luna::model::luna::{LayerConfig, LunaAttention, LunaCausalAttention, Named, Padding};
-use luna::model::{HeadTap, Network, Observer};
+use luna::model::{HeadTap, Named, Observer};
+use luna::network::{Encoder, EncoderConfig, Head, Mechanism, Network};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::json;
 
 use super::super::Everything;
+use super::super::luna_modules::Loaded;
 use super::file::write;
 use super::{small, weights};
 
@@ -98,10 +99,12 @@ fn of_causal_luna_the_matrix_times_the_values_is_what_the_module_reads() {
         let named = weights(&config, 7);
         let (x, p) = lowest(&named, &config);
         let attention = named.within("layers").within("0").within("self_attn");
-        let Mechanism::LunaCausal { weight, .. } = config.mechanism else { unreachable!() };
-        let theirs = LayerConfig { weight, ..LayerConfig::new(24, 40, 3) };
-        let module = LunaCausalAttention::load(&attention, &theirs).unwrap();
-        let expected = module.forward(x.view(), p.view(), None).unwrap();
+        let Mechanism::LunaCausal { weight, tied, .. } = config.mechanism else { unreachable!() };
+        let module = Loaded::new(&named, |layout| {
+            CausalLunaAttention::declare(layout, "layers.0.self_attn", [24, 3], weight, tied)
+        });
+        let (both, rows) = ((x.view(), p.view()), Rows::of([x.nrows()]));
+        let expected = module.layer.forward(module.pass(), both, &rows, None, None).unwrap();
         let taps = watched(&named, &config);
         let read: Vec<Array2<f32>> =
             taps[..3].iter().map(|tap| tap.factors.as_ref().unwrap().matrix().dot(&tap.v)).collect();
@@ -122,10 +125,14 @@ fn of_luna_the_factors_are_those_of_the_module() {
     for config in lunas().into_iter().filter(|config| !config.causal) {
         let named = weights(&config, 7);
         let (x, p) = lowest(&named, &config);
-        let attention = named.within("layers").within("0").within("self_attn");
-        let module = LunaAttention::load(&attention, &LayerConfig::new(24, 40, 3)).unwrap();
-        let packed = module.pack(p.view(), x.view(), Padding::default()).unwrap();
-        let unpack = module.unpack_weights(x.view(), &packed).unwrap();
+        let Mechanism::Luna { tied, .. } = config.mechanism else { unreachable!() };
+        let module = Loaded::new(&named, |layout| {
+            LunaAttention::declare(layout, "layers.0.self_attn", 24, [3, 3], tied)
+        });
+        let (rows, p_rows) = (Rows::of([x.nrows()]), Rows::of([p.nrows()]));
+        let context = Context { x: x.view(), rows: &rows };
+        let packed = module.layer.pack(module.pass(), p.view(), &p_rows, context, None).unwrap();
+        let unpack = module.layer.unpack_weights(module.pass(), x.view(), &packed);
         let taps = watched(&named, &config);
         assert_eq!(taps.len(), 6);
         for tap in &taps[..3] {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use luna::attention::Mask;
-use luna::model::encoder::{ALL, Encoder, EncoderConfig, Layer, Mechanism, Stream};
-use luna::model::luna::{LunaEncoder, Named, Padding};
-use ndarray::{Array2, ArrayD, Axis, s};
+use luna::layer::Entry;
+use luna::model::Named;
+use luna::network::{ALL, Encoder, EncoderConfig, Mechanism, Stream};
+use ndarray::{Array2, ArrayD, s};
 
 use super::{MECHANISMS, batch, furthest, small, weights};
 
@@ -62,36 +63,15 @@ fn a_batch_is_its_sequences_and_padding_does_not_matter() {
     }
 }
 
-#[test]
-fn luna_is_the_authors_encoder() {
-    for (tied, pre_norm) in [(true, false), (false, false), (true, true), (false, true)] {
-        let config = small(Mechanism::Luna { l: 5, tied }, pre_norm);
-        let named = weights(&config, 3);
-        let theirs = luna::model::luna::LayerConfig {
-            pre_norm,
-            activation: luna::model::Activation::Gelu,
-            ..luna::model::luna::LayerConfig::new(24, 40, 3)
-        };
-        let theirs = LunaEncoder::load(&named, &theirs, 2).unwrap();
-        let p = named.matrix("projected_embeddings", (5, 24)).unwrap();
-        let x = batch("x", 1, 31, 24);
-        let (x_top, p_top) =
-            theirs.forward(x.index_axis(Axis(0), 0).to_owned(), p, Padding::default()).unwrap();
-        let found = Encoder::load(&named, &config).unwrap().forward_vectors(x, None).unwrap();
-        assert_eq!(found.x.index_axis(Axis(0), 0), x_top);
-        assert_eq!(found.p.unwrap().index_axis(Axis(0), 0), p_top);
-    }
-}
-
 /// The tensors of a configuration's one layer with an E that is added to them.
 fn with_e(named: &Named, config: &EncoderConfig, e: Array2<f32>) -> Named {
     let mut all: BTreeMap<String, ArrayD<f32>> = BTreeMap::new();
-    for (name, shape) in config.tensors() {
+    for Entry { name, shape, .. } in config.layout().entries() {
         let tensor = match shape[..] {
-            [rows, columns] => named.matrix(&name, (rows, columns)).unwrap().into_dyn(),
-            _ => named.vector(&name, shape[0]).unwrap().into_dyn(),
+            [rows, columns] => named.matrix(name, (rows, columns)).unwrap().into_dyn(),
+            _ => named.vector(name, shape[0]).unwrap().into_dyn(),
         };
-        all.insert(name, tensor);
+        all.insert(name.clone(), tensor);
     }
     for layer in 0..config.layers {
         all.insert(format!("layers.{layer}.self_attn.compress.weight"), e.clone().into_dyn());
@@ -130,8 +110,9 @@ fn drawn_encoders_follow_from_their_seed() {
         assert_ne!(first.x, top(8).x);
         let encoder = Encoder::random(&config, 7).unwrap();
         let input = Stream::new(batch("x", 2, 20, 24), encoder.p());
-        let lowest = encoder.layers()[0].forward(input.clone(), None).unwrap();
-        assert_eq!(lowest, Layer::random(&config, 7).unwrap().forward(input, None).unwrap());
+        let lowest = encoder.layers().next().unwrap().forward(input.clone(), None).unwrap();
+        let alone = Encoder::random(&EncoderConfig { layers: 1, ..config }, 7).unwrap();
+        assert_eq!(lowest, alone.layers().next().unwrap().forward(input, None).unwrap());
     }
 }
 
@@ -157,12 +138,14 @@ fn what_does_not_fit_is_refused() {
     assert!(
         vectors.forward(Array2::zeros((1, 3)).view(), None).unwrap_err().to_string().contains("vocabulary")
     );
-    let layer = Layer::random(&fine, 1).unwrap();
-    assert!(layer.forward(Stream::new(batch("x", 1, 3, 23), None), None).is_err());
-    let luna = Layer::random(&small(MECHANISMS[2], false), 1).unwrap();
-    assert!(luna.forward(Stream::new(batch("x", 1, 3, 24), None), None).is_err(), "Luna's layer has a P");
-    let long = Layer::random(&small(Mechanism::Linformer { l: 4, max: 10 }, false), 1).unwrap();
-    assert!(long.forward(Stream::new(batch("x", 1, 11, 24), None), None).is_err(), "E has 10 columns");
+    let lowest = |config: &EncoderConfig, stream| {
+        Encoder::random(config, 1).unwrap().layers().next().unwrap().forward(stream, None)
+    };
+    assert!(lowest(&fine, Stream::new(batch("x", 1, 3, 23), None)).is_err());
+    let without_p = Stream::new(batch("x", 1, 3, 24), None);
+    assert!(lowest(&small(MECHANISMS[2], false), without_p).is_err(), "Luna's layer has a P");
+    let short = small(Mechanism::Linformer { l: 4, max: 10 }, false);
+    assert!(lowest(&short, Stream::new(batch("x", 1, 11, 24), None)).is_err(), "E has 10 columns");
 }
 
 #[test]
@@ -174,7 +157,8 @@ fn every_mechanism_has_a_name() {
         let causal = !mechanism.honours(Mask::Full);
         let config = EncoderConfig { causal, ..EncoderConfig::new(mechanism, 16, 2, 32, 1) };
         let stream = Stream::new(batch("x", 1, 12, 16), Encoder::random(&config, 1).unwrap().p());
-        assert!(Layer::random(&config, 1).unwrap().forward(stream, None).is_ok(), "{}", kind.name);
+        let encoder = Encoder::random(&config, 1).unwrap();
+        assert!(encoder.layers().next().unwrap().forward(stream, None).is_ok(), "{}", kind.name);
     }
     let built = Mechanism::build(&"luna:l=128,tied=false".parse().unwrap()).unwrap();
     assert_eq!(built, Mechanism::Luna { l: 128, tied: false });

@@ -11,8 +11,9 @@ mod torch;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use luna::model::encoder::{EncoderConfig, Mechanism};
-use luna::model::luna::Named;
+use luna::layer::Entry;
+use luna::model::Named;
+use luna::network::{EncoderConfig, Mechanism};
 use luna::rng::{normal, stream};
 use ndarray::{Array3, ArrayD, IxDyn};
 
@@ -32,21 +33,17 @@ pub(crate) fn small(mechanism: Mechanism, pre_norm: bool) -> EncoderConfig {
     EncoderConfig { pre_norm, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) }
 }
 
-/// Random numbers for every tensor, biases and norms too.
+/// Random elements for every tensor, biases and norms too.
 fn weights(config: &EncoderConfig, seed: u64) -> Named {
-    let tensor = |(name, shape): (String, Vec<usize>)| {
+    let tensor = |entry: &Entry| {
+        let (name, shape) = (entry.name.clone(), &entry.shape);
         let columns = shape.last().copied().unwrap_or(1);
         let rows = shape.iter().product::<usize>() / columns;
-        let numbers = normal(&mut stream(seed, &name), rows, columns) * 0.3;
-        (name, numbers.into_shape_with_order(IxDyn(&shape)).unwrap())
+        let scale = if entry.learned { 0.3 } else { 1.0 };
+        let elements = normal(&mut stream(seed, &name), rows, columns) * scale;
+        (name, elements.into_shape_with_order(IxDyn(shape)).unwrap())
     };
-    let mut all: BTreeMap<String, ArrayD<f32>> = config.tensors().into_iter().map(tensor).collect();
-    if let Mechanism::Performer { l } = config.mechanism {
-        for layer in 0..config.layers {
-            let features = normal(&mut stream(seed, &format!("features {layer}")), l, config.head_width());
-            all.insert(format!("layers.{layer}.self_attn.features"), features.into_dyn());
-        }
-    }
+    let all: BTreeMap<String, ArrayD<f32>> = config.layout().entries().iter().map(tensor).collect();
     Named::new(Path::new("memory"), all)
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use luna::model::Activation;
-use luna::model::encoder::{EncoderConfig, Layer, Mechanism, Stream};
-use luna::model::luna::Named;
+use luna::model::Named;
+use luna::network::{Encoder, EncoderConfig, Mechanism};
 use ndarray::{Array3, ArrayD, IxDyn, s};
 use serde_json::Value;
 
@@ -24,8 +24,8 @@ fn weights() -> Named {
     for (at, name) in ["q_proj", "k_proj", "v_proj"].into_iter().enumerate() {
         let rows = at * 4..(at + 1) * 4;
         let weight = weight.slice(s![rows.clone(), ..]).to_owned().into_dyn();
-        all.insert(format!("self_attn.{name}.weight"), weight);
-        all.insert(format!("self_attn.{name}.bias"), bias.slice(s![rows]).to_owned().into_dyn());
+        all.insert(format!("layers.0.self_attn.{name}.weight"), weight);
+        all.insert(format!("layers.0.self_attn.{name}.bias"), bias.slice(s![rows]).to_owned().into_dyn());
     }
     for (name, weight, bias) in [
         ("self_attn.out_proj", &[4, 4][..], 4),
@@ -34,8 +34,8 @@ fn weights() -> Named {
         ("self_attn_layer_norm", &[4], 4),
         ("final_layer_norm", &[4], 4),
     ] {
-        all.insert(format!("{name}.weight"), cosines(weight));
-        all.insert(format!("{name}.bias"), cosines(&[bias]));
+        all.insert(format!("layers.0.{name}.weight"), cosines(weight));
+        all.insert(format!("layers.0.{name}.bias"), cosines(&[bias]));
     }
     Named::new(Path::new("cosines"), all)
 }
@@ -78,8 +78,8 @@ fn a_transformer_layer_is_pytorch_s() {
         }
         for mechanism in [Mechanism::Softmax, Mechanism::Materialised] {
             let config = EncoderConfig { activation, ..EncoderConfig::new(mechanism, 4, 2, 16, 1) };
-            let layer = Layer::load(&weights(), &config).unwrap();
-            let found = layer.forward(Stream::new(x.clone(), None), Some(&real)).unwrap().x;
+            let encoder = Encoder::load(&weights(), &config).unwrap();
+            let found = encoder.forward_vectors(x.clone(), Some(&real)).unwrap().x;
             assert!(found.iter().all(|x| x.is_finite()), "case {at}");
             if case["output"] == "nan" {
                 assert_eq!(real, [0], "nothing is real");

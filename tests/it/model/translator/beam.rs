@@ -1,7 +1,7 @@
 //! Beam search: against every sequence there is, and by hand.
 
 use luna::Result;
-use luna::model::translator::{Beam, Found, Translator, TranslatorState, Writer};
+use luna::network::translator::{Beam, Found, Translator, TranslatorState, Writer};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 
@@ -42,7 +42,7 @@ impl Writer for Table {
 }
 
 fn beam(width: usize, length_penalty: f64, most: usize) -> Beam<'static> {
-    Beam { width, length_penalty, most, best: 1, begin: 1, end: END, never: &[NEVER] }
+    Beam { width, length_penalty, max_length: most, best: 1, begin: 1, end: END, never: &[NEVER] }
 }
 
 /// Every sequence of at most `most` tokens with its end, best first.

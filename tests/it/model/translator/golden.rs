@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use luna::model::encoder::{EncoderConfig, Mechanism};
-use luna::model::luna::Named;
-use luna::model::translator::{Translator, TranslatorConfig};
+use luna::model::Named;
+use luna::network::translator::{Translator, TranslatorConfig};
+use luna::network::{EncoderConfig, Mechanism};
 
 use crate::attention::golden::{Golden, furthest};
 
@@ -35,6 +35,6 @@ fn torch_says_the_same() {
         }
         // The file's weights are all that such a network has, and no more.
         let weights = named.names().iter().filter(|name| name.starts_with("w.")).count();
-        assert_eq!(weights, config.tensors().len());
+        assert_eq!(weights, config.layout().entries().len());
     }
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use luna::model::Network;
-use luna::model::encoder::{Encoder, EncoderConfig, Head, Mechanism};
-use luna::model::luna::Named;
+use luna::model::Named;
 use luna::model::save::save;
-use luna::model::translator::{Translator, TranslatorConfig};
+use luna::network::translator::{Translator, TranslatorConfig};
+use luna::network::{Encoder, EncoderConfig, Head, Mechanism, Network};
 use ndarray::s;
 use serde_json::{Value, json};
 
@@ -39,6 +38,21 @@ fn steps_are_the_rows_of_the_whole_alone_and_side_by_side() {
             }
         }
         assert!(states.iter().all(|state| state.tokens() == 29));
+    }
+}
+
+/// Targets that are longer than a block of the causal kernels.
+#[test]
+fn long_targets_are_decoded_as_a_whole_and_token_by_token() {
+    for config in configs().into_iter().filter(|config| config.encoder.positions == 0) {
+        let translator = translator(&config);
+        let (source, target) = (ids(17, 2), ids(150, 3));
+        let whole = translator.logits(&source, &target).unwrap();
+        let mut state = translator.start(&source).unwrap();
+        for (t, token) in target.iter().enumerate() {
+            let off = furthest(&translator.step(&mut state, *token).unwrap(), &whole.row(t));
+            assert!(off < 1e-4, "{config:?}, token {t}: off by {off:e}");
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use luna::attention::luna_causal::Weight;
-use luna::model::encoder::{EncoderConfig, Mechanism};
-use luna::model::luna::Named;
-use luna::model::translator::{DecoderKind, Translator, TranslatorConfig};
+use luna::layer::Entry;
+use luna::model::Named;
+use luna::network::translator::{DecoderKind, Translator, TranslatorConfig};
+use luna::network::{EncoderConfig, Mechanism};
 use luna::rng::{normal, stream};
 use ndarray::{ArrayD, IxDyn};
 
@@ -52,15 +53,16 @@ fn configs() -> Vec<TranslatorConfig> {
 
 /// Random numbers for every tensor, biases and norms too.
 fn tensors(config: &TranslatorConfig) -> Tensors {
-    let tensor = |(name, shape): (String, Vec<usize>)| {
+    let tensor = |entry: &Entry| {
+        let (name, shape) = (entry.name.clone(), &entry.shape);
         let columns = shape.last().copied().unwrap_or(1);
         let rows = shape.iter().product::<usize>() / columns;
-        // Gains around 1, so that no norm makes everything behind it small.
+        // Gains around 1, so that no norm makes everything after it small.
         let gain = f32::from(u8::from(name.contains("norm") && name.ends_with("weight")));
-        let numbers = normal(&mut stream(8, &name), rows, columns) * 0.3 + gain;
-        (name, numbers.into_shape_with_order(IxDyn(&shape)).unwrap())
+        let elements = normal(&mut stream(8, &name), rows, columns) * 0.3 + gain;
+        (name, elements.into_shape_with_order(IxDyn(shape)).unwrap())
     };
-    config.tensors().into_iter().map(tensor).collect()
+    config.layout().entries().iter().map(tensor).collect()
 }
 
 fn translator(config: &TranslatorConfig) -> Translator {

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use luna::model::encoder::{EncoderConfig, Head, Mechanism};
-use luna::model::translator::TranslatorConfig;
+use luna::network::translator::TranslatorConfig;
+use luna::network::{EncoderConfig, Head, Mechanism};
 use luna::task::bpe::Vocabulary;
 use serde_json::json;
 

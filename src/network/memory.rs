@@ -1,0 +1,31 @@
+//! What a training allocates at most, in closed form: a bound that stays within a tenth of a counting allocator's figure
+//! (tests/it/train/memory.rs).
+
+use crate::layer::{EncoderConfig, Head, StepElements};
+
+const F32: usize = size_of::<f32>();
+
+/// Rows of logits over a vocabulary that are held at once.
+pub(crate) const LOGIT_ROWS: usize = 1024;
+
+impl EncoderConfig {
+    /// Bytes that one step of training such a network allocates at most beyond weights and gradients, on b sequences of n
+    /// tokens each and that many threads.
+    pub fn step_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
+        let (rows, x) = (b * n, b * n * self.d);
+        let StepElements { saved, transient } = self.step_elements(b, n, threads);
+        // the input of the lowest layer, and the standardised rows of the first and the last norm
+        let ends = x * (1 + usize::from(self.embedding_norm) + usize::from(self.pre_norm));
+        let logits = match self.head {
+            Head::Tokens => rows.min(LOGIT_ROWS) * self.vocab.unwrap_or(0) + 2 * x,
+            Head::Classes(_) | Head::Pairs(_) | Head::None => 2 * x,
+        };
+        F32 * (ends + saved + transient.max(logits))
+    }
+
+    /// Bytes that a training of such a network holds at most: weights, gradients, Adam's two moments, and one step on b
+    /// sequences of n tokens each and that many threads.
+    pub fn training_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
+        4 * F32 * self.layout().len() + self.step_bytes(b, n, threads)
+    }
+}
