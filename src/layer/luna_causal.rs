@@ -98,14 +98,16 @@ impl CausalLunaAttention {
         let slices = slices(rows, p_rows.unwrap_or(rows));
         let shared_l = p_rows.is_none().then_some(p.nrows());
         let parts = split_mut(&mut out, slices.iter().map(|(queries, _)| queries));
+        // Without a tape the sums count as what a token at a time would do: blocks do more of them, to be faster.
+        let tally = pass.tally.filter(|_| packing.is_some());
+        if packing.is_none() {
+            pass.count(self.heads * pairs(p.nrows(), rows, p_rows), self.d / self.heads, 4);
+        }
         let calls = slices.par_iter().zip(parts).map(|(slice, out)| {
             let heads = weighted(slice, shared_l, &q, &key_values, &w);
             // Without P there is nothing to read.
-            if heads.w.dim().2 == 0 {
-                Ok(SavedCall::default())
-            } else {
-                heads.forward_saving(pass.tally, out)
-            }
+            let empty = heads.w.dim().2 == 0;
+            if empty { Ok(SavedCall::default()) } else { heads.forward_saving(tally, out) }
         });
         let calls: Vec<_> = calls.collect::<Result<_>>()?;
         drop(w);
@@ -176,7 +178,7 @@ impl CausalLunaAttention {
         p_rows: Option<&Rows>,
     ) -> Array3<f32> {
         let (h, total, width) = pack_key.dim();
-        pass.count(h * pairs(pack_query, rows, p_rows), width, 1);
+        pass.count(h * pairs(pack_query.dim().1, rows, p_rows), width, 1);
         let scale = scale(width);
         let l = p_rows.map_or(pack_query.dim().1, Rows::longest);
         let mut w = zeros((h, total, l));
@@ -212,7 +214,7 @@ impl CausalLunaAttention {
         p_rows: Option<&Rows>,
     ) -> (Array3<f32>, Array3<f32>) {
         let (h, _, width) = pack_key.dim();
-        pass.count(h * pairs(pack_query, rows, p_rows), width, 2);
+        pass.count(h * pairs(pack_query.dim().1, rows, p_rows), width, 2);
         let weight = self.weight;
         let d = d_w.as_slice_mut().expect("in standard layout").par_chunks_mut(CHUNK);
         let w = w.as_slice().expect("in standard layout").par_chunks(CHUNK);
@@ -335,9 +337,9 @@ fn side_by_side(
 }
 
 /// How many pairs of a row and a row of its P there are.
-fn pairs(pack_query: &Array3<f32>, rows: &Rows, p_rows: Option<&Rows>) -> usize {
+fn pairs(l: usize, rows: &Rows, p_rows: Option<&Rows>) -> usize {
     match p_rows {
-        None => rows.total() * pack_query.dim().1,
+        None => rows.total() * l,
         Some(p_rows) => rows.each().zip(p_rows.each()).map(|(of, of_p)| of.len() * of_p.len()).sum(),
     }
 }

@@ -35,6 +35,7 @@ mod residual;
 mod rows;
 mod weights;
 
+pub use self::luna::{LunaAttention, Packed, Streams};
 pub use activation::Activation;
 pub use attention::Context;
 pub(crate) use config::EPS;
@@ -48,7 +49,6 @@ pub use factors::Factors;
 pub(crate) use factors::WatchedHead;
 pub(crate) use feed_forward::FeedForward;
 pub(crate) use linear::Linear;
-pub use luna::{LunaAttention, Packed, Streams};
 pub use luna_causal::{CausalLunaAttention, CausalState};
 pub use mechanism::{ALL, Mechanism, MechanismKind};
 pub(crate) use memory::StepElements;

@@ -56,8 +56,13 @@ impl Rows {
 
 /// What the heads (h, rows, w) of a batch are sliced into, so that one call of a kernel sees sequences of one length.
 pub(super) enum Slice {
-    /// All sequences have so many rows: every sequence's heads are heads of their own, (h b, n, w).
-    Alike(usize),
+    /// All b sequences have n rows: every sequence's heads are heads of their own, (h b, n, w).
+    Alike {
+        /// Rows of each.
+        n: usize,
+        /// Sequences.
+        b: usize,
+    },
     /// The rows of one sequence.
     Rows(Range<usize>),
 }
@@ -66,18 +71,16 @@ impl Slice {
     /// The rows of one sequence.
     pub(super) fn rows(&self) -> usize {
         match self {
-            Self::Alike(n) => *n,
+            Self::Alike { n, .. } => *n,
             Self::Rows(rows) => rows.len(),
         }
     }
 
     /// The slice of heads.
     pub(super) fn of<'a>(&self, x: ArrayView3<'a, f32>) -> ArrayView3<'a, f32> {
-        let (h, rows, width) = x.dim();
+        let (h, _, width) = x.dim();
         match self {
-            Self::Alike(n) => {
-                x.into_shape_with_order((h * rows / (*n).max(1), *n, width)).expect("in standard layout")
-            }
+            Self::Alike { n, b } => x.into_shape_with_order((h * b, *n, width)).expect("in standard layout"),
             Self::Rows(rows) => x.slice_move(s![.., rows.clone(), ..]),
         }
     }
@@ -86,7 +89,10 @@ impl Slice {
 /// Queries and contexts of the kernel calls that a batch needs.
 pub(super) fn slices(queries: &Rows, context: &Rows) -> Vec<(Slice, Slice)> {
     match (queries.shared(), context.shared()) {
-        (Some(n), Some(m)) => vec![(Slice::Alike(n), Slice::Alike(m))],
+        (Some(n), Some(m)) => {
+            let b = queries.sequences();
+            vec![(Slice::Alike { n, b }, Slice::Alike { n: m, b })]
+        }
         _ => queries.each().zip(context.each()).map(|(n, m)| (Slice::Rows(n), Slice::Rows(m))).collect(),
     }
 }
@@ -101,14 +107,14 @@ pub(super) fn split_mut<'a, 's>(
     let mut parts = Vec::new();
     for slice in slices {
         let count = match slice {
-            Slice::Alike(_) => rows,
+            Slice::Alike { .. } => rows,
             Slice::Rows(of) => of.len(),
         };
         let (part, rest) = remainder.split_at(Axis(1), count);
         remainder = rest;
         parts.push(match slice {
-            Slice::Alike(n) => {
-                part.into_shape_with_order((h * rows / (*n).max(1), *n, width)).expect("in standard layout")
+            Slice::Alike { n, b } => {
+                part.into_shape_with_order((h * b, *n, width)).expect("in standard layout")
             }
             Slice::Rows(_) => part,
         });

@@ -2,6 +2,7 @@
 //! (tests/it/train/memory.rs).
 
 use crate::layer::{EncoderConfig, Head, StepElements};
+use crate::linalg::outer;
 
 const F32: usize = size_of::<f32>();
 
@@ -15,9 +16,14 @@ impl EncoderConfig {
         let (rows, x) = (b * n, b * n * self.d);
         let StepElements { saved, transient } = self.step_elements(b, n, threads);
         // the input of the lowest layer, and the standardised rows of the first and the last norm
-        let ends = x * (1 + usize::from(self.embedding_norm) + usize::from(self.pre_norm));
+        let norms = usize::from(self.embedding_norm) + usize::from(self.pre_norm);
+        let ends = x + norms * (x + rows);
         let logits = match self.head {
-            Head::Tokens => rows.min(LOGIT_ROWS) * self.vocab.unwrap_or(0) + 2 * x,
+            Head::Tokens => {
+                let (rows, vocab) = (rows.min(LOGIT_ROWS), self.vocab.unwrap_or(0));
+                let (count, elements) = outer::space(rows, vocab, self.d, threads);
+                rows * vocab + 2 * x + count * elements
+            }
             Head::Classes(_) | Head::Pairs(_) | Head::None => 2 * x,
         };
         F32 * (ends + saved + transient.max(logits))
