@@ -13,7 +13,7 @@ pub(super) fn angle(i: usize, max: usize) -> [f64; 2] {
     [x.cos(), x.sin()]
 }
 
-/// ReLU of rows times cos and sin of their positions.
+/// `ReLU` of rows times cos and sin of their positions.
 pub(super) struct Cosine {
     /// Width of rows, and how far apart they begin.
     pub(super) width: usize,

@@ -1,4 +1,4 @@
-//! cosFormer (Qin et al. 2022): linear attention of ReLU features whose products are reweighted by the cosine of a
+//! cosFormer (Qin et al. 2022): linear attention of `ReLU` features whose products are reweighted by the cosine of a
 //! distance.
 //!
 //! ```text
