@@ -20,6 +20,7 @@
 
 mod bigbird;
 mod built;
+mod cosformer;
 pub mod fit;
 mod input;
 mod kernel;
@@ -70,6 +71,7 @@ pub const ALL: &[&Kind] = &[
     &linformer::KIND,
     &performer::KIND,
     &linear::KIND,
+    &cosformer::KIND,
     &nystrom::KIND,
     // those that read some of the keys
     &local::KIND,

@@ -1,4 +1,4 @@
-//! Many heads as rows of whole cache whole_lines, in and out.
+//! Many heads as rows of whole cache lines, in and out.
 
 use std::borrow::Cow;
 

@@ -39,7 +39,7 @@ pub(in crate::attention) struct WeightsAcross<'a> {
     pub(in crate::attention) factor: f32,
 }
 
-/// `scale weight (x - mean)`: d_logits of logits, the weighted means of x by rows.
+/// `scale weight (x - mean)`: gradients of logits, the weighted means of x by rows.
 #[derive(Clone, Copy)]
 pub(in crate::attention) struct LogitGradients<'a> {
     pub(in crate::attention) weights: Rows<'a>,
@@ -255,7 +255,7 @@ impl Outer<'_> {
 
 /// Logits of each row, times a factor, become shares that sum to 1; `logs` get the logarithms (to base 2) of the sums.
 pub(in crate::attention) struct Softmax<'a> {
-    /// Rows of `width` numbers in whole cache whole_lines, of which the first `count` are logits.
+    /// Rows of `width` numbers in whole cache lines, of which the first `count` are logits.
     pub(in crate::attention) rows: &'a mut [f32],
     pub(in crate::attention) width: usize,
     pub(in crate::attention) count: usize,
@@ -321,7 +321,7 @@ impl WithSimd for RowDots<'_> {
     }
 }
 
-/// One query's logits become its shares divided by t, the d_logits of those shares d_logits of logits before their scale and
+/// One query's logits become its shares divided by t, the gradients of those shares gradients of logits before their scale and
 /// mean: `a` and `g` of causal Luna.
 pub(in crate::attention) struct Shares<'a> {
     pub(in crate::attention) logits: &'a mut [f32],

@@ -69,7 +69,7 @@ fn part(l: usize, d_h: usize, d_v: usize) -> usize {
     l * (whole_lines(d_h) + whole_lines(d_v))
 }
 
-/// Elements of a worker: rows in whole whole_lines, where they are not.
+/// Elements of a worker: rows in whole lines, where they are not.
 fn padding(d_h: usize, d_v: usize) -> usize {
     TILE * whole_lines(d_h).max(whole_lines(d_v))
 }

@@ -101,14 +101,15 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
         "random" if l.checked_mul(max).is_none_or(|entries| entries > MAX_ENTRIES) => {
             return Err(params.refuse("max", &max, "l times max of 2^28 or less"));
         }
-        "random" => match origin.found("e") {
-            Some(e) => given(e, if shared { None } else { Some(origin.learned("linformer", "f")?) })?,
-            None => {
+        "random" => {
+            if let Some(e) = origin.found("e") {
+                given(e, if shared { None } else { Some(origin.learned("linformer", "f")?) })?
+            } else {
                 let rng = |array: &str| Box::new(origin.stream(&format!("linformer {array} {l}")));
                 let rngs = (rng("e"), (!shared).then(|| rng("f")));
                 (l, Projection::Drawn { max, rngs, pair: OnceLock::new() })
             }
-        },
+        }
         "segment" => (l, Projection::Segment),
         "svd" => (l, Projection::Svd),
         "fitted" => {

@@ -176,7 +176,7 @@ impl Features for Positive<'_> {
     }
 }
 
-/// The largest of the first numbers of a row in whole cache whole_lines, after which nothing is known.
+/// The largest of the first numbers of a row in whole cache lines, after which nothing is known.
 struct Largest<'a>(&'a [f32], usize);
 
 impl WithSimd for Largest<'_> {

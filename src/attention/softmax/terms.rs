@@ -31,7 +31,9 @@ fn weigh(input: &Input<'_>, i: usize, row: &mut [f64]) {
     }
     let sum = row.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
     if sum > 0.0 {
-        row.iter_mut().for_each(|x| *x /= sum);
+        for x in row {
+            *x /= sum;
+        }
     }
 }
 

@@ -35,6 +35,7 @@ struct Sample {
     k: Array3<f32>,
     v: Array3<f32>,
     l: usize,
+    learned: Owned,
     /// Factor on P, and whether features' directions are all positive.
     longer: f32,
     positive: bool,
@@ -54,8 +55,11 @@ impl Sample {
             let flat = normal(&mut rng, heads * rows, columns);
             flat.into_shape_with_order((heads, rows, columns)).unwrap()
         };
-        let (q, k, v) = (cube(n, d_h), cube(m, d_h), cube(m, d_v));
-        Self { q, k, v, l, longer: 1.0, positive: false }
+        let (q, k, v, p) = (cube(n, d_h), cube(m, d_h), cube(m, d_v), cube(l, d_h));
+        let [e, f] = [0, 1].map(|_| (normal(&mut rng, l, m + 2) / (l as f32).sqrt()).insert_axis(Axis(0)));
+        let w = normal(&mut rng, l, d_h).insert_axis(Axis(0));
+        let learned = vec![("p", p), ("e", e), ("f", f), ("features", w)];
+        Self { q, k, v, l, learned, longer: 1.0, positive: false }
     }
 
     fn heads(&self, mask: Mask) -> Heads<'_> {
@@ -66,7 +70,9 @@ impl Sample {
     fn arrays(&self, form: &Fused) -> Owned {
         let (h, m, d_h) = self.k.dim();
         let one = |part: luna::attention::Part| {
-            let mut drawn = part.drawn(h, |head| stream(8, &format!("{} {head}", part.name)));
+            let own = self.learned.iter().find(|(name, x)| *name == part.name && x.dim().1 == part.shape.0);
+            let drawn = || part.drawn(h, |head| stream(8, &format!("{} {head}", part.name)));
+            let mut drawn = own.map_or_else(drawn, |(_, x)| x.clone());
             if part.name == "p" {
                 drawn *= self.longer;
             }
@@ -334,7 +340,13 @@ fn sums_over_many_tokens_stay_exact() {
             // A mean of values that are all alike.
             sample.v.index_axis(Axis(0), 0).mapv(f64::from)
         } else {
-            sample.exact(&form, Mask::Causal, 0)
+            // Means of tokens that are all alike are those of the first one.
+            let mut head = ExactHead::of(&sample.heads(Mask::Causal), 0);
+            [head.k, head.v] = [&head.k, &head.v].map(|x| x.slice(s![..1, ..]).to_owned());
+            let owned = sample.arrays(&form);
+            let arrays: Vec<_> =
+                views(&owned).of_head(0).map(|(name, x)| (name, x.mapv(f64::from))).collect();
+            form.exact(&head, &arrays, &mut Maxima::default())
         };
         let out = sample.run(&form, Path::Widest, Mask::Causal).index_axis(Axis(0), 0).mapv(f64::from);
         let size = exact.fold(0.0_f64, |far, x| far.max(x.abs()));

@@ -101,6 +101,14 @@ fn linear_is_torch_s() {
     agrees("linear_elu", "out_causal", "linear", Mask::Causal, &nothing, 1.5e-6); // 7.2e-7
 }
 
+/// By the paper's equation in NumPy (`tests/golden/heads/cosformer.py`).
+#[test]
+fn cosformer_is_numpy_s() {
+    let nothing = Learned::default();
+    agrees("cosformer", "out", "cosformer", Mask::Full, &nothing, 1e-5);
+    agrees("cosformer", "out_causal", "cosformer:max=32", Mask::Causal, &nothing, 1e-5);
+}
+
 #[test]
 fn linformer_is_torch_s() {
     let golden = Golden::read("heads", "linformer_k12");

@@ -29,7 +29,7 @@ use crate::attention::kernel::tiles::{Add, Set, Shares, Softmax, outer, product}
 /// Causal Luna over many heads, with the weights of their keys.
 pub(in crate::attention) struct Weighted<'a> {
     pass: &'a Pass<'a>,
-    /// Weights, heads of so many rows of l numbers in whole cache whole_lines, with zeros after them.
+    /// Weights, heads of so many rows of l numbers in whole cache lines, with zeros after them.
     w: &'a [f32],
     length: usize,
     l: usize,
