@@ -96,7 +96,7 @@ fn a_text_alone_is_read_by_it() {
 
 #[test]
 fn its_attention_can_be_replaced() {
-    let args = ["approx-error", "--substitute", "all", "--attention", "linear", "--seq-len", "16"];
+    let args = ["approx-error", "--substitute", "all", "--mechanism", "linear", "--seq-len", "16"];
     let result = json(&[&args[..], &["--windows", "1"]].concat(), Path::new("."));
     assert_eq!(result["stamp"]["model"], "byte-transformer");
     assert_eq!(result["rows"][0]["layers"], 4);
@@ -125,7 +125,7 @@ fn texts_that_do_not_fit_are_refused_with_what_fits() {
         refused(&[study, "--text", "no-such-file"], &["'no-such-file'"]);
     }
     refused(
-        &["approx-error", "--attention", "trained"],
+        &["approx-error", "--mechanism", "trained"],
         &["'byte-transformer' attends by softmax", "byte-luna"],
     );
     // The hint about the built-in model is not shown for a named model.
