@@ -34,18 +34,12 @@ pub struct GenerateConfig {
     pub top: Option<usize>,
 }
 
-/// The columns, in their order: name, about, digits.
-const COLUMNS: &[(&str, &str, Digits)] = &[
-    ("attention", "the mechanism with its parameters", Digits::Text),
-    ("prompt", "text that was continued", Digits::Text),
-    ("text", "what was written after it", Digits::Text),
-    ("tokens", "bytes or tokens of it", Digits::Integer),
-    ("log_p", "mean ln p of a token of it, at temperature 1", Digits::Fixed(4)),
-];
-
-/// The columns of the result.
+/// The columns of the result: a row for every line of the text.
 pub fn columns() -> Vec<Column> {
-    COLUMNS.iter().map(|(name, about, digits)| Column::new(*name, "", *about, *digits)).collect()
+    vec![
+        Column::new("line", "", "number of the line", Digits::Integer),
+        Column::new("text", "", "the line, of the prompt and what was written after it", Digits::Text),
+    ]
 }
 
 /// Writes a text, which `write` is handed piece by piece, from the prompt to a last newline; false from it ends the text.
@@ -68,8 +62,8 @@ pub fn run(
     for token in detokenizer.prompt(prompt)? {
         logits = reader.next(token)?;
     }
-    let (mut text, mut tokens, mut log_p) = (Vec::new(), 0_usize, 0.0);
-    let mut goes_on = write(prompt.as_bytes());
+    let (mut text, mut tokens, mut log_p) = (prompt.as_bytes().to_vec(), 0_usize, 0.0);
+    let mut goes_on = write(&text);
     while goes_on && tokens < config.length && !context.watch.stopped() {
         let token = sampling.draw(&logits, rng);
         log_p += log_probability(&logits, token);
@@ -84,18 +78,19 @@ pub fn run(
     write(&[&rest[..], b"\n"].concat());
     text.extend(rest);
     let mut rows = Table::new("Generated text", columns());
-    rows.push(vec![
-        encoder.config().mechanism.spec().into(),
-        prompt.into(),
-        String::from_utf8_lossy(&text).into_owned().into(),
-        tokens.into(),
-        (tokens > 0).then(|| log_p / tokens as f64).into(),
-    ]);
+    for (number, line) in (1_usize..).zip(String::from_utf8_lossy(&text).lines()) {
+        rows.push(vec![number.into(), line.into()]);
+    }
     let mut report = Report { rows, ..Report::default() };
     report.stamp.push("study", "generate");
     report.stamp.push("run", config.run.display().to_string());
+    report.stamp.push("attention", encoder.config().mechanism.spec());
+    report.stamp.push("prompt", prompt);
     report.stamp.push("temperature", config.temperature);
     report.stamp.push("top", config.top);
+    report.stamp.push("tokens", tokens);
+    // Of a token after the prompt, at temperature 1.
+    report.stamp.push("mean_log_p", (tokens > 0).then(|| log_p / tokens as f64));
     Ok(Outcome { report, complete })
 }
 
