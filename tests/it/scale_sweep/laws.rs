@@ -392,7 +392,7 @@ fn impossible_cells_are_left_out_with_their_reason() {
         };
         assert_eq!(of("64")["state"], "measured", "{unit}");
         let out = of("128");
-        assert_eq!(out["state"], "left out (its longest sequence is max = 64, and n is 128)", "{unit}");
+        assert_eq!(out["state"], "left out (covers max = 64 tokens, and n is 128)", "{unit}");
         assert!(out["flops"].is_empty() && out["time_s"].is_empty(), "{unit}");
         assert_eq!(rows.iter().filter(|row| row["state"] == "measured").count(), 5, "{unit}");
         assert!(

@@ -49,7 +49,7 @@ fn mistakes_get_one_line() {
     );
     refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
     refused(&["--l", "0"], &["--l: '0'"]);
-    refused(&["--num-heads", "0"], &["--heads: '0'"]);
+    refused(&["--num-heads", "0"], &["--num-heads: '0'"]);
     refused(&["--unit", "layer", "--ffn", "4000000000000000000"], &["--ffn", "narrower layers"]);
     refused(
         &["--unit", "layer", "--seq-len", "1", "--num-heads", "100000000000", "--head-dim", "100"],
