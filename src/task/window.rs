@@ -165,8 +165,7 @@ fn open_tokenizer(path: &Path) -> Result<(Tokenizer, Vec<u32>, Vec<u32>)> {
         return Err(Error::malformed(path, "no such file", accepted));
     }
     let bytes = crate::file::bytes(path)?;
-    let mut tokenizer =
-        tokenizer::parse(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
+    let mut tokenizer = tokenizer::parse(&bytes).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_truncation(None).map_err(|error| Error::malformed(path, error, accepted))?;
     tokenizer.with_padding(None);
     let probe = |special| {
