@@ -137,7 +137,7 @@ fn elided(pattern: &[&str], text: &[String]) -> Option<Vec<String>> {
 #[test]
 fn console_blocks_show_what_the_program_prints() {
     let overwrite = std::env::var_os("LUNA_DOCS").is_some_and(|value| value == "overwrite");
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     for path in pages() {
         let text = fs::read_to_string(&path).expect("a page");
         let page: Vec<&str> = text.lines().collect();
@@ -158,14 +158,14 @@ fn console_blocks_show_what_the_program_prints() {
                 Some(lines) if overwrite && code == Some(shown.code) => {
                     new.splice(shown.lines.start..shown.lines.start + pattern.len(), lines);
                 }
-                _ => wrong += &format!("{place}\nexit code {code:?}, output:\n{}\n\n", found.join("\n")),
+                _ => wrong.push(format!("{place}\nexit code {code:?}, output:\n{}\n", found.join("\n"))),
             }
         }
         if overwrite {
             fs::write(&path, new.join("\n") + "\n").expect("a page that can be written");
         }
     }
-    assert!(wrong.is_empty(), "LUNA_DOCS=overwrite writes the output into the pages\n\n{wrong}");
+    assert!(wrong.is_empty(), "LUNA_DOCS=overwrite writes the output into the pages\n\n{}", wrong.join("\n"));
 }
 
 #[test]
