@@ -164,14 +164,14 @@ impl Lines {
     /// How far the work is after this time.
     fn line(&self, elapsed: Duration) -> String {
         let (seconds, done) = (elapsed.as_secs_f64(), self.done.load(Ordering::Relaxed));
-        let mut line = format!("{} {done}/{}, {seconds:.0} s elapsed", self.what, self.total);
+        let line = format!("{} {done}/{}, {seconds:.0} s elapsed", self.what, self.total);
         let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed));
-        if timed > 0 {
-            let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
-            let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
-            line += &format!(", about {left:.0} s left ({message})");
+        if timed == 0 {
+            return line;
         }
-        line
+        let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
+        let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("{line}, about {left:.0} s left ({message})")
     }
 }
 

@@ -48,7 +48,9 @@ impl Bits for Vec<f64> {
 
     fn text(&self) -> String {
         let mut text = String::with_capacity(16 * self.len());
-        self.iter().for_each(|x| _ = write!(text, "{:016x}", x.to_bits()));
+        for x in self {
+            let _ = write!(text, "{:016x}", x.to_bits());
+        }
         text
     }
 
@@ -100,7 +102,9 @@ impl Bits for Array2<f32> {
 
     fn text(&self) -> Self::Text {
         let mut text = String::with_capacity(8 * self.len());
-        self.iter().for_each(|x| _ = write!(text, "{:08x}", x.to_bits()));
+        for x in self {
+            let _ = write!(text, "{:08x}", x.to_bits());
+        }
         (self.nrows(), self.ncols(), text)
     }
 

@@ -10,7 +10,7 @@ use crate::stats;
 pub(super) type Groups<'a> = BTreeMap<(usize, usize), Vec<&'a Measured>>;
 
 /// Groups measurements by length and mechanism.
-pub(super) fn groups<'a>(measured: &'a [Measured]) -> Groups<'a> {
+pub(super) fn groups(measured: &[Measured]) -> Groups<'_> {
     let mut groups = Groups::new();
     for one in measured {
         groups.entry((one.n, one.candidate)).or_default().push(one);

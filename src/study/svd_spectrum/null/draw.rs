@@ -69,6 +69,7 @@ pub(super) fn gaussian(
 }
 
 /// The probabilities of each row in random order.
+#[allow(clippy::unnecessary_wraps)] // the form of every entry of the list
 pub(super) fn shuffled(
     _: &Params<'_>,
     head: &Head,
