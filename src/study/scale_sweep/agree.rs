@@ -23,7 +23,7 @@ pub(super) fn check(cell: &Cell, settings: &Settings, seed: u64) -> Result<Agree
     let heads = enough(settings.heads).min(MAX_HEADS);
     let d = heads * settings.head_dim;
     let (batch, layers, ffn) = (settings.batch.min(2), settings.layers.min(2), settings.ffn.min(2 * d));
-    let small = Settings { heads, batch, layers, ffn, ..settings.clone() };
+    let small = Settings { heads, batch, ffn, layers, ..settings.clone() };
     let config = whole::config(&Cell { n: gate::ROWS, ..cell.clone() }, &small)?;
     let x = normal(&mut stream(seed, "scale-sweep gate x"), batch * gate::ROWS, d);
     match settings.pass {

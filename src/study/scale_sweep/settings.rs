@@ -178,7 +178,9 @@ impl Settings {
             ("measure", self.measure.to_string().into()),
         ];
         let mut print = Fingerprint::default();
-        facts.into_iter().for_each(|(name, value)| print.push(name, value));
+        for (name, value) in facts {
+            print.push(name, value);
+        }
         print
     }
 }

@@ -35,7 +35,9 @@ pub(in super::super) fn measure(
     let mut found = vec![CellRecord::default(); plan.cells.len()];
     let mut records = Records { complete: true, ..Records::default() };
     if settings.measure.iter().all(|what| *what == Measure::Error) {
-        found.iter_mut().for_each(|one| one.state = State::Counted);
+        for one in &mut found {
+            one.state = State::Counted;
+        }
     } else {
         require_memory(plan, &facts, settings)?;
         let alone = Alone { plan, settings, facts: &facts, spawn, context };
