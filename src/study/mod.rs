@@ -22,5 +22,3 @@ pub use crate::sweep::{Unwatched, Watch};
 pub use aggregate::Aggregate;
 pub use columns::Columns;
 pub use context::{Context, Outcome};
-
-use crate::sweep as fingerprint;

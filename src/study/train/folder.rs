@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::file::save_text;
 use crate::model::save;
 use crate::profile::machine::Machine;
-use crate::study::fingerprint::Fingerprint;
+use crate::sweep::Fingerprint;
 use crate::task::{TOKENIZER, TokenizerFile};
 use crate::train::{Adam, Layout, checkpoint};
 

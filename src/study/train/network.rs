@@ -163,11 +163,11 @@ impl From<Examples> for NetworkBatch {
 
 #[cfg(test)]
 mod tests {
-    use crate::{network as encoder, task};
+    use crate::task;
 
     #[test]
     fn tasks_and_models_name_token_ids_alike() {
-        assert_eq!(task::BYTES, encoder::BYTES);
-        assert_eq!(task::BYTES_FROM_ONE, encoder::BYTES_FROM_ONE);
+        assert_eq!(task::BYTES, crate::model::BYTES);
+        assert_eq!(task::BYTES_FROM_ONE, crate::model::BYTES_FROM_ONE);
     }
 }

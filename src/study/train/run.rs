@@ -15,7 +15,7 @@ use crate::linalg::gemm;
 use crate::network::Mechanism;
 use crate::profile::{clock::Stopwatch, memory};
 use crate::study::Watch;
-use crate::study::fingerprint::Fingerprint;
+use crate::sweep::Fingerprint;
 use crate::task::HeldOutSet;
 use crate::task::examples::Examples;
 use crate::train::loss::Sums;
