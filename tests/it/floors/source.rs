@@ -166,8 +166,13 @@ pub(super) fn paths(tokens: &[(usize, String)]) -> Vec<Named> {
             ";" if registry == Some(0) => registry = None,
             "use" if token(at + 1) != "<" => {
                 let before = found.len();
+                // What is only handed on (`pub use`, `pub(super) use`) is not used here.
+                let handed_on = matches!(token(at.wrapping_sub(1)), "pub" | ")");
                 at = tree(tokens, at + 1, &[], &mut found);
-                found[before..].iter_mut().for_each(|path| path.leave(modules.len()));
+                for path in &mut found[before..] {
+                    path.registered = handed_on;
+                    path.leave(modules.len());
+                }
                 continue;
             }
             word if is_word(word)
