@@ -59,7 +59,7 @@ impl Linear {
     }
 
     /// Rows (n, in) to heads (h, n, out / h).
-    pub(super) fn to_heads(&self, pass: Pass<'_>, x: ArrayView2<'_, f32>, heads: usize) -> Array3<f32> {
+    pub(super) fn to_heads(self, pass: Pass<'_>, x: ArrayView2<'_, f32>, heads: usize) -> Array3<f32> {
         self.count(pass, x.nrows());
         let (weight, bias) = self.parts(pass);
         affine_heads(x, weight, Some(bias), heads)
@@ -84,7 +84,7 @@ impl Linear {
 
     /// Backward of [`to_heads`](Self::to_heads): adds the gradient of the input to `dx` (n, in).
     pub(super) fn to_heads_backward(
-        &self,
+        self,
         back: &mut Backward<'_>,
         x: ArrayView2<'_, f32>,
         d_heads: &Array3<f32>,

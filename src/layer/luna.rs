@@ -128,16 +128,13 @@ impl LunaAttention {
         let core = MultiHead::softmax(self.pack_heads, Mask::Full);
         let out =
             core.forward(pass, operands(&queries, &key_values, p_rows, context.rows), tape.as_deref_mut())?;
-        let y_p = match tape {
-            Some(tape) => {
-                let y_p = join(out.view());
-                tape.save(SavedPack { queries, key_values, out });
-                y_p
-            }
-            None => {
-                drop((queries, key_values));
-                join(out.view())
-            }
+        let y_p = if let Some(tape) = tape {
+            let y_p = join(out.view());
+            tape.save(SavedPack { queries, key_values, out });
+            y_p
+        } else {
+            drop((queries, key_values));
+            join(out.view())
         };
         let key_values = self.unpack.forward(pass, y_p.view(), self.heads);
         Ok(Packed { y_p, key_values })

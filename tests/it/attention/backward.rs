@@ -341,7 +341,7 @@ fn what_does_not_fit_is_refused() {
         if kind.masks().len() == 1 {
             let refused = match mask {
                 Mask::Full => sample.heads(Mask::Causal),
-                _ => sample.heads(Mask::Full),
+                Mask::Causal => sample.heads(Mask::Full),
             };
             assert!(form.forward_saving(Path::Widest, &refused, &arrays, out.view_mut()).is_err());
         }
@@ -429,7 +429,7 @@ fn every_gradient_of_the_registry_is_a_finite_difference() {
                 let mut gradients = vec![wide(&found.q), wide(&found.k), wide(&found.v)];
                 let names: Vec<&str> = owned.iter().map(|(name, _)| *name).collect();
                 inputs.extend(owned.iter().map(|(_, x)| wide(x)));
-                gradients.extend(found.learned.iter().map(|(_, x)| wide(x)));
+                gradients.extend(found.learned.values().map(wide));
                 let trained: Vec<usize> = found
                     .learned
                     .keys()

@@ -101,7 +101,7 @@ fn linear_is_torch_s() {
     agrees("linear_elu", "out_causal", "linear", Mask::Causal, &nothing, 1.5e-6); // 7.2e-7
 }
 
-/// By the paper's equation in NumPy (`tests/golden/heads/cosformer.py`).
+/// By the paper's equation in `NumPy` (`tests/golden/heads/cosformer.py`).
 #[test]
 fn cosformer_is_numpy_s() {
     let nothing = Learned::default();

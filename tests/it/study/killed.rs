@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use luna::rng::{below, stream};
 use serde_json::Value;
@@ -65,7 +65,7 @@ fn a_run_that_is_killed_or_stopped_at_any_moment_is_resumed_to_the_same_bytes() 
     let mut moment = stream(11, "moments of a kill");
     for run in RUNS {
         let whole = tempfile::tempdir().unwrap();
-        let watch = Instant::now();
+        let watch = luna::profile::clock::Stopwatch::start();
         let expected = finished(start(run, whole.path()));
         let took = watch.elapsed();
         let folder = tempfile::tempdir().unwrap();
