@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;
 use crate::name::List;
 use crate::profile::{clock, machine::Machine};
-use crate::report::{self, Figure, Format, Kind, Report, Stamp, Style};
+use crate::report::{self, Figure, Format, Plot, Report, Stamp, Style};
 use crate::study::{Aggregate, Columns, Context, Outcome, Watch};
 use crate::sweep::RunFolder;
 
@@ -146,8 +146,8 @@ fn print(
 
 /// What is drawn of a figure: the last of its heat maps, or all of its curves.
 fn plots(figure: &Figure) -> Vec<&Figure> {
-    let Kind::Panels(panels) = &figure.kind else { return vec![figure] };
-    let heat = panels.iter().rev().find(|panel| matches!(panel.kind, Kind::Heat(_)));
+    let Plot::Panels(panels) = &figure.kind else { return vec![figure] };
+    let heat = panels.iter().rev().find(|panel| matches!(panel.kind, Plot::Heat(_)));
     heat.map_or_else(|| panels.iter().collect(), |heat| vec![heat])
 }
 

@@ -38,7 +38,7 @@ mod wrap;
 
 pub use cell::{Cell, Digits};
 pub use contents::Report;
-pub use figure::{Curves, Dot, Dots, Figure, Heat, Mark, Plot, Plot as Kind, Series};
+pub use figure::{Curves, Dot, Dots, Figure, Heat, Mark, Plot, Series};
 pub use format::Format;
 pub use heat::heat_map;
 pub use printable::printable;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use luna::linalg::engine::Engine;
-use luna::report::{Figure, Kind, Report, to_svg, to_terminal};
+use luna::report::{Figure, Plot, Report, to_svg, to_terminal};
 use luna::study::train;
 use luna::study::{Context, Unwatched};
 
@@ -89,20 +89,20 @@ fn is_visible(line: &str) -> bool {
 /// The minimum number of marks of a figure: one for each line or dot with data.
 fn shown(figure: &Figure) -> usize {
     match &figure.kind {
-        Kind::Curves(curves) => {
+        Plot::Curves(curves) => {
             let can = |value: &f64, log: bool| value.is_finite() && (!log || *value > 0.0);
             let points = |at: &(&f64, &f64)| can(at.0, curves.log_x) && can(at.1, curves.log_y);
             curves.series.iter().filter(|one| one.x.iter().zip(&one.y).any(|at| points(&at))).count()
         }
-        Kind::Heat(heat) => heat.values.iter().filter(|value| value.is_finite()).count(),
-        Kind::Dots(dots) => dots.dots.iter().filter(|dot| dot.value > 0.0 || !dots.log).count(),
-        Kind::Panels(_) => unreachable!("panels are walked one by one"),
+        Plot::Heat(heat) => heat.values.iter().filter(|value| value.is_finite()).count(),
+        Plot::Dots(dots) => dots.dots.iter().filter(|dot| dot.value > 0.0 || !dots.log).count(),
+        Plot::Panels(_) => unreachable!("panels are walked one by one"),
     }
 }
 
 fn panels(figure: &Figure) -> Vec<Figure> {
     match &figure.kind {
-        Kind::Panels(panels) => panels.clone(),
+        Plot::Panels(panels) => panels.clone(),
         _ => vec![figure.clone()],
     }
 }
@@ -131,7 +131,7 @@ fn one_l_has_a_dot_a_mechanism() {
     let flags = ["--synthetic", "gaussian,gaussian:logit_sd=2", "--seq-len", "24", "--l", "8"];
     let report = approx_error(&[&flags[..], &["--attention", "luna,nystrom,linear"]].concat()).unwrap();
     for panel in panels(&report.figures[0]) {
-        let Kind::Dots(dots) = &panel.kind else { panic!("{:?}", panel.kind) };
+        let Plot::Dots(dots) = &panel.kind else { panic!("{:?}", panel.kind) };
         let names: Vec<&str> = dots.dots.iter().map(|dot| dot.label.as_str()).collect();
         for name in ["luna", "nystrom", "linear (takes no l)", "best of rank l (SVD)"] {
             assert!(names.contains(&name), "{names:?}");

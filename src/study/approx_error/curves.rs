@@ -6,7 +6,7 @@ use super::fits::Role;
 use super::group::Group;
 use super::measure::Job;
 use super::rows::place;
-use crate::report::{Curves, Dot, Dots, Figure, Kind, Mark, Series};
+use crate::report::{Curves, Dot, Dots, Figure, Mark, Plot, Series};
 use crate::study::input::Source;
 
 /// What a point is beside the mechanisms that are compared.
@@ -52,7 +52,7 @@ pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> V
         panel("output_rel_fro", &title, "relative error of the output"),
         panel("matrix_rel_fro", beside, "relative error of the matrix"),
     ];
-    vec![Figure { name: "error".into(), title: String::new(), kind: Kind::Panels(panels) }]
+    vec![Figure { name: "error".into(), title: String::new(), kind: Plot::Panels(panels) }]
 }
 
 fn point(job: &Job<'_>, group: &Group, metric: usize) -> Option<Point> {
@@ -72,10 +72,10 @@ fn point(job: &Job<'_>, group: &Group, metric: usize) -> Option<Point> {
 }
 
 /// Lines over l; a line has to have two ends, so that of one l (or none) the mechanisms stand below each other.
-pub(super) fn against_l(points: Vec<Point>, axis: Axis) -> Kind {
+pub(super) fn against_l(points: Vec<Point>, axis: Axis) -> Plot {
     let lengths: BTreeSet<usize> = points.iter().filter_map(|point| point.l).collect();
     match (lengths.first(), lengths.last()) {
-        (Some(first), Some(last)) if first < last => Kind::Curves(Curves {
+        (Some(first), Some(last)) if first < last => Plot::Curves(Curves {
             x_label: "projected length l".into(),
             y_label: axis.value,
             log_x: true,
@@ -83,7 +83,7 @@ pub(super) fn against_l(points: Vec<Point>, axis: Axis) -> Kind {
             series: series(points, (*first as f64, *last as f64)),
             marks: axis.marks.into_iter().map(|(at, label)| Mark::Horizontal { at, label }).collect(),
         }),
-        _ => Kind::Dots(dots(points, axis)),
+        _ => Plot::Dots(dots(points, axis)),
     }
 }
 

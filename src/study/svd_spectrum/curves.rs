@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::Config;
 use super::measured::{Heads, Measured, windows_of};
 use super::null::NullSpec;
-use crate::report::{Curves, Figure, Heat, Kind, Mark, Series};
+use crate::report::{Curves, Figure, Heat, Mark, Plot, Series};
 use crate::stats;
 use crate::study::input::Source;
 
@@ -77,7 +77,7 @@ pub(super) fn figures(
     let curves = Figure {
         name: "cumulative".into(),
         title: format!("{}, n = {n}", source.name()),
-        kind: Kind::Curves(Curves {
+        kind: Plot::Curves(Curves {
             x_label: "leading singular values k".into(),
             y_label: "share of the spectrum in the first k".into(),
             log_x: true,
@@ -90,7 +90,7 @@ pub(super) fn figures(
     if source.is_layered() {
         panels.push(heat(&longest, k));
     }
-    vec![Figure { name: "spectrum".into(), title: String::new(), kind: Kind::Panels(panels) }]
+    vec![Figure { name: "spectrum".into(), title: String::new(), kind: Plot::Panels(panels) }]
 }
 
 /// Every head faintly, the means of both definitions, and each null model with the band of 95 % of the heads.
@@ -160,7 +160,7 @@ fn heat(heads: &[&Vec<&Measured>], k: usize) -> Figure {
     Figure {
         name: "heat".into(),
         title: format!("share of the sum of σ at k = {k}"),
-        kind: Kind::Heat(Heat {
+        kind: Plot::Heat(Heat {
             row_label: "layer".into(),
             col_label: "head".into(),
             value_label: format!("cum_l1_at_{k}"),

@@ -2,7 +2,7 @@
 
 use super::cell::CellResult;
 use super::log::LogLine;
-use crate::report::{Curves, Figure, Kind, Series};
+use crate::report::{Curves, Figure, Plot, Series};
 use crate::stats;
 use crate::task::judge::Judge;
 
@@ -41,7 +41,7 @@ pub(super) fn losses(results: &[CellResult], judge: Judge, several_rates: bool) 
     Figure {
         name: "loss".into(),
         title: "Training and validation loss (dashed)".into(),
-        kind: Kind::Curves(Curves {
+        kind: Plot::Curves(Curves {
             x_label: "steps".into(),
             y_label: y_label.into(),
             series,

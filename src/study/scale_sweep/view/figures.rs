@@ -3,7 +3,7 @@
 use super::super::cell::Form;
 use super::row;
 use super::sweep::{Measured, Sweep};
-use crate::report::{Curves, Figure, Kind, Mark, Series};
+use crate::report::{Curves, Figure, Mark, Plot, Series};
 
 /// The name of a curve in the legend.
 fn label(one: &Measured) -> String {
@@ -54,7 +54,7 @@ pub(super) fn all(sweep: &Sweep) -> Vec<Figure> {
     }
     let mut figures = Vec::new();
     if !panels.is_empty() {
-        figures.push(Figure { name: "scaling".into(), title: String::new(), kind: Kind::Panels(panels) });
+        figures.push(Figure { name: "scaling".into(), title: String::new(), kind: Plot::Panels(panels) });
     }
     figures.extend(crossover(sweep));
     figures.extend(roofline(sweep));
@@ -70,7 +70,7 @@ fn panel(name: &str, title: &str, y_label: &str, series: Vec<Series>) -> Figure 
         series,
         marks: Vec::new(),
     };
-    Figure { name: name.into(), title: title.into(), kind: Kind::Curves(curves) }
+    Figure { name: name.into(), title: title.into(), kind: Plot::Curves(curves) }
 }
 
 /// The speedup of each mechanism over exact attention: 1 is break-even.
@@ -82,7 +82,7 @@ fn crossover(sweep: &Sweep) -> Option<Figure> {
             Some((mid, interval.map(|interval| (interval.low, interval.high))))
         });
         let mut figure = panel(name, title, "speedup", series);
-        if let Kind::Curves(curves) = &mut figure.kind {
+        if let Plot::Curves(curves) = &mut figure.kind {
             curves.marks.push(Mark::Horizontal { at: 1.0, label: "1".into() });
         }
         figure
@@ -91,11 +91,11 @@ fn crossover(sweep: &Sweep) -> Option<Figure> {
         against(Form::Fused, "fused", "against fused exact attention"),
         against(Form::Materialised, "n-x-n", "against exact attention with n x n matrices"),
     ];
-    panels.retain(|panel| matches!(&panel.kind, Kind::Curves(curves) if !curves.series.is_empty()));
+    panels.retain(|panel| matches!(&panel.kind, Plot::Curves(curves) if !curves.series.is_empty()));
     (!panels.is_empty()).then(|| Figure {
         name: "crossover".into(),
         title: String::new(),
-        kind: Kind::Panels(panels),
+        kind: Plot::Panels(panels),
     })
 }
 
@@ -137,6 +137,6 @@ fn roofline(sweep: &Sweep) -> Option<Figure> {
     Some(Figure {
         name: "roofline".into(),
         title: "rate over arithmetic intensity".into(),
-        kind: Kind::Curves(curves),
+        kind: Plot::Curves(curves),
     })
 }
