@@ -1,7 +1,8 @@
 //! Aligned columns for a terminal: no borders, a rule under the header, notes below.
 //!
-//! A table that is too wide is fitted in this order: headers break at their underscores, words inside text cells wrap, and
-//! finally the columns are split into blocks below each other, each with the columns that identify the row.
+//! A table that is too wide is fitted in this order: headers break at their underscores, words inside text cells wrap,
+//! columns move closer together, and finally they are split into blocks below each other, each with the columns that
+//! identify the row.
 
 use std::io::{self, Write};
 
@@ -11,8 +12,9 @@ use comfy_table::{Attribute, CellAlignment, ColumnConstraint, LineStyle, Width};
 use super::wrap::{header, wrap};
 use super::{Column, Digits, Report, Style, Table};
 
-/// Between two columns.
+/// Spaces between two columns, and where the width is short.
 const GAP: usize = 2;
+const SHORT_GAP: usize = 1;
 
 pub(super) fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
     for (index, view) in report.readable().into_iter().enumerate() {
@@ -36,11 +38,12 @@ fn table(table: &Table, style: Style, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
     }
     let cells = Cells::of(table);
-    for (index, block) in blocks(table, &cells, style.width).iter().enumerate() {
+    let (blocks, gap) = blocks(table, &cells, style.width);
+    for (index, block) in blocks.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}", render(table, &cells, block, style))?;
+        writeln!(out, "{}", render(table, &cells, block, gap, style))?;
     }
     notes(&table.notes, style, out)
 }
@@ -78,15 +81,15 @@ impl Cells {
 /// Some columns side by side: the index of each in the table, its width, and the lines of its header.
 type Block = Vec<(usize, usize, Vec<String>)>;
 
-fn blocks(table: &Table, cells: &Cells, width: usize) -> Vec<Block> {
+/// The table in as few blocks as fit, and the gap between columns.
+fn blocks(table: &Table, cells: &Cells, width: usize) -> (Vec<Block>, usize) {
     let all: Vec<usize> = (0..table.columns.len()).collect();
-    if let Some(block) = fit(table, cells, &all, width, usize::MAX) {
-        return vec![block];
-    }
     // No text cell needs more than a third of the width once its words wrap.
     let limit = (width / 3).max(12);
-    if let Some(block) = fit(table, cells, &all, width, limit) {
-        return vec![block];
+    for (limit, gap) in [(usize::MAX, GAP), (limit, GAP), (limit, SHORT_GAP)] {
+        if let Some(block) = fit(table, cells, &all, width, limit, gap) {
+            return (vec![block], gap);
+        }
     }
     let narrow = |columns: &[usize]| narrowest(table, cells, columns, limit);
     let mut keys = all.iter().take_while(|&&index| is_key(&table.columns[index])).count();
@@ -105,9 +108,10 @@ fn blocks(table: &Table, cells: &Cells, width: usize) -> Vec<Block> {
     }
     blocks.push(columns);
     let lay = |columns: &Vec<usize>| {
-        fit(table, cells, columns, width, limit).unwrap_or_else(|| tight(table, cells, columns, limit, 0))
+        fit(table, cells, columns, width, limit, GAP)
+            .unwrap_or_else(|| tight(table, cells, columns, limit, 0))
     };
-    blocks.iter().map(lay).collect()
+    (blocks.iter().map(lay).collect(), GAP)
 }
 
 /// The columns before the first measurement identify the row.
@@ -116,10 +120,17 @@ fn is_key(column: &Column) -> bool {
 }
 
 /// The columns with headers broken only as much as the width requires; `None` if they cannot fit.
-fn fit(table: &Table, cells: &Cells, columns: &[usize], width: usize, limit: usize) -> Option<Block> {
+fn fit(
+    table: &Table,
+    cells: &Cells,
+    columns: &[usize],
+    width: usize,
+    limit: usize,
+    gap: usize,
+) -> Option<Block> {
     let longest = columns.iter().map(|&index| table.columns[index].name.chars().count()).max().unwrap_or(0);
     let headers = (0..=longest).rev().map(|wide| tight(table, cells, columns, limit, wide));
-    headers.into_iter().find(|block| total(block) <= width)
+    headers.into_iter().find(|block| total(block, gap) <= width)
 }
 
 /// The columns with headers broken to `wide` where their pieces allow it, text cells to `limit`.
@@ -138,14 +149,14 @@ fn tight(table: &Table, cells: &Cells, columns: &[usize], limit: usize, wide: us
 }
 
 fn narrowest(table: &Table, cells: &Cells, columns: &[usize], limit: usize) -> usize {
-    total(&tight(table, cells, columns, limit, 0))
+    total(&tight(table, cells, columns, limit, 0), GAP)
 }
 
-fn total(block: &Block) -> usize {
-    block.iter().map(|(_, width, _)| width + GAP).sum::<usize>().saturating_sub(GAP)
+fn total(block: &Block, gap: usize) -> usize {
+    block.iter().map(|(_, width, _)| width + gap).sum::<usize>().saturating_sub(gap)
 }
 
-fn render(table: &Table, cells: &Cells, block: &Block, style: Style) -> String {
+fn render(table: &Table, cells: &Cells, block: &Block, gap: usize, style: Style) -> String {
     let height = block.iter().map(|(.., header)| header.len()).max().unwrap_or(0);
     let align = |index: usize| match table.columns[index].digits {
         Digits::Text => CellAlignment::Left,
@@ -169,7 +180,7 @@ fn render(table: &Table, cells: &Cells, block: &Block, style: Style) -> String {
         );
     }
     for (place, (_, width, _)) in block.iter().enumerate() {
-        let gap = if place + 1 < block.len() { GAP } else { 0 } as u16;
+        let gap = if place + 1 < block.len() { gap } else { 0 } as u16;
         if let Some(column) = text.column_mut(place) {
             column.set_padding((0, gap));
             // An absolute width counts the padding.

@@ -210,7 +210,7 @@ mod tests {
         );
         assert!(message(&good.replace("\"!\":4", "\"!!\":4")).contains("no token for the byte written '!'"));
         let prefixed = good.replace("\"add_prefix_space\":false", "\"add_prefix_space\":true");
-        assert!(message(&prefixed).contains("comes back as"), "{}", message(&prefixed));
+        assert!(message(&prefixed).contains("is decoded as"), "{}", message(&prefixed));
         let error = Vocabulary::open(&folder.path().join("none")).err().unwrap().to_string();
         assert!(error.contains("none': No such file"));
         let error = Vocabulary::train(TEXTS.into_iter(), 259).err().unwrap().to_string();

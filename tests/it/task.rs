@@ -173,7 +173,7 @@ fn files_that_are_no_text() {
         TextWindows::open(&json, &txt, 8).err().unwrap().to_string()
     };
     assert!(
-        message(&bert(), b"").ends_with("text.txt': no text; expected text to cut into windows of tokens")
+        message(&bert(), b"").ends_with("text.txt': no text; expected text to split into windows of tokens")
     );
     assert!(message(&bert(), b" \n ").contains("no text"));
     assert!(message(&bert(), b"abc\xffd").contains("byte 3 (0xff) is not UTF-8; expected text in UTF-8"));

@@ -58,14 +58,12 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
         l = p.nrows();
         Pack::Given(p)
     };
-    let pack = match p.as_str() {
-        "random" => match origin.found("p") {
-            Some(p) => given(p),
-            None => Pack::Random(origin.stream("luna p")),
-        },
-        "segment" => Pack::Segment,
-        "kmeans" => Pack::Kmeans(origin.stream("luna kmeans")),
-        "fitted" => given(origin.learned("luna", "p")?),
+    let pack = match (p.as_str(), origin.found("p")) {
+        ("random" | "segment" | "kmeans", Some(p)) => given(p),
+        ("random", None) => Pack::Random(origin.stream("luna p")),
+        ("segment", None) => Pack::Segment,
+        ("kmeans", None) => Pack::Kmeans(origin.stream("luna kmeans")),
+        ("fitted", _) => given(origin.learned("luna", "p")?),
         _ => return Err(params.refuse("p", &p, "random, segment, kmeans or fitted")),
     };
     Ok(Box::new(Luna { l, pack }))

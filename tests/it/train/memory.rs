@@ -46,7 +46,8 @@ fn layers_of_every_kind_allocate_at_most_a_tenth_less_than_their_bound() {
                 let found = pool.install(|| allocated(&config, b, n));
                 let bound = config.train_extra_bytes(b, n, 1) as f64;
                 let ratio = found / bound;
-                if !(0.9..=1.0).contains(&ratio) {
+                // Products of faer allocate some hundred bytes to plan their blocks.
+                if ratio < 0.9 || found > bound + 2048.0 {
                     beyond.push(format!("{ratio:.3} {config:?} {b} x {n}"));
                 }
             }

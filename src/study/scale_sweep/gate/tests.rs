@@ -115,7 +115,7 @@ fn code_that_reads_a_tensor_otherwise_than_the_reference_is_refused() {
             }
             let mut other = tensors.clone();
             let (rows, columns) = other.arrays[at].dim();
-            other.arrays[at] += &(normal(&mut stream(2, name), rows, columns) * 0.01).mapv(f64::from);
+            other.arrays[at] += &(normal(&mut stream(2, name), rows, columns) * 0.05).mapv(f64::from);
             let found = agreement(&other).refusal();
             assert!(found.is_some_and(|why| why.contains("output differs")), "{names} {name}");
         }

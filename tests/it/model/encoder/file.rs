@@ -70,7 +70,7 @@ fn what_no_encoder_can_be_is_one_line() {
     assert!(changed("attention", json!("linformer")).contains("attention of a causal encoder: 'linformer'"));
     assert!(changed("attention", Value::Null).contains("no key 'attention'"));
     assert!(changed("hidden_size", json!(25)).contains("a divisor of d = 25"));
-    assert!(changed("head", json!("span")).contains("none, classes or tokens"));
+    assert!(changed("head", json!("span")).contains("none, classes, pairs or tokens"));
     assert!(changed("head", json!("classes")).contains("no key 'classes'"));
     assert!(changed("vocab", Value::Null).contains("without a vocabulary"));
     assert!(parse("{").unwrap_err().contains("not JSON"));
