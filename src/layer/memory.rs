@@ -35,7 +35,8 @@ impl EncoderConfig {
                 let normed_p = if self.pre_norm && self.p_chain { p } else { 0 };
                 let pack = p + keys * x + projection.max(p + work(0));
                 let unpack = (1 + keys) * p + x + projection.max(x + work(1));
-                normed_p + pack.max(unpack)
+                // heads, their rows side by side, and the output projection
+                normed_p + pack.max(unpack).max(p + 3 * x)
             }
             Mechanism::LunaCausal { l, .. } => {
                 let ([forward, _], saved) = self.weighted(b, n, threads);

@@ -43,12 +43,7 @@ fn luna_causal() -> EncoderConfig {
 /// A run folder with an encoder that is drawn from a seed as its best, and a text beside it.
 fn run(config: &EncoderConfig) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let best = dir.path().join("best");
-    write(&best, config, &json!({"tokens": "bytes+1"}));
-    // As drawn, attention is nearly uniform, and all but its first singular value is rounding.
-    let mut drawn = config.drawn(3);
-    drawn.values_mut().filter(|tensor| tensor.ndim() == 2).for_each(|tensor| *tensor *= 4.0);
-    save(&best.join("model.safetensors"), &drawn, &BTreeMap::new()).unwrap();
+    write(&dir.path().join("best"), config, &json!({"tokens": "bytes+1"}));
     fs::write(dir.path().join("text"), TEXT).unwrap();
     dir
 }
@@ -286,6 +281,10 @@ fn the_program_prints_slots_in_80_columns_and_writes_every_slot() {
 fn spectra_are_those_of_the_model_s_own_matrices() {
     for config in [luna(), luna_causal()] {
         let dir = run(&config);
+        // As drawn, attention is nearly uniform, and all but its first singular value is rounding.
+        let mut drawn = config.drawn(3);
+        drawn.values_mut().filter(|tensor| tensor.ndim() == 2).for_each(|tensor| *tensor *= 4.0);
+        save(&dir.path().join("best/model.safetensors"), &drawn, &BTreeMap::new()).unwrap();
         let spectra = |more: &[&str]| -> serde_json::Value {
             let more = [&["--at", "4,5", "--format", "json"], more].concat();
             let output = program("svd-spectrum", dir.path(), &more);
