@@ -134,9 +134,8 @@ fn a_language_of_digits_is_learned_and_translated() {
         ("luna:l=2", &["--decoder", "luna", "--p-chain", "off"], "one P"),
         ("luna:l=2", &["--decoder", "linear"], "softmax, luna"),
     ] {
-        // Not in the folder of a training: that one is refused before anything is read.
-        let elsewhere = folder.join("elsewhere");
-        let more = [&["--steps", "2", "--out", elsewhere.to_str().unwrap()], more].concat();
+        let new = folder.join("new");
+        let more = [&["--steps", "2", "--out", new.to_str().unwrap()], more].concat();
         let refused = train(folder, attention, &more);
         assert!(text(&refused.stderr).contains(part), "{}", text(&refused.stderr));
     }
