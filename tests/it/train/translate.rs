@@ -111,8 +111,7 @@ fn a_language_of_digits_is_learned_and_translated() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(part) && said.trim().lines().count() == 1, "{said}");
     };
-    let run = folder.join("softmax");
-    let run = run.to_str().unwrap();
+    let run = &*folder.join("softmax").to_string_lossy().into_owned();
     refused(&["translate", run, "--beam", "0"], "", "--beam");
     refused(&["translate", run, "--length-penalty=-1"], "", "--length-penalty");
     refused(&["translate", run, "--reference", "none"], "", "none");
