@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub struct WeightedHeads<'a> {
     /// Queries, keys and values; the mask is causal.
     pub heads: Heads<'a>,
-    /// The weights of each key, past [`Weight`], shape (h, m, l).
+    /// The weights of each key, past [`Weight`](crate::attention::luna_causal::Weight), shape (h, m, l).
     pub w: ArrayView3<'a, f32>,
 }
 
