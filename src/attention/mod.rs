@@ -56,7 +56,7 @@ pub use origin::{Learned, Origin};
 pub use performer::orthogonal as performer_features;
 pub use reference::work::Work;
 pub use softmax::materialised;
-pub use terms::{Bias, Term, Terms, Window};
+pub use terms::{Bias, HeadTerms, Term, Terms, Window};
 pub use visible::{Rows, Visible};
 
 pub use crate::linalg::lanes::Path;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView1, ArrayView2, s};
+use ndarray::{Array1, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
 
@@ -45,6 +45,27 @@ pub struct Terms<'a> {
     pub sink: Option<f32>,
 }
 
+/// [`Terms`] that own their arrays: what a head of a trained model carries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeadTerms {
+    /// As [`Terms::softcap`].
+    pub softcap: Option<f32>,
+    /// As [`Bias::Distances`].
+    pub bias: Option<Array1<f32>>,
+    /// As [`Terms::window`].
+    pub window: Option<Window>,
+    /// As [`Terms::sink`].
+    pub sink: Option<f32>,
+}
+
+impl HeadTerms {
+    /// The same, borrowed.
+    pub fn view(&self) -> Terms<'_> {
+        let bias = self.bias.as_ref().map(|bias| Bias::Distances(bias.view()));
+        Terms { softcap: self.softcap, bias, window: self.window, sink: self.sink }
+    }
+}
+
 /// One of [`Terms`], for what a mechanism declares to honour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Term {
@@ -78,6 +99,11 @@ impl Terms<'_> {
     pub fn set(&self) -> impl Iterator<Item = Term> {
         let set = [self.softcap.is_some(), self.bias.is_some(), self.window.is_some(), self.sink.is_some()];
         Term::ALL.iter().copied().zip(set).filter(|(_, set)| *set).map(|(term, _)| term)
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.set().next().is_none()
     }
 
     /// Refuses those that a mechanism does not honour.

@@ -3,6 +3,8 @@
 //! Only additions, multiplications and bit moves are used (no fused multiply-add), in a fixed number of lanes: the
 //! same logits give the same bits on every machine, whichever vector units it has.
 
+use std::ops::Range;
+
 use ndarray::{ArrayViewMut1, ArrayViewMut2, s};
 
 /// Values computed together: one AVX-512 register, two AVX ones.
@@ -27,6 +29,17 @@ pub fn softmax_rows_causal(a: ArrayViewMut2<'_, f32>) {
 /// block keeps columns 0 to `first + i`.
 pub fn softmax_rows_causal_from(a: ArrayViewMut2<'_, f32>, first: usize) {
     pulp::Arch::new().dispatch(Rows { a, first: Some(first) });
+}
+
+/// As [`softmax_rows`] over the columns that `seen` gives for each row of `a`; the others become exactly 0.
+///
+/// A `sink` is one more logit of every row whose weight is dropped: rows sum to less than 1.
+pub fn softmax_rows_within(
+    a: ArrayViewMut2<'_, f32>,
+    seen: impl Fn(usize) -> Range<usize>,
+    sink: Option<f32>,
+) {
+    pulp::Arch::new().dispatch(RowsWithin { a, seen, sink });
 }
 
 /// Replaces each value by its exponential: exactly 0 below -87.3, so that no subnormal number slows later products.
@@ -67,7 +80,29 @@ impl pulp::WithSimd for Rows<'_> {
         for (i, mut row) in self.a.rows_mut().into_iter().enumerate() {
             let visible = self.first.map_or(columns, |first| (first + i + 1).min(columns));
             row.slice_mut(s![visible..]).fill(0.0);
-            softmax(row.slice_mut(s![..visible]));
+            softmax(row.slice_mut(s![..visible]), None);
+        }
+    }
+}
+
+/// The rows of a softmax over some of their columns; a type for the reason given at [`Rows`].
+struct RowsWithin<'a, F> {
+    a: ArrayViewMut2<'a, f32>,
+    seen: F,
+    sink: Option<f32>,
+}
+
+impl<F: Fn(usize) -> Range<usize>> pulp::WithSimd for RowsWithin<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
+    fn with_simd<S: pulp::Simd>(mut self, _: S) {
+        for (i, mut row) in self.a.rows_mut().into_iter().enumerate() {
+            let seen = (self.seen)(i);
+            row.slice_mut(s![..seen.start]).fill(0.0);
+            row.slice_mut(s![seen.end..]).fill(0.0);
+            softmax(row.slice_mut(s![seen]), self.sink);
         }
     }
 }
@@ -100,20 +135,20 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 #[inline(always)]
 #[allow(clippy::inline_always)] // as for `exp`
-fn softmax(mut row: ArrayViewMut1<'_, f32>) {
+fn softmax(mut row: ArrayViewMut1<'_, f32>, sink: Option<f32>) {
     if let Some(row) = row.as_slice_mut() {
-        softmax_slice(row);
+        softmax_slice(row, sink);
     } else {
         let mut copy = row.to_vec();
-        softmax_slice(&mut copy);
+        softmax_slice(&mut copy, sink);
         row.assign(&ArrayViewMut1::from(&mut copy));
     }
 }
 
 #[inline(always)]
 #[allow(clippy::inline_always)] // as for `exp`
-fn softmax_slice(row: &mut [f32]) {
-    let max = largest(row);
+fn softmax_slice(row: &mut [f32], sink: Option<f32>) {
+    let max = sink.map_or_else(|| largest(row), |sink| largest(row).max(sink));
     if max == f32::NEG_INFINITY {
         // Everything is masked: no column gets any weight. (NaN is never the largest, and stays what it is.)
         let value = if row.iter().any(|x| x.is_nan()) { f32::NAN } else { 0.0 };
@@ -121,6 +156,7 @@ fn softmax_slice(row: &mut [f32]) {
         return;
     }
     let (total, _) = exp_less(row, max);
+    let total = total + sink.map_or(0.0, |sink| f64::from(exp(sink - max)));
     let scale = (1.0 / total) as f32;
     for x in row {
         *x *= scale;

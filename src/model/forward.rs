@@ -1,27 +1,40 @@
 //! The forward pass: embeddings, layers, final norm. Hidden states are f32.
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView3, ArrayViewMut2, Axis, CowArray, Ix1, s};
 
-use super::config::{Arrangement, ModelConfig, Position};
+use super::config::{Arrangement, ModelConfig, Position, QueryKeyNorm};
 use super::family::Role;
-use super::heads::Heads;
+use super::heads::{Heads, LayerTerms};
 use super::linear::Linear;
 use super::load::Store;
 use super::norm::normalise;
 use super::observe::Observer;
 use super::substitute::Substitute;
+use super::{bias, experts};
 use crate::Result;
 
-/// Runs the model over checked token ids; `None` if the observer ended the pass early.
+const ATTN: (Role, Role) = (Role::AttnGain, Role::AttnShift);
+const FFN: (Role, Role) = (Role::FfnGain, Role::FfnShift);
+
+/// What a model reads, checked.
+#[derive(Clone, Copy)]
+pub(super) enum Reads<'a> {
+    /// Token ids.
+    Tokens(&'a [u32]),
+    /// An image, shape (channels, height, width).
+    Pixels(ArrayView3<'a, f32>),
+}
+
+/// Runs the model over what it reads; `None` if the observer ended the pass early.
 pub(super) fn forward(
     config: &ModelConfig,
     store: &Store,
-    ids: &[u32],
+    input: Reads<'_>,
     observer: &mut dyn Observer,
     substitute: Option<&dyn Substitute>,
 ) -> Result<Option<Array2<f32>>> {
     let pass = Pass { config, store, substitute };
-    let mut x = pass.embed(ids)?;
+    let mut x = pass.embed(input)?;
     for layer in 0..config.layers {
         let last = observer.last_layer() == Some(layer);
         if !pass.layer(layer, &mut x, observer, last)? {
@@ -41,19 +54,55 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Token ids as vectors, shape (n, d), with learned positions and the first segment if the model has them.
-    fn embed(&self, ids: &[u32]) -> Result<Array2<f32>> {
-        let tokens: Vec<usize> = ids.iter().map(|id| *id as usize).collect();
-        let mut x = self.store.rows(Role::Token, &tokens)?;
-        if let Position::Learned { padding } = self.config.position {
-            x += &self.store.rows(Role::Position, &positions(&tokens, padding))?;
-        }
+    /// What the model reads as vectors, shape (n, d), with learned positions and the first segment if the model has them.
+    fn embed(&self, input: Reads<'_>) -> Result<Array2<f32>> {
+        let mut x = match input {
+            Reads::Tokens(ids) => self.tokens(ids)?,
+            Reads::Pixels(pixels) => self.patches(pixels)?,
+        };
         if self.config.segments > 0 {
             x += &self.store.rows(Role::Segment, &[0])?;
         }
         if self.store.has(Role::EmbedGain, 0) {
             self.norm(&mut x, (Role::EmbedGain, Role::EmbedShift), 0)?;
         }
+        if self.store.has(Role::EmbedProject, 0) {
+            x = self.linear((Role::EmbedProject, Role::EmbedProjectBias), 0)?.apply(&x);
+        }
+        Ok(x)
+    }
+
+    fn tokens(&self, ids: &[u32]) -> Result<Array2<f32>> {
+        let tokens: Vec<usize> = ids.iter().map(|id| *id as usize).collect();
+        let mut x = self.store.rows(Role::Token, &tokens)?;
+        if self.config.embedding_scale != 1.0 {
+            x *= self.config.embedding_scale as f32;
+        }
+        if let Some(mask) = self.config.token_dropout {
+            drop_tokens(&mut x, ids, mask);
+        }
+        if self.store.has(Role::ProjectIn, 0) {
+            x = self.linear((Role::ProjectIn, Role::NoBias), 0)?.apply(&x);
+        }
+        if let Position::Learned { offset, padding } = self.config.position {
+            x += &self.store.rows(Role::Position, &positions(&tokens, offset, padding))?;
+        }
+        Ok(x)
+    }
+
+    /// The patches of an image, row by row, behind the learned vectors that stand before them.
+    fn patches(&self, pixels: ArrayView3<'_, f32>) -> Result<Array2<f32>> {
+        let Some(image) = self.config.image else { return self.tokens(&[]) };
+        let linear = self.linear((Role::Patch, Role::PatchBias), 0)?;
+        let patches = linear.apply(&image.patches(pixels));
+        let mut x = Array2::zeros((image.before + patches.nrows(), self.config.d));
+        for (mut row, role) in
+            x.rows_mut().into_iter().zip([Role::Class, Role::Distillation]).take(image.before)
+        {
+            row.assign(&self.store.vector(role, 0)?);
+        }
+        x.slice_mut(s![image.before.., ..]).assign(&patches);
+        x += &self.store.rows(Role::Position, &(0..x.nrows()).collect::<Vec<_>>())?;
         Ok(x)
     }
 
@@ -65,9 +114,9 @@ impl Pass<'_> {
         observer: &mut dyn Observer,
         last: bool,
     ) -> Result<bool> {
-        let (attn, ffn) = ((Role::AttnGain, Role::AttnShift), (Role::FfnGain, Role::FfnShift));
-        let before = self.config.arrangement != Arrangement::NormAfter;
-        let input = if before { Some(self.normed(x, attn, layer)?) } else { None };
+        let after = self.config.arrangement == Arrangement::NormAfter;
+        let parallel = self.config.arrangement == Arrangement::Parallel;
+        let input = if after { None } else { self.normed(x, ATTN, layer)? };
         let heads = self.project(layer, input.as_ref().unwrap_or(x))?;
         let watches = observer.wants_layer(layer);
         let substitute = self.substitute.filter(|substitute| substitute.replaces(layer));
@@ -78,28 +127,60 @@ impl Pass<'_> {
         };
         let Some(attended) = attended else { return Ok(false) };
         drop(heads);
-        let parallel = self.config.arrangement == Arrangement::Parallel;
-        let input = if parallel { Some(self.normed(x, ffn, layer)?) } else { None };
-        self.linear((Role::O, Role::OBias), layer)?.add_to(x.view_mut(), &attended);
-        let input = match (self.config.arrangement, input) {
-            (Arrangement::NormAfter, _) => {
-                self.norm(x, attn, layer)?;
-                x.clone()
+        // Of parallel residuals the feed-forward network reads the layer's input, by a norm of its own or by the same.
+        let beside = if parallel { self.normed(x, FFN, layer)?.or(input) } else { None };
+        self.add(x, Role::AttnScale, (Role::AttnOutGain, Role::AttnOutShift), layer, |to| {
+            self.linear((Role::O, Role::OBias), layer)?.add_to(to, &attended);
+            Ok(())
+        })?;
+        let input = match beside {
+            Some(beside) => Some(beside),
+            None if after => {
+                self.norm(x, ATTN, layer)?;
+                None
             }
-            (_, Some(input)) => input,
-            (_, None) => self.normed(x, ffn, layer)?,
+            None => self.normed(x, FFN, layer)?,
         };
-        self.feed_forward(layer, x, &input)?;
-        if self.config.arrangement == Arrangement::NormAfter {
-            self.norm(x, ffn, layer)?;
+        let input = input.unwrap_or_else(|| x.clone());
+        self.add(x, Role::FfnScale, (Role::FfnOutGain, Role::FfnOutShift), layer, |to| {
+            self.feed_forward(layer, to, &input)
+        })?;
+        if after {
+            self.norm(x, FFN, layer)?;
         }
         Ok(true)
     }
 
-    /// Queries, keys and values of a layer's input, rotated by their positions if the model has rotary positions.
+    /// Adds the output of a block to x: as it is, normalised first, or times a learned vector, as the model has it.
+    fn add(
+        &self,
+        x: &mut Array2<f32>,
+        scale: Role,
+        norm: (Role, Role),
+        layer: usize,
+        block: impl FnOnce(ArrayViewMut2<'_, f32>) -> Result<()>,
+    ) -> Result<()> {
+        let (normed, scaled) = (self.store.has(norm.0, layer), self.store.vector_if(scale, layer)?);
+        if !normed && scaled.is_none() {
+            return block(x.view_mut());
+        }
+        let mut out = Array2::zeros(x.raw_dim());
+        block(out.view_mut())?;
+        if normed {
+            self.norm(&mut out, norm, layer)?;
+        }
+        if let Some(scale) = scaled {
+            out *= &scale;
+        }
+        *x += &out;
+        Ok(())
+    }
+
+    /// Queries, keys and values of a layer's input: normalised and rotated by their positions where the model does that.
     fn project(&self, layer: usize, input: &Array2<f32>) -> Result<Heads> {
         let ModelConfig { heads, kv_heads, d_h, causal, .. } = *self.config;
-        let mut qkv = Array2::zeros((input.nrows(), (heads + 2 * kv_heads) * d_h));
+        let (q, k) = (heads * d_h, kv_heads * d_h);
+        let mut qkv = Array2::zeros((input.nrows(), q + 2 * k));
         if self.store.has(Role::Qkv, layer) {
             self.linear((Role::Qkv, Role::QkvBias), layer)?.apply_into(input, qkv.view_mut());
         } else if self.store.has(Role::QkvByHead, layer) {
@@ -118,26 +199,65 @@ impl Pass<'_> {
                 at = end;
             }
         }
-        if let Some(rope) = self.config.rope() {
-            rope.rotate(qkv.slice_mut(s![.., ..(heads + kv_heads) * d_h]), d_h);
+        if let Some(clip) = self.config.clip {
+            qkv.mapv_inplace(|x| x.clamp(-clip as f32, clip as f32));
         }
-        Ok(Heads { qkv, layer, heads, kv_heads, d_h, scale: self.config.scale(layer), causal })
+        if let Some(over) = self.config.query_key_norm {
+            for (role, part) in [(Role::QGain, 0..q), (Role::KGain, q..q + k)] {
+                let width = if over == QueryKeyNorm::Head { d_h } else { part.len() };
+                let gain = self.gain(role, layer)?;
+                for mut head in qkv.slice_mut(s![.., part]).axis_chunks_iter_mut(Axis(1), width) {
+                    normalise(self.config.norm, head.view_mut(), gain.view(), None, self.config.eps);
+                }
+            }
+        }
+        if let Some(rope) = self.config.rope(layer) {
+            rope.rotate(qkv.slice_mut(s![.., ..q + k]), d_h);
+        }
+        let terms = self.terms(layer, input.nrows())?;
+        Ok(Heads { qkv, layer, heads, kv_heads, d_h, scale: self.config.scale(layer), causal, terms })
     }
 
-    /// `x += down(activation(up(input)))`, gated if the model is.
-    fn feed_forward(&self, layer: usize, x: &mut Array2<f32>, input: &Array2<f32>) -> Result<()> {
-        let up = self.linear((Role::Up, Role::UpBias), layer)?.apply(input);
-        let inner = if self.config.gated {
-            let mut gate = self.linear((Role::Gate, Role::GateBias), layer)?.apply(input);
-            self.config.activation.apply(&mut gate);
+    /// What changes the logits of a layer's heads over n positions.
+    fn terms(&self, layer: usize, n: usize) -> Result<LayerTerms> {
+        let biases = match &self.config.position {
+            Position::Slopes(slopes) => Some(slopes.iter().map(|slope| bias::sloped(*slope, n)).collect()),
+            Position::Buckets { buckets, furthest } => {
+                let table = self.store.matrix(Role::RelativeBias, 0)?;
+                let of = |head| bias::bucketed(table.column(head), *buckets, *furthest, n);
+                Some((0..self.config.heads).map(of).collect())
+            }
+            Position::None | Position::Learned { .. } | Position::Rotary(_) => None,
+        };
+        let sinks = self.store.vector_if(Role::Sinks, layer)?.map(|sinks| sinks.to_vec());
+        let softcap = self.config.softcap.map(|cap| cap as f32);
+        Ok(LayerTerms { softcap, window: self.config.window(layer), biases, sinks })
+    }
+
+    /// `to += down(activation(up(input)))`, gated if the model is.
+    fn feed_forward(&self, layer: usize, to: ArrayViewMut2<'_, f32>, input: &Array2<f32>) -> Result<()> {
+        if let Some(experts) = self.config.experts {
+            return experts::add_to(self.store, experts, layer, to, input);
+        }
+        let activation = self.config.activation;
+        let inner = if self.store.has(Role::GateUp, layer) {
+            let both = self.linear((Role::GateUp, Role::GateUpBias), layer)?.apply(input);
+            let (gate, up) = both.view().split_at(Axis(1), both.ncols() / 2);
+            let mut gate = gate.to_owned();
+            activation.apply(&mut gate);
             gate *= &up;
             gate
+        } else if self.config.gated {
+            let mut gate = self.linear((Role::Gate, Role::GateBias), layer)?.apply(input);
+            activation.apply(&mut gate);
+            gate *= &self.linear((Role::Up, Role::UpBias), layer)?.apply(input);
+            gate
         } else {
-            let mut up = up;
-            self.config.activation.apply(&mut up);
+            let mut up = self.linear((Role::Up, Role::UpBias), layer)?.apply(input);
+            activation.apply(&mut up);
             up
         };
-        self.linear((Role::Down, Role::DownBias), layer)?.add_to(x.view_mut(), &inner);
+        self.linear((Role::Down, Role::DownBias), layer)?.add_to(to, &inner);
         Ok(())
     }
 
@@ -145,14 +265,18 @@ impl Pass<'_> {
         Linear::load(self.store, roles, layer, self.store.family().input_first)
     }
 
-    fn normed(&self, x: &Array2<f32>, roles: (Role, Role), layer: usize) -> Result<Array2<f32>> {
+    /// x normalised; `None` if the model has no such norm.
+    fn normed(&self, x: &Array2<f32>, roles: (Role, Role), layer: usize) -> Result<Option<Array2<f32>>> {
+        if !self.store.has(roles.0, layer) {
+            return Ok(None);
+        }
         let mut x = x.clone();
         self.norm(&mut x, roles, layer)?;
-        Ok(x)
+        Ok(Some(x))
     }
 
     fn norm(&self, x: &mut Array2<f32>, (gain, shift): (Role, Role), layer: usize) -> Result<()> {
-        let gain = self.store.vector(gain, layer)?;
+        let gain = self.gain(gain, layer)?;
         let shift = self.store.vector_if(shift, layer)?;
         normalise(
             self.config.norm,
@@ -163,11 +287,28 @@ impl Pass<'_> {
         );
         Ok(())
     }
+
+    /// What a norm multiplies by.
+    fn gain(&self, role: Role, layer: usize) -> Result<CowArray<'_, f32, Ix1>> {
+        let weight = self.store.vector(role, layer)?;
+        Ok(if self.config.gain_from_one { (&weight + 1.0).into() } else { weight })
+    }
+}
+
+/// Zeros for masked tokens, and the others scaled to the share of masked tokens in training, 15 % of which 80 % were
+/// masked (ESM-2).
+fn drop_tokens(x: &mut Array2<f32>, ids: &[u32], mask: u32) {
+    const TRAINING: f64 = 0.15 * 0.8;
+    let masked = ids.iter().filter(|id| **id == mask).count() as f64 / ids.len() as f64;
+    for (mut row, _) in x.rows_mut().into_iter().zip(ids).filter(|(_, id)| **id == mask) {
+        row.fill(0.0);
+    }
+    *x *= ((1.0 - TRAINING) / (1.0 - masked)) as f32;
 }
 
 /// Rows of the position table. `RoBERTa` counts from the row after that of its padding token, which has its own row.
-fn positions(tokens: &[usize], padding: Option<usize>) -> Vec<usize> {
-    let Some(padding) = padding else { return (0..tokens.len()).collect() };
+fn positions(tokens: &[usize], offset: usize, padding: Option<usize>) -> Vec<usize> {
+    let Some(padding) = padding else { return (offset..offset + tokens.len()).collect() };
     let mut next = padding;
     let position = |token: &usize| {
         if *token == padding {
@@ -186,7 +327,8 @@ mod tests {
 
     #[test]
     fn padding_takes_no_position() {
-        assert_eq!(positions(&[5, 1, 7], None), [0, 1, 2]);
-        assert_eq!(positions(&[5, 1, 7, 1], Some(1)), [2, 1, 3, 1]);
+        assert_eq!(positions(&[5, 1, 7], 0, None), [0, 1, 2]);
+        assert_eq!(positions(&[5, 1, 7], 2, None), [2, 3, 4]);
+        assert_eq!(positions(&[5, 1, 7, 1], 0, Some(1)), [2, 1, 3, 1]);
     }
 }

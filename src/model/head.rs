@@ -1,6 +1,6 @@
 //! The head over the vocabulary: hidden states to logits.
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 use super::config::ModelConfig;
 use super::family::Role;
@@ -9,6 +9,9 @@ use super::load::Store;
 use super::norm::normalise;
 use crate::linalg::gemm::{Threads, product_into};
 use crate::{Error, Result};
+
+/// Words of the vocabulary whose weights are read at once: a table in half precision is never held whole as f32.
+const WORDS: usize = 8192;
 
 /// Logits, shape (n, vocabulary); `None` if the weights have no such head.
 pub(super) fn logits(
@@ -31,16 +34,25 @@ pub(super) fn logits(
     if masked {
         let mut x = Linear::load(store, (Role::HeadDense, Role::HeadDenseBias), 0, false)?.apply(hidden);
         config.head_activation.apply(&mut x);
-        let (gain, shift) = (store.vector(Role::HeadGain, 0)?, store.vector(Role::HeadShift, 0)?);
-        normalise(config.norm, x.view_mut(), gain.view(), Some(shift.view()), config.eps);
+        let (gain, shift) = (store.vector(Role::HeadGain, 0)?, store.vector_if(Role::HeadShift, 0)?);
+        let shift = shift.as_ref().map(|shift| shift.view());
+        normalise(config.norm, x.view_mut(), gain.view(), shift, config.eps);
         transformed = Some(x);
+    } else if store.has(Role::ProjectOut, 0) {
+        transformed = Some(Linear::load(store, (Role::ProjectOut, Role::NoBias), 0, false)?.apply(hidden));
     }
     let x = transformed.as_ref().unwrap_or(hidden);
-    let weight = store.matrix(out, 0)?;
     let mut logits = Array2::zeros((x.nrows(), config.vocab));
     if let Some(bias) = store.vector_if(Role::HeadOutBias, 0)? {
         logits += &bias;
     }
-    product_into(logits.view_mut(), 1.0, x.view(), weight.t(), 1.0, Threads::All);
+    for first in (0..config.vocab).step_by(WORDS) {
+        let words = first..(first + WORDS).min(config.vocab);
+        let weight = store.part(out, words.clone())?;
+        product_into(logits.slice_mut(s![.., words]), 1.0, x.view(), weight.t(), 1.0, Threads::All);
+    }
+    if let Some(cap) = config.vocab_softcap {
+        logits.par_mapv_inplace(|x| (cap * (f64::from(x) / cap).tanh()) as f32);
+    }
     Ok(Some(logits))
 }

@@ -1,12 +1,12 @@
 //! Softmax attention of one layer's heads, from projected queries, keys and values side by side.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::observe::{HeadTap, Observer};
 use super::substitute::Substitute;
+use crate::attention::{HeadTerms, Input, Mask, Window, softmax};
 use crate::linalg::gemm::{Threads, product, product_into};
-use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
 use crate::{Error, Result};
 
 /// Rows of logits that are computed at once if no matrix is requested.
@@ -22,6 +22,29 @@ pub(super) struct Heads {
     pub(super) d_h: usize,
     pub(super) scale: f32,
     pub(super) causal: bool,
+    pub(super) terms: LayerTerms,
+}
+
+/// What changes the logits of a layer's heads beside scale and mask.
+#[derive(Default)]
+pub(super) struct LayerTerms {
+    pub(super) softcap: Option<f32>,
+    pub(super) window: Option<Window>,
+    /// Added to the logits by distance: for each head, as `Bias::Distances`.
+    pub(super) biases: Option<Vec<Array1<f32>>>,
+    /// A sink for each head.
+    pub(super) sinks: Option<Vec<f32>>,
+}
+
+impl LayerTerms {
+    fn of(&self, head: usize) -> HeadTerms {
+        HeadTerms {
+            softcap: self.softcap,
+            bias: self.biases.as_ref().map(|biases| biases[head].clone()),
+            window: self.window,
+            sink: self.sinks.as_ref().map(|sinks| sinks[head]),
+        }
+    }
 }
 
 impl Heads {
@@ -87,8 +110,8 @@ impl Heads {
     }
 
     fn tap(&self, head: usize, wants_matrix: bool) -> HeadTap {
-        let (q, k) = (self.q(head), self.k(head));
-        let matrix = wants_matrix.then(|| self.weights(q, k, 0));
+        let (q, k, terms) = (self.q(head), self.k(head), self.terms.of(head));
+        let matrix = wants_matrix.then(|| softmax::matrix_f32(&self.input(head, &terms)));
         let (q, k, v) = (q.to_owned(), k.to_owned(), self.v(head).to_owned());
         HeadTap {
             layer: self.layer,
@@ -98,33 +121,27 @@ impl Heads {
             v,
             scale: self.scale,
             causal: self.causal,
+            terms,
             matrix,
             factors: None,
         }
     }
 
-    /// softmax(scale q k^T) for rows of q of which the first is row `first` of all.
-    fn weights(&self, q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, first: usize) -> Array2<f32> {
-        let mut a = Array2::zeros((q.nrows(), k.nrows()));
-        product_into(a.view_mut(), 0.0, q, k.t(), self.scale, Threads::One);
-        if self.causal {
-            softmax_rows_causal_from(a.view_mut(), first);
-        } else {
-            softmax_rows(a.view_mut());
-        }
-        a
+    fn input<'a>(&'a self, head: usize, terms: &'a HeadTerms) -> Input<'a> {
+        let mask = if self.causal { Mask::Causal } else { Mask::Full };
+        Input { scale: self.scale, terms: terms.view(), ..Input::new(self.q(head), self.k(head), mask) }
     }
 
-    /// One head's output, a block of rows at a time; under the causal mask only the visible keys.
+    /// One head's output, a block of rows at a time, each over the keys that it sees.
     fn attend_head(&self, head: usize, mut out: ArrayViewMut2<'_, f32>) {
-        let (q, k, v) = (self.q(head), self.k(head), self.v(head));
-        let n = q.nrows();
+        let terms = self.terms.of(head);
+        let (input, v) = (self.input(head, &terms), self.v(head));
+        let n = v.nrows();
         for first in (0..n).step_by(BLOCK) {
-            let end = (first + BLOCK).min(n);
-            let seen = if self.causal { end } else { n };
-            let a = self.weights(q.slice(s![first..end, ..]), k.slice(s![..seen, ..]), first);
-            let block = product(a.view(), v.slice(s![..seen, ..]), Threads::One);
-            out.slice_mut(s![first..end, ..]).assign(&block);
+            let queries = first..(first + BLOCK).min(n);
+            let (keys, a) = softmax::block(&input, queries.clone());
+            let block = product(a.view(), v.slice(s![keys, ..]), Threads::One);
+            out.slice_mut(s![queries, ..]).assign(&block);
         }
     }
 

@@ -140,6 +140,14 @@ impl<'a> Keys<'a> {
         value.as_str().ok_or_else(|| self.wrong(key, accepted()))
     }
 
+    /// A needed list of numbers.
+    pub(crate) fn numbers(&self, key: &str) -> Result<Vec<f64>> {
+        let accepted = "a list of numbers";
+        let value = self.get(key).ok_or_else(|| self.missing(key, accepted.into()))?;
+        let numbers = value.as_array().and_then(|items| items.iter().map(Value::as_f64).collect());
+        numbers.ok_or_else(|| self.wrong(key, accepted))
+    }
+
     /// A list of names, if the key is there.
     pub(crate) fn names(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
         let Some(value) = self.get(key) else { return Ok(None) };

@@ -1,6 +1,7 @@
 //! The weights of a model's folder: tensors found by the family's table of names.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayBase, CowArray, CowRepr, Dimension, Ix1, Ix2};
@@ -91,10 +92,11 @@ impl Store {
             Need::Always => true,
             Need::Optional => false,
             Need::When(asked) if asked(config) => true,
-            Need::When(_) => return Ok(()),
+            Need::AfterFirst if layer > 0 => true,
+            Need::When(_) | Need::AfterFirst => return Ok(()),
             Need::With(role) => self.has(role, layer),
         };
-        let name = tensor.name.replace("{}", &layer.to_string());
+        let name = tensor.name.replace("{}", &config.stored(layer).to_string());
         let expected: Vec<usize> = tensor.shape.iter().map(|dim| dim.length(config)).collect();
         let Some(found) = found.get_mut(&name) else {
             let path = self.path.clone();
@@ -179,8 +181,31 @@ impl Store {
         let slot = self.slot(role, layer)?;
         match slot.place.shape[..] {
             [rows, columns] => self.array(slot, Ix2(rows, columns)),
-            _ => Err(self.absent(role)),
+            // The patches of an image are flattened, as the products with them want it.
+            [rows, ref inner @ ..] => self.array(slot, Ix2(rows, inner.iter().product())),
+            [] => Err(self.absent(role)),
         }
+    }
+
+    /// Matrix `at` of a needed stack of them.
+    pub(super) fn matrix_of(&self, role: Role, layer: usize, at: usize) -> Result<Array2<f32>> {
+        let slot = self.slot(role, layer)?;
+        let [_, rows, columns] = slot.place.shape[..] else { return Err(self.absent(role)) };
+        let bytes = rows * columns * slot.float.width();
+        let from = slot.place.bytes.start + at * bytes;
+        let bytes = self.files[slot.file].get(from..from + bytes).ok_or_else(|| self.absent(role))?;
+        Array2::from_shape_vec((rows, columns), slot.float.values(bytes).into_owned())
+            .map_err(|_| self.absent(role))
+    }
+
+    /// Rows of a needed matrix, borrowed from the file where they are f32.
+    pub(super) fn part(&self, role: Role, rows: Range<usize>) -> Result<CowArray<'_, f32, Ix2>> {
+        let slot = self.slot(role, 0)?;
+        let width = slot.place.shape.last().copied().unwrap_or(0);
+        let at = |row: usize| slot.place.bytes.start + row * width * slot.float.width();
+        let bytes =
+            self.files[slot.file].get(at(rows.start)..at(rows.end)).ok_or_else(|| self.absent(role))?;
+        self.array_of(slot.float, bytes, Ix2(rows.len(), width))
     }
 
     /// Rows of a needed matrix, in the order of `rows`; only these are read.
@@ -202,8 +227,16 @@ impl Store {
     }
 
     fn array<D: Dimension>(&self, slot: &Slot, shape: D) -> Result<ArrayBase<CowRepr<'_, f32>, D>> {
-        let bytes = &self.files[slot.file][slot.place.bytes.clone()];
-        match slot.float.values(bytes) {
+        self.array_of(slot.float, &self.files[slot.file][slot.place.bytes.clone()], shape)
+    }
+
+    fn array_of<'a, D: Dimension>(
+        &self,
+        float: Float,
+        bytes: &'a [u8],
+        shape: D,
+    ) -> Result<ArrayBase<CowRepr<'a, f32>, D>> {
+        match float.values(bytes) {
             std::borrow::Cow::Borrowed(values) => {
                 ndarray::ArrayView::from_shape(shape, values).map(CowArray::from)
             }

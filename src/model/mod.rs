@@ -7,16 +7,19 @@
 //! [`Model::forward_with`] replaces softmax attention by a [`Substitute`] in selected layers.
 //! [`Named`] reads the tensors of a file by name; [`save`] writes files of weights.
 
+mod bias;
 pub mod config;
 #[cfg(feature = "download")]
 mod download;
 pub mod embedded;
+mod experts;
 mod family;
 mod folder;
 mod forward;
 mod head;
 mod heads;
 pub mod hub;
+mod image;
 pub(crate) mod json;
 pub(crate) mod keys;
 mod linear;

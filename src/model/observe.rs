@@ -3,6 +3,7 @@
 use ndarray::Array2;
 
 use crate::Result;
+use crate::attention::HeadTerms;
 use crate::layer::Factors;
 
 /// Observes attention heads during a forward pass.
@@ -30,7 +31,7 @@ pub trait Observer {
     }
 }
 
-/// The arrays of one attention head. A is softmax(scale q k^T), under the causal mask if there is one.
+/// The arrays of one attention head. A is softmax(scale q k^T), under the causal mask if there is one, and under `terms`.
 #[derive(Clone, Debug)]
 pub struct HeadTap {
     /// The layer, from 0.
@@ -47,7 +48,9 @@ pub struct HeadTap {
     pub scale: f32,
     /// Whether row i attends to columns 0 to i only.
     pub causal: bool,
-    /// A, shape (n, n), rows summing to 1; if it was requested. Luna's layers never compute it.
+    /// Window, softcap, bias and sink of its logits.
+    pub terms: HeadTerms,
+    /// A, shape (n, n), rows summing to 1 (to less with a sink); if it was requested. Luna's layers never compute it.
     pub matrix: Option<Array2<f32>>,
     /// The pack and unpack weights of a Luna layer, which has no A.
     pub factors: Option<Factors>,

@@ -9,6 +9,9 @@ use super::keys::Keys;
 use super::own::TRANSLATOR;
 use crate::{Error, Result};
 
+const TYPE: &str = "model_type";
+const TEXT: &str = "text_config";
+
 impl ModelConfig {
     /// The configuration in the text of the `config.json` at `path` (named in errors, not read).
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
@@ -20,13 +23,15 @@ impl ModelConfig {
 pub(super) fn read(path: &Path, text: &str) -> Result<(&'static Family, ModelConfig)> {
     let map = json::object(path, text, "a model's configuration, as {\"model_type\": ...}")?;
     let keys = Keys::new(path, &map);
-    let found = keys.needed_name("model_type", || {
+    // Models of images and text keep the decoder's keys in a section of their own.
+    let keys = keys.section(TEXT)?.filter(|text| text.has(TYPE)).unwrap_or(keys);
+    let found = keys.needed_name(TYPE, || {
         let names: Vec<_> = family::ALL.iter().map(|family| family.name).collect();
         format!("one of {}", names.join(", "))
     })?;
     if found == TRANSLATOR {
         let accepted = "a model of one sequence (an encoder-decoder is for luna translate)";
-        return Err(keys.wrong("model_type", accepted));
+        return Err(keys.wrong(TYPE, accepted));
     }
     let family = Family::find(found)?;
     let keys = keys.listed_by(family);

@@ -8,7 +8,7 @@ use super::scaling::Scaling;
 use crate::Result;
 
 /// How a model rotates its queries and keys.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// The leading elements of each head that are rotated, an even number of at most `d_h`.
     pub width: usize,
@@ -16,6 +16,8 @@ pub struct Rope {
     pub theta: f64,
     /// How the frequencies are scaled for inputs longer than the original training length.
     pub scaling: Scaling,
+    /// Whether element 2 i of a head is paired with element 2 i + 1 (GPT-J), and not element i with i + `width` / 2.
+    pub interleaved: bool,
 }
 
 /// What a family adds to the rotary settings that all have.
@@ -30,70 +32,100 @@ pub(super) struct RopeSettings {
     /// The key of the share of a head that is rotated, and the share where the file does not say; `None` if the family
     /// rotates whole heads.
     pub(super) share: Option<(&'static str, f64)>,
+    /// The base where the file does not say.
+    pub(super) base: f64,
 }
 
-/// The base where a file says nothing.
-const THETA: f64 = 10_000.0;
+impl RopeSettings {
+    /// Of whole heads with the base 10,000, as most families have them.
+    pub(super) fn new(d_h: usize, positions: usize) -> Self {
+        Self { d_h, positions, theta: "rope_theta", share: None, base: 10_000.0 }
+    }
+}
 
 /// Keys of a section of rotary settings that are understood, whatever its type.
 #[rustfmt::skip]
 const KEYS: &[&str] = &[
     "rope_type", "type", "rope_theta", "partial_rotary_factor", "factor", "low_freq_factor", "high_freq_factor",
     "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim",
-    "truncate",
+    "truncate", "long_factor", "short_factor",
 ];
+
+/// The kinds of layers by which `rope_parameters` may be nested.
+pub(super) const FULL: &str = "full_attention";
+pub(super) const SLIDING: &str = "sliding_attention";
 
 impl Rope {
     /// From `rope_scaling`, or from `rope_parameters` (transformers 5), or from `rope_theta` alone, with notes on what
     /// was not used.
     pub(super) fn read(keys: &Keys<'_>, settings: RopeSettings) -> Result<(Self, Vec<String>)> {
-        let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
-        let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
-        let parameters = named("rope_parameters")?;
-        let mut notes = Vec::new();
-        // As in transformers: a non-empty older key takes precedence as a whole, with its theta.
-        let section = match named("rope_scaling")?.filter(filled) {
-            Some(scaling) => {
-                notes.extend(parameters.filter(filled).map(|_| {
-                    "config.json has rope_scaling and rope_parameters: rope_scaling counts, as in transformers".into()
-                }));
-                Some(scaling)
-            }
-            None => parameters,
-        };
+        let (section, mut notes) = section(keys)?;
+        let (rope, unknown) = Self::of(keys, section, settings)?;
+        notes.extend(unknown);
+        Ok((rope, notes))
+    }
+
+    /// As [`read`](Self::read) for full and for sliding layers, from settings that may be nested by kind of layer; those of
+    /// sliding layers, where the file has none, are the plain ones of `sliding`.
+    pub(super) fn read_kinds(
+        keys: &Keys<'_>,
+        full: RopeSettings,
+        sliding: RopeSettings,
+    ) -> Result<([Self; 2], Vec<String>)> {
+        let (given, mut notes) = section(keys)?;
+        if let Some((name, nested)) =
+            given.as_ref().filter(|(_, section)| section.has(FULL) || section.has(SLIDING))
+        {
+            let mut of = |kind: &'static str, settings| {
+                let (rope, unknown) =
+                    Self::of(keys, nested.section(kind)?.map(|section| (*name, section)), settings)?;
+                notes.extend(unknown);
+                Ok(rope)
+            };
+            return Ok(([of(FULL, full)?, of(SLIDING, sliding)?], notes));
+        }
+        let (rope, unknown) = Self::of(keys, given, full)?;
+        notes.extend(unknown);
+        Ok(([rope, Self::of(keys, None, sliding)?.0], notes))
+    }
+
+    /// From a section of rotary settings, with a note on keys that are not known.
+    fn of(
+        keys: &Keys<'_>,
+        section: Option<(&str, Keys<'_>)>,
+        settings: RopeSettings,
+    ) -> Result<(Self, Option<String>)> {
+        let theta = || keys.positive_or(settings.theta, settings.base);
         let Some((name, section)) = section else {
-            let theta = keys.positive_or(settings.theta, THETA)?;
             let width = settings.width(keys, None)?;
-            return Ok((Self { width, theta, scaling: Scaling::None }, notes));
+            return Ok((Self { width, theta: theta()?, scaling: Scaling::None, interleaved: false }, None));
         };
         let width = settings.width(keys, Some(&section))?;
-        let theta = if section.has("rope_theta") {
-            section.positive("rope_theta")?
-        } else {
-            keys.positive_or(settings.theta, THETA)?
-        };
+        let theta = if section.has("rope_theta") { section.positive("rope_theta")? } else { theta()? };
         let mut unknown = Vec::new();
         for key in section.given().filter(|key| !KEYS.contains(key)) {
-            // RopeSettings for each type of layer: no family here has them.
             if section.section(key).is_ok() {
                 return Err(section.wrong(key, "one set of rotary settings for all layers"));
             }
             unknown.push(format!("{name}.{key}"));
         }
-        notes.extend(unused(&unknown.iter().map(String::as_str).collect::<Vec<_>>()));
-        Ok((Self { width, theta, scaling: Scaling::read(&section, settings.positions)? }, notes))
+        let scaling = Scaling::read(keys, &section, settings.positions, width)?;
+        let unknown = unused(&unknown.iter().map(String::as_str).collect::<Vec<_>>());
+        Ok((Self { width, theta, scaling, interleaved: false }, unknown))
     }
 
-    /// Angle by which each of the `width` / 2 pairs is rotated a position, in radians.
-    pub fn frequencies(&self) -> Vec<f64> {
-        (0..self.width / 2).map(|i| self.scaling.frequency(i, self.theta, self.width)).collect()
+    /// Angle by which each of the `width` / 2 pairs is rotated a position, in radians, in an input of n positions.
+    pub fn frequencies(&self, n: usize) -> Vec<f64> {
+        let theta = self.scaling.base(self.theta, self.width, n);
+        (0..self.width / 2).map(|i| self.scaling.frequency(i, theta, self.width, n)).collect()
     }
 
     /// Rotates each row (a position, from 0) of heads of width `d_h` side by side, shape (n, heads `d_h`).
     ///
-    /// Element i of a head is paired with element i + `width` / 2, as in Hugging Face's files; those from `width` on stay.
+    /// Elements from `width` on stay.
     pub(super) fn rotate(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
-        let (frequencies, size) = (self.frequencies(), self.scaling.size());
+        let (frequencies, size) = (self.frequencies(x.nrows()), self.scaling.size());
+        let pair = |i: usize| if self.interleaved { (2 * i, 2 * i + 1) } else { (i, i + self.width / 2) };
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
         rows.for_each(|(position, mut row)| {
             let rotation = |frequency: &f64| {
@@ -103,13 +135,27 @@ impl Rope {
             let rotations: Vec<(f32, f32)> = frequencies.iter().map(rotation).collect();
             for mut head in row.exact_chunks_mut(d_h) {
                 for (i, (sin, cos)) in rotations.iter().enumerate() {
-                    let (a, b) = (head[i], head[i + self.width / 2]);
-                    head[i] = a * cos - b * sin;
-                    head[i + self.width / 2] = b * cos + a * sin;
+                    let (first, second) = pair(i);
+                    let (a, b) = (head[first], head[second]);
+                    head[first] = a * cos - b * sin;
+                    head[second] = b * cos + a * sin;
                 }
             }
         });
     }
+}
+
+/// The rotary settings of a file with their name, and notes.
+fn section<'a>(keys: &Keys<'a>) -> Result<(Option<(&'static str, Keys<'a>)>, Vec<String>)> {
+    let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
+    let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
+    let parameters = named("rope_parameters")?;
+    // As in transformers: a non-empty older key takes precedence as a whole, with its theta.
+    let Some(scaling) = named("rope_scaling")?.filter(filled) else { return Ok((parameters, Vec::new())) };
+    let both = parameters.filter(filled).map(|_| {
+        "config.json has rope_scaling and rope_parameters: rope_scaling counts, as in transformers".into()
+    });
+    Ok((Some(scaling), both.into_iter().collect()))
 }
 
 impl RopeSettings {
@@ -140,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_dot_product_depends_on_the_distance_only() {
-        let rope = Rope { width: 6, theta: 100.0, scaling: Scaling::None };
+        let rope = Rope { width: 6, theta: 100.0, scaling: Scaling::None, interleaved: false };
         let row = [0.3, -0.7, 1.1, 0.4, 0.2, 0.9];
         let mut x = Array2::from_shape_fn((12, 6), |(_, j)| row[j]);
         rope.rotate(x.view_mut(), 6);
@@ -151,7 +197,7 @@ mod tests {
 
     #[test]
     fn elements_beyond_the_width_stay() {
-        let rope = Rope { width: 4, theta: 100.0, scaling: Scaling::None };
+        let rope = Rope { width: 4, theta: 100.0, scaling: Scaling::None, interleaved: false };
         let mut x = Array2::from_shape_fn((5, 12), |(i, j)| (i * 12 + j) as f32);
         let before = x.clone();
         rope.rotate(x.view_mut(), 6);

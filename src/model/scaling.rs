@@ -4,10 +4,29 @@ use super::keys::Keys;
 use crate::{Result, name};
 
 /// How rotary frequencies are scaled.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Scaling {
-    /// Not at all (`default`; and `dynamic`, which scales only inputs beyond the maximum positions, which are refused).
+    /// Not at all (`default`).
     None,
+    /// By a base that grows with inputs longer than the training length (`dynamic`).
+    Dynamic {
+        /// The factor.
+        factor: f64,
+        /// The training length in tokens.
+        positions: f64,
+    },
+    /// Each pair divided by a factor of its own, one set for inputs up to the original training length and one for longer
+    /// ones, and scaled queries and keys (`longrope`, Ding 2024).
+    LongRope {
+        /// Factors of inputs up to `old_positions`.
+        short: Vec<f64>,
+        /// Factors of longer ones.
+        long: Vec<f64>,
+        /// The original training length in tokens.
+        old_positions: f64,
+        /// The factor on queries and keys.
+        size: f64,
+    },
     /// All divided by a factor (`linear`).
     Linear {
         /// The factor.
@@ -41,17 +60,43 @@ pub enum Scaling {
     },
 }
 
-const TYPES: [&str; 5] = ["default", "linear", "dynamic", "yarn", "llama3"];
+const TYPES: [&str; 6] = ["default", "linear", "dynamic", "yarn", "longrope", "llama3"];
+const OLD_POSITIONS: &str = "original_max_position_embeddings";
 
 impl Scaling {
-    /// From a section of rotary settings; `positions` is the longest input.
-    pub(super) fn read(section: &Keys<'_>, positions: usize) -> Result<Self> {
-        let old_positions = || section.positive_or("original_max_position_embeddings", positions as f64);
+    /// From a section of rotary settings; `positions` is the longest input, `width` what is rotated of a head. Of
+    /// `keys`, those of the whole file, the original training length is read where the section does not hold it.
+    pub(super) fn read(keys: &Keys<'_>, section: &Keys<'_>, positions: usize, width: usize) -> Result<Self> {
+        // What stands beside the section takes precedence, as in transformers.
+        let old_positions = || match keys.has(OLD_POSITIONS) {
+            true => keys.positive(OLD_POSITIONS),
+            false => section.positive_or(OLD_POSITIONS, positions as f64),
+        };
         // Files before transformers 4.43 say `type`.
         match section.name("rope_type", section.name("type", "default")?)? {
             "default" => Ok(Self::None),
             "linear" => Ok(Self::Linear { factor: section.positive("factor")? }),
-            "dynamic" => section.positive("factor").map(|_| Self::None),
+            "dynamic" => {
+                Ok(Self::Dynamic { factor: section.positive("factor")?, positions: positions as f64 })
+            }
+            // The older names are those of Phi-3, whose scaling has always been this.
+            "longrope" | "su" => {
+                let factors = |key: &str| {
+                    let factors = section.numbers(key)?;
+                    let right = factors.len() == width / 2 && factors.iter().all(|factor| *factor > 0.0);
+                    if right {
+                        Ok(factors)
+                    } else {
+                        Err(section.wrong(key, format!("{} numbers above 0", width / 2)))
+                    }
+                };
+                let (short, long) = (factors("short_factor")?, factors("long_factor")?);
+                let old_positions = old_positions()?;
+                let factor = section.positive_or("factor", positions as f64 / old_positions)?;
+                let usual = if factor > 1.0 { (1.0 + factor.ln() / old_positions.ln()).sqrt() } else { 1.0 };
+                let size = section.positive_or("attention_factor", usual)?;
+                Ok(Self::LongRope { short, long, old_positions, size })
+            }
             "yarn" => {
                 let old_positions = old_positions()?;
                 let factor = section.positive_or("factor", positions as f64 / old_positions)?;
@@ -80,12 +125,28 @@ impl Scaling {
         }
     }
 
-    /// The rotation of pair i of `d_h` / 2 for each position, in radians; theta is the base.
-    pub(super) fn frequency(self, i: usize, theta: f64, d_h: usize) -> f64 {
+    /// The longest input of a model whose file says `positions`: a base that grows reaches further.
+    pub(super) fn reach(&self, positions: usize) -> usize {
+        let Self::Dynamic { factor, .. } = self else { return positions };
+        positions.max((positions as f64 * factor) as usize)
+    }
+
+    /// The base in an input of n positions.
+    pub(super) fn base(&self, theta: f64, d_h: usize, n: usize) -> f64 {
+        let Self::Dynamic { factor, positions } = *self else { return theta };
+        let stretched = factor * (n as f64).max(positions) / positions - (factor - 1.0);
+        theta * stretched.powf(d_h as f64 / (d_h as f64 - 2.0))
+    }
+
+    /// The rotation of pair i of `d_h` / 2 for each position of n, in radians; theta is the base.
+    pub(super) fn frequency(&self, i: usize, theta: f64, d_h: usize, n: usize) -> f64 {
         let frequency = theta.powf(-((2 * i) as f64) / d_h as f64);
         // The unchanged fraction of the frequency; the rest is divided by the factor.
-        let (unchanged, factor) = match self {
-            Self::None => return frequency,
+        let (unchanged, factor) = match *self {
+            Self::None | Self::Dynamic { .. } => return frequency,
+            Self::LongRope { ref short, ref long, old_positions, .. } => {
+                (0.0, if n as f64 > old_positions { long[i] } else { short[i] })
+            }
             Self::Linear { factor } => (0.0, factor),
             Self::Llama3 { factor, low, high, old_positions } => {
                 let turns = old_positions * frequency / std::f64::consts::TAU;
@@ -107,8 +168,8 @@ impl Scaling {
     }
 
     /// The factor on queries and keys when they are rotated.
-    pub(super) fn size(self) -> f64 {
-        if let Self::Yarn { size, .. } = self { size } else { 1.0 }
+    pub(super) fn size(&self) -> f64 {
+        if let Self::Yarn { size, .. } | Self::LongRope { size, .. } = *self { size } else { 1.0 }
     }
 }
 
@@ -126,7 +187,7 @@ mod tests {
     fn llama3_keeps_fast_pairs_and_slows_slow_ones() {
         let scaling = Scaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, old_positions: 8192.0 };
         // Pair 1 of 2 turns by 1 / sqrt(theta).
-        let stretched = |frequency: f64| scaling.frequency(1, frequency.powi(-2), 4);
+        let stretched = |frequency: f64| scaling.frequency(1, frequency.powi(-2), 4, 8);
         assert_eq!(stretched(1.0), 1.0);
         assert!((stretched(1e-4) / (1e-4 / 8.0) - 1.0).abs() < 1e-12);
         let middle = std::f64::consts::TAU * 2.5 / 8192.0; // 2.5 turns: half way up the ramp
@@ -140,7 +201,7 @@ mod tests {
         let size = 1.0 + 0.1 * 16.0_f64.ln();
         let yarn =
             Scaling::Yarn { factor: 16.0, fast: 32.0, slow: 1.0, whole: true, old_positions: 4096.0, size };
-        let ratio = |i: usize| yarn.frequency(i, 1e4, 128) * 1e4_f64.powf(2.0 * i as f64 / 128.0);
+        let ratio = |i: usize| yarn.frequency(i, 1e4, 128, 8) * 1e4_f64.powf(2.0 * i as f64 / 128.0);
         assert!((ratio(20) - 1.0).abs() < 1e-12 && (ratio(46) - 1.0 / 16.0).abs() < 1e-12);
         assert!((ratio(33) - (0.5 + 0.5 / 16.0)).abs() < 1e-12);
         assert_eq!(yarn.size(), size);

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView3};
 
-use super::config::ModelConfig;
+use super::config::{Image, ModelConfig};
 use super::family::Family;
 use super::folder::{FOLDER, settled};
+use super::forward::Reads;
 use super::observe::Observer;
 use super::substitute::Substitute;
 use super::{embedded, forward, head, load, read};
@@ -75,8 +76,7 @@ impl Model {
     /// Heads run in parallel; the observer is called from this thread, layer by layer and head by head.
     pub fn forward(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Output> {
         self.check(ids)?;
-        let hidden = forward::forward(&self.config, &self.store, ids, observer, None)?;
-        Ok(Output { hidden })
+        self.run(Reads::Tokens(ids), observer, None)
     }
 
     /// As [`forward`](Self::forward), with the heads of the layers that `substitute` selects computed by it.
@@ -90,8 +90,35 @@ impl Model {
         substitute: &dyn Substitute,
     ) -> Result<Output> {
         self.check(ids)?;
-        let hidden = forward::forward(&self.config, &self.store, ids, observer, Some(substitute))?;
-        Ok(Output { hidden })
+        self.run(Reads::Tokens(ids), observer, Some(substitute))
+    }
+
+    /// Runs a vision model over an image of normalised pixels, shape (channels, side, side).
+    pub fn forward_pixels(
+        &self,
+        pixels: ArrayView3<'_, f32>,
+        observer: &mut dyn Observer,
+        substitute: Option<&dyn Substitute>,
+    ) -> Result<Output> {
+        let Some(Image { channels, side, .. }) = self.config.image else {
+            let what = format!("an image for a {} model", self.family.name);
+            return Err(Error::value(what, "pixels", "token ids, which this model reads"));
+        };
+        if pixels.dim() != (channels, side, side) {
+            let (what, found) = ("image".to_string(), pixels.shape().to_vec());
+            let expected = format!("[{channels}, {side}, {side}], as the model was trained");
+            return Err(Error::Shape { what, found, expected });
+        }
+        self.run(Reads::Pixels(pixels), observer, substitute)
+    }
+
+    fn run(
+        &self,
+        input: Reads<'_>,
+        observer: &mut dyn Observer,
+        substitute: Option<&dyn Substitute>,
+    ) -> Result<Output> {
+        Ok(Output { hidden: forward::forward(&self.config, &self.store, input, observer, substitute)? })
     }
 
     /// Logits over the vocabulary, shape (n, vocabulary), of hidden states (n, d); `None` if the weights have no such
@@ -103,17 +130,15 @@ impl Model {
     fn check(&self, ids: &[u32]) -> Result<()> {
         let ModelConfig { positions, vocab, .. } = self.config;
         let family = self.family;
+        if self.config.image.is_some() {
+            let what = format!("the input of a {} model", family.name);
+            return Err(Error::value(what, "token ids", "an image (--pixels FILE.npy)"));
+        }
         let too_many = |accepted| Error::Tokens { what: "the input".into(), found: ids.len(), accepted };
         if ids.is_empty() || ids.len() > positions {
             return Err(too_many(format!(
                 "this {} model takes 1 to {positions}, its positions",
                 family.name
-            )));
-        }
-        if let Some(window) = self.config.sliding_window.filter(|window| ids.len() > *window) {
-            let name = family.name;
-            return Err(too_many(format!(
-                "this {name} model sees {window} back (sliding_window), and luna takes no longer inputs for it"
             )));
         }
         match ids.iter().position(|id| *id as usize >= vocab) {

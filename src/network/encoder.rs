@@ -6,6 +6,7 @@ use ndarray::{Array2, Array3, ArrayD, ArrayView2, s};
 
 use super::classifier::Classifier;
 use super::trunk::Trunk;
+use crate::attention::HeadTerms;
 use crate::cost::{Cost, Tally};
 use crate::layer::{
     self, Activation, EncoderConfig, FeedForward, Head, Layout, Linear, Pass, Rows, Streams, WatchedHead,
@@ -269,7 +270,8 @@ impl Encoder {
                     let scale = (1.0 / (q.ncols() as f64).sqrt()) as f32;
                     let (causal, factors) = (factors.causal, Some(factors));
                     let (layer, matrix) = (at, None);
-                    observer.head(HeadTap { layer, head, q, k, v, scale, causal, matrix, factors })?;
+                    let terms = HeadTerms::default();
+                    observer.head(HeadTap { layer, head, q, k, v, scale, causal, terms, matrix, factors })?;
                 }
             }
             if observer.last_layer() == Some(at) {

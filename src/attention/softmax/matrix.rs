@@ -8,13 +8,11 @@ use super::terms;
 use crate::attention::{Input, Mask, Visible};
 use crate::linalg::gemm::{Threads, product, product_into};
 use crate::linalg::krylov::Operator;
-use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from};
+use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from, softmax_rows_within};
 
 /// The attention matrix (n, m) of queries (n, `d_h`) and keys (m, `d_h`) in f32, on the calling thread.
 pub fn matrix(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, scale: f32, mask: Mask) -> Array2<f32> {
-    let mut a = Array2::zeros((q.nrows(), k.nrows()));
-    rows(q, k, scale, mask, 0, a.view_mut());
-    a
+    matrix_f32(&Input { scale, ..Input::new(q, k, mask) })
 }
 
 /// The attention matrix in f64 from the logits on: for spectra whose small values matter.
@@ -61,55 +59,89 @@ pub fn within(matrix: &mut Array2<f64>, logits: ArrayView2<'_, f64>, visible: &V
     }
 }
 
-/// Rows `first..first + q.nrows()` of the attention matrix, into `out` (rows, m).
-fn rows(
-    q: ArrayView2<'_, f32>,
-    k: ArrayView2<'_, f32>,
-    scale: f32,
-    mask: Mask,
-    first: usize,
-    mut out: ArrayViewMut2<'_, f32>,
-) {
-    match mask {
-        Mask::Full => {
-            product_into(out.view_mut(), 0.0, q, k.t(), scale, Threads::One);
-            softmax_rows(out);
+/// The attention matrix of an input in f32, with everything that it carries, on the calling thread.
+pub fn matrix_f32(input: &Input<'_>) -> Array2<f32> {
+    let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
+    rows_into(input, 0..input.q.nrows(), a.view_mut());
+    a
+}
+
+/// The weights of these queries over the keys that any of them sees: which keys, and an array (queries, keys).
+///
+/// On the calling thread. Rows sum to 1; with a sink to less, and rows that see no key are zeros.
+pub fn block(input: &Input<'_>, queries: Range<usize>) -> (Range<usize>, Array2<f32>) {
+    let keys = reach(input, &queries);
+    let mut a = Array2::zeros((queries.len(), keys.len()));
+    weigh(input, queries, &keys, a.view_mut());
+    (keys, a)
+}
+
+/// The keys that any of these queries sees.
+fn reach(input: &Input<'_>, queries: &Range<usize>) -> Range<usize> {
+    match (queries.clone().next(), queries.clone().next_back()) {
+        (Some(first), Some(last)) => {
+            let end = input.sees(last).end;
+            input.sees(first).start.min(end)..end
         }
-        Mask::Causal => {
-            let seen = (first + q.nrows()).min(k.nrows());
-            let keys = k.slice(s![..seen, ..]);
-            product_into(out.slice_mut(s![.., ..seen]), 0.0, q, keys.t(), scale, Threads::One);
-            softmax_rows_causal_from(out, first);
+        _ => 0..0,
+    }
+}
+
+/// Rows of the attention matrix, into `out` (queries, m).
+fn rows_into(input: &Input<'_>, queries: Range<usize>, mut out: ArrayViewMut2<'_, f32>) {
+    let keys = reach(input, &queries);
+    out.slice_mut(s![.., ..keys.start]).fill(0.0);
+    out.slice_mut(s![.., keys.end..]).fill(0.0);
+    weigh(input, queries, &keys, out.slice_mut(s![.., keys.clone()]));
+}
+
+/// The weights of these queries over these keys, which hold all that they see.
+fn weigh(input: &Input<'_>, queries: Range<usize>, keys: &Range<usize>, mut out: ArrayViewMut2<'_, f32>) {
+    let (q, k) = (input.q.slice(s![queries.clone(), ..]), input.k.slice(s![keys.clone(), ..]));
+    product_into(out.view_mut(), 0.0, q, k.t(), input.scale, Threads::One);
+    if input.terms.is_empty() {
+        match input.mask {
+            Mask::Full => softmax_rows(out),
+            Mask::Causal => softmax_rows_causal_from(out, queries.start),
+        }
+        return;
+    }
+    if input.terms.softcap.is_some() || input.terms.bias.is_some() {
+        let n = input.q.nrows();
+        for (i, mut row) in queries.clone().zip(out.rows_mut()) {
+            for j in input.sees(i) {
+                let logit = &mut row[j - keys.start];
+                *logit = input.terms.logit((i, j), n, f64::from(*logit)) as f32;
+            }
         }
     }
+    let seen = |row: usize| {
+        let seen = input.sees(queries.start + row);
+        seen.start - keys.start..seen.end - keys.start
+    };
+    softmax_rows_within(out, seen, input.terms.sink);
 }
 
 /// An attention matrix that is never kept: its rows are computed again whenever they are needed.
 #[derive(Clone, Copy, Debug)]
-pub struct Unmaterialised<'a> {
-    /// Queries (n, `d_h`).
-    pub q: ArrayView2<'a, f32>,
-    /// Keys (m, `d_h`).
-    pub k: ArrayView2<'a, f32>,
-    /// What the logits are multiplied by, usually `1 / sqrt(d_h)`.
-    pub scale: f32,
-    /// Which keys each query sees.
-    pub mask: Mask,
-}
+pub struct Unmaterialised<'a>(pub Input<'a>);
 
 impl Operator for Unmaterialised<'_> {
     fn shape(&self) -> (usize, usize) {
-        (self.q.nrows(), self.k.nrows())
+        (self.0.q.nrows(), self.0.k.nrows())
     }
 
     fn rows(&self, range: Range<usize>, out: ArrayViewMut2<'_, f32>) {
-        rows(self.q.slice(s![range.clone(), ..]), self.k, self.scale, self.mask, range.start, out);
+        rows_into(&self.0, range, out);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array1;
+
     use super::*;
+    use crate::attention::{HeadTerms, Window};
     use crate::rng::{normal, stream};
 
     #[test]
@@ -121,11 +153,44 @@ mod tests {
             let exact = matrix_f64(q.view(), k.view(), f64::from(0.7_f32), mask);
             let far = (&whole.mapv(f64::from) - &exact).fold(0.0_f64, |far, x| far.max(x.abs()));
             assert!(far < 1e-6, "{mask:?}: {far}");
-            let lazy = Unmaterialised { q: q.view(), k: k.view(), scale: 0.7, mask };
+            let lazy = Unmaterialised(Input { scale: 0.7, ..Input::new(q.view(), k.view(), mask) });
             let mut tile = Array2::from_elem((10, 33), f32::NAN);
             lazy.rows(20..30, tile.view_mut());
             let far = (&tile - &whole.slice(s![20..30, ..])).fold(0.0_f32, |far, x| far.max(x.abs()));
             assert!(far < 1e-6, "{mask:?}: {far}");
+        }
+    }
+
+    #[test]
+    fn f32_and_f64_agree_under_everything_that_an_input_carries() {
+        let mut rng = stream(4, "softmax terms");
+        let (q, k) = (normal(&mut rng, 40, 8), normal(&mut rng, 40, 8));
+        let terms = HeadTerms {
+            softcap: Some(3.0),
+            bias: Some(Array1::from_shape_fn(79, |at| 0.05 * at as f32)),
+            window: Some(Window { back: 6, ahead: 3 }),
+            sink: Some(0.5),
+        };
+        let one = |keep: usize| HeadTerms {
+            softcap: terms.softcap.filter(|_| keep == 0),
+            bias: terms.bias.clone().filter(|_| keep == 1),
+            window: terms.window.filter(|_| keep == 2),
+            sink: terms.sink.filter(|_| keep == 3),
+        };
+        for terms in (0..4).map(one).chain([terms.clone()]) {
+            for mask in [Mask::Full, Mask::Causal] {
+                let input = Input { terms: terms.view(), ..Input::new(q.view(), k.view(), mask) };
+                let exact = matrix_of(&input);
+                let far = |a: &Array2<f32>, exact: ArrayView2<'_, f64>| {
+                    (&a.mapv(f64::from) - &exact).fold(0.0_f64, |far, x| far.max(x.abs()))
+                };
+                assert!(far(&matrix_f32(&input), exact.view()) < 1e-6, "{mask:?} {terms:?}");
+                let mut tile = Array2::from_elem((10, 40), f32::NAN);
+                Unmaterialised(input).rows(20..30, tile.view_mut());
+                assert!(far(&tile, exact.slice(s![20..30, ..])) < 1e-6, "{mask:?} {terms:?}");
+                let (keys, part) = block(&input, 20..30);
+                assert!(far(&part, exact.slice(s![20..30, keys])) < 1e-6, "{mask:?} {terms:?}");
+            }
         }
     }
 }

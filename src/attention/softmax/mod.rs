@@ -5,5 +5,5 @@ mod matrix;
 mod reference;
 mod terms;
 
-pub use matrix::{Unmaterialised, from_logits, matrix, matrix_f64, matrix_of, within};
+pub use matrix::{Unmaterialised, block, from_logits, matrix, matrix_f32, matrix_f64, matrix_of, within};
 pub(super) use reference::KIND;

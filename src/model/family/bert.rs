@@ -7,13 +7,13 @@ use super::tensors::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
-use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Position, Sizes};
 use crate::model::keys::Keys;
 
 pub(super) static BERT: Family = Family {
     name: "bert",
     about: "BERT (Devlin 2018): encoder, learned positions, LayerNorm after each block",
-    prefix: "bert.",
+    prefixes: &["bert."],
     tensors: &[ENCODER, BERT_HEAD],
     ignored: &["pooler.*", "cls.seq_relationship.*", "linear.*"],
     input_first: false,
@@ -24,7 +24,7 @@ pub(super) static BERT: Family = Family {
 pub(super) static ROBERTA: Family = Family {
     name: "roberta",
     about: "RoBERTa (Liu 2019): BERT's encoder, positions counted from the one after the padding token's",
-    prefix: "roberta.",
+    prefixes: &["roberta."],
     tensors: &[ENCODER, ROBERTA_HEAD],
     ignored: &["pooler.*"],
     input_first: false,
@@ -109,33 +109,25 @@ fn config(keys: &Keys<'_>, roberta: bool) -> Result<ModelConfig> {
         let accepted = format!("more than pad_token_id + 1 = {}", rows.max(1));
         return Err(keys.wrong("max_position_embeddings", accepted));
     }
-    Ok(ModelConfig {
+    let sizes = Sizes {
         layers: keys.layers("num_hidden_layers")?,
         heads,
-        kv_heads: heads,
         d_h: keys.head_width(d, heads)?,
         d,
         ffn: keys.size("intermediate_size")?,
         positions,
         vocab: keys.size("vocab_size")?,
+    };
+    Ok(ModelConfig {
         segments: keys.count("type_vocab_size", 2)?.max(1),
         // The mask of a decoder is bidirectional where `is_causal` is false.
         causal: keys.flag("is_decoder", false)? && keys.flag("is_causal", true)?,
-        position: Position::Learned { padding },
         arrangement: Arrangement::NormAfter,
-        norm: Norm::Layer,
         eps: keys.number("layer_norm_eps", 1e-12)?,
         activation,
         // RoBERTa's head is written with gelu, whatever the encoder's activation.
         head_activation: if roberta { Activation::Gelu } else { activation },
-        gated: false,
         tied: keys.flag("tie_word_embeddings", true)?,
-        scale_logits: true,
-        scale_by_layer: false,
-        attention_bias: true,
-        ffn_bias: true,
-        sliding_window: None,
-        first_byte: None,
-        notes: Vec::new(),
+        ..ModelConfig::new(sizes, Position::Learned { offset: 0, padding })
     })
 }

@@ -13,8 +13,9 @@ pub struct Family {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
-    /// The prefix of every name when the model was saved with a head (`bert.`); accepted and not needed.
-    pub(in crate::model) prefix: &'static str,
+    /// Prefixes of every name when the model was saved with a head or within another model (`bert.`), the longest first;
+    /// accepted and not needed.
+    pub(in crate::model) prefixes: &'static [&'static str],
     /// The tensors by the family's names.
     pub(in crate::model) tensors: &'static [&'static [Tensor]],
     /// Patterns (`*` for anything) of tensors that may be in the file and are not used.
@@ -36,7 +37,7 @@ impl PartialEq for Family {
 impl Family {
     /// A name of the file as in the table: without the prefix, and with the current words for gain and shift.
     pub(in crate::model) fn canonical(&self, name: &str) -> String {
-        let name = name.strip_prefix(self.prefix).unwrap_or(name);
+        let name = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
         let modern = |old, new| name.strip_suffix(old).map(|stem| format!("{stem}{new}"));
         modern(".gamma", ".weight").or_else(|| modern(".beta", ".bias")).unwrap_or_else(|| name.to_string())
     }

@@ -6,13 +6,13 @@ use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
-use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Position, Sizes};
 use crate::model::keys::Keys;
 
 pub(super) static DISTILBERT: Family = Family {
     name: "distilbert",
     about: "DistilBERT (Sanh 2019): BERT's encoder with half the layers and no segments",
-    prefix: "distilbert.",
+    prefixes: &["distilbert."],
     tensors: &[TENSORS],
     ignored: &["pre_classifier.*"],
     input_first: false,
@@ -74,31 +74,22 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
         keys.size(keys.either("n_heads", "num_attention_heads"))?,
     );
     let activation = Activation::find(keys.name("activation", "gelu")?)?;
-    Ok(ModelConfig {
+    let sizes = Sizes {
         layers: keys.layers(keys.either("n_layers", "num_hidden_layers"))?,
         heads,
-        kv_heads: heads,
         d_h: keys.head_width(d, heads)?,
         d,
         ffn: keys.size("hidden_dim")?,
         positions: keys.size("max_position_embeddings")?,
         vocab: keys.size("vocab_size")?,
-        segments: 0,
+    };
+    Ok(ModelConfig {
         causal: false,
-        position: Position::Learned { padding: None },
         arrangement: Arrangement::NormAfter,
-        norm: Norm::Layer,
         eps: 1e-12, // fixed in the family's code, no key
         activation,
         head_activation: activation,
-        gated: false,
         tied: keys.flag("tie_word_embeddings", true)?,
-        scale_logits: true,
-        scale_by_layer: false,
-        attention_bias: true,
-        ffn_bias: true,
-        sliding_window: None,
-        first_byte: None,
-        notes: Vec::new(),
+        ..ModelConfig::new(sizes, Position::Learned { offset: 0, padding: None })
     })
 }

@@ -6,13 +6,13 @@ use super::tensors::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
-use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::config::{ModelConfig, Position, Sizes};
 use crate::model::keys::Keys;
 
 pub(super) static GPT2: Family = Family {
     name: "gpt2",
     about: "GPT-2 (Radford 2019): causal decoder, learned positions, LayerNorm before each block",
-    prefix: "transformer.",
+    prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],
     input_first: true,
@@ -65,32 +65,24 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
         keys.size(keys.either("n_embd", "hidden_size"))?,
         keys.size(keys.either("n_head", "num_attention_heads"))?,
     );
-    let activation = Activation::find(keys.name("activation_function", "gelu_new")?)?;
-    Ok(ModelConfig {
+    let sizes = Sizes {
         layers: keys.layers(keys.either("n_layer", "num_hidden_layers"))?,
         heads,
-        kv_heads: heads,
         d_h: keys.head_width(d, heads)?,
         d,
         ffn: if keys.has("n_inner") { keys.size("n_inner")? } else { 4 * d },
         positions: keys.size(keys.either("n_positions", "max_position_embeddings"))?,
         vocab: keys.size("vocab_size")?,
-        segments: 0,
+    };
+    let config = ModelConfig::new(sizes, Position::Learned { offset: 0, padding: None });
+    let scaled = keys.flag("scale_attn_weights", true)?;
+    Ok(ModelConfig {
         causal: keys.flag("is_causal", true)?,
-        position: Position::Learned { padding: None },
-        arrangement: Arrangement::NormBefore,
-        norm: Norm::Layer,
         eps: keys.number("layer_norm_epsilon", 1e-5)?,
-        activation,
-        head_activation: activation,
-        gated: false,
+        activation: Activation::find(keys.name("activation_function", "gelu_new")?)?,
         tied: keys.flag("tie_word_embeddings", true)?,
-        scale_logits: keys.flag("scale_attn_weights", true)?,
+        logit_scale: if scaled { config.logit_scale } else { 1.0 },
         scale_by_layer: keys.flag("scale_attn_by_inverse_layer_idx", false)?,
-        attention_bias: true,
-        ffn_bias: true,
-        sliding_window: None,
-        first_byte: None,
-        notes: Vec::new(),
+        ..config
     })
 }

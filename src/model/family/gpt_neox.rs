@@ -7,14 +7,14 @@ use super::tensors::Dim::{D, Ffn, Q, Qkv, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
-use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Position, Sizes};
 use crate::model::keys::Keys;
 use crate::model::rope::{Rope, RopeSettings};
 
 pub(super) static GPT_NEOX: Family = Family {
     name: "gpt_neox",
     about: "GPT-NeoX (Black 2022), Pythia (Biderman 2023): causal decoder, partly rotated heads, parallel residuals",
-    prefix: "gpt_neox.",
+    prefixes: &["gpt_neox."],
     tensors: &[TENSORS],
     ignored: &["layers.*.attention.bias", "layers.*.attention.masked_bias"],
     input_first: false,
@@ -60,34 +60,28 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     let d_h = keys.head_width(d, heads)?;
     let positions = keys.size("max_position_embeddings")?;
     let share = Some(("rotary_pct", 0.25));
-    let (rope, notes) = Rope::read(keys, RopeSettings { d_h, positions, theta: "rotary_emb_base", share })?;
-    let activation = Activation::find(keys.name("hidden_act", "gelu")?)?;
+    let (rope, notes) = Rope::read(
+        keys,
+        RopeSettings { theta: "rotary_emb_base", share, ..RopeSettings::new(d_h, positions) },
+    )?;
     let parallel = keys.flag("use_parallel_residual", true)?;
-    Ok(ModelConfig {
+    let sizes = Sizes {
         layers: keys.layers("num_hidden_layers")?,
         heads,
-        kv_heads: heads,
         d_h,
         d,
         ffn: keys.size("intermediate_size")?,
         positions,
         vocab: keys.size("vocab_size")?,
-        segments: 0,
+    };
+    Ok(ModelConfig {
         causal: keys.flag("is_causal", true)?,
-        position: Position::Rotary(rope),
         arrangement: if parallel { Arrangement::Parallel } else { Arrangement::NormBefore },
-        norm: Norm::Layer,
         eps: keys.number("layer_norm_eps", 1e-5)?,
-        activation,
-        head_activation: activation,
-        gated: false,
+        activation: Activation::find(keys.name("hidden_act", "gelu")?)?,
         tied: keys.flag("tie_word_embeddings", false)?,
-        scale_logits: true,
-        scale_by_layer: false,
         attention_bias: keys.flag("attention_bias", true)?,
-        ffn_bias: true,
-        sliding_window: None,
-        first_byte: None,
         notes,
+        ..ModelConfig::new(sizes, Position::Rotary(rope))
     })
 }

@@ -6,14 +6,14 @@ use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::{EPS, EncoderConfig, Head, Mechanism};
-use crate::model::config::{Arrangement, ModelConfig, Norm, Position};
+use crate::model::config::{Arrangement, ModelConfig, Position, Sizes};
 use crate::model::keys::Keys;
 use crate::model::own::first_byte;
 
 pub(super) static LUNA: Family = Family {
     name: "luna",
     about: "what luna train writes, with softmax attention: learned positions, norm on embeddings, any head",
-    prefix: "",
+    prefixes: &[],
     tensors: &[TENSORS],
     ignored: &[],
     input_first: false,
@@ -64,31 +64,22 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     if !encoder.embedding_norm {
         return Err(keys.wrong("embedding_norm", "true, the one form that is read here"));
     }
-    Ok(ModelConfig {
+    let sizes = Sizes {
         layers: encoder.layers,
         heads: encoder.heads,
-        kv_heads: encoder.heads,
         d_h: encoder.head_width(),
         d: encoder.d,
         ffn: encoder.ffn,
         positions: keys.size("positions")?,
         vocab: keys.size("vocab")?,
-        segments: 0,
+    };
+    Ok(ModelConfig {
         causal: encoder.causal,
-        position: Position::Learned { padding: None },
         arrangement: if encoder.pre_norm { Arrangement::NormBefore } else { Arrangement::NormAfter },
-        norm: Norm::Layer,
         eps: EPS,
         activation: encoder.activation,
-        head_activation: encoder.activation,
-        gated: false,
         tied: encoder.head == Head::Tokens,
-        scale_logits: true,
-        scale_by_layer: false,
-        attention_bias: true,
-        ffn_bias: true,
-        sliding_window: None,
         first_byte: first_byte(keys)?,
-        notes: Vec::new(),
+        ..ModelConfig::new(sizes, Position::Learned { offset: 0, padding: None })
     })
 }

@@ -7,13 +7,17 @@
 
 mod bert;
 mod declaration;
+mod decoder;
 mod distilbert;
 mod find;
+mod gemma;
 mod gpt2;
 mod gpt_neox;
 mod known;
 mod llama;
 mod luna;
+mod olmo;
+mod phi;
 mod tensors;
 
 pub use declaration::Family;
@@ -30,6 +34,13 @@ pub static ALL: &[&Family] = &[
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::QWEN2,
+    &llama::QWEN3,
+    &gemma::GEMMA2,
+    &gemma::GEMMA3,
+    &olmo::OLMO2,
+    &olmo::OLMO3,
+    &phi::PHI,
+    &phi::PHI3,
     &self::luna::LUNA,
 ];
 

@@ -1,16 +1,21 @@
 //! Tables of tensor names: which tensor of a family's file is which of ours.
 
-use crate::model::config::ModelConfig;
+use crate::model::config::{ModelConfig, Position};
 
 /// The part that a tensor plays in a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[rustfmt::skip]
 pub(in crate::model) enum Role {
-    Token, Position, Segment, EmbedGain, EmbedShift,
-    AttnGain, AttnShift, Q, QBias, K, KBias, V, VBias, Qkv, QkvBias, QkvByHead, QkvByHeadBias, O, OBias,
-    FfnGain, FfnShift, Gate, GateBias, Up, UpBias, Down, DownBias,
+    Token, Position, Segment, EmbedGain, EmbedShift, EmbedProject, EmbedProjectBias, ProjectIn, ProjectOut,
+    Patch, PatchBias, Class, Distillation, RelativeBias,
+    AttnGain, AttnShift, Q, QBias, K, KBias, V, VBias, Qkv, QkvBias, QkvByHead, QkvByHeadBias, QGain, KGain, Sinks,
+    O, OBias, AttnOutGain, AttnOutShift, AttnScale,
+    FfnGain, FfnShift, Gate, GateBias, Up, UpBias, GateUp, GateUpBias, Down, DownBias, Router, RouterBias,
+    FfnOutGain, FfnOutShift, FfnScale,
     FinalGain, FinalShift,
     HeadDense, HeadDenseBias, HeadGain, HeadShift, HeadOut, HeadOutBias,
+    /// No tensor: the bias of what has none.
+    NoBias,
 }
 
 /// A length in a tensor's shape.
@@ -32,6 +37,24 @@ pub(in crate::model) enum Dim {
     Qkv,
     /// The width inside the feed-forward network.
     Ffn,
+    /// Twice that: a gate and what it opens.
+    TwoFfn,
+    /// The width of the token table.
+    Embedding,
+    /// `d_h`, the width of one head.
+    Head,
+    /// h, the query heads.
+    Heads,
+    /// The buckets of a relative bias.
+    Buckets,
+    /// Experts of a layer.
+    Experts,
+    /// Colour channels of an image.
+    Channels,
+    /// Pixels along a side of a patch.
+    Patch,
+    /// So many.
+    Of(usize),
 }
 
 impl Dim {
@@ -46,6 +69,18 @@ impl Dim {
             Self::K => k,
             Self::Qkv => q + 2 * k,
             Self::Ffn => config.ffn,
+            Self::TwoFfn => 2 * config.ffn,
+            Self::Embedding => config.embedding,
+            Self::Head => config.d_h,
+            Self::Heads => config.heads,
+            Self::Buckets => match config.position {
+                Position::Buckets { buckets, .. } => buckets,
+                _ => 0,
+            },
+            Self::Experts => config.experts.map_or(0, |experts| experts.count),
+            Self::Channels => config.image.map_or(0, |image| image.channels),
+            Self::Patch => config.image.map_or(0, |image| image.patch),
+            Self::Of(length) => length,
         }
     }
 }
@@ -59,6 +94,8 @@ pub(in crate::model) enum Need {
     Optional,
     /// Depending on the configuration; otherwise it must not be there.
     When(fn(&ModelConfig) -> bool),
+    /// In every layer but the first, which must not have it (`ModernBERT`).
+    AfterFirst,
     /// When the file has this other one (a head comes whole or not at all).
     With(Role),
 }

@@ -205,7 +205,7 @@ impl Observer for Tap<'_, '_> {
         if !self.heads.contains(&tap.head) || !(self.wanted)(tap.layer, tap.head) {
             return Ok(());
         }
-        let HeadTap { layer, head, q, k, v, scale, causal, matrix, factors } = tap;
+        let HeadTap { layer, head, q, k, v, scale, causal, terms: _, matrix, factors } = tap;
         if let Some(x) = q.iter().chain(&k).chain(&v).find(|x| !x.is_finite()) {
             let what = format!("queries, keys and values of layer {layer}, head {head}");
             let at = format!("window {}", self.window);

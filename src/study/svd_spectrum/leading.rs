@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::leading_view::{self, Found};
+use crate::attention::Input;
 use crate::attention::softmax::Unmaterialised;
 use crate::error::Result;
 use crate::linalg::krylov::{self, KrylovOptions as Options, Leading, Operator};
@@ -80,7 +81,8 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> 
     let operator: &dyn Operator = match (&head.own, &head.body) {
         (Some(own), _) => own,
         (None, Body::Projected { q, k, scale, .. }) => {
-            lazy = Unmaterialised { q: q.view(), k: k.view(), scale: *scale as f32, mask: head.mask };
+            lazy =
+                Unmaterialised(Input { scale: *scale as f32, ..Input::new(q.view(), k.view(), head.mask) });
             &lazy
         }
         (None, Body::Logits(_) | Body::Given(_)) => {

@@ -224,7 +224,7 @@ fn a_missing_key_is_not_null() {
         let dir = copy(&tiny("llama-gqa"));
         set_config(dir.path(), &json!({"model_type": "mistral"}));
         changed(dir.path(), &changes);
-        Model::open(dir.path()).map(|model| model.config().sliding_window)
+        Model::open(dir.path()).map(|model| model.config().window(0).map(|window| window.back + 1))
     };
     assert_eq!(window(json!({})).unwrap(), Some(4096));
     assert_eq!(window(json!({"sliding_window": null, "null": true})).unwrap(), None);
