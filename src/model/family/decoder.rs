@@ -191,8 +191,7 @@ pub(super) fn sliding_layers(
     Ok(types.iter().map(|kind| *kind == SLIDING).collect())
 }
 
-/// The `sliding_window` keys that are visible to these layers of a causal decoder, their own among them; nothing if no
-/// layer is one. `usual` is the number if the key is missing; null is no window.
+/// The `sliding_window` keys that are visible to these layers, their own among them; nothing if no layer is one. `usual` is the number if the key is missing; null is no window.
 pub(super) fn sliding(
     keys: &Keys<'_>,
     layers: Vec<bool>,
@@ -209,5 +208,11 @@ pub(super) fn sliding(
             keys.wrong("sliding_window", "a number of tokens: there are layers with sliding attention")
         );
     };
-    Ok(Some(Sliding { window: Window { back: width - 1, ahead: 0 }, layers, rope }))
+    // Of a decoder without a causal mask transformers means the distance, and both sides.
+    let window = if keys.flag("is_causal", true)? {
+        Window { back: width - 1, ahead: 0 }
+    } else {
+        Window { back: width, ahead: width }
+    };
+    Ok(Some(Sliding { window, layers, rope }))
 }
