@@ -25,7 +25,7 @@ pub struct ModelConfig {
     pub embedding: usize,
     /// Width inside the feed-forward networks.
     pub ffn: usize,
-    /// The longest input in tokens (positions that the family reserves are not counted).
+    /// The longest input in tokens (positions that the family reserves are not counted), or [`UNLIMITED`].
     pub positions: usize,
     /// Tokens of the vocabulary.
     pub vocab: usize,
@@ -43,6 +43,10 @@ pub struct ModelConfig {
     pub norm: Norm,
     /// Whether norms multiply by 1 + their weight (Gemma) and not by the weight.
     pub gain_from_one: bool,
+    /// Whether the norms have weights.
+    pub norm_weights: bool,
+    /// Whether there is a norm at the end (in families where either is possible).
+    pub final_norm: bool,
     /// What is added to a norm's variance.
     pub eps: f64,
     /// The norm of queries and keys before they are rotated, if there is one.
@@ -85,6 +89,9 @@ pub struct ModelConfig {
     /// Notes: unknown keys that were not used, code that is not run.
     pub notes: Vec<String>,
 }
+
+/// The longest input of a model that takes any (BLOOM).
+pub const UNLIMITED: usize = usize::MAX;
 
 /// How positions enter a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,6 +221,8 @@ impl ModelConfig {
             arrangement: Arrangement::NormBefore,
             norm: Norm::Layer,
             gain_from_one: false,
+            norm_weights: true,
+            final_norm: true,
             eps: 1e-5,
             query_key_norm: None,
             activation: Activation::Gelu,

@@ -6,17 +6,23 @@
 //! golden tests compare it with Hugging Face's forward pass and its keys with what transformers reads.
 
 mod bert;
+mod bloom;
 mod declaration;
 mod decoder;
 mod distilbert;
 mod find;
 mod gemma;
 mod gpt2;
+mod gpt_neo;
 mod gpt_neox;
+mod gpt_oss;
+mod gptj;
 mod known;
 mod llama;
 mod luna;
+mod mpt;
 mod olmo;
+mod opt;
 mod phi;
 mod tensors;
 
@@ -30,7 +36,12 @@ pub static ALL: &[&Family] = &[
     &bert::ROBERTA,
     &distilbert::DISTILBERT,
     &gpt2::GPT2,
+    &gpt_neo::GPT_NEO,
     &gpt_neox::GPT_NEOX,
+    &gptj::GPTJ,
+    &opt::OPT,
+    &bloom::BLOOM,
+    &mpt::MPT,
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::QWEN2,
@@ -41,6 +52,7 @@ pub static ALL: &[&Family] = &[
     &olmo::OLMO3,
     &phi::PHI,
     &phi::PHI3,
+    &gpt_oss::GPT_OSS,
     &self::luna::LUNA,
 ];
 

@@ -1,9 +1,9 @@
 """What transformers makes of every key of config.json that a family of luna knows: writes expected.json beside this file.
 
     pip install torch transformers==5.24.0
-    python tests/golden/hf_keys/make.py
+    python tests/golden/hf_keys/make.py [FAMILY ...]
 
-Each case sets keys of a copy of a folder of ../hf_tiny to other values and runs the copy in float64 (eager attention) on
+Only the entries of the families named are made again, or all of them. Each case sets keys of a copy of a folder of ../hf_tiny to other values and runs the copy in float64 (eager attention) on
 the ids of its expected.safetensors. It is "same" if nothing moves by more than 1e-5 of the largest, "refused" if
 transformers raises an error or has to draw a weight that the file lacks, and otherwise the probe of what came out: see
 `probe`. `null` as a value removes the key; a case with "null": true writes it as null.
@@ -13,6 +13,7 @@ import copy
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,7 @@ import transformers
 from safetensors.torch import load_file
 
 transformers.logging.set_verbosity(logging.CRITICAL)
+transformers.logging.disable_progress_bar()
 logging.disable(logging.CRITICAL)
 
 HERE = Path(__file__).parent
@@ -167,6 +169,35 @@ GEMMA = WINDOWS + KINDS + [
     {"tie_word_embeddings": False}, {"use_bidirectional_attention": True}, {"cache_implementation": "hybrid"},
     {"head_dim": None}, {"num_key_value_heads": None},
 ]
+OPT = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_hidden_layers": 2}, {"num_hidden_layers": 4}, {"ffn_dim": 32}, {"max_position_embeddings": 63},
+    {"vocab_size": 98}, {"word_embed_proj_dim": 16}, {"word_embed_proj_dim": None},
+    {"activation_function": "gelu"}, {"activation_function": None}, {"is_causal": False}, {"is_causal": True},
+    {"do_layer_norm_before": False}, {"do_layer_norm_before": None}, {"_remove_final_layer_norm": True},
+    {"_remove_final_layer_norm": None}, {"layer_norm_elementwise_affine": False}, {"enable_bias": False},
+    {"tie_word_embeddings": False}, {"tie_word_embeddings": None}, {"dropout": 0.5}, {"attention_dropout": 0.5},
+    {"activation_dropout": 0.5}, {"layerdrop": 0.5}, {"init_std": 0.5}, {"position_embedding_type": "relative_key"},
+]
+ROPE = [case for case in LLAMA if any(key.startswith("rope") for key in case)]
+GPT_OSS = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_key_value_heads": 1}, {"num_key_value_heads": 4}, {"num_key_value_heads": None}, {"head_dim": 16},
+    {"head_dim": None}, {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32},
+    {"vocab_size": 98}, {"max_position_embeddings": 128}, {"rms_norm_eps": 0.1}, {"hidden_act": "relu"},
+    {"is_causal": False}, {"is_causal": True}, {"attention_dropout": 0.5}, {"position_embedding_type": "absolute"},
+    {"tie_word_embeddings": True}, {"attention_bias": False}, {"attention_bias": None},
+    {"layer_types": None}, {"layer_types": ["full_attention", "full_attention"]}, {"layer_types": ["full_attention"]},
+    {"layer_types": ["full_attention", "sliding_attention"]}, {"layer_types": ["chunked_attention", "full_attention"]},
+    {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": None}, {"sliding_window": None, "null": True},
+    {"sliding_window": 4, "is_causal": False},
+    {"num_local_experts": 3}, {"num_local_experts": None, "num_experts": 4}, {"num_experts": 3},
+    {"num_experts_per_tok": 1}, {"num_experts_per_tok": 3}, {"num_experts_per_tok": None}, {"num_experts_per_tok": 5},
+    {"swiglu_alpha": 1.0}, {"swiglu_alpha": None}, {"swiglu_limit": 0.5}, {"swiglu_limit": None},
+    {"router_aux_loss_coef": 0.5}, {"output_router_logits": True}, {"experts_per_token": 3},
+    {"initial_context_length": 32}, {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 500.0},
+    {"rope_parameters": {}}, {"rope_parameters": None, "rope_scaling": {}},
+] + ROPE
 
 FAMILIES = {
     "bert": ("bert-mlm", {}, "AutoModelForMaskedLM", BERT),
@@ -191,6 +222,28 @@ FAMILIES = {
         {"resid_pdrop": 0.5}, {"hidden_dropout": 0.5}, {"summary_activation": "tanh"}, {"summary_first_dropout": 0.5},
         {"summary_last_dropout": 0.5}, {"summary_proj_to_labels": False}, {"summary_type": "mean"},
         {"summary_use_proj": False}, {"position_embedding_type": "relative_key"},
+    ]),
+    "gpt_neo": ("gpt_neo", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"hidden_size": 64}, {"num_heads": 2}, {"num_heads": 3}, {"num_attention_heads": 2},
+        {"num_heads": 8, "num_attention_heads": 2}, {"num_layers": 2}, {"num_hidden_layers": 2},
+        {"num_hidden_layers": 2, "attention_layers": ["global", "local"]},
+        {"intermediate_size": 32}, {"intermediate_size": None}, {"vocab_size": 98}, {"max_position_embeddings": 65},
+        {"activation_function": "relu"}, {"activation_function": None}, {"layer_norm_epsilon": 0.1}, {"is_causal": False},
+        {"is_causal": True}, {"tie_word_embeddings": False}, {"tie_word_embeddings": None},
+        {"attention_dropout": 0.5}, {"embed_dropout": 0.5}, {"resid_dropout": 0.5}, {"summary_activation": "tanh"},
+        {"summary_first_dropout": 0.5}, {"summary_proj_to_labels": False}, {"summary_type": "mean"},
+        {"summary_use_proj": False}, {"position_embedding_type": "relative_key"},
+        # The layers.
+        {"window_size": 11}, {"window_size": 13}, {"window_size": 1}, {"window_size": None}, {"window_size": 64},
+        {"attention_layers": None}, {"attention_layers": ["local", "global", "local", "global"]},
+        {"attention_layers": ["global", "local"]}, {"attention_layers": ["global", "local", "global", "other"]},
+        {"attention_layers": ["global", "global", "global", "global"]},
+        {"attention_types": [[["local"], 4]]}, {"attention_types": [[["local"], 4]], "attention_layers": None},
+        {"attention_types": [[["global"], 1], [["local", "global"], 1], [["local"], 1]], "attention_layers": None},
+        {"attention_types": [[["local", "global"], 2]], "attention_layers": None},
+        {"attention_types": [[["global", "local"], 3]], "attention_layers": None},
+        {"attention_types": [["global", "local"]], "attention_layers": None},
+        {"attention_types": None, "attention_layers": None}, {"attention_types": None},
     ]),
     "gpt_neox": ("gpt_neox", {}, "AutoModelForCausalLM", [
         {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 6},
@@ -262,6 +315,50 @@ FAMILIES = {
         {"use_sliding_window": True, "layer_types": ["full_attention", "sliding_attention"]},
         {"attention_bias": False},
     ]),
+    "gptj": ("gptj", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"n_embd": 64}, {"hidden_size": 64}, {"n_head": 2}, {"num_attention_heads": 2},
+        {"n_head": 8}, {"n_head": 8, "num_attention_heads": 2}, {"n_layer": 1}, {"num_hidden_layers": 1},
+        {"n_layer": 4}, {"n_inner": 64}, {"n_inner": 128}, {"n_positions": 65}, {"max_position_embeddings": 65},
+        {"vocab_size": 98}, {"activation_function": "relu"}, {"activation_function": None},
+        {"layer_norm_epsilon": 0.1}, {"is_causal": False}, {"is_causal": True}, {"tie_word_embeddings": True},
+        {"rotary_dim": 2}, {"rotary_dim": 6}, {"rotary_dim": 8}, {"rotary_dim": 3}, {"rotary_dim": 16},
+        {"rotary_dim": None}, {"rotary": False}, {"n_ctx": 32}, {"attn_pdrop": 0.5}, {"embd_pdrop": 0.5},
+        {"resid_pdrop": 0.5}, {"summary_activation": "tanh"}, {"summary_first_dropout": 0.5},
+        {"summary_proj_to_labels": False}, {"summary_type": "mean"}, {"summary_use_proj": False},
+        {"position_embedding_type": "absolute"},
+    ]),
+    "opt": ("opt", {}, "AutoModelForCausalLM", OPT),
+    "bloom": ("bloom", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"hidden_size": 64}, {"n_embed": 64}, {"n_embed": 32, "hidden_size": None},
+        {"n_embed": 32, "hidden_size": 64}, {"n_head": 2}, {"n_head": 8}, {"num_attention_heads": 2},
+        {"n_head": 8, "num_attention_heads": 2}, {"n_layer": 1}, {"num_hidden_layers": 1}, {"n_layer": 4},
+        {"vocab_size": 98}, {"layer_norm_epsilon": 0.1}, {"is_causal": False}, {"is_causal": True},
+        {"tie_word_embeddings": False}, {"apply_residual_connection_post_layernorm": True}, {"slow_but_exact": True},
+        {"slow_but_exact": True, "pretraining_tp": 2}, {"pretraining_tp": 2}, {"hidden_dropout": 0.5},
+        {"attention_dropout": 0.5}, {"seq_length": 8}, {"n_inner": 64}, {"offset_alibi": 7},
+        {"attention_softmax_in_fp32": True}, {"masked_softmax_fusion": False}, {"bias_dropout_fusion": False},
+        {"skip_bias_add": False}, {"skip_bias_add_qkv": True}, {"position_embedding_type": "rotary"},
+    ]),
+    "mpt": ("mpt", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"d_model": 64}, {"hidden_size": 64}, {"n_heads": 2}, {"n_heads": 8},
+        {"num_attention_heads": 2}, {"n_heads": 8, "num_attention_heads": 2}, {"n_layers": 1},
+        {"num_hidden_layers": 1}, {"n_layers": 4}, {"max_seq_len": 128},
+        {"vocab_size": 98}, {"layer_norm_epsilon": 0.1}, {"is_causal": False}, {"is_causal": True},
+        {"tie_word_embeddings": False}, {"expansion_ratio": 4}, {"learned_pos_emb": False}, {"resid_pdrop": 0.5},
+        {"emb_pdrop": 0.5}, {"embedding_fraction": 0.5}, {"init_device": "meta"}, {"init_config": {"name": "a"}},
+        {"verbose": 1}, {"tokenizer_name": "a/b"}, {"no_bias": False}, {"norm_type": "layernorm"},
+        {"norm_type": "rmsnorm"}, {"position_embedding_type": "rotary"},
+        # The attention.
+        {"attn_config": None}, {"attn_config": {}}, {"attn_config": {"clip_qkv": 0.5}},
+        {"attn_config": {"clip_qkv": 0.0}}, {"attn_config": {"clip_qkv": 0.2, "softmax_scale": 0.9}},
+        {"attn_config": {"softmax_scale": 0.9}}, {"attn_config": {"softmax_scale": None}},
+        {"attn_config": {"alibi": False}}, {"attn_config": {"alibi_bias_max": 16}},
+        {"attn_config": {"attn_type": "multiquery_attention"}}, {"attn_config": {"attn_type": "other"}},
+        {"attn_config": {"prefix_lm": True}}, {"attn_config": {"qk_ln": True}},
+        {"attn_config": {"attn_impl": "triton", "attn_uses_sequence_id": True, "attn_pdrop": 0}},
+        {"attn_config": ["clip_qkv"]},
+    ]),
+    "gpt_oss": ("gpt_oss", {}, "AutoModelForCausalLM", GPT_OSS),
 }
 
 
@@ -286,7 +383,8 @@ def run(folder, config, kind):
         try:
             torch.manual_seed(0)
             model, info = getattr(transformers, kind).from_pretrained(
-                copied, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+                copied, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager",
+                output_loading_info=True)
             # A pooler that the file lacks is drawn, and nothing here reads it.
             if any("pooler" not in name for name in info["missing_keys"]) or info["mismatched_keys"]:
                 return None
@@ -323,14 +421,14 @@ def same(a, b):
 
 
 def main():
-    """Of the families that are named, or of all."""
-    named = sys.argv[1:]
-    old = (HERE / "expected.json").read_text()[2:-3].split("\n  ]},\n") if named else []
-    old = {text.split('"')[1]: text.removesuffix("\n  ]}") + "\n  ]}" for text in old}
+    path = HERE / "expected.json"
+    written = path.read_text() if path.exists() else ""
+    # Each entry of the file as it stands, by its family.
+    kept = {entry.split('"', 2)[1]: entry for entry in re.findall(r'^  "\w+": \{.*?^  \]\}', written, re.M | re.S)}
     lines = []
     for family, (name, own, kind, cases) in FAMILIES.items():
-        if named and family not in named:
-            lines += [old[family]] if family in old else []
+        if sys.argv[1:] and family not in sys.argv[1:]:
+            lines += [kept[family]] if family in kept else []
             continue
         folder = TINY / name
         config = changed(json.loads((folder / "config.json").read_text()), own)
@@ -349,7 +447,7 @@ def main():
             entries.append("    " + json.dumps({"set": case, "is": outcome}))
         head = json.dumps({"folder": name, "base": own})[:-1]
         lines.append(f'  {json.dumps(family)}: {head}, "cases": [\n' + ",\n".join(entries) + "\n  ]}")
-    (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

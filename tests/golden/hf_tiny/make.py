@@ -1,4 +1,5 @@
-"""Makes the folders gpt_neox and gpt_neox-sequential beside this file: random weights, and transformers' float64 results.
+"""Makes the folders gpt_neox, gpt_neox-sequential, opt-350m and opt-bare beside this file: random weights, and
+transformers' float64 results.
 
     pip install torch transformers==5.24.0
     python tests/golden/hf_tiny/make.py
@@ -50,3 +51,10 @@ common = dict(vocab_size=97, hidden_size=48, num_hidden_layers=2, num_attention_
 make("gpt_neox", transformers.GPTNeoXConfig(**common), 1)
 make("gpt_neox-sequential", transformers.GPTNeoXConfig(
     **common, use_parallel_residual=False, rotary_pct=0.5, rotary_emb_base=500.0, hidden_act="gelu_new"), 2)
+# The form of OPT-350m: norms after the blocks, and a narrower token table.
+opt = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=56,
+           max_position_embeddings=64, bos_token_id=0, eos_token_id=2)
+make("opt-350m", transformers.OPTConfig(**opt, do_layer_norm_before=False, word_embed_proj_dim=16), 3)
+# Norms without weights, none at the end, no biases.
+make("opt-bare", transformers.OPTConfig(**opt, layer_norm_elementwise_affine=False, enable_bias=False,
+                                        _remove_final_layer_norm=True), 4)

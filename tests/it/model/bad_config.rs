@@ -21,10 +21,7 @@ fn an_unknown_model_type_answers_with_the_list() {
     refused(
         "bert",
         json!({"model_type": "distilbrt"}),
-        &[
-            "unknown model_type 'distilbrt' (did you mean 'distilbert'?)",
-            "bert, roberta, distilbert, gpt2, gpt_neox, llama",
-        ],
+        &["unknown model_type 'distilbrt' (did you mean 'distilbert'?)", "bert, roberta"],
     );
     refused(
         "bert",
@@ -42,11 +39,60 @@ fn needed_keys() {
         ("distilbert", &["dim", "hidden_dim", "n_heads", "n_layers"]),
         ("gpt2", &["n_embd", "n_head", "n_layer", "n_positions"]),
         ("llama-gqa", &["hidden_size", "intermediate_size", "max_position_embeddings"]),
+        ("gpt_neo", &["hidden_size", "num_heads", "num_layers", "max_position_embeddings"]),
+        ("opt", &["ffn_dim", "max_position_embeddings"]),
+        ("gptj", &["n_embd", "n_head", "n_layer", "n_positions"]),
+        ("bloom", &["hidden_size", "n_head", "n_layer", "vocab_size"]),
+        ("mpt", &["d_model", "n_heads", "n_layers", "max_seq_len"]),
+        ("gpt_oss", &["hidden_size", "intermediate_size"]),
     ] {
         for key in keys {
             let message = format!("config.json': no key '{key}'; expected a whole number from 1 to");
             refused(name, json!({*key: null}), &[&message]);
         }
+    }
+}
+
+/// Settings that only some decoders have.
+#[test]
+fn settings_of_decoders() {
+    for (name, changes, parts) in [
+        (
+            "gpt_neo",
+            json!({"attention_layers": null, "attention_types": [["global", 4]]}),
+            ["key 'attention_types' holds", "lists of names, each with how often it is repeated"],
+        ),
+        (
+            "gpt_neo",
+            json!({"attention_layers": null, "attention_types": [[["local"], 1_000_000_000_000_u64]]}),
+            ["key 'attention_types' holds", "4 layers in all, each global or local"],
+        ),
+        ("gpt_neo", json!({"window_size": 0}), ["key 'window_size' holds 0", "from 1"]),
+        ("gptj", json!({"rotary_dim": 5}), ["key 'rotary_dim' holds 5", "even number of the 8 elements"]),
+        (
+            "opt",
+            json!({"word_embed_proj_dim": 16}),
+            ["tensor 'model.decoder.embed_tokens.weight'", "[97, 16]"],
+        ),
+        (
+            "bloom",
+            json!({"apply_residual_connection_post_layernorm": true}),
+            ["key 'apply_residual_connection_post_layernorm' holds true", "expected false"],
+        ),
+        (
+            "mpt",
+            json!({"attn_config": {"alibi_bias_max": 16}}),
+            ["key 'attn_config.alibi_bias_max' holds 16", "expected 8"],
+        ),
+        ("mpt", json!({"attn_config": {"clip_qkv": -1}}), ["key 'attn_config.clip_qkv' holds -1", "above 0"]),
+        ("gpt_oss", json!({"num_experts_per_tok": 5}), ["'num_experts_per_tok' holds 5", "at most"]),
+        (
+            "gpt_oss",
+            json!({"quantization_config": {"quant_method": "mxfp4"}}),
+            ["key 'quantization_config' holds", "load the model with dequantize=True"],
+        ),
+    ] {
+        refused(name, changes, &parts);
     }
 }
 
