@@ -1,7 +1,7 @@
 //! The configuration of a model, in the same terms for every family.
 
 use super::rope::Rope;
-use crate::attention::Window;
+use crate::attention::{Mask, Window};
 use crate::layer::Activation;
 
 /// A model's configuration in the papers' letters.
@@ -255,6 +255,16 @@ impl ModelConfig {
     /// The window of a layer, if it has one.
     pub fn window(&self, layer: usize) -> Option<Window> {
         self.sliding.as_ref().filter(|sliding| sliding.layers.get(layer) == Some(&true)).map(|one| one.window)
+    }
+
+    /// The window of a layer, if it hides anything over n positions.
+    pub fn window_over(&self, layer: usize, n: usize) -> Option<Window> {
+        self.window(layer).filter(|window| window.hides(n, self.mask()))
+    }
+
+    /// The mask of every layer.
+    pub fn mask(&self) -> Mask {
+        if self.causal { Mask::Causal } else { Mask::Full }
     }
 
     /// Rotary positions of a layer, if it has them.

@@ -234,7 +234,7 @@ impl Pass<'_> {
         };
         let sinks = self.store.vector_if(Role::Sinks, layer)?.map(|sinks| sinks.to_vec());
         let softcap = self.config.softcap.map(|cap| cap as f32);
-        Ok(LayerTerms { softcap, window: self.config.window(layer), biases, sinks })
+        Ok(LayerTerms { softcap, window: self.config.window_over(layer, n), biases, sinks })
     }
 
     /// `to += down(activation(up(input)))`, gated if the model is.

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView3};
 
-use super::config::{Image, ModelConfig, UNLIMITED};
-use super::family::Family;
+use super::config::{Image, ModelConfig, Position, UNLIMITED};
+use super::family::{Family, Role};
 use super::folder::{FOLDER, settled};
 use super::forward::Reads;
 use super::observe::Observer;
 use super::substitute::Substitute;
 use super::{embedded, forward, head, load, read};
+use crate::attention::Term;
 use crate::{Error, Result};
 
 /// A trained model, its weights mapped from its folder.
@@ -60,6 +61,18 @@ impl Model {
     /// Its configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// What the heads of a layer have over n positions beside their scale and mask, as [`HeadTap::terms`](super::HeadTap::terms) hands it on.
+    pub fn terms(&self, layer: usize, n: usize) -> Vec<Term> {
+        let config = &self.config;
+        let has = |term: &Term| match term {
+            Term::Softcap => config.softcap.is_some(),
+            Term::Bias => matches!(config.position, Position::Slopes(_) | Position::Buckets { .. }),
+            Term::Window => config.window_over(layer, n).is_some(),
+            Term::Sink => self.store.has(Role::Sinks, layer),
+        };
+        Term::ALL.iter().copied().filter(has).collect()
     }
 
     /// Notes: unknown configuration keys, weights that the configuration does not expect.

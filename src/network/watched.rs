@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::encoder::Encoder;
 use crate::Result;
+use crate::attention::{Term, Window};
 use crate::layer::{EncoderConfig, Mechanism};
 use crate::model::keys::Keys;
 use crate::model::{Family, MODEL_TYPE, Model, Observer, embedded, first_byte, json, settled};
@@ -93,6 +94,22 @@ impl Network {
         match self {
             Self::Softmax(model) => model.config().causal,
             Self::Luna(encoder, ..) => encoder.config().causal,
+        }
+    }
+
+    /// The window of a layer, if it has one.
+    pub fn window(&self, layer: usize) -> Option<Window> {
+        match self {
+            Self::Softmax(model) => model.config().window(layer),
+            Self::Luna(..) => None,
+        }
+    }
+
+    /// What the heads of a layer have over n positions beside their scale and mask, as of [`Model::terms`].
+    pub fn terms(&self, layer: usize, n: usize) -> Vec<Term> {
+        match self {
+            Self::Softmax(model) => model.terms(layer, n),
+            Self::Luna(..) => Vec::new(),
         }
     }
 

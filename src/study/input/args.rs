@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Layers;
 use crate::error::Result;
 use crate::name::{Indices, List};
 use crate::task::stride::Stride;
@@ -47,9 +48,9 @@ pub struct InputArgs {
     /// Tokens of the text to leave out before the first window
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub skip_tokens: usize,
-    /// Layers to study, such as 0-3,7 [default: all]
-    #[arg(long, value_name = "INDICES")]
-    pub layers: Option<Indices>,
+    /// Layers to study, such as 0-3,7, or by their mask: full, or sliding (those with a window) [default: all]
+    #[arg(long, value_name = "full|sliding|INDICES")]
+    pub layers: Option<Layers>,
     /// Heads to study in each layer [default: all]
     #[arg(long, value_name = "INDICES")]
     pub heads: Option<Indices>,
@@ -111,15 +112,23 @@ impl InputArgs {
         lengths
     }
 
-    /// The layers and heads that are chosen of so many, ascending.
-    pub(super) fn select(&self, layers: usize, heads: usize) -> Result<(Vec<usize>, Vec<usize>)> {
-        let select = |what, indices: &Option<Indices>, count| match indices {
-            Some(indices) => indices.select(what, count).map(|mut chosen| {
-                chosen.sort_unstable();
-                chosen
-            }),
-            None => Ok((0..count).collect()),
+    /// The layers and heads that are chosen of so many, ascending; `slides` says which layers have a window, where the
+    /// input knows.
+    pub(super) fn select(
+        &self,
+        layers: usize,
+        heads: usize,
+        slides: Option<&dyn Fn(usize) -> bool>,
+    ) -> Result<(Vec<usize>, Vec<usize>)> {
+        let layers = match &self.layers {
+            Some(chosen) => chosen.select("--layers", layers, slides)?,
+            None => (0..layers).collect(),
         };
-        Ok((select("--layers", &self.layers, layers)?, select("--heads", &self.heads, heads)?))
+        let mut heads = match &self.heads {
+            Some(indices) => indices.select("--heads", heads)?,
+            None => (0..heads).collect(),
+        };
+        heads.sort_unstable();
+        Ok((layers, heads))
     }
 }

@@ -45,6 +45,13 @@ pub(crate) fn folders() -> Vec<String> {
     names
 }
 
+/// Those that open here and read tokens.
+pub(crate) fn of_tokens() -> impl Iterator<Item = String> {
+    let reads_tokens =
+        |name: &String| Model::open(&tiny(name)).is_ok_and(|model| model.config().image.is_none());
+    folders().into_iter().filter(reads_tokens)
+}
+
 #[test]
 fn positions_that_a_family_reserves_are_not_counted() {
     assert_eq!(Model::open(&tiny("roberta")).unwrap().config().positions, 64);

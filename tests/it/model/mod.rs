@@ -4,7 +4,7 @@
 mod bad_config;
 mod bad_weights;
 pub(crate) mod encoder;
-mod golden;
+pub(crate) mod golden;
 mod hub;
 mod keys;
 mod layout;

@@ -21,6 +21,8 @@ pub(super) struct Masks {
     per_sample: usize,
     /// What they are, in words.
     pub(super) words: String,
+    /// The same of each, where they were inferred.
+    each: Vec<String>,
     given: bool,
     /// Where zeros were not understood as a mask, if anywhere.
     pub(super) doubt: Option<String>,
@@ -40,7 +42,7 @@ impl Masks {
                 }
                 let (words, per_sample) =
                     ("exactly the zeros of each matrix".into(), layers.len() * heads.len());
-                Ok(Self { visible, per_sample, words, given: true, doubt: None })
+                Ok(Self { visible, per_sample, words, each: Vec::new(), given: true, doubt: None })
             }
             MaskSpec::Parts(parts) => {
                 let visible = given(dump, &parts)?;
@@ -48,8 +50,18 @@ impl Masks {
                 let per_sample = layers.len() * heads.len();
                 let words = typed.unwrap_or_default().trim().to_string();
                 let visible = vec![visible; per_sample * dump.samples()];
-                Ok(Self { visible, per_sample, words, given: true, doubt: None })
+                Ok(Self { visible, per_sample, words, each: Vec::new(), given: true, doubt: None })
             }
+        }
+    }
+
+    /// What that of the head of this number is in every sample, in words.
+    pub(super) fn words_of(&self, at: usize) -> &str {
+        let mut all = self.each.iter().skip(at).step_by(self.per_sample.max(1));
+        match all.next() {
+            Some(first) if all.all(|other| other == first) => first,
+            Some(_) => "differs by window",
+            None => &self.words,
         }
     }
 
@@ -85,6 +97,7 @@ impl Masks {
             }
         }
         let all = words.len();
+        let each = words.clone();
         let words = infer::counted(words.into_iter());
         let doubt = (doubtful > 0).then(|| {
             format!(
@@ -92,7 +105,7 @@ impl Masks {
                  for their number format, not as masked; --mask zeros reads every zero as masked"
             )
         });
-        Self { visible, per_sample: layers.len() * heads.len(), words, given: false, doubt }
+        Self { visible, per_sample: layers.len() * heads.len(), words, each, given: false, doubt }
     }
 }
 

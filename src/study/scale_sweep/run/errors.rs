@@ -5,14 +5,14 @@ use super::super::config::ErrorInput;
 use super::super::options::Measure;
 use super::super::record::Errors;
 use super::super::settings::Settings;
-use crate::attention::{Attention, Input, Mask, Origin};
+use crate::attention::{Attention, Kind, Mask, Origin};
 use crate::error::{Error, Result};
 use crate::metric::Output;
 use crate::name::List;
 use crate::profile::clock::Stopwatch;
 use crate::profile::ram;
 use crate::study::Context;
-use crate::study::input::{Body, Head, InputArgs, Source, Unnamed, needs_softmax};
+use crate::study::input::{Head, InputArgs, Source, Unnamed, needs_softmax, restrict};
 
 /// Untrained heads of several temperatures, where no input is named: they have any length.
 const HEADS: &str = "gaussian:logit_sd=0.5,gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4";
@@ -32,7 +32,7 @@ pub(in super::super) fn measure(
     }
     for n in &settings.seq_len {
         let default = Unnamed::Heads { specs: HEADS, n: *n };
-        let source = match args(input, *n, settings.mask).open(context.seed, default) {
+        let mut source = match args(input, *n, settings.mask).open(context.seed, default) {
             Ok(source) => source,
             // A model has a maximum length: beyond it there are no errors.
             Err(error @ Error::Tokens { .. }) if errors.input.is_some() => {
@@ -42,6 +42,8 @@ pub(in super::super) fn measure(
             Err(error) => return Err(error),
         };
         check(source.as_ref(), *n, settings)?;
+        let kinds: Vec<&Kind> = cells.iter().filter(|cell| cell.n == *n).map(|cell| cell.kind).collect();
+        errors.notes.extend(restrict(source.as_mut(), &kinds, None, context.watch)?);
         errors.input = Some(source.name().to_string());
         let cells: Vec<&Cell> =
             cells.iter().filter(|cell| cell.n == *n && cell.form != Form::Materialised).collect();
@@ -95,12 +97,8 @@ fn check(source: &dyn Source, n: usize, settings: &Settings) -> Result<()> {
 
 /// Adds the errors of all cells on one head.
 fn add_head(errors: &mut Errors, head: &Head, cells: &[&Cell], seed: u64) -> Result<()> {
-    let Body::Projected { q, k, v, scale, .. } = &head.body else {
-        let accepted = "heads with queries, keys and values: a model, or --synthetic gaussian:...";
-        return Err(Error::value("input", &head.label, accepted));
-    };
-    errors.width = Some(q.ncols());
-    let input = Input { scale: *scale as f32, ..Input::new(q.view(), k.view(), head.mask) };
+    let (input, v) = head.projected()?;
+    errors.width = Some(input.q.ncols());
     let origin = Origin { seed, label: &head.label, learned: None };
     let exact = Output::new(Attention::build(&"softmax".parse()?, &origin)?.matrix(&input)?.dot(v));
     for cell in cells {
