@@ -1,6 +1,7 @@
 //! Scaling of rotary frequencies for inputs longer than the original training length.
 
 use super::keys::Keys;
+use super::rope::RopeSettings;
 use crate::{Result, name};
 
 /// How rotary frequencies are scaled.
@@ -64,13 +65,20 @@ const TYPES: [&str; 6] = ["default", "linear", "dynamic", "yarn", "longrope", "l
 const OLD_POSITIONS: &str = "original_max_position_embeddings";
 
 impl Scaling {
-    /// From a section of rotary settings; `positions` is the longest input, `width` what is rotated of a head. Of
-    /// `keys`, those of the whole file, the original training length is read where the section does not hold it.
-    pub(super) fn read(keys: &Keys<'_>, section: &Keys<'_>, positions: usize, width: usize) -> Result<Self> {
+    /// From a section of rotary settings; `width` is what is rotated of a head. Of `keys`, those of the whole file, the
+    /// original training length is read.
+    pub(super) fn read(
+        keys: &Keys<'_>,
+        section: &Keys<'_>,
+        settings: RopeSettings,
+        width: usize,
+    ) -> Result<Self> {
+        let positions = settings.positions;
         // What stands beside the section takes precedence, as in transformers.
-        let old_positions = || match keys.has(OLD_POSITIONS) {
-            true => keys.positive(OLD_POSITIONS),
-            false => section.positive_or(OLD_POSITIONS, positions as f64),
+        let old_positions = || match settings.old_positions {
+            _ if keys.has(OLD_POSITIONS) => keys.positive(OLD_POSITIONS),
+            Some(usual) => Ok(usual),
+            None => section.positive_or(OLD_POSITIONS, positions as f64),
         };
         // Files before transformers 4.43 say `type`.
         match section.name("rope_type", section.name("type", "default")?)? {

@@ -3,17 +3,17 @@
     pip install torch transformers==5.24.0
     python tests/golden/hf_keys/make.py [FAMILY ...]
 
-Only the entries of the families named are made again, or all of them. Each case sets keys of a copy of a folder of ../hf_tiny to other values and runs the copy in float64 (eager attention) on
-the ids of its expected.safetensors. It is "same" if nothing moves by more than 1e-5 of the largest, "refused" if
-transformers raises an error or has to draw a weight that the file lacks, and otherwise the probe of what came out: see
-`probe`. `null` as a value removes the key; a case with "null": true writes it as null.
+Only the entries of the families named are made again, or all of them. Each case sets keys of a copy of a folder of
+../hf_tiny to other values and runs the copy in float64 (eager attention) on the ids of its expected.safetensors. It is
+"same" if nothing moves by more than 1e-5 of the largest, "refused" if transformers raises an error or has to draw a
+weight that the file lacks, and otherwise the probe of what came out: see `probe`. `null` as a value removes the key; a
+case with "null": true writes it as null.
 """
 
 import copy
 import json
 import logging
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -161,6 +161,43 @@ GPT_OSS = [
     {"initial_context_length": 32}, {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 500.0},
     {"rope_parameters": {}}, {"rope_parameters": None, "rope_scaling": {}},
 ] + ROPE
+WINDOWS = [
+    {"sliding_window": 4}, {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": 4, "is_causal": False},
+    {"sliding_window": None}, {"sliding_window": None, "null": True},
+]
+QWEN3 = [
+    {"use_sliding_window": True, "layer_types": None, "sliding_window": 12, "max_window_layers": 1},
+    {"use_sliding_window": True, "layer_types": None, "sliding_window": 11, "max_window_layers": 2},
+    {"use_sliding_window": True, "layer_types": None, "sliding_window": 12, "max_window_layers": 3},
+    {"use_sliding_window": False, "layer_types": ["sliding_attention"] * 3, "sliding_window": 12},
+    {"layer_types": ["sliding_attention", "full_attention", "full_attention"], "use_sliding_window": True,
+     "sliding_window": 12},
+    {"max_window_layers": 0}, {"attention_bias": True}, {"tie_word_embeddings": True},
+]
+KINDS = [
+    {"layer_types": None}, {"layer_types": ["full_attention"] * 3}, {"layer_types": ["sliding_attention"] * 3},
+    {"layer_types": ["full_attention"] * 4}, {"layer_types": ["sliding_attention"] * 4},
+]
+# Rotary settings by kind of layer.
+NESTED = [
+    {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 77.0},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}},
+    {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 77.0}}},
+    {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0}}},
+    {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 77.0,
+                                            "original_max_position_embeddings": 16}}},
+    {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 77.0},
+    {"rope_parameters": None, "rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    {"rope_parameters": None, "rope_theta": 77.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
+]
+GEMMA = WINDOWS + KINDS + [
+    {"hidden_activation": "relu"}, {"query_pre_attn_scalar": 10}, {"attn_logit_softcapping": 2.0},
+    {"attn_logit_softcapping": None}, {"attn_logit_softcapping": None, "null": True},
+    {"final_logit_softcapping": 2.0}, {"final_logit_softcapping": None, "null": True}, {"attention_bias": True},
+    {"tie_word_embeddings": False}, {"use_bidirectional_attention": True}, {"cache_implementation": "hybrid"},
+    {"head_dim": None}, {"num_key_value_heads": None},
+]
 
 FAMILIES = {
     "bert": ("bert-mlm", {}, "AutoModelForMaskedLM", BERT),
@@ -236,6 +273,36 @@ FAMILIES = {
               LLAMA + [{"tie_word_embeddings": True}, {"pretraining_tp": 2}]),
     "mistral": ("llama-gqa", {"model_type": "mistral", "sliding_window": None, "null": True},
                 "AutoModelForCausalLM", LLAMA + [{"tie_word_embeddings": True}, {"pretraining_tp": 2}]),
+    "qwen3": ("qwen3", {}, "AutoModelForCausalLM", LLAMA + QWEN3),
+    "gemma2": ("gemma2", {}, "AutoModelForCausalLM", LLAMA + GEMMA),
+    "gemma3_text": ("gemma3_text", {}, "AutoModelForCausalLM", LLAMA + GEMMA + NESTED + [
+        {"rope_local_base_freq": 77.0}, {"rope_local_base_freq": 77.0, "rope_parameters": None},
+        {"sliding_window_pattern": 2}, {"sliding_window_pattern": 2, "layer_types": None},
+        {"_sliding_window_pattern": 2, "layer_types": None},
+    ]),
+    "olmo2": ("olmo2", {}, "AutoModelForCausalLM", LLAMA + [{"attention_bias": True}, {"tie_word_embeddings": True}]),
+    "olmo3": ("olmo3", {}, "AutoModelForCausalLM", LLAMA + WINDOWS + KINDS + NESTED + [
+        {"attention_bias": True}, {"tie_word_embeddings": True}]),
+    "phi": ("phi", {}, "AutoModelForCausalLM", LLAMA + [
+        {"layer_norm_eps": 0.1}, {"partial_rotary_factor": 0.25, "rope_parameters": None},
+        {"partial_rotary_factor": 0.25}, {"rope_parameters": None}, {"qk_layernorm": True}, {"embd_pdrop": 0.5},
+        {"resid_pdrop": 0.5}, {"tie_word_embeddings": True},
+    ]),
+    "phi3": ("phi3-short", {}, "AutoModelForCausalLM", LLAMA + WINDOWS + [
+        {"embd_pdrop": 0.5}, {"resid_pdrop": 0.5}, {"tie_word_embeddings": True},
+        {"original_max_position_embeddings": 16}, {"original_max_position_embeddings": None},
+        {"original_max_position_embeddings": 16, "max_position_embeddings": 48},
+        {"partial_rotary_factor": 0.5, "rope_parameters": None}, {"partial_rotary_factor": 0.5},
+        {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0, 2.0, 3.0, 5.0],
+                             "long_factor": [2.0, 3.0, 4.0, 6.0], "rope_theta": 1000.0}},
+        {"rope_parameters": None, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0, 3.0, 5.0],
+                                                   "long_factor": [2.0, 3.0, 4.0, 6.0]},
+         "original_max_position_embeddings": 16},
+        {"rope_parameters": None, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0],
+                                                   "long_factor": [2.0, 3.0]}, "partial_rotary_factor": 0.5},
+        {"rope_parameters": None, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0],
+                                                   "long_factor": [2.0, 3.0]}},
+    ]),
     "qwen2": ("qwen2", {}, "AutoModelForCausalLM", LLAMA + [
         {"tie_word_embeddings": False}, {"max_window_layers": 1}, {"use_sliding_window": True, "layer_types": None},
         {"use_sliding_window": True, "sliding_window": 64, "layer_types": None, "max_window_layers": 1},
@@ -354,14 +421,14 @@ def same(a, b):
 
 
 def main():
-    path = HERE / "expected.json"
-    written = path.read_text() if path.exists() else ""
-    # Each entry of the file as it stands, by its family.
-    kept = {entry.split('"', 2)[1]: entry for entry in re.findall(r'^  "\w+": \{.*?^  \]\}', written, re.M | re.S)}
+    """Of the families that are named, or of all."""
+    named = sys.argv[1:]
+    old = (HERE / "expected.json").read_text()[2:-3].split("\n  ]},\n") if named else []
+    old = {text.split('"')[1]: text.removesuffix("\n  ]}") + "\n  ]}" for text in old}
     lines = []
     for family, (name, own, kind, cases) in FAMILIES.items():
-        if sys.argv[1:] and family not in sys.argv[1:]:
-            lines += [kept[family]] if family in kept else []
+        if named and family not in named:
+            lines += [old[family]] if family in old else []
             continue
         folder = TINY / name
         config = changed(json.loads((folder / "config.json").read_text()), own)
@@ -380,7 +447,7 @@ def main():
             entries.append("    " + json.dumps({"set": case, "is": outcome}))
         head = json.dumps({"folder": name, "base": own})[:-1]
         lines.append(f'  {json.dumps(family)}: {head}, "cases": [\n' + ",\n".join(entries) + "\n  ]}")
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

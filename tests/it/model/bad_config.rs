@@ -152,7 +152,10 @@ fn rotary_settings() {
     refused(
         "llama-gqa",
         json!({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarm", "factor": 2.0}}),
-        &["unknown rope type 'yarm' (did you mean 'yarn'?)", "default, linear, dynamic, yarn, llama3"],
+        &[
+            "unknown rope type 'yarm' (did you mean 'yarn'?)",
+            "default, linear, dynamic, yarn, longrope, llama3",
+        ],
     );
     refused(
         "llama-gqa",
@@ -219,18 +222,20 @@ fn inputs_that_do_not_fit() {
     refused(&bert, &[1, 97], "token 2 of the input: '97' is not accepted; accepted: ids below 97");
     let roberta = Model::open(&tiny("roberta")).unwrap();
     refused(&roberta, &[5; 65], "65 tokens; this roberta model takes 1 to 64");
-    let window = |name, changes| Model::open(with_config(name, &changes).path()).unwrap();
-    let mistral = window("llama-gqa", json!({"model_type": "mistral", "sliding_window": 8}));
-    refused(&mistral, &[1; 9], "9 tokens; this mistral model sees 8 back (sliding_window)");
-    assert!(mistral.forward(&[1; 8], &mut Unobserved).is_ok());
+}
+
+/// Sliding layers without a window are no layers.
+#[test]
+fn windows_that_are_missing() {
     let types = json!(["full_attention", "sliding_attention"]);
-    let qwen2 = window("qwen2", json!({"sliding_window": 8, "layer_types": types}));
-    refused(&qwen2, &[1; 9], "this qwen2 model sees 8 back");
-    let old =
-        json!({"sliding_window": 8, "layer_types": null, "use_sliding_window": true, "max_window_layers": 1});
-    refused(&window("qwen2", old), &[1; 9], "this qwen2 model sees 8 back");
-    let off = json!({"sliding_window": 8, "layer_types": null, "use_sliding_window": false});
-    assert!(window("qwen2", off).forward(&[1; 9], &mut Unobserved).is_ok());
+    refused(
+        "qwen2",
+        json!({"layer_types": types, "use_sliding_window": false}),
+        &["layer_types", "use_sliding_window"],
+    );
+    refused("llama-gqa", json!({"layer_types": types}), &["layer_types", "full_attention in every layer"]);
+    let null = json!({"sliding_window": 0});
+    refused("mistral-sliding", null, &["key 'sliding_window' holds 0"]);
 }
 
 #[test]
