@@ -75,9 +75,9 @@ mod tests {
         for eight in [slopes_added(8), slopes_of_next(8)] {
             assert_eq!(eight, (1..=8).map(|i| 0.5_f64.powi(i)).collect::<Vec<_>>());
         }
-        let six = [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125];
+        let six = [2, 4, 6, 8, 1, 3].map(|power| 0.5_f64.powi(power));
         assert_eq!(slopes_added(6), six);
-        assert_eq!(slopes_of_next(6), [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+        assert_eq!(slopes_of_next(6), six);
     }
 
     #[test]

@@ -199,7 +199,8 @@ pub(super) fn sliding_layers(
     Ok(types.iter().map(|kind| *kind == SLIDING).collect())
 }
 
-/// The `sliding_window` keys that are visible to these layers, their own among them; nothing if no layer is one. `usual` is the number if the key is missing; null is no window.
+/// The `sliding_window` keys that are visible to these layers of a causal decoder, their own among them; nothing if no
+/// layer is one. `usual` is the number if the key is missing; null is no window.
 pub(super) fn sliding(
     keys: &Keys<'_>,
     layers: Vec<bool>,

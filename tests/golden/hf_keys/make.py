@@ -3,17 +3,17 @@
     pip install torch transformers==5.24.0
     python tests/golden/hf_keys/make.py [FAMILY ...]
 
-Only the entries of the families named are made again, or all of them. Each case sets keys of a copy of a folder of ../hf_tiny to other values and runs the copy in float64 (eager attention) on
-the ids of its expected.safetensors. It is "same" if nothing moves by more than 1e-5 of the largest, "refused" if
-transformers raises an error or has to draw a weight that the file lacks, and otherwise the probe of what came out: see
-`probe`. `null` as a value removes the key; a case with "null": true writes it as null.
+Only the entries of the families named are made again, or all of them. Each case sets keys of a copy of a folder of
+../hf_tiny to other values and runs the copy in float64 (eager attention) on the ids of its expected.safetensors. It is
+"same" if nothing moves by more than 1e-5 of the largest, "refused" if transformers raises an error or has to draw a
+weight that the file lacks, and otherwise the probe of what came out: see `probe`. `null` as a value removes the key; a
+case with "null": true writes it as null.
 """
 
 import copy
 import json
 import logging
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -132,6 +132,35 @@ LLAMA = [
     {"rope_scaling": {}}, {"rope_scaling": {"type": "dynamic", "factor": 4.0}},
 ]
 
+OPT = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_hidden_layers": 2}, {"num_hidden_layers": 4}, {"ffn_dim": 32}, {"max_position_embeddings": 63},
+    {"vocab_size": 98}, {"word_embed_proj_dim": 16}, {"word_embed_proj_dim": None},
+    {"activation_function": "gelu"}, {"activation_function": None}, {"is_causal": False}, {"is_causal": True},
+    {"do_layer_norm_before": False}, {"do_layer_norm_before": None}, {"_remove_final_layer_norm": True},
+    {"_remove_final_layer_norm": None}, {"layer_norm_elementwise_affine": False}, {"enable_bias": False},
+    {"tie_word_embeddings": False}, {"tie_word_embeddings": None}, {"dropout": 0.5}, {"attention_dropout": 0.5},
+    {"activation_dropout": 0.5}, {"layerdrop": 0.5}, {"init_std": 0.5}, {"position_embedding_type": "relative_key"},
+]
+ROPE = [case for case in LLAMA if any(key.startswith("rope") for key in case)]
+GPT_OSS = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_key_value_heads": 1}, {"num_key_value_heads": 4}, {"num_key_value_heads": None}, {"head_dim": 16},
+    {"head_dim": None}, {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32},
+    {"vocab_size": 98}, {"max_position_embeddings": 128}, {"rms_norm_eps": 0.1}, {"hidden_act": "relu"},
+    {"is_causal": False}, {"is_causal": True}, {"attention_dropout": 0.5}, {"position_embedding_type": "absolute"},
+    {"tie_word_embeddings": True}, {"attention_bias": False}, {"attention_bias": None},
+    {"layer_types": None}, {"layer_types": ["full_attention", "full_attention"]}, {"layer_types": ["full_attention"]},
+    {"layer_types": ["full_attention", "sliding_attention"]}, {"layer_types": ["chunked_attention", "full_attention"]},
+    {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": None}, {"sliding_window": None, "null": True},
+    {"sliding_window": 4, "is_causal": False},
+    {"num_local_experts": 3}, {"num_local_experts": None, "num_experts": 4}, {"num_experts": 3},
+    {"num_experts_per_tok": 1}, {"num_experts_per_tok": 3}, {"num_experts_per_tok": None}, {"num_experts_per_tok": 5},
+    {"swiglu_alpha": 1.0}, {"swiglu_alpha": None}, {"swiglu_limit": 0.5}, {"swiglu_limit": None},
+    {"router_aux_loss_coef": 0.5}, {"output_router_logits": True}, {"experts_per_token": 3},
+    {"initial_context_length": 32}, {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 500.0},
+    {"rope_parameters": {}}, {"rope_parameters": None, "rope_scaling": {}},
+] + ROPE
 WINDOWS = [
     {"sliding_window": 4}, {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": 4, "is_causal": False},
     {"sliding_window": None}, {"sliding_window": None, "null": True},
@@ -169,35 +198,6 @@ GEMMA = WINDOWS + KINDS + [
     {"tie_word_embeddings": False}, {"use_bidirectional_attention": True}, {"cache_implementation": "hybrid"},
     {"head_dim": None}, {"num_key_value_heads": None},
 ]
-OPT = [
-    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
-    {"num_hidden_layers": 2}, {"num_hidden_layers": 4}, {"ffn_dim": 32}, {"max_position_embeddings": 63},
-    {"vocab_size": 98}, {"word_embed_proj_dim": 16}, {"word_embed_proj_dim": None},
-    {"activation_function": "gelu"}, {"activation_function": None}, {"is_causal": False}, {"is_causal": True},
-    {"do_layer_norm_before": False}, {"do_layer_norm_before": None}, {"_remove_final_layer_norm": True},
-    {"_remove_final_layer_norm": None}, {"layer_norm_elementwise_affine": False}, {"enable_bias": False},
-    {"tie_word_embeddings": False}, {"tie_word_embeddings": None}, {"dropout": 0.5}, {"attention_dropout": 0.5},
-    {"activation_dropout": 0.5}, {"layerdrop": 0.5}, {"init_std": 0.5}, {"position_embedding_type": "relative_key"},
-]
-ROPE = [case for case in LLAMA if any(key.startswith("rope") for key in case)]
-GPT_OSS = [
-    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
-    {"num_key_value_heads": 1}, {"num_key_value_heads": 4}, {"num_key_value_heads": None}, {"head_dim": 16},
-    {"head_dim": None}, {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32},
-    {"vocab_size": 98}, {"max_position_embeddings": 128}, {"rms_norm_eps": 0.1}, {"hidden_act": "relu"},
-    {"is_causal": False}, {"is_causal": True}, {"attention_dropout": 0.5}, {"position_embedding_type": "absolute"},
-    {"tie_word_embeddings": True}, {"attention_bias": False}, {"attention_bias": None},
-    {"layer_types": None}, {"layer_types": ["full_attention", "full_attention"]}, {"layer_types": ["full_attention"]},
-    {"layer_types": ["full_attention", "sliding_attention"]}, {"layer_types": ["chunked_attention", "full_attention"]},
-    {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": None}, {"sliding_window": None, "null": True},
-    {"sliding_window": 4, "is_causal": False},
-    {"num_local_experts": 3}, {"num_local_experts": None, "num_experts": 4}, {"num_experts": 3},
-    {"num_experts_per_tok": 1}, {"num_experts_per_tok": 3}, {"num_experts_per_tok": None}, {"num_experts_per_tok": 5},
-    {"swiglu_alpha": 1.0}, {"swiglu_alpha": None}, {"swiglu_limit": 0.5}, {"swiglu_limit": None},
-    {"router_aux_loss_coef": 0.5}, {"output_router_logits": True}, {"experts_per_token": 3},
-    {"initial_context_length": 32}, {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 500.0},
-    {"rope_parameters": {}}, {"rope_parameters": None, "rope_scaling": {}},
-] + ROPE
 
 FAMILIES = {
     "bert": ("bert-mlm", {}, "AutoModelForMaskedLM", BERT),
@@ -421,14 +421,14 @@ def same(a, b):
 
 
 def main():
-    path = HERE / "expected.json"
-    written = path.read_text() if path.exists() else ""
-    # Each entry of the file as it stands, by its family.
-    kept = {entry.split('"', 2)[1]: entry for entry in re.findall(r'^  "\w+": \{.*?^  \]\}', written, re.M | re.S)}
+    """Of the families that are named, or of all."""
+    named = sys.argv[1:]
+    old = (HERE / "expected.json").read_text()[2:-3].split("\n  ]},\n") if named else []
+    old = {text.split('"')[1]: text.removesuffix("\n  ]}") + "\n  ]}" for text in old}
     lines = []
     for family, (name, own, kind, cases) in FAMILIES.items():
-        if sys.argv[1:] and family not in sys.argv[1:]:
-            lines += [kept[family]] if family in kept else []
+        if named and family not in named:
+            lines += [old[family]] if family in old else []
             continue
         folder = TINY / name
         config = changed(json.loads((folder / "config.json").read_text()), own)
@@ -447,7 +447,7 @@ def main():
             entries.append("    " + json.dumps({"set": case, "is": outcome}))
         head = json.dumps({"folder": name, "base": own})[:-1]
         lines.append(f'  {json.dumps(family)}: {head}, "cases": [\n' + ",\n".join(entries) + "\n  ]}")
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":
