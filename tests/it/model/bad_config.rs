@@ -23,7 +23,7 @@ fn an_unknown_model_type_answers_with_the_list() {
         json!({"model_type": "distilbrt"}),
         &[
             "unknown model_type 'distilbrt' (did you mean 'distilbert'?)",
-            "bert, roberta, distilbert, gpt2, gpt_neox, llama",
+            "bert, roberta, xlm-roberta, camembert, distilbert",
         ],
     );
     refused(
