@@ -71,6 +71,8 @@ pub struct ModelConfig {
     pub vocab_softcap: Option<f64>,
     /// The factor on token vectors.
     pub embedding_scale: f64,
+    /// Whether there is a norm on the embeddings (in families where either is possible).
+    pub embedding_norm: bool,
     /// The masked token of a model that was trained with token dropout (ESM-2): its vectors are zeros, and all others are
     /// scaled as if the training's share of them were masked.
     pub token_dropout: Option<u32>,
@@ -235,6 +237,7 @@ impl ModelConfig {
             softcap: None,
             vocab_softcap: None,
             embedding_scale: 1.0,
+            embedding_norm: true,
             token_dropout: None,
             groups: None,
             attention_bias: true,
@@ -276,7 +279,9 @@ impl ModelConfig {
 
     /// The layer whose number stands in the names of a layer's tensors.
     pub(super) fn stored(&self, layer: usize) -> usize {
-        self.groups.map_or(layer, |groups| layer * groups / self.layers)
+        // Rounded as Hugging Face's code does it.
+        let group = |groups: usize| layer as f64 / (self.layers as f64 / groups as f64);
+        self.groups.map_or(layer, |groups| group(groups) as usize)
     }
 
     /// Rows of the position table in the file.

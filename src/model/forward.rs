@@ -215,7 +215,11 @@ impl Pass<'_> {
             }
         }
         if let Some(rope) = self.config.rope(layer) {
-            rope.rotate(qkv.slice_mut(s![.., ..q + k]), d_h);
+            let frequencies = match self.store.vector_if(Role::Frequencies, 0)? {
+                Some(stored) => stored.iter().map(|x| f64::from(*x)).collect(),
+                None => rope.frequencies(input.nrows()),
+            };
+            rope.rotate(qkv.slice_mut(s![.., ..q + k]), d_h, &frequencies);
         }
         let terms = self.terms(layer, input.nrows())?;
         Ok(Heads { qkv, layer, heads, kv_heads, d_h, scale: self.config.scale(layer), causal, terms })

@@ -95,6 +95,11 @@ impl<'a> Keys<'a> {
         self.whole(key, 0, LARGEST_SIZE, Some(default))
     }
 
+    /// A needed whole number from 0; `accepted` says why it is needed.
+    pub(crate) fn needed_count(&self, key: &str, accepted: &str) -> Result<usize> {
+        if self.has(key) { self.count(key, 0) } else { Err(self.wrong(key, accepted)) }
+    }
+
     fn whole(&self, key: &str, min: usize, max: usize, default: Option<usize>) -> Result<usize> {
         let accepted = || format!("a whole number from {min} to {max}");
         let Some(value) = self.get(key) else {

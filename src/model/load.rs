@@ -74,6 +74,11 @@ impl Store {
                 store.assign(tensor, layer, config, &mut found)?;
             }
         }
+        let decoder =
+            found.iter().filter(|(name, tensor)| !tensor.used && name.starts_with("decoder.")).count();
+        if decoder > 0 {
+            store.notes.push(format!("the encoder is computed; tensors of the decoder, not used: {decoder}"));
+        }
         let unknown = |(name, tensor): (&String, &Found)| {
             (!tensor.used && !family.ignores(name)).then(|| tensor.name.clone())
         };
@@ -109,6 +114,9 @@ impl Store {
             return if missing { Err(Error::TensorMissing { path, name, expected }) } else { Ok(()) };
         };
         found.used = true;
+        if matches!(tensor.need, Need::With(role) if !self.has(role, layer)) {
+            return Ok(());
+        }
         let Found { file, place, name, .. } = found;
         if place.shape != expected {
             let (path, found) = (self.path.clone(), place.shape.clone());

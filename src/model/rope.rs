@@ -124,7 +124,7 @@ impl Rope {
             }
             unknown.push(format!("{name}.{key}"));
         }
-        let scaling = Scaling::read(keys, &section, settings, width)?;
+        let scaling = Scaling::read(keys, &section, settings.positions, settings.old_positions, width)?;
         let unknown = unused(&unknown.iter().map(String::as_str).collect::<Vec<_>>());
         Ok((Self { width, theta, scaling, interleaved: false }, unknown))
     }
@@ -137,9 +137,9 @@ impl Rope {
 
     /// Rotates each row (a position, from 0) of heads of width `d_h` side by side, shape (n, heads `d_h`).
     ///
-    /// Elements from `width` on stay.
-    pub(super) fn rotate(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize) {
-        let (frequencies, size) = (self.frequencies(x.nrows()), self.scaling.size());
+    /// Elements from `width` on stay. `frequencies` are those of n positions, or what a file has in their place.
+    pub(super) fn rotate(&self, mut x: ArrayViewMut2<'_, f32>, d_h: usize, frequencies: &[f64]) {
+        let size = self.scaling.size();
         let pair = |i: usize| if self.interleaved { (2 * i, 2 * i + 1) } else { (i, i + self.width / 2) };
         let rows = x.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
         rows.for_each(|(position, mut row)| {
@@ -204,7 +204,7 @@ mod tests {
         let rope = Rope { width: 6, theta: 100.0, scaling: Scaling::None, interleaved: false };
         let row = [0.3, -0.7, 1.1, 0.4, 0.2, 0.9];
         let mut x = Array2::from_shape_fn((12, 6), |(_, j)| row[j]);
-        rope.rotate(x.view_mut(), 6);
+        rope.rotate(x.view_mut(), 6, &rope.frequencies(5));
         let dot = |i: usize, j: usize| x.row(i).dot(&x.row(j));
         assert!((dot(0, 3) - dot(8, 11)).abs() < 1e-5);
         assert!((dot(0, 3) - dot(0, 4)).abs() > 1e-3);
@@ -215,7 +215,7 @@ mod tests {
         let rope = Rope { width: 4, theta: 100.0, scaling: Scaling::None, interleaved: false };
         let mut x = Array2::from_shape_fn((5, 12), |(i, j)| (i * 12 + j) as f32);
         let before = x.clone();
-        rope.rotate(x.view_mut(), 6);
+        rope.rotate(x.view_mut(), 6, &rope.frequencies(5));
         for (j, column) in x.columns().into_iter().enumerate() {
             assert_eq!(column == before.column(j), j % 6 >= 4, "element {j}");
         }

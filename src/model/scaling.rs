@@ -1,7 +1,6 @@
 //! Scaling of rotary frequencies for inputs longer than the original training length.
 
 use super::keys::Keys;
-use super::rope::RopeSettings;
 use crate::{Result, name};
 
 /// How rotary frequencies are scaled.
@@ -65,17 +64,17 @@ const TYPES: [&str; 6] = ["default", "linear", "dynamic", "yarn", "longrope", "l
 const OLD_POSITIONS: &str = "original_max_position_embeddings";
 
 impl Scaling {
-    /// From a section of rotary settings; `width` is what is rotated of a head. Of `keys`, those of the whole file, the
-    /// original training length is read.
+    /// From a section of rotary settings; `width` is what is rotated of a head, `positions` the longest input. Of `keys`,
+    /// those of the whole file, the original training length is read; `usual` is that of the family's class.
     pub(super) fn read(
         keys: &Keys<'_>,
         section: &Keys<'_>,
-        settings: RopeSettings,
+        positions: usize,
+        usual: Option<f64>,
         width: usize,
     ) -> Result<Self> {
-        let positions = settings.positions;
         // What stands beside the section takes precedence, as in transformers.
-        let old_positions = || match settings.old_positions {
+        let old_positions = || match usual {
             _ if keys.has(OLD_POSITIONS) => keys.positive(OLD_POSITIONS),
             Some(usual) => Ok(usual),
             None => section.positive_or(OLD_POSITIONS, positions as f64),

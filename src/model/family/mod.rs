@@ -5,11 +5,14 @@
 //! neutral, a reader that fills in a [`ModelConfig`](super::ModelConfig)), its `mod` line and its line in [`ALL`]. The
 //! golden tests compare it with Hugging Face's forward pass and its keys with what transformers reads.
 
+mod albert;
 mod bert;
 mod bloom;
 mod declaration;
 mod decoder;
 mod distilbert;
+mod electra;
+mod esm;
 mod find;
 mod gemma;
 mod gpt2;
@@ -20,10 +23,12 @@ mod gptj;
 mod known;
 mod llama;
 mod luna;
+mod modernbert;
 mod mpt;
 mod olmo;
 mod opt;
 mod phi;
+mod t5;
 mod tensors;
 
 pub use declaration::Family;
@@ -34,7 +39,14 @@ pub(super) use tensors::{Need, Role, Tensor};
 pub static ALL: &[&Family] = &[
     &bert::BERT,
     &bert::ROBERTA,
+    &bert::XLM_ROBERTA,
+    &bert::CAMEMBERT,
     &distilbert::DISTILBERT,
+    &electra::ELECTRA,
+    &albert::ALBERT,
+    &modernbert::MODERNBERT,
+    &esm::ESM,
+    &t5::T5,
     &gpt2::GPT2,
     &gpt_neo::GPT_NEO,
     &gpt_neox::GPT_NEOX,

@@ -198,10 +198,83 @@ GEMMA = WINDOWS + KINDS + [
     {"tie_word_embeddings": False}, {"use_bidirectional_attention": True}, {"cache_implementation": "hybrid"},
     {"head_dim": None}, {"num_key_value_heads": None},
 ]
+# What other encoders share with BERT's.
+ENCODER = [case for case in BERT if not any("pool" in key or key == "directionality" for key in case)]
+SUMMARY = [{"summary_activation": "tanh"}, {"summary_last_dropout": 0.5}, {"summary_type": "mean"},
+           {"summary_use_proj": False}]
 
 FAMILIES = {
     "bert": ("bert-mlm", {}, "AutoModelForMaskedLM", BERT),
     "roberta": ("roberta", {}, "AutoModel", BERT),
+    "xlm-roberta": ("xlm-roberta", {}, "AutoModelForMaskedLM", BERT),
+    "camembert": ("camembert", {}, "AutoModelForMaskedLM", BERT),
+    "electra": ("electra", {}, "AutoModelForMaskedLM", ENCODER + SUMMARY + [
+        {"embedding_size": 32}, {"embedding_size": 24}, {"embedding_size": None}]),
+    "albert": ("albert", {}, "AutoModelForMaskedLM", ENCODER + [
+        {"embedding_size": 32}, {"embedding_size": 24}, {"embedding_size": None}, {"num_hidden_groups": 1},
+        {"num_hidden_groups": 3}, {"num_hidden_groups": 4}, {"inner_group_num": 2}, {"hidden_act": None},
+        {"classifier_dropout_prob": 0.5}, {"down_scale_factor": 2}, {"gap_size": 1}, {"net_structure_type": 1},
+        {"num_memory_blocks": 1}, {"num_hidden_layers": 4, "num_hidden_groups": 2}, {"num_hidden_layers": 7},
+    ]),
+    "esm": ("esm", {}, "AutoModelForMaskedLM", [
+        {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 5}, {"num_attention_heads": 32},
+        {"num_hidden_layers": 1}, {"num_hidden_layers": 4}, {"intermediate_size": 32},
+        {"vocab_size": 98}, {"max_position_embeddings": 65}, {"layer_norm_eps": 0.1}, {"is_decoder": True},
+        {"is_causal": False}, {"is_causal": True}, {"is_causal": False, "is_decoder": True}, {"hidden_act": "relu"},
+        {"tie_word_embeddings": False}, {"hidden_dropout_prob": 0.5}, {"attention_probs_dropout_prob": 0.5},
+        {"rope_theta": 500.0}, {"rope_theta": None}, {"position_embedding_type": "absolute"},
+        {"position_embedding_type": None}, {"position_embedding_type": "relative_key"}, {"pad_token_id": 5},
+        {"token_dropout": False}, {"token_dropout": None}, {"mask_token_id": 35}, {"mask_token_id": 96},
+        {"mask_token_id": 35, "token_dropout": False}, {"emb_layer_norm_before": True},
+        {"emb_layer_norm_before": None}, {"is_folding_model": True}, {"esmfold_config": {"esm_type": "a"}},
+        {"vocab_list": ["a"]}, {"add_cross_attention": True, "is_decoder": True},
+    ]),
+    "modernbert": ("modernbert", {}, "AutoModelForMaskedLM", [
+        {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+        {"num_attention_heads": 32}, {"num_hidden_layers": 1, "layer_types": None}, {"num_hidden_layers": 3},
+        {"num_hidden_layers": 5, "layer_types": None}, {"intermediate_size": 32}, {"vocab_size": 98},
+        {"max_position_embeddings": 65}, {"norm_eps": 0.1}, {"layer_norm_eps": 0.1}, {"hidden_activation": "relu"},
+        {"classifier_activation": "relu"}, {"is_causal": True}, {"is_causal": False}, {"tie_word_embeddings": False},
+        {"attention_bias": True}, {"mlp_bias": True}, {"norm_bias": True}, {"decoder_bias": False},
+        {"classifier_bias": True}, {"attention_dropout": 0.5}, {"embedding_dropout": 0.5}, {"mlp_dropout": 0.5},
+        {"classifier_pooling": "mean"}, {"deterministic_flash_attn": True}, {"initializer_cutoff_factor": 3.0},
+        {"position_embedding_type": "absolute"}, {"reference_compile": True}, {"repad_logits_with_grad": True},
+        {"sparse_prediction": True}, {"sparse_pred_ignore_index": -1},
+        # Which layers see a band, and which.
+        {"local_attention": 10}, {"local_attention": 13}, {"local_attention": 14}, {"local_attention": 2},
+        {"local_attention": 1}, {"local_attention": None}, {"global_attn_every_n_layers": 2},
+        {"global_attn_every_n_layers": 2, "layer_types": None}, {"layer_types": None},
+        {"global_attn_every_n_layers": 1, "layer_types": None},
+        {"layer_types": ["sliding_attention", "sliding_attention", "full_attention", "full_attention"]},
+        {"layer_types": ["full_attention"]}, {"sliding_window": 3},
+        # The angles.
+        {"rope_parameters": None}, {"rope_parameters": {}}, {"global_rope_theta": 500.0}, {"local_rope_theta": 500.0},
+        {"global_rope_theta": 500.0, "rope_parameters": None}, {"local_rope_theta": 500.0, "rope_parameters": None},
+        {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 500.0}}},
+        {"rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}},
+        {"rope_parameters": {"sliding_attention": {"rope_type": "default"}}, "local_rope_theta": 500.0},
+        {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0}}},
+        {"rope_parameters": {"rope_type": "linear", "factor": 4.0}},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+    ]),
+    "t5": ("t5-encoder", {}, "T5EncoderModel", [
+        {"model_type": "albert"}, {"d_model": 64}, {"hidden_size": 64}, {"num_heads": 2}, {"num_attention_heads": 2},
+        {"num_heads": 2, "d_kv": 20}, {"num_heads": 8, "d_kv": 5}, {"d_kv": 8}, {"head_dim": 8}, {"num_layers": 1},
+        {"num_layers": 4}, {"num_hidden_layers": 2}, {"num_hidden_layers": 4}, {"d_ff": 32}, {"vocab_size": 98},
+        {"layer_norm_epsilon": 0.1}, {"layer_norm_epsilon": None}, {"dropout_rate": 0.5}, {"n_positions": 20},
+        {"num_decoder_layers": 1}, {"scale_decoder_outputs": True}, {"tie_word_embeddings": False},
+        # The feed-forward networks.
+        {"feed_forward_proj": "gated-silu"}, {"feed_forward_proj": "gated-silu", "dense_act_fn": None},
+        {"feed_forward_proj": "gated-relu", "dense_act_fn": None, "is_gated_act": None},
+        {"feed_forward_proj": "relu", "dense_act_fn": None}, {"dense_act_fn": "relu"}, {"dense_act_fn": None},
+        {"dense_act_fn": None, "is_gated_act": None}, {"is_gated_act": False}, {"is_gated_act": None},
+        {"feed_forward_proj": "relu", "dense_act_fn": None, "is_gated_act": None},
+        {"feed_forward_proj": "gated-gelu-x", "dense_act_fn": None}, {"feed_forward_proj": None},
+        # The buckets.
+        {"relative_attention_num_buckets": 8}, {"relative_attention_num_buckets": None},
+        {"relative_attention_max_distance": 100}, {"relative_attention_max_distance": 23},
+        {"relative_attention_max_distance": None}, {"relative_attention_max_distance": 4},
+    ]),
     "distilbert": ("distilbert", {}, "AutoModel", [
         {"model_type": "albert"}, {"dim": 64}, {"hidden_size": 64}, {"n_heads": 2}, {"num_attention_heads": 2},
         {"n_heads": 2, "num_attention_heads": 8}, {"num_attention_heads": 4}, {"n_layers": 1},
@@ -376,10 +449,11 @@ def changed(config, case):
 
 def run(folder, config, kind):
     """Hidden states, attentions and (if there is a head) logits; None if transformers refuses or draws weights."""
+    read = load_file(folder / "expected.safetensors")
+    input = {"input_ids": read["input_ids"].reshape(1, -1)}
     with tempfile.TemporaryDirectory() as copied:
         shutil.copy(folder / "model.safetensors", copied)
         (Path(copied) / "config.json").write_text(json.dumps(config))
-        ids = load_file(folder / "expected.safetensors")["input_ids"].reshape(1, -1)
         try:
             torch.manual_seed(0)
             model, info = getattr(transformers, kind).from_pretrained(
@@ -392,12 +466,11 @@ def run(folder, config, kind):
             model.set_attn_implementation("eager")
             model = model.eval()
             with torch.no_grad():
-                base = model.base_model(ids, output_attentions=True, use_cache=False, return_dict=True)
-                head = None if kind == "AutoModel" else model(ids, return_dict=True).logits[0]
+                base = model.base_model(**input, output_attentions=True, use_cache=False, return_dict=True)
+                head = None if kind.endswith("Model") else model(**input, return_dict=True).logits[0]
+            return base.last_hidden_state[0], torch.stack(base.attentions)[:, 0], head
         except Exception:
             return None
-        attentions = torch.stack(base.attentions)[:, 0]
-        return base.last_hidden_state[0], attentions, head
 
 
 def probe(result):
@@ -421,14 +494,12 @@ def same(a, b):
 
 
 def main():
-    """Of the families that are named, or of all."""
-    named = sys.argv[1:]
-    old = (HERE / "expected.json").read_text()[2:-3].split("\n  ]},\n") if named else []
-    old = {text.split('"')[1]: text.removesuffix("\n  ]}") + "\n  ]}" for text in old}
-    lines = []
+    """Writes the entries of the families named as arguments, or of all, in the order of FAMILIES."""
+    file = HERE / "expected.json"
+    asked = sys.argv[1:] or list(FAMILIES)
+    written = json.loads(file.read_text()) if file.exists() else {}
     for family, (name, own, kind, cases) in FAMILIES.items():
-        if named and family not in named:
-            lines += [old[family]] if family in old else []
+        if family not in asked:
             continue
         folder = TINY / name
         config = changed(json.loads((folder / "config.json").read_text()), own)
@@ -444,10 +515,14 @@ def main():
         for case in cases:
             result = run(folder, changed(config, case), kind)
             outcome = "refused" if result is None else "same" if same(result, base) else probe(result)
-            entries.append("    " + json.dumps({"set": case, "is": outcome}))
-        head = json.dumps({"folder": name, "base": own})[:-1]
-        lines.append(f'  {json.dumps(family)}: {head}, "cases": [\n' + ",\n".join(entries) + "\n  ]}")
-    (HERE / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+            entries.append({"set": case, "is": outcome})
+        written[family] = {"folder": name, "base": own, "cases": entries}
+    lines = []
+    for family, entry in sorted(written.items(), key=lambda item: list(FAMILIES).index(item[0])):
+        head = json.dumps({"folder": entry["folder"], "base": entry["base"]})[:-1]
+        cases = ",\n".join("    " + json.dumps(case) for case in entry["cases"])
+        lines.append(f'  {json.dumps(family)}: {head}, "cases": [\n{cases}\n  ]}}')
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":
