@@ -119,9 +119,9 @@ impl Head {
     /// What softmax attention reads, and the values; an error for a head that is only a matrix.
     pub fn projected(&self) -> Result<(Input<'_>, &Array2<f32>)> {
         match (self.input(), &self.body) {
-            (Some(input), Body::Projected { v, .. }) => Ok((input, v)),
+            (Some(input), Body::Projected { v, .. }) if v.ncols() > 0 => Ok((input, v)),
             _ => {
-                let accepted = "heads with queries, keys and values: a model, or --synthetic gaussian:...";
+                let accepted = "heads with queries, keys and values: a model, --qkv FILE with a v, or --synthetic gaussian:...";
                 Err(Error::value("input", &self.label, accepted))
             }
         }
