@@ -118,13 +118,11 @@ impl Head {
 
     /// What softmax attention reads, and the values; an error for a head that is only a matrix.
     pub fn projected(&self) -> Result<(Input<'_>, &Array2<f32>)> {
-        match (self.input(), &self.body) {
-            (Some(input), Body::Projected { v, .. }) => Ok((input, v)),
-            _ => {
-                let accepted = "heads with queries, keys and values: a model, or --synthetic gaussian:...";
-                Err(Error::value("input", &self.label, accepted))
-            }
-        }
+        let (Some(input), Body::Projected { v, .. }) = (self.input(), &self.body) else {
+            let accepted = "heads with queries, keys and values: a model, or --synthetic gaussian:...";
+            return Err(Error::value("input", &self.label, accepted));
+        };
+        Ok((input, v))
     }
 
     /// The attention matrix (n, m), rows summing to 1 (with a sink to less, and as far as those of a dump do); of a head of a
