@@ -25,7 +25,7 @@ pub struct ModelConfig {
     pub embedding: usize,
     /// Width inside the feed-forward networks.
     pub ffn: usize,
-    /// The longest input in tokens (positions that the family reserves are not counted).
+    /// The longest input in tokens (positions that the family reserves are not counted), or [`UNLIMITED`].
     pub positions: usize,
     /// Tokens of the vocabulary.
     pub vocab: usize,
@@ -43,6 +43,10 @@ pub struct ModelConfig {
     pub norm: Norm,
     /// Whether norms multiply by 1 + their weight (Gemma) and not by the weight.
     pub gain_from_one: bool,
+    /// Whether the norms have weights.
+    pub norm_weights: bool,
+    /// Whether there is a norm at the end (in families where either is possible).
+    pub final_norm: bool,
     /// What is added to a norm's variance.
     pub eps: f64,
     /// The norm of queries and keys before they are rotated, if there is one.
@@ -67,6 +71,8 @@ pub struct ModelConfig {
     pub vocab_softcap: Option<f64>,
     /// The factor on token vectors.
     pub embedding_scale: f64,
+    /// Whether there is a norm on the embeddings (in families where either is possible).
+    pub embedding_norm: bool,
     /// The masked token of a model that was trained with token dropout (ESM-2): its vectors are zeros, and all others are
     /// scaled as if the training's share of them were masked.
     pub token_dropout: Option<u32>,
@@ -85,6 +91,9 @@ pub struct ModelConfig {
     /// Notes: unknown keys that were not used, code that is not run.
     pub notes: Vec<String>,
 }
+
+/// The longest input of a model that takes any (BLOOM).
+pub const UNLIMITED: usize = usize::MAX;
 
 /// How positions enter a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,6 +223,8 @@ impl ModelConfig {
             arrangement: Arrangement::NormBefore,
             norm: Norm::Layer,
             gain_from_one: false,
+            norm_weights: true,
+            final_norm: true,
             eps: 1e-5,
             query_key_norm: None,
             activation: Activation::Gelu,
@@ -226,6 +237,7 @@ impl ModelConfig {
             softcap: None,
             vocab_softcap: None,
             embedding_scale: 1.0,
+            embedding_norm: true,
             token_dropout: None,
             groups: None,
             attention_bias: true,
@@ -267,7 +279,9 @@ impl ModelConfig {
 
     /// The layer whose number stands in the names of a layer's tensors.
     pub(super) fn stored(&self, layer: usize) -> usize {
-        self.groups.map_or(layer, |groups| layer * groups / self.layers)
+        // Rounded as Hugging Face's code does it.
+        let group = |groups: usize| layer as f64 / (self.layers as f64 / groups as f64);
+        self.groups.map_or(layer, |groups| group(groups) as usize)
     }
 
     /// Rows of the position table in the file.

@@ -11,7 +11,7 @@ use super::family::{Family, Need, Role, Tensor};
 use super::mapped::Mapped;
 use super::shards::WeightFiles;
 pub use super::shards::shards;
-use super::weights::{Float, Header, Place};
+use super::weights::{DEQUANTIZED, Float, Header, Place};
 use crate::{Error, Result};
 
 /// The tensors of a model, by their places in its mapped files.
@@ -55,6 +55,11 @@ impl Store {
             }
             files.push(mapped);
         }
+        // The two parts of a weight in MXFP4.
+        if let Some(tensor) = found.values().find(|tensor| tensor.name.ends_with("_blocks")) {
+            let what = format!("tensor '{}' holds quantized weights", tensor.name.escape_debug());
+            return Err(Error::malformed(&weights.path, what, DEQUANTIZED));
+        }
         weights.agree(|name| {
             let tensor = found.get(&family.canonical(name));
             tensor.filter(|tensor| tensor.name == name).map(|tensor| tensor.file)
@@ -68,6 +73,11 @@ impl Store {
             for layer in 0..layers {
                 store.assign(tensor, layer, config, &mut found)?;
             }
+        }
+        let decoder =
+            found.iter().filter(|(name, tensor)| !tensor.used && name.starts_with("decoder.")).count();
+        if decoder > 0 {
+            store.notes.push(format!("the encoder is computed; tensors of the decoder, not used: {decoder}"));
         }
         let unknown = |(name, tensor): (&String, &Found)| {
             (!tensor.used && !family.ignores(name)).then(|| tensor.name.clone())
@@ -104,6 +114,9 @@ impl Store {
             return if missing { Err(Error::TensorMissing { path, name, expected }) } else { Ok(()) };
         };
         found.used = true;
+        if matches!(tensor.need, Need::With(role) if !self.has(role, layer)) {
+            return Ok(());
+        }
         let Found { file, place, name, .. } = found;
         if place.shape != expected {
             let (path, found) = (self.path.clone(), place.shape.clone());

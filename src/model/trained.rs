@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView3};
 
-use super::config::{Image, ModelConfig, Position};
+use super::config::{Image, ModelConfig, Position, UNLIMITED};
 use super::family::{Family, Role};
 use super::folder::{FOLDER, settled};
 use super::forward::Reads;
@@ -25,7 +25,8 @@ pub struct Model {
 /// The result of a forward pass.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The last hidden states, shape (n, d), after the final norm where there is one; `None` if the observer's
+    /// The last hidden states, shape (n, d), after the final norm where there is one (and as wide as the token table where
+    /// the model projects them to that, as OPT-350m does); `None` if the observer's
     /// [`last_layer`](Observer::last_layer) ended the pass before.
     pub hidden: Option<Array2<f32>>,
 }
@@ -149,10 +150,12 @@ impl Model {
         }
         let too_many = |accepted| Error::Tokens { what: "the input".into(), found: ids.len(), accepted };
         if ids.is_empty() || ids.len() > positions {
-            return Err(too_many(format!(
-                "this {} model takes 1 to {positions}, its positions",
-                family.name
-            )));
+            let most = if positions == UNLIMITED {
+                "1 or more".into()
+            } else {
+                format!("1 to {positions}, its positions")
+            };
+            return Err(too_many(format!("this {} model takes {most}", family.name)));
         }
         match ids.iter().position(|id| *id as usize >= vocab) {
             None => Ok(()),

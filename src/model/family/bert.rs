@@ -1,9 +1,9 @@
-//! BERT and `RoBERTa`: the same encoder; `RoBERTa` counts positions from the one after the padding token's, and the heads
-//! differ.
+//! BERT and `RoBERTa`: the same encoder; `RoBERTa` (with XLM-R and `CamemBERT`, which are it by other names) counts
+//! positions from the one after the padding token's, and the heads differ.
 
 use super::declaration::Family;
 use super::known::{Known, Neutral};
-use super::tensors::Dim::{D, Ffn, K, Positions, Q, Segments, Vocab};
+use super::tensors::Dim::{D, Embedding, Ffn, K, Positions, Q, Segments, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
@@ -14,24 +14,39 @@ pub(super) static BERT: Family = Family {
     name: "bert",
     about: "BERT (Devlin 2018): encoder, learned positions, LayerNorm after each block",
     prefixes: &["bert."],
-    tensors: &[ENCODER, BERT_HEAD],
+    tensors: &[EMBEDDINGS, LAYERS, NORMS_AFTER, BERT_HEAD],
     ignored: &["pooler.*", "cls.seq_relationship.*", "linear.*"],
     input_first: false,
     known: Known { read: &READ, inert: INERT, neutral: NEUTRAL, hub: true },
-    config: |keys| config(keys, false),
+    config: |keys| Ok(ModelConfig { causal: is_causal(keys)?, ..encoder(keys, "gelu", None)? }),
 };
 
-pub(super) static ROBERTA: Family = Family {
-    name: "roberta",
-    about: "RoBERTa (Liu 2019): BERT's encoder, positions counted from the one after the padding token's",
-    prefixes: &["roberta."],
-    tensors: &[ENCODER, ROBERTA_HEAD],
-    ignored: &["pooler.*"],
-    input_first: false,
-    // Where positions begin: in BERT the padding token's id has no effect.
-    known: Known { read: &READ_ROBERTA, inert: INERT, neutral: NEUTRAL, hub: true },
-    config: |keys| config(keys, true),
-};
+pub(super) static ROBERTA: Family = roberta(
+    "roberta",
+    "RoBERTa (Liu 2019): BERT's encoder, positions counted from the one after the padding token's",
+);
+pub(super) static XLM_ROBERTA: Family =
+    roberta("xlm-roberta", "XLM-R (Conneau 2019): RoBERTa's encoder, trained on a hundred languages");
+pub(super) static CAMEMBERT: Family =
+    roberta("camembert", "CamemBERT (Martin 2019): RoBERTa's encoder, trained on French");
+
+const fn roberta(name: &'static str, about: &'static str) -> Family {
+    Family {
+        name,
+        about,
+        prefixes: &["roberta."],
+        tensors: &[EMBEDDINGS, LAYERS, NORMS_AFTER, ROBERTA_HEAD],
+        ignored: &["pooler.*"],
+        input_first: false,
+        // Where positions begin: in BERT the padding token's id has no effect.
+        known: Known { read: &READ_ROBERTA, inert: INERT, neutral: NEUTRAL, hub: true },
+        config: |keys| {
+            let config = encoder(keys, "gelu", Some(keys.count("pad_token_id", 1)?))?;
+            // The head is written with gelu, whatever the encoder's activation.
+            Ok(ModelConfig { causal: is_causal(keys)?, head_activation: Activation::Gelu, ..config })
+        },
+    }
+}
 
 #[rustfmt::skip]
 const READ: [&str; 13] = [
@@ -52,12 +67,17 @@ const INERT: &[&str] = &[
 ];
 const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["absolute"]), ("directionality", &["bidi"])];
 
-const ENCODER: &[Tensor] = &[
-    tensor(Role::Token, "embeddings.word_embeddings.weight", &[Vocab, D]),
-    tensor(Role::Position, "embeddings.position_embeddings.weight", &[Positions, D]),
-    tensor(Role::Segment, "embeddings.token_type_embeddings.weight", &[Segments, D]),
-    tensor(Role::EmbedGain, "embeddings.LayerNorm.weight", &[D]),
-    tensor(Role::EmbedShift, "embeddings.LayerNorm.bias", &[D]),
+/// The embeddings.
+pub(super) const EMBEDDINGS: &[Tensor] = &[
+    tensor(Role::Token, "embeddings.word_embeddings.weight", &[Vocab, Embedding]),
+    tensor(Role::Position, "embeddings.position_embeddings.weight", &[Positions, Embedding]),
+    tensor(Role::Segment, "embeddings.token_type_embeddings.weight", &[Segments, Embedding]),
+    tensor(Role::EmbedGain, "embeddings.LayerNorm.weight", &[Embedding]),
+    tensor(Role::EmbedShift, "embeddings.LayerNorm.bias", &[Embedding]),
+];
+
+/// The layers, norms aside.
+pub(super) const LAYERS: &[Tensor] = &[
     tensor(Role::Q, "encoder.layer.{}.attention.self.query.weight", &[Q, D]),
     tensor(Role::QBias, "encoder.layer.{}.attention.self.query.bias", &[Q]),
     tensor(Role::K, "encoder.layer.{}.attention.self.key.weight", &[K, D]),
@@ -66,17 +86,22 @@ const ENCODER: &[Tensor] = &[
     tensor(Role::VBias, "encoder.layer.{}.attention.self.value.bias", &[K]),
     tensor(Role::O, "encoder.layer.{}.attention.output.dense.weight", &[D, Q]),
     tensor(Role::OBias, "encoder.layer.{}.attention.output.dense.bias", &[D]),
-    tensor(Role::AttnGain, "encoder.layer.{}.attention.output.LayerNorm.weight", &[D]),
-    tensor(Role::AttnShift, "encoder.layer.{}.attention.output.LayerNorm.bias", &[D]),
     tensor(Role::Up, "encoder.layer.{}.intermediate.dense.weight", &[Ffn, D]),
     tensor(Role::UpBias, "encoder.layer.{}.intermediate.dense.bias", &[Ffn]),
     tensor(Role::Down, "encoder.layer.{}.output.dense.weight", &[D, Ffn]),
     tensor(Role::DownBias, "encoder.layer.{}.output.dense.bias", &[D]),
+];
+
+/// Norms after both blocks.
+pub(super) const NORMS_AFTER: &[Tensor] = &[
+    tensor(Role::AttnGain, "encoder.layer.{}.attention.output.LayerNorm.weight", &[D]),
+    tensor(Role::AttnShift, "encoder.layer.{}.attention.output.LayerNorm.bias", &[D]),
     tensor(Role::FfnGain, "encoder.layer.{}.output.LayerNorm.weight", &[D]),
     tensor(Role::FfnShift, "encoder.layer.{}.output.LayerNorm.bias", &[D]),
 ];
 
-const WITH_HEAD: Need = Need::With(Role::HeadDense);
+/// What a masked-token head has when the file has its first tensor.
+pub(super) const WITH_HEAD: Need = Need::With(Role::HeadDense);
 
 const BERT_HEAD: &[Tensor] = &[
     tensor(Role::HeadDense, "cls.predictions.transform.dense.weight", &[D, D]).need(Need::Optional),
@@ -89,7 +114,8 @@ const BERT_HEAD: &[Tensor] = &[
     tensor(Role::HeadOutBias, "cls.predictions.bias", &[Vocab]).need(WITH_HEAD),
 ];
 
-const ROBERTA_HEAD: &[Tensor] = &[
+/// `RoBERTa`'s head.
+pub(super) const ROBERTA_HEAD: &[Tensor] = &[
     tensor(Role::HeadDense, "lm_head.dense.weight", &[D, D]).need(Need::Optional),
     tensor(Role::HeadDenseBias, "lm_head.dense.bias", &[D]).need(WITH_HEAD),
     tensor(Role::HeadGain, "lm_head.layer_norm.weight", &[D]).need(WITH_HEAD),
@@ -99,35 +125,44 @@ const ROBERTA_HEAD: &[Tensor] = &[
     tensor(Role::HeadOutBias, "lm_head.bias", &[Vocab]).need(WITH_HEAD),
 ];
 
-fn config(keys: &Keys<'_>, roberta: bool) -> Result<ModelConfig> {
+/// Whether a mask is causal: that of a decoder, unless `is_causal` is false.
+pub(super) fn is_causal(keys: &Keys<'_>) -> Result<bool> {
+    Ok(keys.flag("is_decoder", false)? && keys.flag("is_causal", true)?)
+}
+
+/// The encoder of all of them, with the activation where the file has none, and the id of the padding token if positions
+/// are counted from it.
+pub(super) fn encoder(keys: &Keys<'_>, usual: &'static str, padding: Option<usize>) -> Result<ModelConfig> {
     let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
-    let activation = Activation::find(keys.name("hidden_act", "gelu")?)?;
-    let rows = keys.size("max_position_embeddings")?;
-    let padding = if roberta { Some(keys.count("pad_token_id", 1)?) } else { None };
-    let positions = rows.saturating_sub(padding.map_or(0, |padding| padding + 1));
-    if positions == 0 {
-        let accepted = format!("more than pad_token_id + 1 = {}", rows.max(1));
-        return Err(keys.wrong("max_position_embeddings", accepted));
-    }
+    let activation = Activation::find(keys.name("hidden_act", usual)?)?;
     let sizes = Sizes {
         layers: keys.layers("num_hidden_layers")?,
         heads,
         d_h: keys.head_width(d, heads)?,
         d,
         ffn: keys.size("intermediate_size")?,
-        positions,
+        positions: positions(keys, padding)?,
         vocab: keys.size("vocab_size")?,
     };
     Ok(ModelConfig {
         segments: keys.count("type_vocab_size", 2)?.max(1),
-        // The mask of a decoder is bidirectional where `is_causal` is false.
-        causal: keys.flag("is_decoder", false)? && keys.flag("is_causal", true)?,
+        causal: false,
         arrangement: Arrangement::NormAfter,
         eps: keys.number("layer_norm_eps", 1e-12)?,
         activation,
-        // RoBERTa's head is written with gelu, whatever the encoder's activation.
-        head_activation: if roberta { Activation::Gelu } else { activation },
+        head_activation: activation,
         tied: keys.flag("tie_word_embeddings", true)?,
         ..ModelConfig::new(sizes, Position::Learned { offset: 0, padding })
     })
+}
+
+/// The longest input: rows of the position table, less those up to the padding token's if positions are counted from it.
+pub(super) fn positions(keys: &Keys<'_>, padding: Option<usize>) -> Result<usize> {
+    let rows = keys.size("max_position_embeddings")?;
+    let positions = rows.saturating_sub(padding.map_or(0, |padding| padding + 1));
+    if positions == 0 {
+        let accepted = format!("more than pad_token_id + 1 = {}", padding.unwrap_or(0) + 1);
+        return Err(keys.wrong("max_position_embeddings", accepted));
+    }
+    Ok(positions)
 }

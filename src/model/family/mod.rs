@@ -5,19 +5,30 @@
 //! neutral, a reader that fills in a [`ModelConfig`](super::ModelConfig)), its `mod` line and its line in [`ALL`]. The
 //! golden tests compare it with Hugging Face's forward pass and its keys with what transformers reads.
 
+mod albert;
 mod bert;
+mod bloom;
 mod declaration;
 mod decoder;
 mod distilbert;
+mod electra;
+mod esm;
 mod find;
 mod gemma;
 mod gpt2;
+mod gpt_neo;
 mod gpt_neox;
+mod gpt_oss;
+mod gptj;
 mod known;
 mod llama;
 mod luna;
+mod modernbert;
+mod mpt;
 mod olmo;
+mod opt;
 mod phi;
+mod t5;
 mod tensors;
 
 pub use declaration::Family;
@@ -28,9 +39,21 @@ pub(super) use tensors::{Need, Role, Tensor};
 pub static ALL: &[&Family] = &[
     &bert::BERT,
     &bert::ROBERTA,
+    &bert::XLM_ROBERTA,
+    &bert::CAMEMBERT,
     &distilbert::DISTILBERT,
+    &electra::ELECTRA,
+    &albert::ALBERT,
+    &modernbert::MODERNBERT,
+    &esm::ESM,
+    &t5::T5,
     &gpt2::GPT2,
+    &gpt_neo::GPT_NEO,
     &gpt_neox::GPT_NEOX,
+    &gptj::GPTJ,
+    &opt::OPT,
+    &bloom::BLOOM,
+    &mpt::MPT,
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::QWEN2,
@@ -41,6 +64,7 @@ pub static ALL: &[&Family] = &[
     &olmo::OLMO3,
     &phi::PHI,
     &phi::PHI3,
+    &gpt_oss::GPT_OSS,
     &self::luna::LUNA,
 ];
 

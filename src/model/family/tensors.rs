@@ -7,7 +7,7 @@ use crate::model::config::{ModelConfig, Position};
 #[rustfmt::skip]
 pub(in crate::model) enum Role {
     Token, Position, Segment, EmbedGain, EmbedShift, EmbedProject, EmbedProjectBias, ProjectIn, ProjectOut,
-    Patch, PatchBias, Class, Distillation, RelativeBias,
+    Patch, PatchBias, Class, Distillation, RelativeBias, Frequencies,
     AttnGain, AttnShift, Q, QBias, K, KBias, V, VBias, Qkv, QkvBias, QkvByHead, QkvByHeadBias, QGain, KGain, Sinks,
     O, OBias, AttnOutGain, AttnOutShift, AttnScale,
     FfnGain, FfnShift, Gate, GateBias, Up, UpBias, GateUp, GateUpBias, Down, DownBias, Router, RouterBias,
@@ -43,6 +43,8 @@ pub(in crate::model) enum Dim {
     Embedding,
     /// `d_h`, the width of one head.
     Head,
+    /// Half of it: pairs of elements that are rotated.
+    HalfHead,
     /// h, the query heads.
     Heads,
     /// The buckets of a relative bias.
@@ -72,6 +74,7 @@ impl Dim {
             Self::TwoFfn => 2 * config.ffn,
             Self::Embedding => config.embedding,
             Self::Head => config.d_h,
+            Self::HalfHead => config.d_h / 2,
             Self::Heads => config.heads,
             Self::Buckets => match config.position {
                 Position::Buckets { buckets, .. } => buckets,
@@ -96,7 +99,7 @@ pub(in crate::model) enum Need {
     When(fn(&ModelConfig) -> bool),
     /// In every layer but the first, which must not have it (`ModernBERT`).
     AfterFirst,
-    /// When the file has this other one (a head comes whole or not at all).
+    /// When the file has this other one (a head comes whole or not at all); without that it is not used.
     With(Role),
 }
 

@@ -27,7 +27,8 @@ pub(super) struct Dumped {
 
 impl Dumped {
     pub(super) fn open(args: &InputArgs, file: &DumpArgs, path: &Path) -> Result<Self> {
-        let dump = Dump::read(path, file.tensor.as_deref(), ram::available().unwrap_or(u64::MAX))?;
+        let memory = ram::available().unwrap_or(u64::MAX);
+        let dump = Dump::read(path, file.tensor.as_deref(), memory)?.by(path, args.axes.as_deref())?;
         let (layers, heads, length, _) = dump.shape();
         let (layers, heads) = args.select(layers, heads, None)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

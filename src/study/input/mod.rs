@@ -12,6 +12,7 @@ mod material;
 mod open;
 mod place;
 mod probabilities;
+mod projections;
 mod reading;
 mod source;
 mod synthetic;

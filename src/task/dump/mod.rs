@@ -9,7 +9,7 @@ mod safetensors;
 #[cfg(test)]
 mod tests;
 
-pub use matrices::{Dump, Matrix, Values};
+pub use matrices::{Dump, Leading, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;
 pub use precision::Precision;

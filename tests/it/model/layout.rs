@@ -7,7 +7,9 @@ use luna::model::{Model, Unobserved};
 use safetensors::Dtype;
 use serde_json::json;
 
-use super::{Expected, Raw, Raws, compare, raws, set_config, tiny, with_config, with_tensors, write_raws};
+use super::{
+    Expected, Raw, Raws, compare, raws, refusal, set_config, tiny, with_config, with_tensors, write_raws,
+};
 
 /// Opens a changed copy and compares it with the figures of the unchanged one.
 fn same(name: &str, change: impl FnOnce(Raws) -> Raws) {
@@ -93,7 +95,7 @@ fn half_precision(name: &str, dtype: Dtype, narrow: fn(f32) -> [u8; 2], wide: fn
 
 #[test]
 fn in_half_precision() {
-    for name in ["bert-mlm", "gpt2", "llama-gqa"] {
+    for name in ["bert-mlm", "gpt2", "llama-gqa", "gpt_oss"] {
         half_precision(
             name,
             Dtype::F16,
@@ -155,6 +157,38 @@ fn in_shards() {
             |dir: &std::path::Path| Model::open(dir).unwrap().forward(&ids, &mut Unobserved).unwrap().hidden;
         assert_eq!(run(dir.path()), run(&tiny(name)));
     }
+}
+
+/// Adds a tensor of a model's width.
+fn with_another(mut raws: Raws, name: &str) -> Raws {
+    let vector = raws.values().find(|raw| raw.shape.len() == 1).unwrap().clone();
+    raws.insert(name.into(), vector);
+    raws
+}
+
+#[test]
+fn the_decoder_of_a_whole_t5_is_left_out() {
+    let name = "decoder.block.0.layer.1.EncDecAttention.q.weight";
+    same("t5-encoder", |raws| with_another(raws, name));
+    let dir = with_tensors("t5-encoder", |raws| with_another(raws, name));
+    let notes = Model::open(dir.path()).unwrap().notes();
+    assert_eq!(notes, ["the encoder is computed; tensors of the decoder, not used: 1"]);
+    let dir = with_tensors("bert", |raws| with_another(raws, name));
+    assert!(refusal(dir.path()).contains(name));
+}
+
+/// Its transformation has the names of a masked-token head.
+#[test]
+fn a_classifier_of_modernbert_has_no_logits() {
+    let dir = with_tensors("modernbert", |mut raws| {
+        raws.remove("decoder.bias").unwrap();
+        with_another(raws, "classifier.bias")
+    });
+    let (model, ids) = (Model::open(dir.path()).unwrap(), Expected::read("modernbert").ids());
+    let hidden = model.forward(&ids, &mut Unobserved).unwrap().hidden.unwrap();
+    assert!(model.logits(&hidden).unwrap().is_none());
+    let whole = Model::open(&tiny("modernbert")).unwrap();
+    assert!(whole.logits(&hidden).unwrap().is_some());
 }
 
 #[test]

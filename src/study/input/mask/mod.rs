@@ -8,11 +8,31 @@ mod spec;
 mod tests;
 
 use shape::Shape;
-use spec::MaskSpec;
+use spec::{MaskSpec, Part};
 
-use crate::attention::{Mask, Visible};
+use crate::attention::{Mask, Visible, Window};
 use crate::error::{Error, Result};
 use crate::task::dump::Dump;
+
+/// The mask and the window that `--qkv-mask` says: those that softmax attention is computed under.
+pub(super) fn of_projections(typed: &str) -> Result<(Mask, Option<Window>)> {
+    const FLAG: &str = "--qkv-mask";
+    let refuse = || Error::value(FLAG, typed, "full, causal, window:back=B,ahead=A, or causal and a window");
+    let MaskSpec::Parts(parts) = MaskSpec::read(FLAG, typed)? else { return Err(refuse()) };
+    let (mut mask, mut window) = (Mask::Full, None);
+    for part in parts {
+        match part {
+            Part::Full => {}
+            Part::Causal => mask = Mask::Causal,
+            Part::Window { back, ahead } if window.is_none() => {
+                let keys = |keys: Option<usize>| keys.unwrap_or(usize::MAX);
+                window = Some(Window { back: keys(back), ahead: keys(ahead) });
+            }
+            _ => return Err(refuse()),
+        }
+    }
+    Ok((mask, window))
+}
 
 /// The masks of the chosen heads of every sample.
 pub(super) struct Masks {
@@ -31,7 +51,7 @@ pub(super) struct Masks {
 impl Masks {
     /// The masks of these heads of these layers; `typed` is the value of --mask.
     pub(super) fn of(dump: &Dump, layers: &[usize], heads: &[usize], typed: Option<&str>) -> Result<Self> {
-        match MaskSpec::read(typed.unwrap_or("auto"))? {
+        match MaskSpec::read("--mask", typed.unwrap_or("auto"))? {
             MaskSpec::Auto => Ok(Self::inferred(dump, layers, heads)),
             MaskSpec::Zeros => {
                 let mut visible = Vec::new();
