@@ -118,13 +118,14 @@ impl Head {
 
     /// What softmax attention reads, and the values; an error for a head that is only a matrix.
     pub fn projected(&self) -> Result<(Input<'_>, &Array2<f32>)> {
-        match (self.input(), &self.body) {
-            (Some(input), Body::Projected { v, .. }) if v.ncols() > 0 => Ok((input, v)),
-            _ => {
-                let accepted = "heads with queries, keys and values: a model, --qkv FILE with a v, or --synthetic gaussian:...";
-                Err(Error::value("input", &self.label, accepted))
-            }
+        if let (Some(input), Body::Projected { v, .. }) = (self.input(), &self.body)
+            && v.ncols() > 0
+        {
+            return Ok((input, v));
         }
+        let accepted =
+            "heads with queries, keys and values: a model, --qkv FILE with a v, or --synthetic gaussian:...";
+        Err(Error::value("input", &self.label, accepted))
     }
 
     /// The attention matrix (n, m), rows summing to 1 (with a sink to less, and as far as those of a dump do); of a head of a

@@ -1,8 +1,6 @@
 //! The singular values of trained and random models' attention, as torch found them in f64, on the way that the program
 //! takes them.
 
-use std::fmt::Write;
-
 use luna::linalg::engine::Engine;
 use luna::linalg::spectra;
 use luna::report::Report;
@@ -21,10 +19,9 @@ const VALUES: f64 = 1e-5;
 
 /// The token ids that the expected values of a tiny model are of, as a file, and how many there are.
 fn tokens(name: &str) -> (NamedTempFile, String) {
-    let (mut text, ids) = (String::new(), Expected::read(name).ids());
-    ids.iter().for_each(|id| write!(text, "{id} ").unwrap());
+    let ids: Vec<String> = Expected::read(name).ids().iter().map(ToString::to_string).collect();
     let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
+    std::fs::write(file.path(), ids.join(" ")).unwrap();
     (file, ids.len().to_string())
 }
 

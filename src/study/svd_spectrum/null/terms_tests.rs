@@ -86,7 +86,8 @@ fn untrained_heads_under_terms_are_decided_in_one_of_twenty() {
 fn the_nulls_of_a_sliding_head_slide() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hf_tiny/mistral-sliding");
     let ids = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(ids.path(), (0..24).map(|id| format!("{} ", (id * 7) % 60)).collect::<String>()).unwrap();
+    let text: Vec<String> = (0..24).map(|id| ((id * 7) % 60).to_string()).collect();
+    std::fs::write(ids.path(), text.join(" ")).unwrap();
     let args = InputArgs {
         model: Some(folder.display().to_string()),
         tokens: Some(ids.path().into()),
