@@ -128,10 +128,6 @@ impl Mechanism for LunaCausal {
         weights + pack + unpack + Cost::divs(n)
     }
 
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
-    }
-
     fn l(&self) -> Option<usize> {
         Some(self.l)
     }
