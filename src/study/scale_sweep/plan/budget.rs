@@ -1,6 +1,6 @@
 //! What fits into the budget, and in which order mechanisms run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::super::cell::{Cell, Form};
@@ -12,6 +12,9 @@ use crate::profile::rounds::Piece;
 
 /// The number of rounds that must fit: a median of fewer has no interval.
 const MIN_ROUNDS: usize = 6;
+
+/// Seconds that the machine's own work takes at one length, warm-up and the minimum number of rounds.
+const MACHINE_S: f64 = 1.0;
 
 /// The time that is left, and what is planned for it. Mechanisms are named by their place in the plan.
 pub(in super::super) struct Budget<'a> {
@@ -63,9 +66,12 @@ impl<'a> Budget<'a> {
         needed <= self.left()
     }
 
-    /// Whether another round of so many seconds leaves time for those that run later.
+    /// Whether another round of so many seconds leaves time for those that run later, and for the machine's own work beside
+    /// them.
     pub(in super::super) fn has_time_for_round(&self, round_s: f64, later: &[usize]) -> bool {
-        round_s + self.least_of(later.iter().copied()) <= self.left()
+        let lengths: BTreeSet<usize> = later.iter().map(|at| self.cells[*at].n).collect();
+        let beside = MACHINE_S * lengths.len() as f64;
+        round_s + beside + self.least_of(later.iter().copied()) <= self.left()
     }
 
     /// Seconds that these need at least.
