@@ -186,7 +186,7 @@ pub struct Image {
     pub side: usize,
     /// Pixels along each side of a patch; each patch is one position.
     pub patch: usize,
-    /// Learned vectors before the patches: one for the class, and one for DeiT's teacher.
+    /// Learned vectors before the patches: one for the class, and one for `DeiT`'s teacher.
     pub before: usize,
 }
 

@@ -160,8 +160,11 @@ impl Rope {
     }
 }
 
+/// A section of a file with its name.
+type Named<'a> = (&'static str, Keys<'a>);
+
 /// The rotary settings of a file with their name, and notes.
-fn section<'a>(keys: &Keys<'a>) -> Result<(Option<(&'static str, Keys<'a>)>, Vec<String>)> {
+fn section<'a>(keys: &Keys<'a>) -> Result<(Option<Named<'a>>, Vec<String>)> {
     let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
     let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
     let parameters = named(PARAMETERS)?;

@@ -22,10 +22,8 @@ pub(super) static GEMMA2: Family = Family {
     known: Known { read: &READ_GEMMA2, inert: INERT, neutral: NEUTRAL, hub: true },
     config: |keys| {
         let config = Usual { tied: true, ..USUAL }.config(keys)?;
-        let softcap = |key, usual: f64| match keys.is_present(key) && !keys.has(key) {
-            true => Ok(None),
-            false => keys.positive_or(key, usual).map(Some),
-        };
+        let null = |key| keys.is_present(key) && !keys.has(key);
+        let softcap = |key, usual| if null(key) { Ok(None) } else { keys.positive_or(key, usual).map(Some) };
         let layers = sliding_layers(keys, config.layers, |layer| layer % 2 == 0)?;
         Ok(ModelConfig {
             softcap: softcap("attn_logit_softcapping", 50.0)?,
