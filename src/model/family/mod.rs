@@ -24,6 +24,7 @@ mod olmo;
 mod phi;
 mod t5;
 mod tensors;
+mod vision;
 
 pub use declaration::Family;
 pub use known::Effect;
@@ -53,6 +54,10 @@ pub static ALL: &[&Family] = &[
     &olmo::OLMO3,
     &phi::PHI,
     &phi::PHI3,
+    &vision::VIT,
+    &vision::DEIT,
+    &vision::DINOV2,
+    &vision::CLIP,
     &self::luna::LUNA,
 ];
 

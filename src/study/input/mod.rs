@@ -5,6 +5,7 @@ mod dumped;
 mod hash;
 mod head;
 mod head_window;
+mod images;
 mod mask;
 mod material;
 mod open;
