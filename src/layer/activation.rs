@@ -14,6 +14,8 @@ pub enum Activation {
     Gelu,
     /// Gelu with Phi approximated by a tanh.
     GeluTanh,
+    /// Gelu with Phi approximated by the logistic function of 1.702 x (CLIP).
+    GeluQuick,
     /// max(x, 0).
     Relu,
     /// x / (1 + e^-x), also called swish.
@@ -25,6 +27,7 @@ const NAMES: &[(&str, Activation)] = &[
     ("gelu_new", Activation::GeluTanh),
     ("gelu_pytorch_tanh", Activation::GeluTanh),
     ("gelu_fast", Activation::GeluTanh),
+    ("quick_gelu", Activation::GeluQuick),
     ("relu", Activation::Relu),
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
@@ -68,6 +71,10 @@ impl Activation {
                     let inner = 1.595_769_2 * (1.0 + 0.134_145 * x * x);
                     (x * share, share + x * share * (1.0 - share) * inner)
                 }),
+                Self::GeluQuick => both(row, d, |x| {
+                    let share = sigmoid(1.702 * x);
+                    (x * share, share + 1.702 * x * share * (1.0 - share))
+                }),
                 Self::Relu => both(row, d, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }),
                 Self::Silu => both(row, d, |x| {
                     let share = sigmoid(x);
@@ -82,6 +89,7 @@ impl Activation {
             Self::Gelu => multiply(row, normal_cdf),
             // (1 + tanh u) / 2 = sigmoid(2 u)
             Self::GeluTanh => multiply(row, |x| sigmoid(1.595_769_2 * (x + 0.044_715 * x * x * x))),
+            Self::GeluQuick => multiply(row, |x| sigmoid(1.702 * x)),
             Self::Relu => multiply(row, |x| if x > 0.0 { 1.0 } else { 0.0 }),
             Self::Silu => multiply(row, sigmoid),
         }
@@ -180,6 +188,9 @@ mod tests {
         0.5 + sum * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt()
     }
 
+    const ALL: [Activation; 5] =
+        [Activation::Gelu, Activation::GeluTanh, Activation::GeluQuick, Activation::Silu, Activation::Relu];
+
     fn check(activation: Activation, exact: impl Fn(f64) -> f64) {
         let x: Vec<f32> = (-4000..=4000).map(|i| i as f32 * 1.5e-3 + 1e-4).collect();
         let mut y = Array2::from_shape_vec((1, x.len()), x.clone()).unwrap();
@@ -197,13 +208,14 @@ mod tests {
         check(Activation::GeluTanh, |x| {
             0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         });
+        check(Activation::GeluQuick, |x| x / (1.0 + (-1.702 * x).exp()));
         check(Activation::Silu, |x| x / (1.0 + (-x).exp()));
         check(Activation::Relu, |x| x.max(0.0));
     }
 
     #[test]
     fn derivatives_are_those_of_the_activation() {
-        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Relu] {
+        for activation in ALL {
             let at = |shift: f32| {
                 let x: Vec<f32> = (-400..400).map(|i| i as f32 * 0.0125 + 0.004 + shift).collect();
                 Array2::from_shape_vec((2, 400), x).unwrap()
@@ -227,7 +239,7 @@ mod tests {
 
     #[test]
     fn large_numbers_stay_finite() {
-        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Relu] {
+        for activation in ALL {
             let mut x = ndarray::array![[-1e4, -90.0, -30.0, 0.0, 30.0, 90.0, 1e4]];
             activation.apply(&mut x);
             for (found, exact) in x.iter().zip([0.0, 0.0, 0.0, 0.0, 30.0, 90.0, 1e4]) {

@@ -96,7 +96,7 @@ pub(crate) fn text(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HeadTap, Observer};
+    use crate::model::{HeadTap, ModelInput, Observer};
     use crate::network::Network;
 
     struct Count(usize);
@@ -120,7 +120,7 @@ mod tests {
             let n = network.reader().positions.min(text.len());
             let ids: Vec<u32> = text[..n].iter().map(|byte| u32::from(*byte)).collect();
             let mut seen = Count(0);
-            network.watch(&ids, &mut seen).unwrap();
+            network.watch(ModelInput::Tokens(&ids), &mut seen).unwrap();
             assert_eq!(seen.0, layers * heads, "{}", model.name);
         }
         assert!(folder(DEFAULT).is_some());

@@ -10,26 +10,17 @@ use super::load::Store;
 use super::norm::normalise;
 use super::observe::Observer;
 use super::substitute::Substitute;
-use super::{bias, experts};
+use super::{ModelInput, bias, experts};
 use crate::Result;
 
 const ATTN: (Role, Role) = (Role::AttnGain, Role::AttnShift);
 const FFN: (Role, Role) = (Role::FfnGain, Role::FfnShift);
 
-/// What a model reads, checked.
-#[derive(Clone, Copy)]
-pub(super) enum Reads<'a> {
-    /// Token ids.
-    Tokens(&'a [u32]),
-    /// An image, shape (channels, height, width).
-    Pixels(ArrayView3<'a, f32>),
-}
-
 /// Runs the model over what it reads; `None` if the observer ended the pass early.
 pub(super) fn forward(
     config: &ModelConfig,
     store: &Store,
-    input: Reads<'_>,
+    input: ModelInput<'_>,
     observer: &mut dyn Observer,
     substitute: Option<&dyn Substitute>,
 ) -> Result<Option<Array2<f32>>> {
@@ -58,10 +49,10 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// What the model reads as vectors, shape (n, d), with learned positions and the first segment if the model has them.
-    fn embed(&self, input: Reads<'_>) -> Result<Array2<f32>> {
+    fn embed(&self, input: ModelInput<'_>) -> Result<Array2<f32>> {
         let mut x = match input {
-            Reads::Tokens(ids) => self.tokens(ids)?,
-            Reads::Pixels(pixels) => self.patches(pixels)?,
+            ModelInput::Tokens(ids) => self.tokens(ids)?,
+            ModelInput::Pixels(pixels) => self.patches(pixels)?,
         };
         if self.config.segments > 0 {
             x += &self.store.rows(Role::Segment, &[0])?;

@@ -3,15 +3,28 @@
 use ndarray::{Array2, ArrayView3, s};
 
 use super::config::Image;
+use crate::{Error, Result};
 
 impl Image {
+    /// Refuses an image of another shape (channels, height, width) than the model was trained on; `what` names it.
+    pub fn check(self, what: &str, (channels, height, width): (usize, usize, usize)) -> Result<()> {
+        if (channels, height, width) == (self.channels, self.side, self.side) {
+            return Ok(());
+        }
+        let accepted = format!(
+            "{} x {} x {}, the image_size of the model (its positions are not interpolated)",
+            self.channels, self.side, self.side
+        );
+        Err(Error::value(format!("an image of {what}"), format!("{channels} x {height} x {width}"), accepted))
+    }
+
     /// Patches along a side.
     pub(super) fn patches_a_side(self) -> usize {
         self.side / self.patch
     }
 
     /// Positions: what stands before the patches, and the patches.
-    pub(super) fn positions(self) -> usize {
+    pub fn positions(self) -> usize {
         self.before + self.patches_a_side().pow(2)
     }
 

@@ -74,10 +74,14 @@ impl Store {
                 store.assign(tensor, layer, config, &mut found)?;
             }
         }
-        let decoder =
-            found.iter().filter(|(name, tensor)| !tensor.used && name.starts_with("decoder.")).count();
-        if decoder > 0 {
-            store.notes.push(format!("the encoder is computed; tensors of the decoder, not used: {decoder}"));
+        for (part, what) in [("decoder.", "decoder"), ("text_model.", "text tower")] {
+            let there = |(name, tensor): &(&String, &Found)| !tensor.used && name.starts_with(part);
+            let count = found.iter().filter(there).count();
+            if count > 0 {
+                store
+                    .notes
+                    .push(format!("the encoder is computed; tensors of the {what}, not used: {count}"));
+            }
         }
         let unknown = |(name, tensor): (&String, &Found)| {
             (!tensor.used && !family.ignores(name)).then(|| tensor.name.clone())

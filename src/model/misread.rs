@@ -10,8 +10,8 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use super::Rope;
 use super::config::{Arrangement, ModelConfig, Norm, Position};
 use super::family::Role;
-use super::forward::{self, Reads};
-use super::observe::{HeadTap, Observer};
+use super::forward;
+use super::observe::{HeadTap, ModelInput, Observer};
 use super::trained::Model;
 use crate::Result;
 use crate::attention::Window;
@@ -216,7 +216,7 @@ impl Observer for Everything {
 /// How far matrices, and hidden states and logits, are from the expected ones.
 fn off(model: &Model, config: &ModelConfig, ids: &[u32], expected: &Expected) -> Result<(f64, f64)> {
     let mut seen = Everything::default();
-    let hidden = forward::forward(config, model.store(), Reads::Tokens(ids), &mut seen, None)?.unwrap();
+    let hidden = forward::forward(config, model.store(), ModelInput::Tokens(ids), &mut seen, None)?.unwrap();
     let attentions = &expected.0["attentions"];
     let matrices = seen.0.iter().map(|tap| {
         let exact = attentions.index_axis(Axis(0), tap.layer).index_axis(Axis(0), tap.head).to_owned();

@@ -40,11 +40,11 @@ mod substitute;
 mod trained;
 pub mod weights;
 
-pub use config::ModelConfig;
+pub use config::{Image, ModelConfig};
 pub use family::{ALL, Effect, Family};
 pub(crate) use folder::{WEIGHTS, settled};
 pub use named::Named;
-pub use observe::{HeadTap, Observer, Unobserved};
+pub use observe::{HeadTap, ModelInput, Observer, Unobserved};
 pub use own::{BYTES, BYTES_FROM_ONE};
 pub(crate) use own::{MODEL_TYPE, TRANSLATOR, first_byte};
 pub use rope::Rope;

@@ -1,10 +1,19 @@
 //! Observing attention heads during a forward pass.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView3};
 
 use crate::Result;
 use crate::attention::HeadTerms;
 use crate::layer::Factors;
+
+/// What a model reads.
+#[derive(Clone, Copy, Debug)]
+pub enum ModelInput<'a> {
+    /// Token ids.
+    Tokens(&'a [u32]),
+    /// An image of normalised pixels, shape (channels, height, width).
+    Pixels(ArrayView3<'a, f32>),
+}
 
 /// Observes attention heads during a forward pass.
 ///

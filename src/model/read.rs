@@ -10,7 +10,8 @@ use super::own::TRANSLATOR;
 use crate::{Error, Result};
 
 const TYPE: &str = "model_type";
-const TEXT: &str = "text_config";
+/// Sections in which models of images and text keep the keys of their parts.
+const PARTS: [&str; 2] = ["text_config", "vision_config"];
 
 impl ModelConfig {
     /// The configuration in the text of the `config.json` at `path` (named in errors, not read).
@@ -23,8 +24,10 @@ impl ModelConfig {
 pub(super) fn read(path: &Path, text: &str) -> Result<(&'static Family, ModelConfig)> {
     let map = json::object(path, text, "a model's configuration, as {\"model_type\": ...}")?;
     let keys = Keys::new(path, &map);
-    // Models of images and text keep the decoder's keys in a section of their own.
-    let keys = keys.section(TEXT)?.filter(|text| text.has(TYPE)).unwrap_or(keys);
+    let mut parts = PARTS.iter().filter_map(|part| keys.section(part).transpose());
+    let known = |part: &Keys<'_>| part.name(TYPE, "").is_ok_and(|name| Family::find(name).is_ok());
+    let part = parts.find(|part| part.as_ref().map_or(true, known)).transpose()?;
+    let keys = part.unwrap_or(keys);
     let found = keys.needed_name(TYPE, || {
         let names: Vec<_> = family::ALL.iter().map(|family| family.name).collect();
         format!("one of {}", names.join(", "))

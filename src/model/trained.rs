@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView3};
 
-use super::config::{Image, ModelConfig, Position, UNLIMITED};
+use super::config::{ModelConfig, Position, UNLIMITED};
 use super::family::{Family, Role};
 use super::folder::{FOLDER, settled};
-use super::forward::Reads;
 use super::observe::Observer;
 use super::substitute::Substitute;
-use super::{embedded, forward, head, load, read};
+use super::{ModelInput, embedded, forward, head, load, read};
 use crate::attention::Term;
 use crate::{Error, Result};
 
@@ -94,8 +93,7 @@ impl Model {
     ///
     /// Heads run in parallel; the observer is called from this thread, layer by layer and head by head.
     pub fn forward(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Output> {
-        self.check(ids)?;
-        self.run(Reads::Tokens(ids), observer, None)
+        self.run(ModelInput::Tokens(ids), observer, None)
     }
 
     /// As [`forward`](Self::forward), with the heads of the layers that `substitute` selects computed by it.
@@ -108,35 +106,20 @@ impl Model {
         observer: &mut dyn Observer,
         substitute: &dyn Substitute,
     ) -> Result<Output> {
-        self.check(ids)?;
-        self.run(Reads::Tokens(ids), observer, Some(substitute))
+        self.run(ModelInput::Tokens(ids), observer, Some(substitute))
     }
 
-    /// Runs a vision model over an image of normalised pixels, shape (channels, side, side).
-    pub fn forward_pixels(
+    /// Both of these over what the model reads: token ids, or an image.
+    pub fn run(
         &self,
-        pixels: ArrayView3<'_, f32>,
+        input: ModelInput<'_>,
         observer: &mut dyn Observer,
         substitute: Option<&dyn Substitute>,
     ) -> Result<Output> {
-        let Some(Image { channels, side, .. }) = self.config.image else {
-            let what = format!("an image for a {} model", self.family.name);
-            return Err(Error::value(what, "pixels", "token ids, which this model reads"));
-        };
-        if pixels.dim() != (channels, side, side) {
-            let (what, found) = ("image".to_string(), pixels.shape().to_vec());
-            let expected = format!("[{channels}, {side}, {side}], as the model was trained");
-            return Err(Error::Shape { what, found, expected });
+        match input {
+            ModelInput::Tokens(ids) => self.check(ids)?,
+            ModelInput::Pixels(pixels) => self.check_pixels(pixels)?,
         }
-        self.run(Reads::Pixels(pixels), observer, substitute)
-    }
-
-    fn run(
-        &self,
-        input: Reads<'_>,
-        observer: &mut dyn Observer,
-        substitute: Option<&dyn Substitute>,
-    ) -> Result<Output> {
         Ok(Output { hidden: forward::forward(&self.config, &self.store, input, observer, substitute)? })
     }
 
@@ -144,6 +127,14 @@ impl Model {
     /// head.
     pub fn logits(&self, hidden: &Array2<f32>) -> Result<Option<Array2<f32>>> {
         head::logits(&self.config, &self.store, hidden)
+    }
+
+    fn check_pixels(&self, pixels: ArrayView3<'_, f32>) -> Result<()> {
+        let Some(image) = self.config.image else {
+            let what = format!("the input of a {} model", self.family.name);
+            return Err(Error::value(what, "an image", "token ids"));
+        };
+        image.check("the input", pixels.dim())
     }
 
     fn check(&self, ids: &[u32]) -> Result<()> {

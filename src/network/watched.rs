@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::encoder::Encoder;
-use crate::Result;
 use crate::attention::{Term, Window};
 use crate::layer::{EncoderConfig, Mechanism};
 use crate::model::keys::Keys;
-use crate::model::{Family, MODEL_TYPE, Model, Observer, embedded, first_byte, json, settled};
+use crate::model::{
+    Family, Image, MODEL_TYPE, Model, ModelInput, Observer, embedded, first_byte, json, settled,
+};
+use crate::{Error, Result};
 
 /// A trained model whose heads can be watched.
 pub enum Network {
@@ -30,6 +32,8 @@ pub struct Reader {
     pub positions: usize,
     /// The offset of ids, if ids are bytes.
     pub first_byte: Option<u32>,
+    /// The images that it reads in the place of tokens.
+    pub image: Option<Image>,
 }
 
 impl Network {
@@ -58,7 +62,11 @@ impl Network {
         let vocab =
             config.vocab.ok_or_else(|| keys.wrong("vocab", "a vocabulary: a text is read as tokens"))?;
         let positions = if config.positions == 0 { usize::MAX } else { config.positions };
-        Ok(Self::Luna(Box::new(encoder), Reader { dir: settled, vocab, positions, first_byte }, notes))
+        Ok(Self::Luna(
+            Box::new(encoder),
+            Reader { dir: settled, vocab, positions, first_byte, image: None },
+            notes,
+        ))
     }
 
     fn softmax(dir: &Path) -> Result<Self> {
@@ -131,19 +139,23 @@ impl Network {
                     vocab: config.vocab,
                     positions: config.positions,
                     first_byte: config.first_byte,
+                    image: config.image,
                 }
             }
             Self::Luna(_, reader, _) => reader.clone(),
         }
     }
 
-    /// Passes every requested head to the observer, for n token ids without added special tokens.
+    /// Passes every requested head to the observer, for an image, or for n token ids without added special tokens.
     ///
-    /// Refuses what [`Model::forward`] and [`Encoder::watch`] refuse.
-    pub fn watch(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<()> {
-        match self {
-            Self::Softmax(model) => model.forward(ids, observer).map(|_| ()),
-            Self::Luna(encoder, ..) => encoder.watch(ids, observer),
+    /// Refuses what [`Model::run`] and [`Encoder::watch`] refuse.
+    pub fn watch(&self, input: ModelInput<'_>, observer: &mut dyn Observer) -> Result<()> {
+        match (self, input) {
+            (Self::Softmax(model), _) => model.run(input, observer, None).map(|_| ()),
+            (Self::Luna(encoder, ..), ModelInput::Tokens(ids)) => encoder.watch(ids, observer),
+            (Self::Luna(..), ModelInput::Pixels(_)) => {
+                Err(Error::value("the input of a Luna encoder", "an image", "token ids"))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod engines;
 mod error_rates;
 mod families;
+mod images;
 mod independence;
 mod interrupted;
 mod laws;

@@ -30,6 +30,7 @@ mod opt;
 mod phi;
 mod t5;
 mod tensors;
+mod vision;
 
 pub use declaration::Family;
 pub use known::Effect;
@@ -65,6 +66,10 @@ pub static ALL: &[&Family] = &[
     &phi::PHI,
     &phi::PHI3,
     &gpt_oss::GPT_OSS,
+    &vision::VIT,
+    &vision::DEIT,
+    &vision::DINOV2,
+    &vision::CLIP,
     &self::luna::LUNA,
 ];
 

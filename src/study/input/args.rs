@@ -31,6 +31,9 @@ pub struct InputArgs {
     /// Token ids for the model, as JSON list or separated by white space; fed as they stand
     #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
     pub tokens: Option<PathBuf>,
+    /// Images for a vision model, as .npy of normalised pixels, c x h x w or images x c x h x w; each is a window
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = TEXTS)]
+    pub pixels: Option<PathBuf>,
     /// Synthetic heads instead of a model, such as `gaussian:logit_sd=1,d_h=64` or `local:w=17`, as a comma list
     /// (see `luna list`)
     #[arg(long, value_name = "SPECS")]
@@ -95,15 +98,18 @@ pub struct DumpArgs {
 
 /// The options of [`InputArgs`] that mean nothing beside dumped matrices.
 #[rustfmt::skip]
-const OTHERS: [&str; 11] = [
-    "model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "stride", "causal", "qkv",
+const OTHERS: [&str; 12] = [
+    "model", "revision", "offline", "text", "tokens", "pixels", "synthetic", "seq_len", "windows", "stride", "causal",
+    "qkv",
 ];
 
 /// Those that mean nothing beside queries and keys.
 #[rustfmt::skip]
-const NOT_BESIDE_QKV: [&str; 10] = [
-    "model", "revision", "offline", "text", "tokens", "synthetic", "seq_len", "windows", "stride", "causal",
+const NOT_BESIDE_QKV: [&str; 11] = [
+    "model", "revision", "offline", "text", "tokens", "pixels", "synthetic", "seq_len", "windows", "stride", "causal",
 ];
+/// Those that mean nothing beside images.
+const TEXTS: [&str; 6] = ["text", "tokens", "synthetic", "seq_len", "stride", "skip_tokens"];
 
 /// What is read where no input is named: it needs no file, no download, and seconds on any machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod hash;
 mod head;
 mod head_window;
 mod honoured;
+mod images;
 mod layer;
 mod mask;
 mod material;

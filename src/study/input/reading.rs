@@ -1,11 +1,13 @@
 //! What a trained model reads: windows of token ids, and what there is to say of them.
 
+use ndarray::Array3;
 use serde_json::Value;
 
 use super::InputArgs;
 use super::material::Material;
 use super::place::{Place, Unit, place, sampled};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::ModelInput;
 use crate::network::Reader;
 use crate::rng::stream;
 use crate::task::stride::Stride;
@@ -19,10 +21,26 @@ const WHOLE: usize = 1 << 25;
 /// The share of a text that its windows must reach into; less of it is its beginning.
 const BEGINNING: f64 = 0.5;
 
+/// What a model reads in one pass.
+pub(super) enum Window {
+    Ids(Vec<u32>),
+    /// Shape (channels, height, width).
+    Image(Array3<f32>),
+}
+
+impl Window {
+    pub(super) fn input(&self) -> ModelInput<'_> {
+        match self {
+            Self::Ids(ids) => ModelInput::Tokens(ids),
+            Self::Image(pixels) => ModelInput::Pixels(pixels.view()),
+        }
+    }
+}
+
 /// Windows of every length, and what there is to say of them.
 pub(super) struct Reading {
-    /// Token ids, by length and window.
-    pub(super) windows: Vec<Vec<Vec<u32>>>,
+    /// By length and window.
+    pub(super) windows: Vec<Vec<Window>>,
     /// For the stamp.
     pub(super) facts: Vec<(String, Value)>,
     /// Where the windows are, and a warning if that is the beginning only.
@@ -33,6 +51,10 @@ pub(super) struct Reading {
 
 /// Cuts the windows that the options name, for these lengths (ascending).
 pub(super) fn read(args: &InputArgs, reader: &Reader, lengths: &[usize], seed: u64) -> Result<Reading> {
+    if args.pixels.is_some() {
+        let accepted = "--text FILE or --tokens FILE: the model reads tokens";
+        return Err(Error::value("--pixels", "of this model", accepted));
+    }
     let mut facts: Vec<(String, Value)> = vec![("skip_tokens".into(), args.skip_tokens.into())];
     let (material, name) = Material::open(args, reader, &mut facts)?;
     let steps = lengths.iter().map(|n| material.step(*n, args, reader.positions));
@@ -54,9 +76,11 @@ pub(super) fn read(args: &InputArgs, reader: &Reader, lengths: &[usize], seed: u
     let windows = |step: &usize| {
         let window = |i| match args.stride {
             // Each where the one before it ends, at every length.
-            Stride::Contiguous => material.framed(&place.ids[place.offset + i * step..][..*step]),
+            Stride::Contiguous => {
+                Window::Ids(material.framed(&place.ids[place.offset + i * step..][..*step]))
+            }
             // At the same tokens at every length: what differs between lengths is then the length.
-            Stride::Spread | Stride::Every(_) => material.framed(&place.from(i)[..*step]),
+            Stride::Spread | Stride::Every(_) => Window::Ids(material.framed(&place.from(i)[..*step])),
         };
         (0..place.starts.len()).map(window).collect()
     };

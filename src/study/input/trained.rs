@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::reading::{self, Reading};
-use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash};
+use super::reading::{self, Reading, Window};
+use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash, images};
 use crate::attention::{Mask, Term};
 use crate::error::{Error, Result};
 use crate::model::hub::{self, Resolved};
-use crate::model::{HeadTap, Model, Observer, embedded};
+use crate::model::{HeadTap, Model, ModelInput, Observer, embedded};
 use crate::network::Mechanism;
 use crate::network::Network;
 use crate::task::dump::Matrix;
@@ -42,7 +42,10 @@ impl Trained {
         let slides = |layer: usize| network.window(layer).is_some();
         let (layers, heads) = args.select(layers, heads, Some(&slides))?;
         let reader = network.reader();
-        let lengths = args.lengths_or(reader.positions.min(512));
+        let lengths = match reader.image {
+            Some(_) => vec![reader.positions],
+            None => args.lengths_or(reader.positions.min(512)),
+        };
         let mut facts: Vec<(String, Value)> = vec![
             ("model".into(), resolved.id.clone().unwrap_or_else(|| asked.to_string()).into()),
             ("model_sha256".into(), hash::of_model(&reader.dir)?.into()),
@@ -52,7 +55,10 @@ impl Trained {
         if let Some(revision) = &resolved.revision {
             facts.push(("revision".into(), revision.clone().into()));
         }
-        let reading = reading::read(args, &reader, &lengths, seed)?;
+        let reading = match reader.image {
+            Some(image) => images::read(args, image)?,
+            None => reading::read(args, &reader, &lengths, seed)?,
+        };
         facts.extend(reading.facts.iter().cloned());
         let folder =
             resolved.dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -84,10 +90,10 @@ impl Trained {
         &self.layers
     }
 
-    /// The token ids of one window of length n.
-    pub(in crate::study) fn ids(&self, n: usize, window: usize) -> Option<&[u32]> {
+    /// What the model reads in one window of length n.
+    pub(in crate::study) fn input(&self, n: usize, window: usize) -> Option<ModelInput<'_>> {
         let at = self.lengths.iter().position(|length| *length == n)?;
-        self.reading.windows[at].get(window).map(Vec::as_slice)
+        self.reading.windows[at].get(window).map(Window::input)
     }
 
     /// What a reader must know about the layers.
@@ -176,14 +182,14 @@ impl Source for Trained {
         wanted: &Wanted<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
-        let Some(ids) = self.ids(n, window) else { return Ok(()) };
+        let Some(input) = self.input(n, window) else { return Ok(()) };
         let is_wanted = |layer: &usize| self.heads.iter().any(|head| wanted(*layer, *head));
         let layers: Vec<usize> = self.layers.iter().copied().filter(is_wanted).collect();
         if layers.is_empty() {
             return Ok(());
         }
         let mut tap = Tap { layers: &layers, heads: &self.heads, wanted, window, matrices, sink };
-        self.network.watch(ids, &mut tap)
+        self.network.watch(input, &mut tap)
     }
 }
 

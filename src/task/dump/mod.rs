@@ -1,5 +1,6 @@
 //! Attention matrices dumped from any framework: `.npy`, `.npz` and `.safetensors` files.
 
+mod images;
 mod matrices;
 mod npy;
 mod npz;
@@ -9,6 +10,7 @@ mod safetensors;
 #[cfg(test)]
 mod tests;
 
+pub use images::read_images;
 pub use matrices::{Dump, Leading, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;

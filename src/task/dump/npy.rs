@@ -18,6 +18,12 @@ pub(super) const PREFIX: usize = 12;
 
 /// Reads the bytes of an `.npy` file; the path is for messages, and an array of more than `memory` bytes is refused.
 pub fn parse_npy(path: &Path, bytes: &[u8], memory: u64) -> Result<Dump> {
+    let (values, precision) = array(path, bytes, memory)?;
+    Dump::new(path, values, precision)
+}
+
+/// The array of an `.npy` file, and the type of its elements there.
+pub(super) fn array(path: &Path, bytes: &[u8], memory: u64) -> Result<(Flexible, Precision)> {
     let layout = NpyLayout::read(bytes).map_err(|what| refused(path, what))?;
     let held = bytes.len() - layout.start;
     if layout.bytes() != Some(held) {
@@ -26,7 +32,7 @@ pub fn parse_npy(path: &Path, bytes: &[u8], memory: u64) -> Result<Dump> {
     let wide = if layout.precision == Precision::F64 { 8 } else { 4 };
     fits(path, layout.count().unwrap_or(usize::MAX) as u64 * wide, memory)?;
     let values = layout.decode(&bytes[layout.start..]).map_err(|what| refused(path, what))?;
-    Dump::new(path, values, layout.precision)
+    Ok((values, layout.precision))
 }
 
 fn refused(path: &Path, what: impl ToString) -> Error {

@@ -203,6 +203,19 @@ ENCODER = [case for case in BERT if not any("pool" in key or key == "directional
 SUMMARY = [{"summary_activation": "tanh"}, {"summary_last_dropout": 0.5}, {"summary_type": "mean"},
            {"summary_use_proj": False}]
 
+# What vision models share.
+VISION = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_attention_heads": 5}, {"num_hidden_layers": 1}, {"num_hidden_layers": 4}, {"layer_norm_eps": 0.1},
+    {"layer_norm_eps": None}, {"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"hidden_act": "quick_gelu"},
+    {"image_size": 12}, {"image_size": 27}, {"image_size": None}, {"patch_size": 3}, {"patch_size": 2},
+    {"patch_size": 64}, {"patch_size": None}, {"num_channels": 1}, {"tie_word_embeddings": False},
+]
+VIT = VISION + [
+    {"intermediate_size": 32}, {"qkv_bias": False}, {"qkv_bias": True}, {"hidden_dropout_prob": 0.5},
+    {"attention_probs_dropout_prob": 0.5}, {"encoder_stride": 4}, {"pooler_act": "relu"}, {"pooler_output_size": 8},
+]
+
 FAMILIES = {
     "bert": ("bert-mlm", {}, "AutoModelForMaskedLM", BERT),
     "roberta": ("roberta", {}, "AutoModel", BERT),
@@ -274,6 +287,18 @@ FAMILIES = {
         {"relative_attention_num_buckets": 8}, {"relative_attention_num_buckets": None},
         {"relative_attention_max_distance": 100}, {"relative_attention_max_distance": 23},
         {"relative_attention_max_distance": None}, {"relative_attention_max_distance": 4},
+    ]),
+    "vit": ("vit", {}, "AutoModel", VIT),
+    "deit": ("deit", {}, "AutoModel", VIT),
+    "dinov2": ("dinov2", {}, "AutoModel", VISION + [
+        {"mlp_ratio": 3}, {"mlp_ratio": None}, {"use_swiglu_ffn": True}, {"qkv_bias": False},
+        {"hidden_dropout_prob": 0.5}, {"attention_probs_dropout_prob": 0.5}, {"drop_path_rate": 0.5},
+        {"layerscale_value": 0.5}, {"use_mask_token": False}, {"apply_layernorm": False},
+        {"reshape_hidden_states": False}, {"out_features": ["stage1"]}, {"out_indices": [1]},
+        {"stage_names": ["stem", "stage1", "stage2"]},
+    ]),
+    "clip_vision_model": ("clip_vision_model", {}, "AutoModel", VISION + [
+        {"intermediate_size": 32}, {"attention_dropout": 0.5}, {"dropout": 0.5}, {"projection_dim": 8},
     ]),
     "distilbert": ("distilbert", {}, "AutoModel", [
         {"model_type": "albert"}, {"dim": 64}, {"hidden_size": 64}, {"n_heads": 2}, {"num_attention_heads": 2},
@@ -450,7 +475,10 @@ def changed(config, case):
 def run(folder, config, kind):
     """Hidden states, attentions and (if there is a head) logits; None if transformers refuses or draws weights."""
     read = load_file(folder / "expected.safetensors")
-    input = {"input_ids": read["input_ids"].reshape(1, -1)}
+    if "pixel_values" in read:
+        input = {"pixel_values": read["pixel_values"].double()}
+    else:
+        input = {"input_ids": read["input_ids"].reshape(1, -1), "use_cache": False}
     with tempfile.TemporaryDirectory() as copied:
         shutil.copy(folder / "model.safetensors", copied)
         (Path(copied) / "config.json").write_text(json.dumps(config))
@@ -466,7 +494,7 @@ def run(folder, config, kind):
             model.set_attn_implementation("eager")
             model = model.eval()
             with torch.no_grad():
-                base = model.base_model(**input, output_attentions=True, use_cache=False, return_dict=True)
+                base = model.base_model(**input, output_attentions=True, return_dict=True)
                 head = None if kind.endswith("Model") else model(**input, return_dict=True).logits[0]
             return base.last_hidden_state[0], torch.stack(base.attentions)[:, 0], head
         except Exception:

@@ -53,6 +53,23 @@ fn exact_mechanisms_give_the_model_itself() {
 }
 
 #[test]
+fn a_vision_model_is_replaced_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, images) = (model("deit"), folder.path().join("images.npy"));
+    let pixel = |(i, c, y, x): (usize, usize, usize, usize)| ((5 * i + 3 * c + y * x) % 7) as f32 - 3.0;
+    ndarray_npy::write_npy(&images, &ndarray::Array4::from_shape_fn((2, 3, 18, 18), pixel)).unwrap();
+    let input = ["--model", &model, "--pixels", images.to_str().unwrap()];
+    let more = ["--mechanism", "softmax,luna", "--l", "4", "--substitute", "all"];
+    let rows = approx_error(&[&input[..], &more].concat()).unwrap().rows;
+    assert_eq!(rows.rows.len(), 4, "two mechanisms, two images");
+    for row in 0..4 {
+        let (drift, name) = (number(&rows, row, "hidden_rel_fro"), cell(&rows, row, "mechanism"));
+        assert_eq!(drift < 1e-5, format!("{name:?}").contains("softmax"), "{name:?}: {drift:e}");
+        assert!(cell(&rows, row, "nll").number().is_none(), "an image has no next token");
+    }
+}
+
+#[test]
 fn language_models_are_judged_by_what_they_predict() {
     let rows = run("stories260k", "luna-causal,svd", "4", "all");
     for row in 0..rows.rows.len() {

@@ -93,6 +93,28 @@ fn a_model_without_a_text() {
 }
 
 #[test]
+fn images_and_texts_are_not_exchanged() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hf_tiny");
+    let (vit, bert) = (golden.join("vit"), golden.join("bert"));
+    let folder = Folder::new();
+    ndarray_npy::write_npy(folder.file("small"), &ndarray::Array3::<f32>::zeros((3, 24, 20))).unwrap();
+    ndarray_npy::write_npy(folder.file("right"), &ndarray::Array3::<f32>::zeros((3, 24, 24))).unwrap();
+    let of = |model: &Path, option: &str, file: &str, parts: &[&str]| {
+        let mut command = luna();
+        command.args(["--model", text(model), option, text(&folder.file(file))]);
+        refused(command, parts);
+    };
+    of(&vit, "--tokens", "ids", &["reads images", "--pixels FILE.npy"]);
+    of(&bert, "--pixels", "right", &["--pixels", "--tokens FILE: the model reads tokens"]);
+    of(&vit, "--pixels", "ids", &["ids': ", "a .npy array"]);
+    of(&vit, "--pixels", "small", &["'3 x 24 x 20'", "3 x 24 x 24", "not interpolated"]);
+    let mut command = luna();
+    command.args(["--model", text(&vit), "--pixels", text(&folder.file("right")), "--windows", "2"]);
+    refused(command, &["--windows: '2'", "at most 1, the images of"]);
+    misused(&["--model", "m", "--pixels", "p", "--text", "t"], &["'--text <FILE>'", "'--pixels <FILE>'"]);
+}
+
+#[test]
 fn texts_that_are_not_there_or_empty() {
     let folder = Folder::new();
     for option in ["--text", "--tokens"] {

@@ -70,10 +70,10 @@ fn a_trained_llama() {
 
 #[test]
 fn a_head_carries_all_that_its_matrix_follows_from() {
-    for name in folders().into_iter().filter(|name| name != "vit") {
+    for name in folders() {
         let (model, expected) = (Model::open(&tiny(&name)).unwrap(), Expected::read(&name));
         let mut seen = Everything::default();
-        model.forward(&expected.ids(), &mut seen).unwrap();
+        model.run(expected.fed().input(), &mut seen, None).unwrap();
         for tap in seen.0 {
             let mask = if tap.causal { Mask::Causal } else { Mask::Full };
             let (terms, scale) = (tap.terms.view(), tap.scale);
@@ -142,7 +142,7 @@ fn real_data_of_more_families() {
         let ran = Model::open(&folder).and_then(|model| {
             let expected = Expected::read(folder.to_str().unwrap());
             // A window or a number of positions below the input's length is refused by name.
-            model.forward(&expected.ids(), &mut Unobserved).map(|_| (model, expected))
+            model.run(expected.fed().input(), &mut Unobserved, None).map(|_| (model, expected))
         });
         match ran {
             Ok((model, expected)) => {

@@ -12,7 +12,7 @@ use luna::model::{self, Effect, Family, HeadTap, Model};
 use ndarray::{Array2, s};
 use serde_json::{Map, Value, json};
 
-use super::{Everything, Expected, set_config, tiny};
+use super::{Everything, Expected, Fed, set_config, tiny};
 
 /// What a model makes of the ids of its folder.
 #[derive(PartialEq)]
@@ -23,10 +23,10 @@ struct Ran {
     layers: usize,
 }
 
-fn run(dir: &Path, ids: &[u32]) -> Result<Ran> {
+fn run(dir: &Path, fed: &Fed) -> Result<Ran> {
     let model = Model::open(dir)?;
     let mut seen = Everything::default();
-    let hidden = model.forward(ids, &mut seen)?.hidden.unwrap();
+    let hidden = model.run(fed.input(), &mut seen, None)?.hidden.unwrap();
     let logits = model.logits(&hidden)?;
     let heads = seen.0.into_iter().map(|HeadTap { matrix, .. }| matrix.unwrap()).collect();
     Ok(Ran { hidden, heads, logits, layers: model.config().layers })
@@ -130,14 +130,14 @@ fn every_key_does_what_it_does_in_transformers() {
     for (name, entry) in &golden {
         let family = Family::find(name).unwrap();
         let folder = tiny(entry["folder"].as_str().unwrap());
-        let ids = Expected::read(entry["folder"].as_str().unwrap()).ids();
+        let fed = Expected::read(entry["folder"].as_str().unwrap()).fed();
         let dir = copy(&folder);
         changed(dir.path(), &entry["base"]);
-        let base = run(dir.path(), &ids).unwrap();
+        let base = run(dir.path(), &fed).unwrap();
         for case in entry["cases"].as_array().unwrap() {
             let copied = copy(dir.path());
             changed(copied.path(), &case["set"]);
-            let found = run(copied.path(), &ids);
+            let found = run(copied.path(), &fed);
             let wrong = fault(family, &case["set"], &case["is"], &base, found);
             faults.extend(wrong.map(|wrong| format!("{name}, {}: {wrong}", case["set"])));
         }
@@ -166,7 +166,7 @@ fn every_listed_key_of_every_family_has_a_case() {
 #[test]
 fn keys_of_lunas_own_folders() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/byte-transformer");
-    let ids: Vec<u32> = b"To be, or not to be".map(u32::from).to_vec();
+    let ids = Fed::Ids(b"To be, or not to be".map(u32::from).to_vec());
     let family = Family::find("luna").unwrap();
     let base = run(&folder, &ids).unwrap();
     let others = json!({

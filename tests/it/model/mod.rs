@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use luna::model::{HeadTap, Model, Observer};
+use luna::model::{HeadTap, Model, ModelInput, Observer};
 use luna::{Error, Result};
-use ndarray::{Array2, ArrayD, Axis, IxDyn};
+use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn};
 use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 
 /// Watches every head, with matrices.
@@ -67,6 +67,32 @@ impl Expected {
     pub(crate) fn ids(&self) -> Vec<u32> {
         self.get("input_ids").iter().map(|id| *id as u32).collect()
     }
+
+    /// What it was computed of.
+    pub(crate) fn fed(&self) -> Fed {
+        match self.0.get("pixel_values") {
+            Some(pixels) => {
+                let pixels = pixels.index_axis(Axis(0), 0).mapv(|x| x as f32);
+                Fed::Pixels(pixels.into_dimensionality().unwrap())
+            }
+            None => Fed::Ids(self.ids()),
+        }
+    }
+}
+
+/// What a model was given.
+pub(crate) enum Fed {
+    Ids(Vec<u32>),
+    Pixels(Array3<f32>),
+}
+
+impl Fed {
+    pub(crate) fn input(&self) -> ModelInput<'_> {
+        match self {
+            Self::Ids(ids) => ModelInput::Tokens(ids),
+            Self::Pixels(pixels) => ModelInput::Pixels(pixels.view()),
+        }
+    }
 }
 
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
@@ -88,14 +114,8 @@ fn largest(expected: &ArrayD<f64>) -> f64 {
 /// logits relative to the largest.
 fn differences(model: &Model, expected: &Expected, matrices: f64, outputs: f64) -> Vec<String> {
     let mut seen = Everything::default();
-    let hidden = match expected.0.get("pixel_values") {
-        Some(pixels) => {
-            let pixels = pixels.index_axis(Axis(0), 0).mapv(|x| x as f32).into_dimensionality().unwrap();
-            model.forward_pixels(pixels.view(), &mut seen, None)
-        }
-        None => model.forward(&expected.ids(), &mut seen),
-    };
-    let hidden = hidden.unwrap().hidden.unwrap();
+    let fed = expected.fed();
+    let hidden = model.run(fed.input(), &mut seen, None).unwrap().hidden.unwrap();
     let config = model.config();
     assert_eq!(seen.0.len(), config.layers * config.heads);
     let mut found = Vec::new();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::metric::Output;
-use crate::model::Model;
+use crate::model::{Model, ModelInput};
 use crate::sweep::bits;
 
 /// Rows of logits that are held at once: a vocabulary is wide.
@@ -42,10 +42,18 @@ pub(super) struct Prediction {
 }
 
 impl Drift {
-    /// Compares two last hidden states (n, d) of the same token ids.
-    pub(super) fn of(model: &Model, ids: &[u32], exact: &Array2<f32>, other: &Array2<f32>) -> Result<Self> {
+    /// Compares two last hidden states (n, d) of the same input.
+    pub(super) fn of(
+        model: &Model,
+        input: ModelInput<'_>,
+        exact: &Array2<f32>,
+        other: &Array2<f32>,
+    ) -> Result<Self> {
         let hidden = Output::new(exact.clone()).compare(other.view());
-        let prediction = if model.config().causal { predict(model, ids, exact, other)? } else { None };
+        let prediction = match input {
+            ModelInput::Tokens(ids) if model.config().causal => predict(model, ids, exact, other)?,
+            _ => None,
+        };
         Ok(Self { hidden_rel_fro: hidden.rel_fro, hidden_cosine: hidden.cosine, prediction })
     }
 }

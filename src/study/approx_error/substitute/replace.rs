@@ -10,7 +10,7 @@ use super::view;
 use crate::attention::{Attention, Input, Mask, Origin};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
-use crate::model::{HeadTap, Model, Output, Substitute, Unobserved};
+use crate::model::{HeadTap, Model, ModelInput, Output, Substitute, Unobserved};
 use crate::report::Report;
 use crate::study::approx_error::candidate::{Candidate, Candidates};
 use crate::study::approx_error::config::Config;
@@ -112,19 +112,19 @@ impl Study for Replacement<'_> {
     /// The last hidden states of the model as it was trained, once a window.
     fn inputs(&self, cells: &[(usize, &WindowOf)], hand: &mut Hand<'_, Arc<Array2<f32>>>) -> Result<()> {
         for of_window in cells.chunk_by(|(_, a), (_, b)| (a.n, a.window) == (b.n, b.window)) {
-            let ids = self.ids(of_window[0].1)?;
-            let exact = Arc::new(hidden(self.model.forward(ids, &mut Unobserved)?)?);
+            let input = self.input(of_window[0].1)?;
+            let exact = Arc::new(hidden(self.model.run(input, &mut Unobserved, None)?)?);
             of_window.iter().try_for_each(|(at, _)| hand(*at, Arc::clone(&exact)))?;
         }
         Ok(())
     }
 
     fn run(&self, of: &WindowOf, exact: &Arc<Array2<f32>>) -> Result<Drift> {
-        let (ids, candidate) = (self.ids(of)?, &self.candidates[of.candidate]);
+        let (input, candidate) = (self.input(of)?, &self.candidates[of.candidate]);
         let Self { layers, fits, context, .. } = *self;
         let stand = StandIn { candidate, at: of.candidate, n: of.n, layers, fits, context };
-        let other = hidden(self.model.forward_with(ids, &mut Unobserved, &stand)?)?;
-        let drift = Drift::of(self.model, ids, exact, &other)?;
+        let other = hidden(self.model.run(input, &mut Unobserved, Some(&stand))?)?;
+        let drift = Drift::of(self.model, input, exact, &other)?;
         context.watch.step(1, &candidate.spec.to_string());
         Ok(drift)
     }
@@ -147,9 +147,9 @@ impl Study for Replacement<'_> {
 }
 
 impl Replacement<'_> {
-    fn ids(&self, of: &WindowOf) -> Result<&[u32]> {
+    fn input(&self, of: &WindowOf) -> Result<ModelInput<'_>> {
         let missing = || Error::value("window", of.window, "one of the input");
-        self.source.ids(of.n, of.window).ok_or_else(missing)
+        self.source.input(of.n, of.window).ok_or_else(missing)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use luna::attention::luna_causal::Weight;
 use luna::layer::{CausalLunaAttention, Context, LunaAttention, Rows};
 use luna::linalg::krylov::Operator;
-use luna::model::{HeadTap, Named, Observer};
+use luna::model::{HeadTap, ModelInput, Named, Observer};
 use luna::network::{Encoder, EncoderConfig, Head, Mechanism, Network};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::json;
@@ -215,7 +215,7 @@ fn a_network_is_a_model_or_luna_and_others_are_refused_by_name() {
         let reader = network.reader();
         assert_eq!((reader.vocab, reader.positions, reader.first_byte), (9, 40, Some(0)));
         let (mut ours, mut theirs) = (Everything::default(), Everything::default());
-        network.watch(&ids(), &mut ours).unwrap();
+        network.watch(ModelInput::Tokens(&ids()), &mut ours).unwrap();
         Encoder::random(&config, 3).unwrap().watch(&ids(), &mut theirs).unwrap();
         assert!(ours.0.iter().zip(&theirs.0).all(|(a, b)| a.factors == b.factors && a.v == b.v));
     }
