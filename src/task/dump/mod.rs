@@ -1,5 +1,6 @@
 //! Attention matrices dumped from any framework: `.npy`, `.npz` and `.safetensors` files.
 
+mod axes;
 mod matrices;
 mod npy;
 mod npz;
@@ -9,7 +10,8 @@ mod safetensors;
 #[cfg(test)]
 mod tests;
 
-pub use matrices::{Dump, Leading, Matrix, Values};
+pub use axes::Axes;
+pub use matrices::{Dump, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;
 pub use precision::Precision;
