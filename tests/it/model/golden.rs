@@ -77,6 +77,7 @@ fn a_head_carries_all_that_its_matrix_follows_from() {
         for tap in seen.0 {
             let mask = if tap.causal { Mask::Causal } else { Mask::Full };
             let (terms, scale) = (tap.terms.view(), tap.scale);
+            assert!(terms.set().eq(model.terms(tap.layer, tap.q.nrows())), "{name}, layer {}", tap.layer);
             let input = Input { scale, terms, ..Input::new(tap.q.view(), tap.k.view(), mask) };
             let a = softmax::matrix_of(&input).mapv(|x| x as f32);
             assert_eq!(tap.v.dim(), tap.k.dim());
