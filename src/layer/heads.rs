@@ -9,6 +9,7 @@ use super::mechanism::Mechanism;
 use super::pass::{Backward, Pass, Tape};
 use super::rows::{Rows, Slice, reshaped, slices, split_mut};
 use super::weights::{Init, Layout, Matrix};
+use crate::attention::luna_causal::WeightedHeads;
 use crate::attention::{
     Arrays, Attention, Fused, Gradients, Heads, Mask, Past, Saved as SavedCall, materialised,
 };
@@ -252,6 +253,9 @@ pub(super) fn train_cost(mechanism: Mechanism, shape: &Shape) -> Option<Cost> {
         return Some(materialised::train_cost(shape));
     }
     let mask = if shape.causal { Mask::Causal } else { Mask::Full };
+    if let (Mechanism::LunaCausal { l, .. }, Mask::Causal) = (mechanism, mask) {
+        return Some(WeightedHeads::train_cost(shape, l));
+    }
     let fused = mechanism.fused().ok().filter(|fused| fused.has_backward(mask))?;
     let [forward, backward] = fused.train_cost(shape);
     Some(forward + backward)

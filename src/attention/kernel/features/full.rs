@@ -86,13 +86,15 @@ fn save<'a>(
     exponents: bool,
 ) {
     let (width, ldv) = (whole_lines(f), whole_lines(d_v));
-    let row_of = |sums: &'a [f32], row: usize| {
-        let count = std::iter::once(sums[width * ldv + row]);
-        let zeros = std::iter::repeat_n(0.0, whole_lines(1) - 1);
-        sums[row * ldv..(row + 1) * ldv].iter().copied().chain(count).chain(zeros)
-    };
-    let rows = parts.clone().flat_map(|sums| (0..width).flat_map(move |row| row_of(sums, row)));
-    saved.packs = rows.collect();
+    let w = ldv + whole_lines(1);
+    saved.packs = vec![0.0; parts.clone().count() * width * w];
+    for (rows, sums) in saved.packs.chunks_exact_mut(width * w).zip(parts.clone()) {
+        let (values, counts) = sums.split_at(width * ldv);
+        for ((row, values), count) in rows.chunks_exact_mut(w).zip(values.chunks_exact(ldv)).zip(counts) {
+            row[..ldv].copy_from_slice(values);
+            row[ldv] = *count;
+        }
+    }
     if exponents {
         saved.pack_rows = parts.map(|sums| sums[width * ldv + width + ldv]).collect();
     }

@@ -10,7 +10,7 @@ use crate::attention::kernel::heads::Heads;
 use crate::attention::kernel::pass::{Pass, Stack, Target, Upstream};
 use crate::attention::kernel::saved::Saved;
 use crate::attention::kernel::share::{Space, aligned, whole_lines};
-use crate::cost::Shape;
+use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 
 /// Heads of causal Luna whose weights are given, whatever keys they come from.
@@ -51,6 +51,14 @@ impl WeightedHeads<'_> {
         let copies = [of(1) + copied(n, shape.d_v, d_v), of(2) + copied(2 * n + m, shape.d_v, d_v)];
         let space = size::space(&size, l).map(aligned);
         ([space[0] + copies[0], space[1] + copies[1]], size::saved(&size, l))
+    }
+
+    /// Operations of one head, forward and backward, those of its weights included: they are computed in both passes.
+    pub(crate) fn train_cost(shape: &Shape, l: usize) -> Cost {
+        let Shape { m, d_h, .. } = *shape;
+        let [forward, backward] = size::cost(shape, l);
+        let weights = Cost::product(m, 4 * d_h, l) + Cost::exps(3 * m * l);
+        forward + backward + weights
     }
 
     fn fits(&self, out: &[usize]) -> Result<usize> {
