@@ -15,6 +15,8 @@ use crate::model::rope::{Rope, RopeSettings};
 pub(super) static GEMMA2: Family = Family {
     name: "gemma2",
     about: "Gemma 2 (2024): causal decoder, every other layer sliding, logits bounded by a softcap",
+    example: "google/gemma-2-2b",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS, ATTENTION_BIASES],
     ignored: &[],
@@ -39,6 +41,8 @@ pub(super) static GEMMA2: Family = Family {
 pub(super) static GEMMA3: Family = Family {
     name: "gemma3_text",
     about: "Gemma 3 (2025): causal decoder, five of six layers sliding by a rotary base of their own, norms on q and k",
+    example: "google/gemma-3-1b-pt",
+    causal: true,
     prefixes: &["model.language_model.", "language_model.model.", "language_model.", "model."],
     tensors: &[PROJECTIONS, NORMS, HEAD_NORMS, ATTENTION_BIASES],
     ignored: &[
