@@ -54,7 +54,7 @@ pub(super) static GEMMA3: Family = Family {
     input_first: false,
     known: Known { read: &READ_GEMMA3, inert: INERT_GEMMA3, neutral: NEUTRAL, hub: true },
     config: |keys| {
-        let usual = Usual { theta: ("rope_theta", 1e6), ..USUAL };
+        let usual = Usual { sizes: Some([8, 131_072, 262_208]), theta: ("rope_theta", 1e6), ..USUAL };
         let sizes = usual.sizes(keys)?;
         let full = usual.rope(sizes.d_h, sizes.positions);
         let local = RopeSettings { theta: Some("rope_local_base_freq"), base: 1e4, ..full };
