@@ -311,7 +311,7 @@ fn a_changed_file_is_not_resumed() {
             [study, &["--qkv", path.to_str().unwrap(), "--out", out.to_str().unwrap(), "--resume"]].concat();
         write(&path, &arrays("one"), Dtype::F32);
         let first = json(&args);
-        assert_eq!(json(&args), first);
+        assert_eq!(json(&args)["rows"], first["rows"]);
         refused(&[&args[..], &["--qkv-scale=0.3"]].concat(), 1, &["another run (scale: "]);
         refused(&[&args[..], &["--qkv-mask=causal"]].concat(), 1, &["another run (mask: "]);
         write(&path, &arrays("other"), Dtype::F32);
