@@ -46,6 +46,15 @@ pub struct Entry {
     pub parameters: Vec<Parameter>,
     /// The paper or program that it comes from; empty if it is this program.
     pub source: String,
+    /// Of a model family, which keys its queries see; empty for all else.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mask: String,
+    /// Of a model family, how positions enter.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub positions: String,
+    /// Of a model family, a model of it that people use.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub example: String,
 }
 
 /// A parameter.
@@ -132,9 +141,14 @@ pub fn registries() -> Vec<Registry> {
             DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about())),
         ),
         Registry::of(
-            "model-family",
-            "trained models that --model opens, by model_type",
-            model::ALL.iter().map(|family| Entry::new(family.name, family.about)),
+            "family",
+            "model types that --model opens, with a model of each (sliding: layers with a window)",
+            model::ALL.iter().map(|family| Entry {
+                mask: family.mask().into(),
+                positions: family.positions().into(),
+                example: family.example.into(),
+                ..Entry::new(family.name, family.about)
+            }),
         ),
         Registry::of(
             "embedded-model",
@@ -174,7 +188,7 @@ pub fn registries() -> Vec<Registry> {
 }
 
 /// Former names of registries.
-const FORMER: &[(&str, &str)] = &[("attention", "mechanism")];
+const FORMER: &[(&str, &str)] = &[("attention", "mechanism"), ("model-family", "family")];
 
 /// Flags of `luna list`.
 #[derive(Args, Clone, Debug)]
@@ -206,8 +220,11 @@ impl List {
                     let gap = if i == 0 { "" } else { "\n" };
                     writeln!(out, "{gap}{}: {}", registry.kind, registry.about)?;
                     let text = match &self.kind {
+                        Some(_) if registry.entries.iter().any(|entry| !entry.example.is_empty()) => {
+                            table(registry, width, &FACTS).to_string()
+                        }
                         Some(_) => details(registry, width),
-                        None => table(registry, width).to_string(),
+                        None => table(registry, width, &COLUMNS).to_string(),
                     };
                     for line in text.lines() {
                         writeln!(out, "{}", format!("  {line}").trim_end())?;
@@ -245,19 +262,29 @@ fn indented(text: &str, width: usize, by: usize) -> String {
     lines.iter().flat_map(|line| [" ".repeat(by), line.clone(), "\n".into()]).collect()
 }
 
-/// How an entry fills one column.
-type Fill = fn(&Entry) -> &str;
+/// A column, and how an entry fills it.
+type Column = (&'static str, fn(&Entry) -> &str);
 
-fn table(registry: &Registry, width: usize) -> Table {
-    let columns: [(&str, Fill); 4] = [
-        ("name", |entry| &entry.name),
-        ("takes", |entry| &entry.takes),
-        ("about", |entry| &entry.about),
-        ("source", |entry| &entry.source),
-    ];
+/// What all kinds of names have.
+const COLUMNS: [Column; 4] = [
+    ("name", |entry| &entry.name),
+    ("takes", |entry| &entry.takes),
+    ("about", |entry| &entry.about),
+    ("source", |entry| &entry.source),
+];
+
+/// What model families have.
+const FACTS: [Column; 4] = [
+    ("name", |entry| &entry.name),
+    ("mask", |entry| &entry.mask),
+    ("positions", |entry| &entry.positions),
+    ("example", |entry| &entry.example),
+];
+
+fn table(registry: &Registry, width: usize, columns: &[Column]) -> Table {
     // Empty columns are left out.
     let columns: Vec<_> = columns
-        .into_iter()
+        .iter()
         .filter(|(_, cell)| registry.entries.iter().any(|entry| !cell(entry).is_empty()))
         .collect();
     let mut table = Table::new();
@@ -314,6 +341,18 @@ mod tests {
             "        w=17: width of the window in tokens",
         ];
         assert!(text.lines().eq(expected), "{text}");
+    }
+
+    #[test]
+    fn families_take_a_line_each_in_a_terminal_of_80_columns() {
+        let all = registries();
+        let families = all.iter().find(|registry| registry.kind == "family").unwrap();
+        let text = table(families, 78, &FACTS).to_string();
+        assert_eq!(text.lines().count(), 1 + families.entries.len(), "{text}");
+        assert!(text.lines().all(|line| line.trim_end().len() <= 78), "{text}");
+        let gemma: Vec<_> =
+            text.lines().find(|line| line.contains("gemma2")).unwrap().split_whitespace().collect();
+        assert_eq!(gemma, ["gemma2", "causal,", "sliding", "rotary", "google/gemma-2-2b"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::layer::Activation;
 /// A model's configuration in the papers' letters.
 ///
 /// Keys that Hugging Face's own classes have a default for (norms' eps, activations, `rope_theta`, ...) may be
-/// missing and take that default; sizes may not.
+/// missing and take that default; sizes may not (but for those that Gemma 3's files leave out).
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // independent facts, not states of one machine
 pub struct ModelConfig {

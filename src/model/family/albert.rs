@@ -10,6 +10,8 @@ use crate::model::config::ModelConfig;
 pub(super) static ALBERT: Family = Family {
     name: "albert",
     about: "ALBERT (Lan 2019): BERT's encoder, layers that share their weights, a narrow token table",
+    example: "albert/albert-base-v2",
+    causal: false,
     prefixes: &["albert."],
     tensors: &[EMBEDDINGS, SHARED_LAYERS, HEAD],
     ignored: &["pooler.*", "sop_classifier.*"],

@@ -13,6 +13,8 @@ use crate::model::keys::Keys;
 pub(super) static BERT: Family = Family {
     name: "bert",
     about: "BERT (Devlin 2018): encoder, learned positions, LayerNorm after each block",
+    example: "google-bert/bert-base-uncased",
+    causal: false,
     prefixes: &["bert."],
     tensors: &[EMBEDDINGS, LAYERS, NORMS_AFTER, BERT_HEAD],
     ignored: &["pooler.*", "cls.seq_relationship.*", "linear.*"],
@@ -24,16 +26,25 @@ pub(super) static BERT: Family = Family {
 pub(super) static ROBERTA: Family = roberta(
     "roberta",
     "RoBERTa (Liu 2019): BERT's encoder, positions counted from the one after the padding token's",
+    "FacebookAI/roberta-base",
 );
-pub(super) static XLM_ROBERTA: Family =
-    roberta("xlm-roberta", "XLM-R (Conneau 2019): RoBERTa's encoder, trained on a hundred languages");
-pub(super) static CAMEMBERT: Family =
-    roberta("camembert", "CamemBERT (Martin 2019): RoBERTa's encoder, trained on French");
+pub(super) static XLM_ROBERTA: Family = roberta(
+    "xlm-roberta",
+    "XLM-R (Conneau 2019): RoBERTa's encoder, trained on a hundred languages",
+    "FacebookAI/xlm-roberta-base",
+);
+pub(super) static CAMEMBERT: Family = roberta(
+    "camembert",
+    "CamemBERT (Martin 2019): RoBERTa's encoder, trained on French",
+    "almanach/camembert-base",
+);
 
-const fn roberta(name: &'static str, about: &'static str) -> Family {
+const fn roberta(name: &'static str, about: &'static str, example: &'static str) -> Family {
     Family {
         name,
         about,
+        example,
+        causal: false,
         prefixes: &["roberta."],
         tensors: &[EMBEDDINGS, LAYERS, NORMS_AFTER, ROBERTA_HEAD],
         ignored: &["pooler.*"],

@@ -13,6 +13,8 @@ use crate::model::keys::Keys;
 pub(super) static BLOOM: Family = Family {
     name: "bloom",
     about: "BLOOM (Le Scao 2022): causal decoder, ALiBi, LayerNorm before each block and on the embeddings",
+    example: "bigscience/bloom-560m",
+    causal: true,
     prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &[],

@@ -13,6 +13,10 @@ pub struct Family {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
+    /// A model of it that people use: an id of the hub.
+    pub example: &'static str,
+    /// Whether its models are causal, where their files do not say otherwise.
+    pub(in crate::model) causal: bool,
     /// Prefixes of every name when the model was saved with a head or within another model (`bert.`), the longest first;
     /// accepted and not needed.
     pub(in crate::model) prefixes: &'static [&'static str],
@@ -35,6 +39,29 @@ impl PartialEq for Family {
 }
 
 impl Family {
+    /// Which keys a query sees, in words: by the mask, and in layers with a window.
+    pub fn mask(&self) -> &'static str {
+        let slides = ["sliding_window", "local_attention", "window_size"];
+        match (self.causal, slides.iter().any(|key| self.known.read.contains(key))) {
+            (true, true) => "causal, sliding",
+            (true, false) => "causal",
+            (false, true) => "full, sliding",
+            (false, false) => "full",
+        }
+    }
+
+    /// How positions enter, in words.
+    pub fn positions(&self) -> &'static str {
+        let rotates = self.known.read.iter().any(|key| key.contains("rope") || key.contains("rotary"));
+        match (self.tensor_name(Role::Position), self.tensor_name(Role::RelativeBias)) {
+            (Some(_), _) if rotates => "rotary, learned",
+            (None, None) if rotates => "rotary",
+            (Some(_), _) => "learned",
+            (None, Some(_)) => "buckets",
+            (None, None) => "ALiBi",
+        }
+    }
+
     /// A name of the file as in the table: without the prefix, and with the current words for gain and shift.
     pub(in crate::model) fn canonical(&self, name: &str) -> String {
         let name = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);

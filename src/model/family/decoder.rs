@@ -77,6 +77,8 @@ pub(super) const FFN_BIASES: &[Tensor] = &[
 
 /// What a family's own class has for keys that a file may leave out.
 pub(super) struct Usual {
+    /// Query heads, positions and vocabulary, in a family whose files leave even these out.
+    pub(super) sizes: Option<[usize; 3]>,
     /// Key and value heads; as many as query heads if `None`, or if the key is null.
     pub(super) kv_heads: Option<usize>,
     /// The width of a head; d / h if `None`.
@@ -97,6 +99,7 @@ pub(super) struct Usual {
 
 /// Those of Llama.
 pub(super) const LLAMA: Usual = Usual {
+    sizes: None,
     kv_heads: None,
     d_h: None,
     eps: 1e-6,
@@ -129,7 +132,9 @@ impl Usual {
 
     /// The sizes.
     pub(super) fn sizes(&self, keys: &Keys<'_>) -> Result<Sizes> {
-        let (d, heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
+        let size =
+            |key, at: usize| self.sizes.map_or_else(|| keys.size(key), |usual| keys.size_or(key, usual[at]));
+        let (d, heads) = (keys.size("hidden_size")?, size("num_attention_heads", 0)?);
         let d_h = match self.d_h {
             _ if keys.has("head_dim") => keys.size("head_dim")?,
             Some(usual) if !keys.is_present("head_dim") => usual,
@@ -145,8 +150,8 @@ impl Usual {
             d_h,
             d,
             ffn: keys.size("intermediate_size")?,
-            positions: keys.size("max_position_embeddings")?,
-            vocab: keys.size("vocab_size")?,
+            positions: size("max_position_embeddings", 1)?,
+            vocab: size("vocab_size", 2)?,
         })
     }
 

@@ -12,6 +12,8 @@ use crate::model::keys::Keys;
 pub(super) static DISTILBERT: Family = Family {
     name: "distilbert",
     about: "DistilBERT (Sanh 2019): BERT's encoder with half the layers and no segments",
+    example: "distilbert-base-uncased",
+    causal: false,
     prefixes: &["distilbert."],
     tensors: &[TENSORS],
     ignored: &["pre_classifier.*"],

@@ -11,6 +11,8 @@ use crate::model::config::ModelConfig;
 pub(super) static ELECTRA: Family = Family {
     name: "electra",
     about: "ELECTRA (Clark 2020): BERT's encoder, trained to find replaced tokens",
+    example: "google/electra-base-generator",
+    causal: false,
     prefixes: &["electra."],
     tensors: &[EMBEDDINGS, PROJECTION, LAYERS, NORMS_AFTER, HEAD],
     ignored: &["discriminator_predictions.*", "sequence_summary.*"],

@@ -13,6 +13,8 @@ use crate::model::rope::{Rope, RopeSettings};
 pub(super) static ESM: Family = Family {
     name: "esm",
     about: "ESM-2 (Lin 2022), ESM-1b (Rives 2019): encoder of proteins, rotary positions, LayerNorm before each block",
+    example: "facebook/esm2_t12_35M_UR50D",
+    causal: false,
     prefixes: &["esm."],
     tensors: &[OWN, LAYERS, ROBERTA_HEAD],
     ignored: &["pooler.*", "contact_head.*", "embeddings.position_embeddings.weight"],

@@ -15,6 +15,8 @@ use crate::model::rope::{Rope, RopeSettings};
 pub(super) static GEMMA2: Family = Family {
     name: "gemma2",
     about: "Gemma 2 (2024): causal decoder, every other layer sliding, logits bounded by a softcap",
+    example: "google/gemma-2-2b",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS, ATTENTION_BIASES],
     ignored: &[],
@@ -37,6 +39,8 @@ pub(super) static GEMMA2: Family = Family {
 pub(super) static GEMMA3: Family = Family {
     name: "gemma3_text",
     about: "Gemma 3 (2025): causal decoder, five of six layers sliding by a rotary base of their own, norms on q and k",
+    example: "google/gemma-3-1b-pt",
+    causal: true,
     prefixes: &["model.language_model.", "language_model.model.", "language_model.", "model."],
     tensors: &[PROJECTIONS, NORMS, HEAD_NORMS, ATTENTION_BIASES],
     ignored: &[
@@ -48,7 +52,7 @@ pub(super) static GEMMA3: Family = Family {
     input_first: false,
     known: Known { read: &READ_GEMMA3, inert: INERT_GEMMA3, neutral: NEUTRAL, hub: true },
     config: |keys| {
-        let usual = Usual { theta: ("rope_theta", 1e6), ..USUAL };
+        let usual = Usual { sizes: Some([8, 131_072, 262_208]), theta: ("rope_theta", 1e6), ..USUAL };
         let sizes = usual.sizes(keys)?;
         let full = usual.rope(sizes.d_h, sizes.positions);
         let local = RopeSettings { theta: Some("rope_local_base_freq"), base: 1e4, ..full };

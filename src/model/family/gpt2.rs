@@ -12,6 +12,8 @@ use crate::model::keys::Keys;
 pub(super) static GPT2: Family = Family {
     name: "gpt2",
     about: "GPT-2 (Radford 2019): causal decoder, learned positions, LayerNorm before each block",
+    example: "openai-community/gpt2",
+    causal: true,
     prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],

@@ -13,6 +13,8 @@ use crate::model::keys::Keys;
 pub(super) static GPT_NEO: Family = Family {
     name: "gpt_neo",
     about: "GPT-Neo (Black 2021), TinyStories (Eldan 2023): causal decoder, learned positions, every other layer local",
+    example: "EleutherAI/gpt-neo-125m",
+    causal: true,
     prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &["h.*.attn.attention.bias", "h.*.attn.attention.masked_bias"],

@@ -14,6 +14,8 @@ use crate::model::rope::{Rope, RopeSettings};
 pub(super) static GPT_NEOX: Family = Family {
     name: "gpt_neox",
     about: "GPT-NeoX (Black 2022), Pythia (Biderman 2023): causal decoder, partly rotated heads, parallel residuals",
+    example: "EleutherAI/pythia-160m",
+    causal: true,
     prefixes: &["gpt_neox."],
     tensors: &[TENSORS],
     ignored: &["layers.*.attention.bias", "layers.*.attention.masked_bias"],

@@ -16,6 +16,8 @@ use crate::model::weights::DEQUANTIZED;
 pub(super) static GPT_OSS: Family = Family {
     name: "gpt_oss",
     about: "GPT-OSS (OpenAI 2025): causal decoder, sinks, every other layer sliding, a mixture of experts, YaRN",
+    example: "openai/gpt-oss-20b",
+    causal: true,
     prefixes: &["model."],
     tensors: &[TENSORS, NORMS_BEFORE, ATTENTION_BIASES],
     ignored: &[],

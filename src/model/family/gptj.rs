@@ -15,6 +15,8 @@ use crate::model::scaling::Scaling;
 pub(super) static GPTJ: Family = Family {
     name: "gptj",
     about: "GPT-J (Wang 2021): causal decoder, partly rotated heads in pairs of neighbours, both blocks behind one norm",
+    example: "EleutherAI/gpt-j-6b",
+    causal: true,
     prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],

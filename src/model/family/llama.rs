@@ -16,6 +16,8 @@ use crate::model::keys::Keys;
 pub(super) static LLAMA: Family = Family {
     name: "llama",
     about: "Llama (Touvron 2023): causal decoder, rotary positions, RMSNorm, grouped key and value heads",
+    example: "HuggingFaceTB/SmolLM2-135M",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS_BEFORE, ATTENTION_BIASES, FFN_BIASES],
     ignored: &[],
@@ -34,6 +36,8 @@ pub(super) static LLAMA: Family = Family {
 pub(super) static MISTRAL: Family = Family {
     name: "mistral",
     about: "Mistral (Jiang 2023): Llama's decoder, with a sliding window in its first release",
+    example: "mistralai/Mistral-7B-v0.1",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS_BEFORE],
     ignored: &[],
@@ -50,6 +54,8 @@ pub(super) static MISTRAL: Family = Family {
 pub(super) static QWEN2: Family = Family {
     name: "qwen2",
     about: "Qwen2 (Yang 2024): Llama's decoder with biases on queries, keys and values",
+    example: "Qwen/Qwen2.5-0.5B",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS_BEFORE, QKV_BIASES],
     ignored: &[],
@@ -64,6 +70,8 @@ pub(super) static QWEN2: Family = Family {
 pub(super) static QWEN3: Family = Family {
     name: "qwen3",
     about: "Qwen3 (Yang 2025): Llama's decoder with an RMSNorm on each head's queries and keys",
+    example: "Qwen/Qwen3-0.6B",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS_BEFORE, HEAD_NORMS, ATTENTION_BIASES],
     ignored: &[],

@@ -13,6 +13,8 @@ use crate::model::own::first_byte;
 pub(super) static LUNA: Family = Family {
     name: "luna",
     about: "what luna train writes, with softmax attention: learned positions, norm on embeddings, any head",
+    example: "a run of luna train",
+    causal: false,
     prefixes: &[],
     tensors: &[TENSORS],
     ignored: &[],

@@ -1,7 +1,7 @@
 //! The model families: for each, a table of tensor names and a reader of its `config.json`.
 //!
 //! # How to add a family
-//! A file with a `static Family` (tensor names with their shapes, keys of `config.json` that are read, inert or must be
+//! A file with a `static Family` (a model of the hub, tensor names with their shapes, keys of `config.json` that are read, inert or must be
 //! neutral, a reader that fills in a [`ModelConfig`](super::ModelConfig)), its `mod` line and its line in [`ALL`]. The
 //! golden tests compare it with Hugging Face's forward pass and its keys with what transformers reads.
 

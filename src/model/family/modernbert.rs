@@ -16,6 +16,8 @@ use crate::model::rope::{FULL, Rope, RopeSettings, SLIDING};
 pub(super) static MODERNBERT: Family = Family {
     name: "modernbert",
     about: "ModernBERT (Warner 2024): encoder, two of three layers see a band, rotary positions by kind of layer, gated",
+    example: "answerdotai/ModernBERT-base",
+    causal: false,
     prefixes: &["model."],
     tensors: &[TENSORS],
     ignored: &["drop.*"],

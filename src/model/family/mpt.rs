@@ -12,6 +12,8 @@ use crate::model::keys::{Keys, unused};
 pub(super) static MPT: Family = Family {
     name: "mpt",
     about: "MPT (MosaicML 2023): causal decoder, ALiBi, LayerNorm before each block, no biases",
+    example: "mosaicml/mpt-7b",
+    causal: true,
     prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &[],

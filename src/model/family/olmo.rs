@@ -13,6 +13,8 @@ use crate::model::rope::{Rope, RopeSettings};
 pub(super) static OLMO2: Family = Family {
     name: "olmo2",
     about: "OLMo 2 (2025): causal decoder, rotary positions, RMSNorm after each block and on queries and keys",
+    example: "allenai/OLMo-2-0425-1B",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS, ATTENTION_BIASES],
     ignored: &[],
@@ -28,6 +30,8 @@ pub(super) static OLMO2: Family = Family {
 pub(super) static OLMO3: Family = Family {
     name: "olmo3",
     about: "OLMo 3 (2025): OLMo 2 with three of four layers sliding",
+    example: "allenai/Olmo-3-1025-7B",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PROJECTIONS, NORMS, ATTENTION_BIASES],
     ignored: &[],

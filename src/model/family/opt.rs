@@ -12,6 +12,8 @@ use crate::model::keys::Keys;
 pub(super) static OPT: Family = Family {
     name: "opt",
     about: "OPT (Zhang 2022), Galactica (Taylor 2022): causal decoder, learned positions",
+    example: "facebook/opt-125m",
+    causal: true,
     prefixes: &["model.decoder.", "decoder."],
     tensors: &[TENSORS],
     ignored: &[],

@@ -11,6 +11,8 @@ use crate::model::scaling::Scaling;
 pub(super) static PHI3: Family = Family {
     name: "phi3",
     about: "Phi-3 (Abdin 2024), Phi-4-mini: causal decoder, fused projections, LongRoPE, partly rotated heads",
+    example: "microsoft/Phi-4-mini-instruct",
+    causal: true,
     prefixes: &["model."],
     tensors: &[FUSED, NORMS_BEFORE],
     ignored: &[],
@@ -37,6 +39,8 @@ pub(super) static PHI3: Family = Family {
 pub(super) static PHI: Family = Family {
     name: "phi",
     about: "Phi-1, Phi-2 (Gunasekar 2023): causal decoder, partly rotated heads, both blocks behind one LayerNorm",
+    example: "microsoft/phi-2",
+    causal: true,
     prefixes: &["model."],
     tensors: &[PHI_TENSORS],
     ignored: &[],

@@ -12,6 +12,8 @@ use crate::model::keys::Keys;
 pub(super) static T5: Family = Family {
     name: "t5",
     about: "T5 (Raffel 2020), its encoder: relative positions in buckets, logits without a scale, RMSNorm",
+    example: "google-t5/t5-small",
+    causal: false,
     prefixes: &["transformer."],
     tensors: &[TENSORS],
     ignored: &["decoder.*", "lm_head.*", "classification_head.*"],

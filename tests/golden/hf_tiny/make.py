@@ -6,6 +6,7 @@
 With names only these folders are made.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -37,6 +38,8 @@ def make(name, kind, config, seed):
         weights = load_file(folder / "model.safetensors")
         save_file({key: x for key, x in weights.items() if "inv_freq" not in key}, folder / "model.safetensors",
                   metadata={"format": "pt"})
+    if name == "gemma3-wrapped":
+        wrap(folder)
     tower = getattr(model, "vision_model", model.base_model).double()
     if tower.main_input_name == "pixel_values":
         side = tower.config.image_size
@@ -55,6 +58,23 @@ def make(name, kind, config, seed):
     (folder / "generation_config.json").unlink(missing_ok=True)
 
 
+def wrap(folder):
+    """As Gemma 3 of images and text is on the hub: the decoder under a prefix, its keys in a section, defaults left out."""
+    weights = load_file(folder / "model.safetensors")
+    weights = {f"language_model.{key}": x for key, x in weights.items()}
+    others = {"vision_tower.vision_model.post_layernorm.weight": torch.ones(8),
+              "multi_modal_projector.mm_soft_emb_norm.weight": torch.ones(8)}
+    save_file(weights | others, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 95, "eoi_token_index": 96,
+              "image_token_index": 94, "mm_tokens_per_image": 4, "model_type": "gemma3",
+              "text_config": {"model_type": "gemma3_text"} | WRAPPED, "torch_dtype": "float32",
+              "vision_config": {"hidden_size": 8, "model_type": "siglip_vision_model"}}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+# Heads, key heads, positions and more as the class has them.
+WRAPPED = dict(hidden_size=32, intermediate_size=24, num_hidden_layers=7, head_dim=10, vocab_size=97, sliding_window=8,
+               rope_scaling={"factor": 8.0, "rope_type": "linear"})
 DECODER = dict(vocab_size=97, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=80,
                max_position_embeddings=64, bos_token_id=0, eos_token_id=2)
 ENCODER = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=56,
@@ -81,6 +101,7 @@ FOLDERS = {
     # As transformers writes it, but for the frequencies: they follow from the configuration.
     "esm-base": ("EsmForMaskedLM", transformers.EsmConfig(
         **ENCODER, pad_token_id=1, mask_token_id=32, position_embedding_type="rotary", rope_theta=500.0), 6),
+    "gemma3-wrapped": ("Gemma3ForCausalLM", transformers.Gemma3TextConfig(**WRAPPED), 7),
     "t5-relu": ("T5EncoderModel", transformers.T5Config(
         vocab_size=97, d_model=32, d_kv=6, d_ff=56, num_layers=2, num_heads=3,
         initializer_factor=0.5), 5),

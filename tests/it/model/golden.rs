@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use luna::attention::{Input, Mask, softmax};
+use luna::model::config::Position;
 use luna::model::{HeadTap, Model, Observer, Unobserved};
 use ndarray::{Axis, s};
 
@@ -50,6 +51,26 @@ pub(crate) fn of_tokens() -> impl Iterator<Item = String> {
     let reads_tokens =
         |name: &String| Model::open(&tiny(name)).is_ok_and(|model| model.config().image.is_none());
     folders().into_iter().filter(reads_tokens)
+}
+
+/// What `luna list family` says of each family is what its models have.
+#[test]
+fn what_a_family_says_of_its_mask_and_its_positions() {
+    for name in of_tokens() {
+        let model = Model::open(&tiny(&name)).unwrap();
+        let (family, config) = (model.family(), model.config());
+        let (mask, positions) = (family.mask(), family.positions());
+        assert!(mask.starts_with(if config.causal { "causal" } else { "full" }), "{name}: {mask}");
+        assert!(config.sliding.is_none() || mask.ends_with(", sliding"), "{name}: {mask}");
+        let expected = match config.position {
+            Position::None => "none",
+            Position::Learned { .. } => "learned",
+            Position::Rotary(_) => "rotary",
+            Position::Slopes(_) => "ALiBi",
+            Position::Buckets { .. } => "buckets",
+        };
+        assert!(positions.contains(expected), "{name}: {positions}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use half::{bf16, f16};
-use luna::model::{Model, Unobserved};
+use luna::model::{Model, ModelConfig, Unobserved};
 use safetensors::Dtype;
 use serde_json::json;
 
@@ -32,6 +32,27 @@ fn with_a_prefix() {
 fn without_a_prefix() {
     for (name, prefix) in [("bert-mlm", "bert."), ("gpt2", "transformer."), ("llama-gqa", "model.")] {
         same(name, |raws| renamed(raws, |old| old.trim_start_matches(prefix).to_string()));
+    }
+}
+
+/// The decoder of Gemma 3 as the hub has it, inside a model of images and text whose file leaves out what its class has.
+#[test]
+fn a_decoder_in_a_model_of_images_and_text() {
+    let name = "gemma3-wrapped";
+    same(name, |raws| renamed(raws, |old| old.replace("language_model.model.", "model.language_model.")));
+    let text = fs::read_to_string(tiny(name).join("config.json")).unwrap();
+    let without = |key: &str| {
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config["text_config"].as_object_mut().unwrap().remove(key).unwrap();
+        ModelConfig::parse(&tiny(name), &config.to_string())
+    };
+    let found = without("vocab_size").unwrap();
+    assert_eq!((found.heads, found.kv_heads, found.d_h), (8, 4, 10));
+    assert_eq!((found.positions, found.vocab), (131_072, 262_208));
+    assert_eq!(without("head_dim").unwrap().d_h, 256);
+    for key in ["hidden_size", "intermediate_size", "num_hidden_layers"] {
+        let message = without(key).unwrap_err().to_string();
+        assert!(message.contains(&format!("no key 'text_config.{key}'")), "{message}");
     }
 }
 

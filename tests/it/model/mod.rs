@@ -7,6 +7,7 @@ pub(crate) mod encoder;
 pub(crate) mod golden;
 mod hub;
 mod keys;
+mod large;
 mod layout;
 mod luna_modules;
 mod substitute;
