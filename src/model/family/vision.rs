@@ -12,6 +12,8 @@ use crate::model::keys::Keys;
 pub(super) static VIT: Family = Family {
     name: "vit",
     about: "ViT (Dosovitskiy 2020): encoder of images, learned positions of patches, LayerNorm before each block",
+    example: "google/vit-base-patch16-224",
+    causal: false,
     prefixes: &["vit."],
     tensors: &[EMBEDDINGS, ATTENTION, NORMS, FFN, FINAL],
     ignored: &["pooler.*", "decoder.*", "embeddings.mask_token"],
@@ -23,6 +25,8 @@ pub(super) static VIT: Family = Family {
 pub(super) static DEIT: Family = Family {
     name: "deit",
     about: "DeiT (Touvron 2020): ViT with a second learned vector before the patches, for a teacher's answer",
+    example: "facebook/deit-base-distilled-patch16-224",
+    causal: false,
     prefixes: &["deit."],
     tensors: &[EMBEDDINGS, DISTILLATION, ATTENTION, NORMS, FFN, FINAL],
     ignored: &[
@@ -40,6 +44,8 @@ pub(super) static DEIT: Family = Family {
 pub(super) static DINOV2: Family = Family {
     name: "dinov2",
     about: "DINOv2 (Oquab 2023): ViT trained without labels, blocks scaled by learned vectors",
+    example: "facebook/dinov2-base",
+    causal: false,
     prefixes: &["dinov2."],
     tensors: &[EMBEDDINGS, ATTENTION, DINO_LAYERS, FINAL],
     ignored: &["embeddings.mask_token"],
@@ -60,6 +66,8 @@ pub(super) static DINOV2: Family = Family {
 pub(super) static CLIP: Family = Family {
     name: "clip_vision_model",
     about: "CLIP (Radford 2021), its vision tower: ViT trained with texts, a norm on the embeddings",
+    example: "openai/clip-vit-base-patch32",
+    causal: false,
     prefixes: &["vision_model."],
     tensors: &[CLIP_TENSORS],
     ignored: &["post_layernorm.*", "visual_projection.*", "text_model.*", "text_projection.*", "logit_scale"],
