@@ -9,12 +9,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
-
-use super::reference::pattern;
-use super::reference::work::Work;
-use super::{Input, Kind, Mechanism, Origin, Under};
-use crate::cost::{Cost, Shape};
+use super::reference::pattern::{self, Pattern};
+use super::{Kind, Mask, Mechanism, Origin, Under};
+use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
 use crate::rng::{Rng, below};
@@ -119,26 +116,17 @@ fn outside(ranges: &[Range<usize>], rank: usize) -> usize {
     ranges.iter().fold(rank, |at, range| if at >= range.start { at + range.len() } else { at })
 }
 
-impl Mechanism for BigBird {
-    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let plan = self.plan(input.q.nrows(), input.k.nrows());
-        Ok(pattern::forward(input, v, &|i| plan[i / self.block].clone(), work))
+impl Pattern for BigBird {
+    fn reads(&self, n: usize, m: usize, _: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+        let plan = self.plan(n, m);
+        Box::new(move |i| plan[i / self.block].clone())
     }
 
-    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let plan = self.plan(input.q.nrows(), input.k.nrows());
-        Ok(pattern::matrix(input, &|i| plan[i / self.block].clone()))
-    }
-
-    fn cost(&self, shape: &Shape) -> Cost {
-        // How many keys a block sees depends on the draw where the last block is short: the same draw decides here.
+    /// How many keys a block sees depends on the draw where the last block is short: the same draw decides here.
+    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
         let plan = self.plan(shape.n, shape.m);
         let keys: Vec<usize> = plan.iter().map(|ranges| ranges.iter().map(Range::len).sum()).collect();
-        pattern::cost(shape, |i| keys[i / self.block])
-    }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
+        Box::new(move |i| keys[i / self.block])
     }
 }
 

@@ -6,14 +6,11 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
-
 use super::kernel::fused::Fused;
 use super::kernel::windows::{Windows, window};
-use super::reference::pattern;
-use super::reference::work::Work;
-use super::{Input, Kind, Mask, Mechanism, Origin, Under};
-use crate::cost::{Cost, Shape};
+use super::reference::pattern::Pattern;
+use super::{Kind, Mask, Mechanism, Origin, Under};
+use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
 
@@ -47,23 +44,14 @@ impl Local {
     }
 }
 
-impl Mechanism for Local {
-    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let m = input.k.nrows();
-        Ok(pattern::forward(input, v, &|i| vec![self.sees(i, m, input.mask)], work))
+impl Pattern for Local {
+    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+        Box::new(move |i| vec![self.sees(i, m, mask)])
     }
 
-    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let m = input.k.nrows();
-        Ok(pattern::matrix(input, &|i| vec![self.sees(i, m, input.mask)]))
-    }
-
-    fn cost(&self, shape: &Shape) -> Cost {
-        pattern::cost(shape, |i| self.sees(i, shape.m, Mask::of(shape)).len())
-    }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
+    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
+        let (mask, m) = (Mask::of(shape), shape.m);
+        Box::new(move |i| self.sees(i, m, mask).len())
     }
 
     fn l(&self) -> Option<usize> {

@@ -6,13 +6,10 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
-
 use super::kernel::windows::window;
-use super::reference::pattern;
-use super::reference::work::Work;
-use super::{Input, Kind, Mask, Mechanism, Origin, Under};
-use crate::cost::{Cost, Shape};
+use super::reference::pattern::{self, Pattern};
+use super::{Kind, Mask, Mechanism, Origin, Under};
+use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
 
@@ -55,28 +52,19 @@ impl Longformer {
     }
 }
 
-impl Mechanism for Longformer {
-    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let m = input.k.nrows();
-        Ok(pattern::forward(input, v, &|i| self.sees(i, m, input.mask), work))
+impl Pattern for Longformer {
+    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+        Box::new(move |i| self.sees(i, m, mask))
     }
 
-    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let m = input.k.nrows();
-        Ok(pattern::matrix(input, &|i| self.sees(i, m, input.mask)))
-    }
-
-    fn cost(&self, shape: &Shape) -> Cost {
-        pattern::cost(shape, |i| {
-            let visible = Mask::of(shape).visible(i, shape.m);
+    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
+        let (mask, m) = (Mask::of(shape), shape.m);
+        Box::new(move |i| {
+            let visible = mask.visible(i, m);
             let window = window(i, self.l / 2, visible);
             let leading = self.global.min(visible);
             if i < self.global { visible } else { window.len() + leading.min(window.start) }
         })
-    }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
     }
 
     fn l(&self) -> Option<usize> {

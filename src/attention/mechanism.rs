@@ -22,7 +22,9 @@ pub trait Mechanism: Send + Sync {
     fn cost(&self, shape: &Shape) -> Cost;
 
     /// The rank that its matrix cannot exceed, where that is less than min(n, m).
-    fn rank(&self, shape: &Shape) -> Option<usize>;
+    fn rank(&self, _shape: &Shape) -> Option<usize> {
+        None
+    }
 
     /// The projected length that it computes with; `None` where nothing depends on one.
     fn l(&self) -> Option<usize> {

@@ -241,10 +241,6 @@ impl Mechanism for Reformer {
         let (before, pairs) = if self.shared { (norms(n, d_h) + hash, pairs) } else { (hash * 2, pairs + n) };
         before + Cost::product(pairs, d_h, 1) + Cost::softmax(n, pairs) + Cost::product(pairs, 1, d_v)
     }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -204,10 +204,6 @@ impl Mechanism for Sinkhorn {
         let pairs = own + n * width;
         r + sorting + Cost::product(pairs, d_h + d_v, 1) + Cost::softmax(n, pairs)
     }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -10,13 +10,10 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
-
 use super::kernel::windows::window;
-use super::reference::pattern;
-use super::reference::work::Work;
-use super::{Input, Kind, Mask, Mechanism, Origin, Under};
-use crate::cost::{Cost, Shape};
+use super::reference::pattern::{self, Pattern};
+use super::{Kind, Mask, Mechanism, Origin, Under};
+use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
 
@@ -108,23 +105,14 @@ impl Sparse {
     }
 }
 
-impl Mechanism for Sparse {
-    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let m = input.k.nrows();
-        Ok(pattern::forward(input, v, &|i| self.sees(i, m, input.mask), work))
+impl Pattern for Sparse {
+    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+        Box::new(move |i| self.sees(i, m, mask))
     }
 
-    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let m = input.k.nrows();
-        Ok(pattern::matrix(input, &|i| self.sees(i, m, input.mask)))
-    }
-
-    fn cost(&self, shape: &Shape) -> Cost {
-        pattern::cost(shape, |i| self.count(i, Mask::of(shape).visible(i, shape.m)))
-    }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
+    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
+        let (mask, m) = (Mask::of(shape), shape.m);
+        Box::new(move |i| self.count(i, mask.visible(i, m)))
     }
 }
 

@@ -115,10 +115,6 @@ impl Mechanism for Synthesizer {
         logits + Cost::softmax(shape.n, pairs) + Cost::product(pairs, 1, shape.d_v)
     }
 
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
-    }
-
     fn l(&self) -> Option<usize> {
         self.l
     }

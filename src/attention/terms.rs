@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array1, ArrayView1, ArrayView2, s};
 
+use super::mask::Mask;
 use crate::error::{Error, Result};
 
 /// The keys within a distance of each query: `back` before it and `ahead` after it, its own among them.
@@ -20,6 +21,16 @@ impl Window {
     pub fn keys(&self, i: usize, visible: usize) -> Range<usize> {
         let start = i.saturating_sub(self.back).min(visible);
         start..i.saturating_add(self.ahead).saturating_add(1).min(visible).max(start)
+    }
+
+    /// Whether it hides any key that a mask leaves of n queries and as many keys.
+    pub fn hides(&self, n: usize, mask: Mask) -> bool {
+        self.back.saturating_add(1) < n || mask == Mask::Full && self.ahead.saturating_add(1) < n
+    }
+
+    /// How many keys a query sees that is far from both ends.
+    pub fn size(&self) -> usize {
+        self.back.saturating_add(self.ahead).saturating_add(1)
     }
 }
 
@@ -92,6 +103,11 @@ impl Term {
             Self::Sink => "attention sink",
         }
     }
+
+    /// Its name behind its article.
+    pub fn one(self) -> String {
+        format!("{} {}", if self == Self::Sink { "an" } else { "a" }, self.name())
+    }
 }
 
 impl Terms<'_> {
@@ -112,7 +128,7 @@ impl Terms<'_> {
             Some(term) => Err(Error::Unsupported {
                 who: by.into(),
                 what: term.name().into(),
-                given: format!("this input has a {}", term.name()),
+                given: format!("this input has {}", term.one()),
             }),
             None => Ok(()),
         }

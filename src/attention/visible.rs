@@ -1,17 +1,19 @@
-//! Which keys each query sees, where it is more than the masks that mechanisms have a form for: the mask of a matrix that
-//! was computed elsewhere.
+//! Which keys each query sees, where it is more than the masks that mechanisms have a form for: that of a sliding layer, and
+//! that of a matrix that was computed elsewhere.
 
 use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Mask;
+use super::{Mask, Window};
 
 /// The visible keys of every query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visible {
     /// As a mask says.
     Mask(Mask),
+    /// As a mask says, within a window.
+    Window(Mask, Window),
     /// Row by row.
     Rows(Arc<Rows>),
 }
@@ -31,6 +33,11 @@ impl From<Mask> for Visible {
 }
 
 impl Visible {
+    /// What a mask leaves within a window, if there is one.
+    pub fn within(mask: Mask, window: Option<Window>) -> Self {
+        window.map_or(Self::Mask(mask), |window| Self::Window(mask, window))
+    }
+
     /// Of n queries and m keys, where `sees(i, j)`.
     pub fn where_seen(n: usize, m: usize, sees: impl Fn(usize, usize) -> bool) -> Self {
         let mut rows = Rows::default();
@@ -55,6 +62,7 @@ impl Visible {
     pub fn row(&self, i: usize, m: usize) -> impl Iterator<Item = Range<usize>> + '_ {
         let (whole, parts): (_, &[(u32, u32)]) = match self {
             Self::Mask(mask) => (Some(0..mask.visible(i, m)), &[]),
+            Self::Window(mask, window) => (Some(window.keys(i, mask.visible(i, m))), &[]),
             Self::Rows(rows) => {
                 let end = rows.ends.get(i).copied().unwrap_or(0);
                 let start = i.checked_sub(1).map_or(0, |before| rows.ends[before]).min(end);
@@ -96,6 +104,20 @@ mod tests {
             assert_eq!(of(&rows), of(&mask));
         }
         assert_eq!((rows.count(5, 4), mask.count(5, 4)), (14, 14));
+    }
+
+    #[test]
+    fn a_window_shows_what_the_mask_leaves_of_it() {
+        let window = Window { back: 2, ahead: 1 };
+        for mask in [Mask::Full, Mask::Causal] {
+            let rows = Visible::where_seen(9, 6, |i, j| j < mask.visible(i, 6) && j + 2 >= i && j <= i + 1);
+            let visible = Visible::within(mask, Some(window));
+            for i in 0..9 {
+                let of = |visible: &Visible| visible.row(i, 6).collect::<Vec<_>>();
+                assert_eq!(of(&rows), of(&visible), "{mask:?} {i}");
+            }
+        }
+        assert_eq!(Visible::within(Mask::Causal, None), Mask::Causal.into());
     }
 
     #[test]

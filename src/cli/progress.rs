@@ -111,17 +111,10 @@ impl Progress {
             }
         }
     }
-
-    /// Takes the bar away, so that the result stands alone.
-    pub fn finish(self) {
-        if let View::Bar(bar) = &self.view {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 impl Drop for Progress {
-    /// An error on the way takes the bar away too.
+    /// Takes the bar away, so that the result or an error stands alone.
     fn drop(&mut self) {
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();
@@ -204,7 +197,6 @@ mod tests {
         });
         let View::Lines { lines, .. } = &progress.view else { unreachable!("lines were asked for") };
         assert_eq!(lines.done.load(Ordering::Relaxed), 100);
-        progress.finish();
     }
 
     #[test]

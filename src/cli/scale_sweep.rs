@@ -30,9 +30,8 @@ impl ScaleSweep {
             return Ok(());
         }
         let mut config = self.config.clone();
-        config.folder.clone_from(&self.output.out);
+        config.folder = self.output.folder();
         config.spawn = Some(spawn);
-        config.resume = self.output.resume;
         let columns = Some(scale_sweep::columns());
         study::run(global, &self.output, false, columns, out, |context| scale_sweep::run(&config, context))
     }

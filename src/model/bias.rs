@@ -37,7 +37,7 @@ fn bucket(distance: isize, buckets: usize, furthest: usize) -> usize {
     first + (exact + (grown * (half - exact) as f32) as usize).min(half - 1)
 }
 
-/// The slopes of heads 0 to h - 1: powers of 2 from `2^(-most / h)` to `2^-most` where h is a power of two. Between two
+/// The slopes of heads 0 to h - 1: powers of 2 from `2^(-8 / h)` to `2^-8` where h is a power of two. Between two
 /// powers of two, Bloom adds every other slope of the next power to those of the last one (Press 2022).
 pub(super) fn slopes_added(heads: usize) -> Vec<f64> {
     let whole = 1_usize << heads.max(1).ilog2();
@@ -47,9 +47,9 @@ pub(super) fn slopes_added(heads: usize) -> Vec<f64> {
 }
 
 /// The same as MPT has them: between two powers of two, every other slope of the next one and then the rest.
-pub(super) fn slopes_of_next(heads: usize, most: f64) -> Vec<f64> {
+pub(super) fn slopes_of_next(heads: usize) -> Vec<f64> {
     let whole = heads.next_power_of_two();
-    let all: Vec<f64> = (1..=whole).map(|i| 2.0_f64.powf(-most * i as f64 / whole as f64)).collect();
+    let all: Vec<f64> = (1..=whole).map(|i| 2.0_f64.powf(-8.0 * i as f64 / whole as f64)).collect();
     if whole == heads {
         return all;
     }
@@ -72,12 +72,12 @@ mod tests {
     /// The slopes that Press (2022) prints for 8 heads, and what Hugging Face computes for 6.
     #[test]
     fn slopes() {
-        for eight in [slopes_added(8), slopes_of_next(8, 8.0)] {
+        for eight in [slopes_added(8), slopes_of_next(8)] {
             assert_eq!(eight, (1..=8).map(|i| 0.5_f64.powi(i)).collect::<Vec<_>>());
         }
-        let six = [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125];
+        let six = [2, 4, 6, 8, 1, 3].map(|power| 0.5_f64.powi(power));
         assert_eq!(slopes_added(6), six);
-        assert_eq!(slopes_of_next(6, 8.0), [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+        assert_eq!(slopes_of_next(6), six);
     }
 
     #[test]

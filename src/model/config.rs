@@ -1,7 +1,7 @@
 //! The configuration of a model, in the same terms for every family.
 
 use super::rope::Rope;
-use crate::attention::Window;
+use crate::attention::{Mask, Window};
 use crate::layer::Activation;
 
 /// A model's configuration in the papers' letters.
@@ -25,7 +25,7 @@ pub struct ModelConfig {
     pub embedding: usize,
     /// Width inside the feed-forward networks.
     pub ffn: usize,
-    /// The longest input in tokens (positions that the family reserves are not counted).
+    /// The longest input in tokens (positions that the family reserves are not counted), or [`UNLIMITED`].
     pub positions: usize,
     /// Tokens of the vocabulary.
     pub vocab: usize,
@@ -43,6 +43,10 @@ pub struct ModelConfig {
     pub norm: Norm,
     /// Whether norms multiply by 1 + their weight (Gemma) and not by the weight.
     pub gain_from_one: bool,
+    /// Whether the norms have weights.
+    pub norm_weights: bool,
+    /// Whether there is a norm at the end (in families where either is possible).
+    pub final_norm: bool,
     /// What is added to a norm's variance.
     pub eps: f64,
     /// The norm of queries and keys before they are rotated, if there is one.
@@ -87,6 +91,9 @@ pub struct ModelConfig {
     /// Notes: unknown keys that were not used, code that is not run.
     pub notes: Vec<String>,
 }
+
+/// The longest input of a model that takes any (BLOOM).
+pub const UNLIMITED: usize = usize::MAX;
 
 /// How positions enter a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,7 +186,7 @@ pub struct Image {
     pub side: usize,
     /// Pixels along each side of a patch; each patch is one position.
     pub patch: usize,
-    /// Learned vectors before the patches: one for the class, and one for DeiT's teacher.
+    /// Learned vectors before the patches: one for the class, and one for `DeiT`'s teacher.
     pub before: usize,
 }
 
@@ -216,6 +223,8 @@ impl ModelConfig {
             arrangement: Arrangement::NormBefore,
             norm: Norm::Layer,
             gain_from_one: false,
+            norm_weights: true,
+            final_norm: true,
             eps: 1e-5,
             query_key_norm: None,
             activation: Activation::Gelu,
@@ -249,6 +258,16 @@ impl ModelConfig {
     /// The window of a layer, if it has one.
     pub fn window(&self, layer: usize) -> Option<Window> {
         self.sliding.as_ref().filter(|sliding| sliding.layers.get(layer) == Some(&true)).map(|one| one.window)
+    }
+
+    /// The window of a layer, if it hides anything over n positions.
+    pub fn window_over(&self, layer: usize, n: usize) -> Option<Window> {
+        self.window(layer).filter(|window| window.hides(n, self.mask()))
+    }
+
+    /// The mask of every layer.
+    pub fn mask(&self) -> Mask {
+        if self.causal { Mask::Causal } else { Mask::Full }
     }
 
     /// Rotary positions of a layer, if it has them.

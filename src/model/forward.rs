@@ -1,6 +1,6 @@
 //! The forward pass: embeddings, layers, final norm. Hidden states are f32.
 
-use ndarray::{Array2, ArrayView3, ArrayViewMut2, Axis, CowArray, Ix1, s};
+use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut2, Axis, CowArray, Ix1, s};
 
 use super::config::{Arrangement, ModelConfig, Position, QueryKeyNorm};
 use super::family::Role;
@@ -32,8 +32,11 @@ pub(super) fn forward(
             return Ok(None);
         }
     }
-    if store.has(Role::FinalGain, 0) {
+    if pass.has_norm(Role::FinalGain, 0) {
         pass.norm(&mut x, (Role::FinalGain, Role::FinalShift), 0)?;
+    }
+    if store.has(Role::ProjectOut, 0) {
+        x = pass.linear((Role::ProjectOut, Role::NoBias), 0)?.apply(&x);
     }
     Ok(Some(x))
 }
@@ -226,7 +229,7 @@ impl Pass<'_> {
         };
         let sinks = self.store.vector_if(Role::Sinks, layer)?.map(|sinks| sinks.to_vec());
         let softcap = self.config.softcap.map(|cap| cap as f32);
-        Ok(LayerTerms { softcap, window: self.config.window(layer), biases, sinks })
+        Ok(LayerTerms { softcap, window: self.config.window_over(layer, n), biases, sinks })
     }
 
     /// `to += down(activation(up(input)))`, gated if the model is.
@@ -260,9 +263,20 @@ impl Pass<'_> {
         Linear::load(self.store, roles, layer, self.store.family().input_first)
     }
 
+    /// Whether the model has a norm, by the role of its weight.
+    fn has_norm(&self, gain: Role, layer: usize) -> bool {
+        let ModelConfig { norm_weights, final_norm, .. } = *self.config;
+        let without_weight = match gain {
+            Role::AttnGain | Role::FfnGain => !norm_weights,
+            Role::FinalGain => !norm_weights && final_norm,
+            _ => false,
+        };
+        without_weight || self.store.has(gain, layer)
+    }
+
     /// x normalised; `None` if the model has no such norm.
     fn normed(&self, x: &Array2<f32>, roles: (Role, Role), layer: usize) -> Result<Option<Array2<f32>>> {
-        if !self.store.has(roles.0, layer) {
+        if !self.has_norm(roles.0, layer) {
             return Ok(None);
         }
         let mut x = x.clone();
@@ -285,6 +299,9 @@ impl Pass<'_> {
 
     /// What a norm multiplies by.
     fn gain(&self, role: Role, layer: usize) -> Result<CowArray<'_, f32, Ix1>> {
+        if !self.config.norm_weights {
+            return Ok(Array1::ones(self.config.d).into());
+        }
         let weight = self.store.vector(role, layer)?;
         Ok(if self.config.gain_from_one { (&weight + 1.0).into() } else { weight })
     }

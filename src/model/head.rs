@@ -19,9 +19,10 @@ pub(super) fn logits(
     store: &Store,
     hidden: &Array2<f32>,
 ) -> Result<Option<Array2<f32>>> {
-    if hidden.ncols() != config.d {
+    let d = if store.has(Role::ProjectOut, 0) { config.embedding } else { config.d };
+    if hidden.ncols() != d {
         let (what, found) = ("hidden states".to_string(), hidden.shape().to_vec());
-        return Err(Error::Shape { what, found, expected: format!("(n, d) with d = {}", config.d) });
+        return Err(Error::Shape { what, found, expected: format!("(n, d) with d = {d}") });
     }
     let masked = store.has(Role::HeadDense, 0);
     // A tied weight is in the store only if it differs from the token table.
@@ -38,8 +39,6 @@ pub(super) fn logits(
         let shift = shift.as_ref().map(|shift| shift.view());
         normalise(config.norm, x.view_mut(), gain.view(), shift, config.eps);
         transformed = Some(x);
-    } else if store.has(Role::ProjectOut, 0) {
-        transformed = Some(Linear::load(store, (Role::ProjectOut, Role::NoBias), 0, false)?.apply(hidden));
     }
     let x = transformed.as_ref().unwrap_or(hidden);
     let mut logits = Array2::zeros((x.nrows(), config.vocab));

@@ -160,6 +160,23 @@ impl<'a> Keys<'a> {
         names.map(Some).ok_or_else(|| self.wrong(key, "a list of names"))
     }
 
+    /// At most so many names from lists of names, each with how often it is repeated (`[[["a", "b"], 2]]`), if the key is
+    /// there.
+    pub(crate) fn repeated_names(&self, key: &str, most: usize) -> Result<Option<Vec<&'a str>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let mut found = Vec::new();
+        let mut add = |item: &'a Value| {
+            let [names, times] = item.as_array()?.as_slice() else { return None };
+            let names: Vec<&str> = names.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+            let all = names.len().checked_mul(usize::try_from(times.as_u64()?).ok()?)?;
+            found.extend(names.iter().copied().cycle().take(all.min(most - found.len())));
+            Some(())
+        };
+        let read = value.as_array().is_some_and(|items| items.iter().all(|item| add(item).is_some()));
+        let accepted = "lists of names, each with how often it is repeated";
+        if read { Ok(Some(found)) } else { Err(self.wrong(key, accepted)) }
+    }
+
     /// Refuses a key that holds anything else than one of these values (as JSON, without quotes).
     pub(crate) fn only(&self, key: &str, accepted: &[&str]) -> Result<()> {
         let Some(value) = self.get(key) else { return Ok(()) };

@@ -11,7 +11,7 @@ use super::family::{Family, Need, Role, Tensor};
 use super::mapped::Mapped;
 use super::shards::WeightFiles;
 pub use super::shards::shards;
-use super::weights::{Float, Header, Place};
+use super::weights::{DEQUANTIZED, Float, Header, Place};
 use crate::{Error, Result};
 
 /// The tensors of a model, by their places in its mapped files.
@@ -54,6 +54,11 @@ impl Store {
                 }
             }
             files.push(mapped);
+        }
+        // The two parts of a weight in MXFP4.
+        if let Some(tensor) = found.values().find(|tensor| tensor.name.ends_with("_blocks")) {
+            let what = format!("tensor '{}' holds quantized weights", tensor.name.escape_debug());
+            return Err(Error::malformed(&weights.path, what, DEQUANTIZED));
         }
         weights.agree(|name| {
             let tensor = found.get(&family.canonical(name));

@@ -57,7 +57,7 @@ pub struct HeadTap {
     pub scale: f32,
     /// Whether row i attends to columns 0 to i only.
     pub causal: bool,
-    /// Window, softcap, bias and sink of its logits.
+    /// Window (where it hides anything at this length), softcap, bias and sink of its logits.
     pub terms: HeadTerms,
     /// A, shape (n, n), rows summing to 1 (to less with a sink); if it was requested. Luna's layers never compute it.
     pub matrix: Option<Array2<f32>>,

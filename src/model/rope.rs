@@ -27,19 +27,22 @@ pub(super) struct RopeSettings {
     pub(super) d_h: usize,
     /// The longest input.
     pub(super) positions: usize,
-    /// The key of the base, where the section of rotary settings does not hold one.
-    pub(super) theta: &'static str,
+    /// The key of the base, where the section of rotary settings does not hold one and the family has such a key.
+    pub(super) theta: Option<&'static str>,
     /// The key of the share of a head that is rotated, and the share where the file does not say; `None` if the family
     /// rotates whole heads.
     pub(super) share: Option<(&'static str, f64)>,
     /// The base where the file does not say.
     pub(super) base: f64,
+    /// The original training length that the family's class has where the file does not say, whatever its rotary settings
+    /// do; `None` if they decide.
+    pub(super) old_positions: Option<f64>,
 }
 
 impl RopeSettings {
     /// Of whole heads with the base 10,000, as most families have them.
     pub(super) fn new(d_h: usize, positions: usize) -> Self {
-        Self { d_h, positions, theta: "rope_theta", share: None, base: 10_000.0 }
+        Self { d_h, positions, theta: Some("rope_theta"), share: None, base: 10_000.0, old_positions: None }
     }
 }
 
@@ -51,6 +54,8 @@ const KEYS: &[&str] = &[
     "truncate", "long_factor", "short_factor",
 ];
 
+const PARAMETERS: &str = "rope_parameters";
+const SCALING: &str = "rope_scaling";
 /// The kinds of layers by which `rope_parameters` may be nested.
 pub(super) const FULL: &str = "full_attention";
 pub(super) const SLIDING: &str = "sliding_attention";
@@ -65,28 +70,38 @@ impl Rope {
         Ok((rope, notes))
     }
 
-    /// As [`read`](Self::read) for full and for sliding layers, from settings that may be nested by kind of layer; those of
-    /// sliding layers, where the file has none, are the plain ones of `sliding`.
+    /// As [`read`](Self::read) for full and for sliding layers: from `rope_parameters` by kind of layer, or from the older
+    /// keys, whose `rope_scaling` is that of full layers.
     pub(super) fn read_kinds(
         keys: &Keys<'_>,
         full: RopeSettings,
         sliding: RopeSettings,
     ) -> Result<([Self; 2], Vec<String>)> {
         let (given, mut notes) = section(keys)?;
-        if let Some((name, nested)) =
-            given.as_ref().filter(|(_, section)| section.has(FULL) || section.has(SLIDING))
-        {
-            let mut of = |kind: &'static str, settings| {
-                let (rope, unknown) =
-                    Self::of(keys, nested.section(kind)?.map(|section| (*name, section)), settings)?;
-                notes.extend(unknown);
-                Ok(rope)
-            };
-            return Ok(([of(FULL, full)?, of(SLIDING, sliding)?], notes));
-        }
-        let (rope, unknown) = Self::of(keys, given, full)?;
-        notes.extend(unknown);
-        Ok(([rope, Self::of(keys, None, sliding)?.0], notes))
+        let (full_section, sliding_section) = match given {
+            // What transformers makes of other forms, it makes by accident: it takes no notice of them.
+            Some((PARAMETERS, all)) if all.has(FULL) || all.has(SLIDING) => {
+                (all.section(FULL)?, all.section(SLIDING)?)
+            }
+            Some((PARAMETERS, all)) if all.given().next().is_some() => {
+                return Err(keys.wrong(PARAMETERS, format!("settings for {FULL} and for {SLIDING}")));
+            }
+            Some((SCALING, _)) if keys.has(PARAMETERS) => {
+                return Err(keys.wrong(SCALING, format!("null, or no {PARAMETERS} beside it")));
+            }
+            Some((SCALING, scaling)) if !scaling.has("rope_type") => {
+                return Err(keys.wrong(SCALING, "settings with a rope_type"));
+            }
+            Some((SCALING, scaling)) => (Some(scaling), None),
+            _ => (None, None),
+        };
+        let mut of = |section: Option<Keys<'_>>, settings| {
+            let (rope, unknown) = Self::of(keys, section.map(|section| (PARAMETERS, section)), settings)?;
+            notes.extend(unknown);
+            Ok(rope)
+        };
+        let ropes = [of(full_section, full)?, of(sliding_section, sliding)?];
+        Ok((ropes, notes))
     }
 
     /// From a section of rotary settings, with a note on keys that are not known.
@@ -95,7 +110,7 @@ impl Rope {
         section: Option<(&str, Keys<'_>)>,
         settings: RopeSettings,
     ) -> Result<(Self, Option<String>)> {
-        let theta = || keys.positive_or(settings.theta, settings.base);
+        let theta = || settings.theta.map_or(Ok(settings.base), |key| keys.positive_or(key, settings.base));
         let Some((name, section)) = section else {
             let width = settings.width(keys, None)?;
             return Ok((Self { width, theta: theta()?, scaling: Scaling::None, interleaved: false }, None));
@@ -109,7 +124,7 @@ impl Rope {
             }
             unknown.push(format!("{name}.{key}"));
         }
-        let scaling = Scaling::read(keys, &section, settings.positions, width)?;
+        let scaling = Scaling::read(keys, &section, settings.positions, settings.old_positions, width)?;
         let unknown = unused(&unknown.iter().map(String::as_str).collect::<Vec<_>>());
         Ok((Self { width, theta, scaling, interleaved: false }, unknown))
     }
@@ -145,13 +160,16 @@ impl Rope {
     }
 }
 
+/// A section of a file with its name.
+type Named<'a> = (&'static str, Keys<'a>);
+
 /// The rotary settings of a file with their name, and notes.
-fn section<'a>(keys: &Keys<'a>) -> Result<(Option<(&'static str, Keys<'a>)>, Vec<String>)> {
+fn section<'a>(keys: &Keys<'a>) -> Result<(Option<Named<'a>>, Vec<String>)> {
     let named = |key: &'static str| Ok(keys.section(key)?.map(|section| (key, section)));
     let filled = |found: &(&str, Keys<'_>)| found.1.given().next().is_some();
-    let parameters = named("rope_parameters")?;
+    let parameters = named(PARAMETERS)?;
     // As in transformers: a non-empty older key takes precedence as a whole, with its theta.
-    let Some(scaling) = named("rope_scaling")?.filter(filled) else { return Ok((parameters, Vec::new())) };
+    let Some(scaling) = named(SCALING)?.filter(filled) else { return Ok((parameters, Vec::new())) };
     let both = parameters.filter(filled).map(|_| {
         "config.json has rope_scaling and rope_parameters: rope_scaling counts, as in transformers".into()
     });

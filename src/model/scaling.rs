@@ -64,13 +64,20 @@ const TYPES: [&str; 6] = ["default", "linear", "dynamic", "yarn", "longrope", "l
 const OLD_POSITIONS: &str = "original_max_position_embeddings";
 
 impl Scaling {
-    /// From a section of rotary settings; `positions` is the longest input, `width` what is rotated of a head. Of
-    /// `keys`, those of the whole file, the original training length is read where the section does not hold it.
-    pub(super) fn read(keys: &Keys<'_>, section: &Keys<'_>, positions: usize, width: usize) -> Result<Self> {
+    /// From a section of rotary settings; `width` is what is rotated of a head, `positions` the longest input. Of `keys`,
+    /// those of the whole file, the original training length is read; `usual` is that of the family's class.
+    pub(super) fn read(
+        keys: &Keys<'_>,
+        section: &Keys<'_>,
+        positions: usize,
+        usual: Option<f64>,
+        width: usize,
+    ) -> Result<Self> {
         // What stands beside the section takes precedence, as in transformers.
-        let old_positions = || match keys.has(OLD_POSITIONS) {
-            true => keys.positive(OLD_POSITIONS),
-            false => section.positive_or(OLD_POSITIONS, positions as f64),
+        let old_positions = || match usual {
+            _ if keys.has(OLD_POSITIONS) => keys.positive(OLD_POSITIONS),
+            Some(usual) => Ok(usual),
+            None => section.positive_or(OLD_POSITIONS, positions as f64),
         };
         // Files before transformers 4.43 say `type`.
         match section.name("rope_type", section.name("type", "default")?)? {

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView3};
 
-use super::config::ModelConfig;
-use super::family::Family;
+use super::config::{ModelConfig, Position, UNLIMITED};
+use super::family::{Family, Role};
 use super::folder::{FOLDER, settled};
 use super::observe::Observer;
 use super::substitute::Substitute;
 use super::{ModelInput, embedded, forward, head, load, read};
+use crate::attention::Term;
 use crate::{Error, Result};
 
 /// A trained model, its weights mapped from its folder.
@@ -23,7 +24,8 @@ pub struct Model {
 /// The result of a forward pass.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The last hidden states, shape (n, d), after the final norm where there is one; `None` if the observer's
+    /// The last hidden states, shape (n, d), after the final norm where there is one (and as wide as the token table where
+    /// the model projects them to that, as OPT-350m does); `None` if the observer's
     /// [`last_layer`](Observer::last_layer) ended the pass before.
     pub hidden: Option<Array2<f32>>,
 }
@@ -58,6 +60,18 @@ impl Model {
     /// Its configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// What the heads of a layer have over n positions beside their scale and mask, as [`HeadTap::terms`](super::HeadTap::terms) hands it on.
+    pub fn terms(&self, layer: usize, n: usize) -> Vec<Term> {
+        let config = &self.config;
+        let has = |term: &Term| match term {
+            Term::Softcap => config.softcap.is_some(),
+            Term::Bias => matches!(config.position, Position::Slopes(_) | Position::Buckets { .. }),
+            Term::Window => config.window_over(layer, n).is_some(),
+            Term::Sink => self.store.has(Role::Sinks, layer),
+        };
+        Term::ALL.iter().copied().filter(has).collect()
     }
 
     /// Notes: unknown configuration keys, weights that the configuration does not expect.
@@ -127,10 +141,12 @@ impl Model {
         }
         let too_many = |accepted| Error::Tokens { what: "the input".into(), found: ids.len(), accepted };
         if ids.is_empty() || ids.len() > positions {
-            return Err(too_many(format!(
-                "this {} model takes 1 to {positions}, its positions",
-                family.name
-            )));
+            let most = if positions == UNLIMITED {
+                "1 or more".into()
+            } else {
+                format!("1 to {positions}, its positions")
+            };
+            return Err(too_many(format!("this {} model takes {most}", family.name)));
         }
         match ids.iter().position(|id| *id as usize >= vocab) {
             None => Ok(()),

@@ -168,6 +168,10 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 }
 
+/// What is expected in the place of quantized weights.
+pub(super) const DEQUANTIZED: &str = "weights in F64, F32, F16 or BF16: load the model with dequantize=True in \
+     transformers (for GPT-OSS: Mxfp4Config), and save it again";
+
 /// The types of weights that a model may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Float {

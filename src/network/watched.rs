@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::encoder::Encoder;
+use crate::attention::{Term, Window};
 use crate::layer::{EncoderConfig, Mechanism};
 use crate::model::keys::Keys;
 use crate::model::{
@@ -101,6 +102,22 @@ impl Network {
         match self {
             Self::Softmax(model) => model.config().causal,
             Self::Luna(encoder, ..) => encoder.config().causal,
+        }
+    }
+
+    /// The window of a layer, if it has one.
+    pub fn window(&self, layer: usize) -> Option<Window> {
+        match self {
+            Self::Softmax(model) => model.config().window(layer),
+            Self::Luna(..) => None,
+        }
+    }
+
+    /// What the heads of a layer have over n positions beside their scale and mask, as of [`Model::terms`].
+    pub fn terms(&self, layer: usize, n: usize) -> Vec<Term> {
+        match self {
+            Self::Softmax(model) => model.terms(layer, n),
+            Self::Luna(..) => Vec::new(),
         }
     }
 

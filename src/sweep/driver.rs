@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 /// ends it, with the finished cells in the journal.
 pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<(S::View, bool)> {
     let plan = study.plan();
-    let mut rows: Vec<Option<S::Rows>> = plan.iter().map(|cell| journal.take(&cell.key)).collect();
+    let earlier = |cell: &Cell<S::Cell>| journal.take(&cell.key).filter(|rows| study.suffices(rows));
+    let mut rows: Vec<Option<S::Rows>> = plan.iter().map(earlier).collect();
     let steps = |done: bool| -> usize {
         let cells = plan.iter().zip(&rows).filter(|(_, rows)| rows.is_some() == done);
         cells.map(|(cell, _)| cell.steps).sum()

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contents, Fingerprint, RunFolder};
 use crate::error::{Error, Result};
+use crate::profile::clock::Stopwatch;
 
 /// What is accepted where another run stands in the folder.
 const ACCEPTED: &str = "for --resume the same settings, inputs and version; or another folder";
@@ -45,10 +46,20 @@ struct Rows<T> {
     rows: T,
 }
 
+/// Seconds after which a line is synchronised with the disk.
+const SYNC_S: f64 = 1.0;
+
+/// The file, and the time since it was last synchronised with the disk.
+#[derive(Debug)]
+struct Log {
+    file: File,
+    synced: Stopwatch,
+}
+
 /// The records of earlier runs and of this one; without a folder nothing is written.
 #[derive(Debug, Default)]
 pub struct Journal {
-    file: Option<(PathBuf, Mutex<File>)>,
+    file: Option<(PathBuf, Mutex<Log>)>,
     /// Records of earlier runs as they stand, by the keys of their cells.
     earlier: Mutex<BTreeMap<String, String>>,
 }
@@ -69,7 +80,8 @@ impl Journal {
             Ok(file)
         };
         let file = open().map_err(Error::file(&path))?;
-        let journal = Self { file: Some((path, Mutex::new(file))), earlier: Mutex::new(earlier) };
+        let log = Mutex::new(Log { file, synced: Stopwatch::start() });
+        let journal = Self { file: Some((path, log)), earlier: Mutex::new(earlier) };
         if length == 0 {
             journal.append(&Head { facts: facts.clone() })?;
         }
@@ -88,10 +100,11 @@ impl Journal {
     }
 
     fn append(&self, line: &impl Serialize) -> Result<()> {
-        let Some((path, file)) = &self.file else { return Ok(()) };
+        let Some((path, log)) = &self.file else { return Ok(()) };
         let body =
             serde_json::to_string(line).map_err(|error| Error::malformed(path, error, "plain values"))?;
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let Log { file, synced } = &mut *log;
         // One call a line: a kill leaves whole lines and at most one that is cut off.
         let mut write = || {
             let length = file.metadata()?.len();
@@ -99,6 +112,9 @@ impl Journal {
             if written.is_err() {
                 // Best effort: the failure of the write is the error to report.
                 let _ = file.set_len(length);
+            } else if synced.seconds() > SYNC_S {
+                file.sync_data()?;
+                *synced = Stopwatch::start();
             }
             written
         };

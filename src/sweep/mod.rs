@@ -18,8 +18,10 @@
 //! settings, hashes of all inputs), then a line a cell. One file, because a disk of a cluster counts files, and appended
 //! lines, because each is written in one call: a kill loses the cells in work and at most one line. Every line ends with
 //! a hash of itself; a line without it, or with another one, is dropped and its cell is run again. A run with other facts
-//! is refused by the name of the first that differs. Lines are not synchronised with the disk one by one: a power failure
-//! may lose the last ones.
+//! is refused by the name of the first that differs. A write outlives a kill of the process; only a failure of the machine
+//! needs the disk. That takes some 4 ms (the median of 300 calls of `fdatasync` on ext4), as long as the smallest cells: a
+//! line is synchronised where the last time is over a second ago, so that a power failure loses a second of small cells, or
+//! the large one in work.
 //!
 //! Floating-point numbers are written bit for bit by `#[serde(with = "crate::sweep::bits")]`.
 //!

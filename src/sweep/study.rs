@@ -34,6 +34,12 @@ pub trait Study: Sync {
         1
     }
 
+    /// Whether the rows that an earlier run recorded are all that this one would find. If not (more rounds are asked for,
+    /// for example), the cell is run again.
+    fn suffices(&self, _rows: &Self::Rows) -> bool {
+        true
+    }
+
     /// Runs one cell.
     fn run(&self, cell: &Self::Cell, input: &Self::Input) -> Result<Self::Rows>;
 

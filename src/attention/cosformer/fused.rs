@@ -4,12 +4,8 @@ use ndarray::Array2;
 
 use super::features::{Cosine, EPS, angle};
 use crate::attention::Mask;
-use crate::attention::kernel::arrays::Arrays;
-use crate::attention::kernel::exact::{ExactArrays, ExactHead, Maxima, dot, hidden, weighted};
-use crate::attention::kernel::features::{self, Map};
-use crate::attention::kernel::flat::{Flat, Size};
-use crate::attention::kernel::form::{BOTH, Backward, Form};
-use crate::attention::kernel::saved::Saved;
+use crate::attention::kernel::exact::{ExactHead, dot, hidden, weighted};
+use crate::attention::kernel::mapped::FeatureMap;
 
 #[derive(Debug)]
 pub(super) struct Cosformer {
@@ -23,26 +19,22 @@ impl Cosformer {
     }
 }
 
-impl Form for Cosformer {
-    fn masks(&self) -> &'static [Mask] {
-        BOTH
+impl FeatureMap for Cosformer {
+    type Maker = Cosine;
+
+    fn count(&self, d_h: usize) -> usize {
+        2 * d_h
+    }
+
+    fn maker(&self, mask: Mask, (n, m): (usize, usize), [width, stride]: [usize; 2]) -> Cosine {
+        Cosine { width, stride, max: self.period(mask, n, m) }
     }
 
     fn longest(&self, mask: Mask) -> Option<usize> {
         (mask == Mask::Causal).then_some(self.max)
     }
 
-    fn forward(&self, heads: &Flat<'_>, _: &Arrays<'_>, _: Option<&mut Saved>, out: &mut [f32]) {
-        let max = self.period(heads.mask, heads.n, heads.m);
-        let map = Cosine { width: heads.d_h, stride: heads.d_h, max };
-        features::attend(heads, 2 * heads.d_h, Map::By(&map), out);
-    }
-
-    fn space(&self, size: &Size) -> usize {
-        features::space(size, 2 * size.shape.d_h, 0)
-    }
-
-    fn exact(&self, head: &ExactHead, _: &ExactArrays<'_>, _: &mut Maxima) -> Array2<f64> {
+    fn exact(&self, head: &ExactHead) -> Array2<f64> {
         let ExactHead { q, k, v, mask, .. } = head;
         let max = self.period(*mask, q.nrows(), k.nrows());
         let [of_q, of_k] = [q, k].map(|x| x.mapv(|x| x.max(0.0)));
@@ -51,9 +43,5 @@ impl Form for Cosformer {
             *x *= angle(i.abs_diff(j), max)[0];
         }
         weighted(&a, f64::from(EPS), v.view())
-    }
-
-    fn backward(&self) -> Option<&dyn Backward> {
-        Some(self)
     }
 }

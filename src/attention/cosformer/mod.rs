@@ -14,7 +14,6 @@
 //! the denominator (the authors' code takes the larger of the two): a query whose products with all keys vanish gets
 //! zeros.
 
-mod backward;
 mod features;
 mod fused;
 mod reference;

@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 use super::features::{EPS, angle};
 use super::fused;
 use crate::attention::kernel::fused::Fused;
+use crate::attention::kernel::mapped::Mapped;
 use crate::attention::reference::work::Work;
 use crate::attention::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
@@ -105,6 +106,6 @@ impl Mechanism for Cosformer {
     }
 
     fn fused(&self) -> Option<Fused> {
-        Some(Fused::new(KIND.name, fused::Cosformer { max: self.0.max }))
+        Some(Fused::new(KIND.name, Mapped(fused::Cosformer { max: self.0.max })))
     }
 }

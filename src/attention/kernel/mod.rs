@@ -34,6 +34,7 @@ pub(super) mod form;
 pub(super) mod fused;
 pub(super) mod gradients;
 pub(super) mod heads;
+pub(super) mod mapped;
 pub(super) mod meet;
 pub(super) mod pass;
 pub(super) mod past;

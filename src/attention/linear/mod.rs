@@ -1,6 +1,6 @@
 //! Linear attention (Katharopoulos et al. 2020): features elu + 1 in place of the exponential.
 
-mod backward;
+mod features;
 mod fused;
 mod past;
 mod phi;

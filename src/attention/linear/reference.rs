@@ -9,6 +9,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 use super::fused;
 use super::phi::{EPS, phi};
 use crate::attention::kernel::fused::Fused;
+use crate::attention::kernel::mapped::Mapped;
 use crate::attention::reference::work::Work;
 use crate::attention::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
@@ -82,7 +83,7 @@ impl Mechanism for Linear {
     }
 
     fn fused(&self) -> Option<Fused> {
-        Some(Fused::new(KIND.name, fused::Linear))
+        Some(Fused::new(KIND.name, Mapped(fused::Linear)))
     }
 }
 

@@ -9,13 +9,12 @@
 //! sum to 1. This is the core of the authors' `LunarCausalAttention` (fairseq-apollo, `luna_attention.py`) without its
 //! projections; there the keys of W have a projection of their own, so that `w` is an argument here.
 //!
-//! [`State`] takes one token now and the next one when it is known; [`sequential()`], the reference, is that for all
-//! tokens. [`Fused`](super::Fused) computes many heads at once, [`WeightedHeads`] the same from given weights on, which
+//! [`State`] takes one token now and the next one when it is known; the reference implementation is that for all tokens.
+//! [`Fused`](super::Fused) computes many heads at once, [`WeightedHeads`] the same from given weights on, which
 //! come from keys of their own in the authors' layer. None of them holds an array of n x m or n x `d_h` x l; the authors'
 //! parallel kernel holds the latter.
 
 mod backward;
-mod chunked;
 mod fused;
 mod reference;
 mod sequential;
@@ -23,10 +22,9 @@ mod state;
 mod weight;
 mod weighted;
 
-pub use chunked::chunked;
 pub use fused::exact;
 pub(super) use reference::KIND;
-pub use sequential::{sequential, unpacking};
+pub use sequential::unpacking;
 pub use state::State;
 pub use weight::Weight;
 pub use weighted::{WeightedGradients, WeightedHeads};

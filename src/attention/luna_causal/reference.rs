@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, s};
 
 use super::fused;
-use super::sequential::{counted, unpacking};
+use super::sequential::{sequential, unpacking};
 use super::weight::Weight;
 use crate::attention::kernel::fused::Fused;
 use crate::attention::reference::work::Work;
@@ -103,7 +103,7 @@ impl Mechanism for LunaCausal {
         let (k, v) = (input.k.slice(s![..seen, ..]), v.slice(s![..seen, ..]));
         let w = self.weights(k, input.scale, work)?;
         let q = &input.q * input.scale;
-        Ok(counted(q.view(), k, w.view(), v, work))
+        Ok(sequential(q.view(), k, w.view(), v, work))
     }
 
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
@@ -126,10 +126,6 @@ impl Mechanism for LunaCausal {
         let pack = Cost::product(seen, l, d_h + d_v);
         let unpack = Cost::product(n, d_h, l) + Cost::softmax(n, n * l) + Cost::product(n, l, d_v);
         weights + pack + unpack + Cost::divs(n)
-    }
-
-    fn rank(&self, _: &Shape) -> Option<usize> {
-        None
     }
 
     fn l(&self) -> Option<usize> {

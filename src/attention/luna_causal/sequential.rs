@@ -7,23 +7,12 @@ use crate::attention::reference::work::Work;
 
 /// The outputs (n, `d_v`), a token at a time with two running sums: O(l (`d_h` + `d_v`)) memory beside them.
 ///
-/// `q` (n, `d_h`) has the scale in it already; `k` (n, `d_h`); `w` (n, l) are the weights, past
-/// [`Weight`](super::Weight); `v` (n, `d_v`).
+/// `q` (n, `d_h`) has the scale in it already; `k` (m, `d_h`); `w` (m, l) are the weights, past
+/// [`Weight`](super::Weight); `v` (m, `d_v`). Queries after the last key see every key, and there is a query for every key.
 ///
 /// # Panics
 /// If the shapes do not fit each other.
-pub fn sequential(
-    q: ArrayView2<'_, f32>,
-    k: ArrayView2<'_, f32>,
-    w: ArrayView2<'_, f32>,
-    v: ArrayView2<'_, f32>,
-) -> Array2<f32> {
-    assert_eq!(q.nrows(), k.nrows(), "a query for each key");
-    counted(q, k, w, v, &mut Work::default())
-}
-
-/// As [`sequential()`], counting; queries after the last key see every key, and there is a query for every key.
-pub(super) fn counted(
+pub(super) fn sequential(
     q: ArrayView2<'_, f32>,
     k: ArrayView2<'_, f32>,
     w: ArrayView2<'_, f32>,
@@ -59,7 +48,7 @@ pub fn unpacking(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, w: ArrayView2<'
 
 #[cfg(test)]
 mod tests {
-    use super::super::{State, Weight, chunked};
+    use super::super::{State, Weight};
     use super::*;
     use crate::rng::{normal, stream};
     use ndarray::s;
@@ -87,7 +76,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn the_three_forms_agree(
+        fn both_forms_agree(
             seed in 0..1000_u64, n in 1..70_usize, d_h in 1..9_usize, l in 1..20_usize, d_v in 1..7_usize,
         ) {
             let mut rng = stream(seed, "luna causal");
@@ -95,12 +84,8 @@ mod tests {
             for weight in [Weight::Softplus, Weight::Elu] {
                 let w = normal(&mut rng, n, l).mapv(|x| weight.apply(x));
                 let expected = by_hand(&q, &k, &w, &v);
-                let whole = sequential(q.view(), k.view(), w.view(), v.view());
+                let whole = sequential(q.view(), k.view(), w.view(), v.view(), &mut Work::default());
                 prop_assert!(furthest(&whole, &expected) < 1e-5);
-                for chunk in [1, 3, 16, n, n + 5] {
-                    let found = chunked(q.view(), k.view(), w.view(), v.view(), chunk);
-                    prop_assert!(furthest(&found, &expected) < 1e-5, "chunks of {chunk}");
-                }
                 let mut state = State::new(d_h, l, d_v);
                 for t in 0..n {
                     let row = state.push(q.row(t), k.row(t), w.row(t), v.row(t));
@@ -123,18 +108,5 @@ mod tests {
             assert!((Weight::Softplus.apply(x) - softplus).abs() <= 2e-7 * softplus, "softplus of {x}");
             assert!((Weight::Elu.apply(x) - elu).abs() <= 2e-7 * elu, "elu of {x}");
         }
-    }
-
-    #[test]
-    fn a_chunk_shows_no_later_token() {
-        let mut rng = stream(4, "luna causal");
-        let [q, mut k, mut w, mut v] = [5, 5, 7, 3].map(|d| normal(&mut rng, 20, d));
-        let before = chunked(q.view(), k.view(), w.view(), v.view(), 8);
-        for x in [&mut k, &mut w, &mut v] {
-            x.row_mut(13).fill(9.0);
-        }
-        let after = chunked(q.view(), k.view(), w.view(), v.view(), 8);
-        assert_eq!(before.slice(s![..13, ..]), after.slice(s![..13, ..]));
-        assert_ne!(before.slice(s![13.., ..]), after.slice(s![13.., ..]));
     }
 }

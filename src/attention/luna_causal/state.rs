@@ -24,11 +24,6 @@ impl State {
         Self { tokens: 0, keys: Array2::zeros((d_h, l)), values: Array2::zeros((l, d_v)) }
     }
 
-    /// How many tokens there were.
-    pub fn tokens(&self) -> usize {
-        self.tokens
-    }
-
     /// Takes in the next token and returns its output (`d_v`): its query `q_t` (`d_h`) with the scale in it already, its
     /// key `k_t` (`d_h`), its weights `w_t` (l) and its value `v_t` (`d_v`).
     ///

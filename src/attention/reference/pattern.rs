@@ -6,7 +6,11 @@ use ndarray::{Array2, ArrayView2};
 
 use super::work::Work;
 use crate::attention::input::Input;
+use crate::attention::kernel::fused::Fused;
+use crate::attention::mask::Mask;
+use crate::attention::mechanism::Mechanism;
 use crate::cost::{Cost, Shape};
+use crate::error::Result;
 use crate::linalg::gemm::{Threads, product_into};
 use crate::linalg::softmax::softmax_rows;
 
@@ -27,29 +31,63 @@ pub(in crate::attention) fn forward(
     out
 }
 
-/// The matrix (n, m): softmax over the keys that are read, zeros elsewhere.
-pub(in crate::attention) fn matrix(input: &Input<'_>, reads: Reads<'_>) -> Array2<f32> {
-    let (n, m) = (input.q.nrows(), input.k.nrows());
-    let mut a = Array2::zeros((n, m));
-    product_into(a.view_mut(), 0.0, input.q, input.k.t(), input.scale, Threads::One);
-    for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-        let row = row.as_slice_mut().expect("rows of a new array lie together");
-        let mut from = 0;
-        for range in reads(i) {
-            row[from..range.start].fill(f32::NEG_INFINITY);
-            from = range.end;
-        }
-        row[from..].fill(f32::NEG_INFINITY);
+/// A mechanism in which a query reads some of the keys.
+pub(in crate::attention) trait Pattern: Send + Sync {
+    /// What each of `n` queries reads of `m` keys, as [`Reads`].
+    fn reads(&self, n: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_>;
+
+    /// How many keys each query reads.
+    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_>;
+
+    /// As [`Mechanism::l`].
+    fn l(&self) -> Option<usize> {
+        None
     }
-    softmax_rows(a.view_mut());
-    a
+
+    /// As [`Mechanism::fused`].
+    fn fused(&self) -> Option<Fused> {
+        None
+    }
 }
 
-/// What [`forward`] costs when query i reads `keys(i)` keys.
-pub(in crate::attention) fn cost(shape: &Shape, keys: impl Fn(usize) -> usize) -> Cost {
-    let read = (0..shape.n).map(keys).filter(|keys| *keys > 0);
-    let (rows, pairs) = read.fold((0, 0), |(rows, pairs), keys| (rows + 1, pairs + keys));
-    Cost::product(pairs, shape.d_h, 1) + Cost::softmax(rows, pairs) + Cost::product(pairs, 1, shape.d_v)
+impl<P: Pattern> Mechanism for P {
+    fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
+        let reads = self.reads(input.q.nrows(), input.k.nrows(), input.mask);
+        Ok(forward(input, v, &*reads, work))
+    }
+
+    /// Softmax over the keys that are read, zeros elsewhere.
+    fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
+        let (n, m) = (input.q.nrows(), input.k.nrows());
+        let reads = self.reads(n, m, input.mask);
+        let mut a = Array2::zeros((n, m));
+        product_into(a.view_mut(), 0.0, input.q, input.k.t(), input.scale, Threads::One);
+        for (i, mut row) in a.rows_mut().into_iter().enumerate() {
+            let row = row.as_slice_mut().expect("rows of a new array lie together");
+            let mut from = 0;
+            for range in reads(i) {
+                row[from..range.start].fill(f32::NEG_INFINITY);
+                from = range.end;
+            }
+            row[from..].fill(f32::NEG_INFINITY);
+        }
+        softmax_rows(a.view_mut());
+        Ok(a)
+    }
+
+    fn cost(&self, shape: &Shape) -> Cost {
+        let read = (0..shape.n).map(self.counts(shape)).filter(|keys| *keys > 0);
+        let (rows, pairs) = read.fold((0, 0), |(rows, pairs), keys| (rows + 1, pairs + keys));
+        Cost::product(pairs, shape.d_h, 1) + Cost::softmax(rows, pairs) + Cost::product(pairs, 1, shape.d_v)
+    }
+
+    fn l(&self) -> Option<usize> {
+        Pattern::l(self)
+    }
+
+    fn fused(&self) -> Option<Fused> {
+        Pattern::fused(self)
+    }
 }
 
 /// Sorted ranges as they are, brought together where they touch or overlap.

@@ -70,15 +70,7 @@ impl Family {
 
     /// Refuses keys that must be neutral and are not; notes on unknown keys, and on code that is not run.
     pub(crate) fn check(&self, keys: &Keys<'_>) -> Result<Vec<String>> {
-        let mut unknown = Vec::new();
-        for key in keys.given() {
-            match self.effect(key) {
-                Some(Effect::Neutral(accepted)) => keys.only(key, accepted)?,
-                Some(Effect::Read | Effect::Inert) => {}
-                None => unknown.push(key),
-            }
-        }
-        let mut notes: Vec<String> = unused(&unknown).into_iter().collect();
+        let mut notes: Vec<String> = unused(&self.known.check(keys)?).into_iter().collect();
         if self.known.hub && keys.given().any(|key| key == CODE) {
             notes.push(format!(
                 "config.json names Python code of its own ({CODE}), which luna does not run: the model is computed as \

@@ -17,8 +17,7 @@ pub(super) const READ: [&str; 16] = [
     "intermediate_size", "vocab_size", "max_position_embeddings", "rms_norm_eps", "hidden_act", "is_causal",
     "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings",
 ];
-/// `pretraining_tp` splits products, which changes only the order of sums.
-pub(super) const INERT: &[&str] = &["attention_dropout", "pretraining_tp"];
+pub(super) const INERT: &[&str] = &["attention_dropout"];
 pub(super) const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["rope", "rotary"])];
 
 /// What all read, and a family's own keys.
@@ -92,6 +91,8 @@ pub(super) struct Usual {
     pub(super) theta: (&'static str, f64),
     /// The key of the share of a head that is rotated; whole heads if `None`.
     pub(super) share: Option<(&'static str, f64)>,
+    /// The original training length; `None` if the rotary settings decide.
+    pub(super) old_positions: Option<f64>,
 }
 
 /// Those of Llama.
@@ -103,13 +104,20 @@ pub(super) const LLAMA: Usual = Usual {
     tied: false,
     theta: ("rope_theta", 10_000.0),
     share: None,
+    old_positions: None,
 };
 
 impl Usual {
     /// The rotary settings of heads of this width.
     pub(super) fn rope(&self, d_h: usize, positions: usize) -> RopeSettings {
         let (theta, base) = self.theta;
-        RopeSettings { theta, base, share: self.share, ..RopeSettings::new(d_h, positions) }
+        RopeSettings {
+            theta: Some(theta),
+            base,
+            share: self.share,
+            old_positions: self.old_positions,
+            ..RopeSettings::new(d_h, positions)
+        }
     }
 
     /// The sizes, norms and activation of a decoder with rotary positions; what is different in a family it changes.
@@ -209,5 +217,9 @@ pub(super) fn sliding(
             keys.wrong("sliding_window", "a number of tokens: there are layers with sliding attention")
         );
     };
-    Ok(Some(Sliding { window: Window { back: width - 1, ahead: 0 }, layers, rope }))
+    // As in transformers: of a bidirectional window the width is counted to each side, and its edge is within.
+    let causal = keys.flag("is_causal", true)?;
+    let window =
+        if causal { Window { back: width - 1, ahead: 0 } } else { Window { back: width, ahead: width } };
+    Ok(Some(Sliding { window, layers, rope }))
 }

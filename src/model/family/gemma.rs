@@ -22,10 +22,8 @@ pub(super) static GEMMA2: Family = Family {
     known: Known { read: &READ_GEMMA2, inert: INERT, neutral: NEUTRAL, hub: true },
     config: |keys| {
         let config = Usual { tied: true, ..USUAL }.config(keys)?;
-        let softcap = |key, usual: f64| match keys.is_present(key) && !keys.has(key) {
-            true => Ok(None),
-            false => keys.positive_or(key, usual).map(Some),
-        };
+        let null = |key| keys.is_present(key) && !keys.has(key);
+        let softcap = |key, usual| if null(key) { Ok(None) } else { keys.positive_or(key, usual).map(Some) };
         let layers = sliding_layers(keys, config.layers, |layer| layer % 2 == 0)?;
         Ok(ModelConfig {
             softcap: softcap("attn_logit_softcapping", 50.0)?,
@@ -53,16 +51,15 @@ pub(super) static GEMMA3: Family = Family {
         let usual = Usual { theta: ("rope_theta", 1e6), ..USUAL };
         let sizes = usual.sizes(keys)?;
         let full = usual.rope(sizes.d_h, sizes.positions);
-        let local = RopeSettings { theta: "rope_local_base_freq", base: 1e4, ..full };
+        let local = RopeSettings { theta: Some("rope_local_base_freq"), base: 1e4, ..full };
         let ([rope, local], notes) = Rope::read_kinds(keys, full, local)?;
         let config = usual.with(keys, sizes, rope, notes)?;
         let pattern = keys.size_or("sliding_window_pattern", 6)?;
         let layers = sliding_layers(keys, config.layers, |layer| !(layer + 1).is_multiple_of(pattern))?;
-        let softcap = |key| keys.has(key).then(|| keys.positive(key)).transpose();
+        let cap = "final_logit_softcapping";
         Ok(ModelConfig {
             query_key_norm: Some(QueryKeyNorm::Head),
-            softcap: softcap("attn_logit_softcapping")?,
-            vocab_softcap: softcap("final_logit_softcapping")?,
+            vocab_softcap: keys.has(cap).then(|| keys.positive(cap)).transpose()?,
             sliding: sliding(keys, layers, Some(4096), Some(local))?,
             ..common(keys, config)?
         })
@@ -86,11 +83,11 @@ const READ_GEMMA2: [&str; 23] = and(&[
     "sliding_window",
     "layer_types",
 ]);
-const READ_GEMMA3: [&str; 25] = and(&[
+/// Gemma 3 has no softcap on its attention, in its class neither.
+const READ_GEMMA3: [&str; 24] = and(&[
     "hidden_activation",
     "attention_bias",
     "query_pre_attn_scalar",
-    "attn_logit_softcapping",
     "final_logit_softcapping",
     "sliding_window",
     "layer_types",

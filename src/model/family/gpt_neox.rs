@@ -62,7 +62,7 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     let share = Some(("rotary_pct", 0.25));
     let (rope, notes) = Rope::read(
         keys,
-        RopeSettings { theta: "rotary_emb_base", share, ..RopeSettings::new(d_h, positions) },
+        RopeSettings { theta: Some("rotary_emb_base"), share, ..RopeSettings::new(d_h, positions) },
     )?;
     let parallel = keys.flag("use_parallel_residual", true)?;
     let sizes = Sizes {

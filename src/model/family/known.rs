@@ -3,6 +3,9 @@
 //! The lists follow what transformers 5.24 reads: a key that changes attention there is read here, or refused when it
 //! holds anything but its neutral value. `tests/golden/hf_keys` holds what transformers makes of every key on them.
 
+use crate::Result;
+use crate::model::keys::Keys;
+
 /// A family's own lists; [`INERT`] and [`FOREIGN`] hold those of all families from the Hugging Face hub.
 #[derive(Debug)]
 pub(in crate::model) struct Known {
@@ -46,6 +49,19 @@ impl Known {
             return Some(Effect::Inert);
         }
         if self.hub { neutral(FOREIGN) } else { None }
+    }
+
+    /// Refuses keys that must be neutral and are not; the names of unknown ones.
+    pub(super) fn check<'a>(&self, keys: &Keys<'a>) -> Result<Vec<&'a str>> {
+        let mut unknown = Vec::new();
+        for key in keys.given() {
+            match self.effect(key) {
+                Some(Effect::Neutral(accepted)) => keys.only(key, accepted)?,
+                Some(Effect::Read | Effect::Inert) => {}
+                None => unknown.push(key),
+            }
+        }
+        Ok(unknown)
     }
 
     /// Every key that is known, once.

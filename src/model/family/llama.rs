@@ -20,7 +20,7 @@ pub(super) static LLAMA: Family = Family {
     tensors: &[PROJECTIONS, NORMS_BEFORE, ATTENTION_BIASES, FFN_BIASES],
     ignored: &[],
     input_first: false,
-    known: Known { read: &READ_LLAMA, inert: INERT, neutral: NEUTRAL, hub: true },
+    known: Known { read: &READ_LLAMA, inert: INERT_LLAMA, neutral: NEUTRAL, hub: true },
     config: |keys| {
         let config = decoder::LLAMA.config(keys)?;
         if sliding_layers(keys, config.layers, |_| false)?.contains(&true) {
@@ -38,7 +38,7 @@ pub(super) static MISTRAL: Family = Family {
     tensors: &[PROJECTIONS, NORMS_BEFORE],
     ignored: &[],
     input_first: false,
-    known: Known { read: &READ_MISTRAL, inert: INERT, neutral: NEUTRAL, hub: true },
+    known: Known { read: &READ_MISTRAL, inert: INERT_LLAMA, neutral: NEUTRAL, hub: true },
     config: |keys| {
         let config = Usual { kv_heads: Some(8), ..decoder::LLAMA }.config(keys)?;
         let without = keys.is_present("sliding_window") && !keys.has("sliding_window");
@@ -87,6 +87,8 @@ const READ_QWEN2: [&str; 20] =
     and(&["sliding_window", "use_sliding_window", "max_window_layers", "layer_types"]);
 const READ_QWEN3: [&str; 21] =
     and(&["sliding_window", "use_sliding_window", "max_window_layers", "layer_types", "attention_bias"]);
+/// `pretraining_tp` splits products, which changes only the order of sums.
+const INERT_LLAMA: &[&str] = &["attention_dropout", "pretraining_tp"];
 /// Qwen2 has its biases whatever its file says.
 const INERT_QWEN2: &[&str] = &["attention_dropout", "attention_bias"];
 const NEUTRAL_QWEN2: &[Neutral] = &[NEUTRAL[0], ("qkv_bias", &["true"])];

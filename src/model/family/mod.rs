@@ -7,6 +7,7 @@
 
 mod albert;
 mod bert;
+mod bloom;
 mod declaration;
 mod decoder;
 mod distilbert;
@@ -15,12 +16,17 @@ mod esm;
 mod find;
 mod gemma;
 mod gpt2;
+mod gpt_neo;
 mod gpt_neox;
+mod gpt_oss;
+mod gptj;
 mod known;
 mod llama;
 mod luna;
 mod modernbert;
+mod mpt;
 mod olmo;
+mod opt;
 mod phi;
 mod t5;
 mod tensors;
@@ -43,7 +49,12 @@ pub static ALL: &[&Family] = &[
     &esm::ESM,
     &t5::T5,
     &gpt2::GPT2,
+    &gpt_neo::GPT_NEO,
     &gpt_neox::GPT_NEOX,
+    &gptj::GPTJ,
+    &opt::OPT,
+    &bloom::BLOOM,
+    &mpt::MPT,
     &llama::LLAMA,
     &llama::MISTRAL,
     &llama::QWEN2,
@@ -58,6 +69,7 @@ pub static ALL: &[&Family] = &[
     &vision::DEIT,
     &vision::DINOV2,
     &vision::CLIP,
+    &gpt_oss::GPT_OSS,
     &self::luna::LUNA,
 ];
 

@@ -77,9 +77,12 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
     if keys.section("rope_parameters")?.is_some_and(|section| !nested(&section)) {
         return Err(keys.wrong("rope_parameters", format!("settings of {FULL} and of {SLIDING}")));
     }
-    let full =
-        RopeSettings { theta: "global_rope_theta", base: 160_000.0, ..RopeSettings::new(d_h, positions) };
-    let local = RopeSettings { theta: "local_rope_theta", base: 10_000.0, ..full };
+    let full = RopeSettings {
+        theta: Some("global_rope_theta"),
+        base: 160_000.0,
+        ..RopeSettings::new(d_h, positions)
+    };
+    let local = RopeSettings { theta: Some("local_rope_theta"), base: 10_000.0, ..full };
     let ([rope, local], notes) = Rope::read_kinds(keys, full, local)?;
     let layers = keys.layers("num_hidden_layers")?;
     let every = keys.size_or("global_attn_every_n_layers", 3)?;

@@ -37,8 +37,8 @@ pub(super) static OLMO3: Family = Family {
         let usual = Usual { eps: 1e-5, theta: ("rope_theta", 5e5), ..decoder::LLAMA };
         let sizes = usual.sizes(keys)?;
         let full = usual.rope(sizes.d_h, sizes.positions);
-        // Scaled positions are those of full layers, unless the file has settings for each kind.
-        let ([rope, local], notes) = Rope::read_kinds(keys, full, RopeSettings { base: 5e5, ..full })?;
+        // As in transformers, rope_theta is that of full layers.
+        let ([rope, local], notes) = Rope::read_kinds(keys, full, RopeSettings { theta: None, ..full })?;
         let config = usual.with(keys, sizes, rope, notes)?;
         let layers = sliding_layers(keys, config.layers, |layer| (layer + 1) % 4 != 0)?;
         Ok(ModelConfig {

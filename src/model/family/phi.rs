@@ -6,6 +6,7 @@ use super::known::Known;
 use super::tensors::Dim::{D, Ffn, K, Q, Qkv, TwoFfn, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::model::config::{Arrangement, ModelConfig, Norm};
+use crate::model::scaling::Scaling;
 
 pub(super) static PHI3: Family = Family {
     name: "phi3",
@@ -16,8 +17,18 @@ pub(super) static PHI3: Family = Family {
     input_first: false,
     known: Known { read: &READ_PHI3, inert: INERT, neutral: NEUTRAL, hub: true },
     config: |keys| {
-        let usual = Usual { eps: 1e-5, share: Some(("partial_rotary_factor", 1.0)), ..decoder::LLAMA };
+        let usual = Usual {
+            eps: 1e-5,
+            share: Some(("partial_rotary_factor", 1.0)),
+            old_positions: Some(4096.0),
+            ..decoder::LLAMA
+        };
         let config = usual.config(keys)?;
+        if !matches!(config.rope(0).map(|rope| &rope.scaling), Some(Scaling::None | Scaling::LongRope { .. }))
+        {
+            let key = if keys.has("rope_scaling") { "rope_scaling" } else { "rope_parameters" };
+            return Err(keys.wrong(key, "the rope type default or longrope, as Phi-3 has them"));
+        }
         let layers = vec![keys.has("sliding_window"); config.layers];
         Ok(ModelConfig { sliding: sliding(keys, layers, None, None)?, ..config })
     },

@@ -5,7 +5,7 @@ use crate::attention::{self, Attention, Kind, Mask, Origin, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::ram;
-use crate::study::input::Source;
+use crate::study::input::{Source, restrict};
 use crate::sweep::Watch;
 
 /// One mechanism at one projected length.
@@ -43,8 +43,8 @@ fn handful(mask: Mask, n: usize) -> String {
 /// The mechanisms that an input is compared with.
 pub(super) struct Candidates {
     pub(super) all: Vec<Candidate>,
-    /// Which others were named that cannot be used on it, for the notes.
-    pub(super) left_out: Option<String>,
+    /// Notes: which others were named that cannot be used on it, which of its layers cannot be compared.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Candidates {
@@ -73,11 +73,11 @@ impl Candidates {
         let names = unusable.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let form = if mask == Mask::Causal { "causal" } else { "full" };
         match (all.is_empty(), unusable.len()) {
-            (false, 0) => Ok(Self { all, left_out: None }),
+            (false, 0) => Ok(Self { all, left_out: Vec::new() }),
             (false, _) => {
                 let note = format!("left out, for want of a {form} form: {names}");
                 watch.say(&note);
-                Ok(Self { all, left_out: Some(note) })
+                Ok(Self { all, left_out: vec![note] })
             }
             (true, 0) => Err(Error::value("--l", &config.l, format!("one of n = {n} or less at least"))),
             (true, 1) => Err(unusable.swap_remove(0).1),
@@ -86,6 +86,16 @@ impl Candidates {
                 Err(Error::value("--mechanism", names, accepted))
             }
         }
+    }
+}
+
+impl Candidates {
+    /// Leaves out the layers that some of them have no form for, and says so in the notes; `flag` is the option that chose
+    /// the layers.
+    pub(super) fn restrict(&mut self, source: &mut dyn Source, flag: &str, watch: &dyn Watch) -> Result<()> {
+        let kinds: Vec<&Kind> = self.all.iter().map(|one| one.kind).collect();
+        self.left_out.extend(restrict(source, &kinds, Some(flag), watch)?);
+        Ok(())
     }
 }
 

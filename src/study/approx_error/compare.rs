@@ -23,10 +23,11 @@ struct Comparison<'a> {
 
 /// Fits and measures what the journal does not hold, and shows all of it.
 pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
-    let source = config.input.open(context.seed, Unnamed::Model)?;
-    let source = source.as_ref();
-    let Candidates { all, left_out } = Candidates::of(config, source, context.watch)?;
-    differences::check(config.baseline.as_deref(), &all)?;
+    let mut source = config.input.open(context.seed, Unnamed::Model)?;
+    let mut candidates = Candidates::of(config, source.as_ref(), context.watch)?;
+    differences::check(config.baseline.as_deref(), &candidates.all)?;
+    candidates.restrict(source.as_mut(), "--layers", context.watch)?;
+    let (source, Candidates { all, left_out }) = (source.as_ref(), candidates);
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
     frame::check_memory(source, windows)?;
     let facts = frame::facts(config, "comparison", source, context);

@@ -7,9 +7,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
-use super::projected::projected;
 use crate::attention::fit::{self, Options, Sample};
-use crate::attention::{Learned, Origin};
+use crate::attention::{Input, Learned, Origin};
 use crate::error::{Error, Result};
 use crate::study::Context;
 use crate::study::input::Source;
@@ -233,8 +232,8 @@ fn samples(
     for window in 0..windows {
         source.visit(n, window, false, &|_, _| true, &mut |head| {
             context.watch.check()?;
-            let ([q, k, v], scale) = projected(&head)?;
-            let sample = Sample { q: q.clone(), k: k.clone(), v: v.clone(), scale };
+            let (Input { q, k, scale, .. }, v) = head.projected()?;
+            let sample = Sample { q: q.to_owned(), k: k.to_owned(), v: v.clone(), scale };
             samples.entry(head.label.clone()).or_default().push(sample);
             Ok(())
         })?;

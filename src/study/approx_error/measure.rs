@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
 use super::fits::{Fits, Role};
-use super::projected::projected;
 use super::slots::Slots;
 use crate::attention::{Attention, Input, Origin, softmax};
 use crate::error::{Error, Result};
@@ -99,9 +98,8 @@ impl Job<'_> {
     pub(super) fn head(&self, of: HeadWindow, head: &Head) -> Result<Measured> {
         let watch = self.context.watch;
         watch.check()?;
-        let ([q, k, v], scale) = projected(head)?;
-        let input = Input { scale, ..Input::new(q.view(), k.view(), head.mask) };
-        let a = softmax::matrix(q.view(), k.view(), scale, head.mask);
+        let (input, v) = head.projected()?;
+        let a = softmax::matrix_f32(&input);
         let output = product(a.view(), v.view(), Threads::One);
         if let Some(x) = output.iter().chain(&a).find(|x| !x.is_finite()) {
             let what = format!("softmax attention of {}", head.label);

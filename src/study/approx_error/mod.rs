@@ -24,7 +24,6 @@ mod group;
 mod measure;
 mod notes;
 mod own;
-mod projected;
 mod reach;
 mod rows;
 mod run;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Layers;
 use crate::error::Result;
 use crate::name::{Indices, List};
+use crate::task::dump::Leading;
 use crate::task::stride::Stride;
 
 /// The options that choose an input. Without any, the study decides what is read ([`Unnamed`]).
@@ -36,6 +38,21 @@ pub struct InputArgs {
     /// (see `luna list`)
     #[arg(long, value_name = "SPECS")]
     pub synthetic: Option<String>,
+    /// Queries, keys and values from elsewhere instead of a model: .npz or .safetensors with arrays q, k and (where outputs
+    /// are compared) v of shape (n, d), (h, n, d), (layers, h, n, d) or (layers, batch, h, n, d); k and v may have fewer
+    /// heads, each for a group of query heads
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_BESIDE_QKV)]
+    pub qkv: Option<PathBuf>,
+    /// Factor on the products of the queries and keys of --qkv [default: 1 / sqrt(d)]
+    #[arg(long, value_name = "X", requires = "qkv")]
+    pub qkv_scale: Option<f64>,
+    /// Mask of the heads of --qkv: full, causal, window:back=B,ahead=A, or causal and a window [default: full]
+    #[arg(long, value_name = "MASK", requires = "qkv")]
+    pub qkv_mask: Option<String>,
+    /// What the dimensions of --qkv and --attention before the last two are: layer, batch (whose samples stand in the place
+    /// of windows) and head, in the order of the array [default: head, layer,head or layer,batch,head]
+    #[arg(long, value_name = "NAME,...", conflicts_with_all = ["model", "synthetic"])]
+    pub axes: Option<List<Leading>>,
     /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
     #[arg(long, value_name = "N,...")]
     pub seq_len: Option<List<usize>>,
@@ -50,9 +67,9 @@ pub struct InputArgs {
     /// Tokens of the text to leave out before the first window
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub skip_tokens: usize,
-    /// Layers to study, such as 0-3,7 [default: all]
-    #[arg(long, value_name = "INDICES")]
-    pub layers: Option<Indices>,
+    /// Layers to study, such as 0-3,7, or by their mask: full, or sliding (those with a window) [default: all]
+    #[arg(long, value_name = "full|sliding|INDICES")]
+    pub layers: Option<Layers>,
     /// Heads to study in each layer [default: all]
     #[arg(long, value_name = "INDICES")]
     pub heads: Option<Indices>,
@@ -81,11 +98,18 @@ pub struct DumpArgs {
 
 /// The options of [`InputArgs`] that mean nothing beside dumped matrices.
 #[rustfmt::skip]
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "model", "revision", "offline", "text", "tokens", "pixels", "synthetic", "seq_len", "windows", "stride", "causal",
+    "qkv",
 ];
 /// Those that mean nothing beside images.
 const TEXTS: [&str; 6] = ["text", "tokens", "synthetic", "seq_len", "stride", "skip_tokens"];
+
+/// Those that mean nothing beside queries and keys.
+#[rustfmt::skip]
+const NOT_BESIDE_QKV: [&str; 11] = [
+    "model", "revision", "offline", "text", "tokens", "pixels", "synthetic", "seq_len", "windows", "stride", "causal",
+];
 
 /// What is read where no input is named: it needs no file, no download, and seconds on any machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +129,7 @@ impl InputArgs {
     /// What is read although neither a model nor synthetic heads were named; a text or token ids are for a model.
     pub fn unnamed(&self, default: Unnamed) -> Option<Unnamed> {
         match (&self.model, &self.synthetic, &self.text, &self.tokens) {
+            _ if self.qkv.is_some() => None,
             (Some(_), ..) | (_, Some(_), ..) => None,
             (None, None, None, None) => Some(default),
             _ => Some(Unnamed::Model),
@@ -118,15 +143,23 @@ impl InputArgs {
         lengths
     }
 
-    /// The layers and heads that are chosen of so many, ascending.
-    pub(super) fn select(&self, layers: usize, heads: usize) -> Result<(Vec<usize>, Vec<usize>)> {
-        let select = |what, indices: &Option<Indices>, count| match indices {
-            Some(indices) => indices.select(what, count).map(|mut chosen| {
-                chosen.sort_unstable();
-                chosen
-            }),
-            None => Ok((0..count).collect()),
+    /// The layers and heads that are chosen of so many, ascending; `slides` says which layers have a window, where the
+    /// input knows.
+    pub(super) fn select(
+        &self,
+        layers: usize,
+        heads: usize,
+        slides: Option<&dyn Fn(usize) -> bool>,
+    ) -> Result<(Vec<usize>, Vec<usize>)> {
+        let layers = match &self.layers {
+            Some(chosen) => chosen.select("--layers", layers, slides)?,
+            None => (0..layers).collect(),
         };
-        Ok((select("--layers", &self.layers, layers)?, select("--heads", &self.heads, heads)?))
+        let mut heads = match &self.heads {
+            Some(indices) => indices.select("--heads", heads)?,
+            None => (0..heads).collect(),
+        };
+        heads.sort_unstable();
+        Ok((layers, heads))
     }
 }

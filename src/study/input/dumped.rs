@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::mask::Masks;
 use super::probabilities::Check;
 use super::{Body, DumpArgs, Given, Head, HeadPlace, InputArgs, Sink, Source, Wanted, hash};
-use crate::attention::{Mask, Visible};
+use crate::attention::{HeadTerms, Mask, Visible};
 use crate::error::{Error, Result};
 use crate::profile::ram;
 use crate::task::dump::{Dump, Precision};
@@ -27,9 +27,10 @@ pub(super) struct Dumped {
 
 impl Dumped {
     pub(super) fn open(args: &InputArgs, file: &DumpArgs, path: &Path) -> Result<Self> {
-        let dump = Dump::read(path, file.tensor.as_deref(), ram::available().unwrap_or(u64::MAX))?;
+        let memory = ram::available().unwrap_or(u64::MAX);
+        let dump = Dump::read(path, file.tensor.as_deref(), memory)?.by(path, args.axes.as_deref())?;
         let (layers, heads, length, _) = dump.shape();
-        let (layers, heads) = args.select(layers, heads)?;
+        let (layers, heads) = args.select(layers, heads, None)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let check = Check::of(&dump, &layers, &heads)?;
         let masks = Masks::of(&dump, &layers, &heads, file.mask.as_deref())?;
@@ -56,7 +57,8 @@ impl Source for Dumped {
     }
 
     fn places(&self) -> Vec<HeadPlace> {
-        self.each().map(|(layer, head)| HeadPlace::in_layer(layer, head)).collect()
+        let place = |(at, (layer, head))| HeadPlace::in_layer(layer, head, self.masks.words_of(at).into());
+        self.each().enumerate().map(place).collect()
     }
 
     fn facts(&self) -> Vec<(String, Value)> {
@@ -123,17 +125,17 @@ impl Source for Dumped {
             let matrix = self.dump.matrix(layer, window, head)?;
             let visible = self.masks.get(window, at);
             let mask = match visible {
-                Visible::Mask(mask) => mask,
+                Visible::Mask(mask) | Visible::Window(mask, _) => mask,
                 Visible::Rows(_) => Mask::Full,
             };
-            let HeadPlace { layer, head, label } = HeadPlace::in_layer(layer, head);
             sink(Head {
-                label,
+                label: Head::label_in(layer, head),
                 layer,
                 head,
                 window,
                 shape: (n, m),
                 mask,
+                terms: HeadTerms::default(),
                 width: None,
                 body: Body::Given(Given { matrix, visible, precision: self.dump.precision }),
                 own: None,

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::attention::{Mask, Visible, softmax};
+use crate::attention::{HeadTerms, Input, Mask, Visible, softmax};
+use crate::error::{Error, Result};
 use crate::layer::Factors;
 use crate::metric::RowProfile;
 use crate::task::dump::{Matrix, Precision};
@@ -19,12 +20,14 @@ pub struct HeadPlace {
     pub head: usize,
     /// Names it apart from the window, as [`Head::label`].
     pub label: String,
+    /// The mask that it is computed under, in words.
+    pub mask: String,
 }
 
 impl HeadPlace {
     /// A head of a layer that is named by both.
-    pub(super) fn in_layer(layer: usize, head: usize) -> Self {
-        Self { layer, head, label: format!("layer {layer} head {head}") }
+    pub(super) fn in_layer(layer: usize, head: usize, mask: String) -> Self {
+        Self { layer, head, label: Head::label_in(layer, head), mask }
     }
 }
 
@@ -43,6 +46,8 @@ pub struct Head {
     pub shape: (usize, usize),
     /// The mask that softmax is computed under; of a given matrix [`visible`](Self::visible) says more.
     pub mask: Mask,
+    /// Window, softcap, bias and sink of its logits.
+    pub terms: HeadTerms,
     /// Width of queries and keys, if it is known.
     pub width: Option<usize>,
     /// What softmax attention makes its matrix from.
@@ -99,7 +104,32 @@ impl Given {
 }
 
 impl Head {
-    /// The attention matrix (n, m), rows summing to 1 (as far as those of a dump do); of a head of a Luna model its own.
+    /// The label of a head of a layer that is named by both.
+    pub(in crate::study) fn label_in(layer: usize, head: usize) -> String {
+        format!("layer {layer} head {head}")
+    }
+
+    /// What softmax attention reads, if the head has queries and keys.
+    pub fn input(&self) -> Option<Input<'_>> {
+        let Body::Projected { q, k, scale, .. } = &self.body else { return None };
+        let terms = self.terms.view();
+        Some(Input { scale: *scale as f32, terms, ..Input::new(q.view(), k.view(), self.mask) })
+    }
+
+    /// What softmax attention reads, and the values; an error for a head that is only a matrix.
+    pub fn projected(&self) -> Result<(Input<'_>, &Array2<f32>)> {
+        if let (Some(input), Body::Projected { v, .. }) = (self.input(), &self.body)
+            && v.ncols() > 0
+        {
+            return Ok((input, v));
+        }
+        let accepted =
+            "heads with queries, keys and values: a model, --qkv FILE with a v, or --synthetic gaussian:...";
+        Err(Error::value("input", &self.label, accepted))
+    }
+
+    /// The attention matrix (n, m), rows summing to 1 (with a sink to less, and as far as those of a dump do); of a head of a
+    /// Luna model its own.
     pub fn matrix(&self) -> Cow<'_, Matrix> {
         if let Some(own) = &self.own {
             return Cow::Owned(Matrix::F32(own.matrix()));
@@ -109,12 +139,12 @@ impl Head {
                 Cow::Borrowed(matrix)
             }
             Body::Logits(logits) => Cow::Owned(Matrix::F64(softmax::from_logits(logits.clone(), self.mask))),
-            Body::Projected { q, k, scale, precise: true, .. } => {
-                Cow::Owned(Matrix::F64(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask)))
-            }
-            Body::Projected { q, k, scale, .. } => {
-                Cow::Owned(Matrix::F32(softmax::matrix(q.view(), k.view(), *scale as f32, self.mask)))
-            }
+            Body::Projected { q, k, scale, precise, matrix: None, .. } => Cow::Owned(match self.input() {
+                Some(input) if !precise => Matrix::F32(softmax::matrix_f32(&input)),
+                Some(input) if !input.terms.is_empty() => Matrix::F64(softmax::matrix_of(&input)),
+                // In all digits of the scale.
+                _ => Matrix::F64(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask)),
+            }),
         }
     }
 
@@ -122,7 +152,7 @@ impl Head {
     pub fn visible(&self) -> Visible {
         match &self.body {
             Body::Given(given) => given.visible.clone(),
-            Body::Logits(_) | Body::Projected { .. } => self.mask.into(),
+            Body::Logits(_) | Body::Projected { .. } => Visible::within(self.mask, self.terms.window),
         }
     }
 
@@ -132,7 +162,7 @@ impl Head {
         let ((n, m), visible) = (self.shape, self.visible());
         let all = visible.count(n, m);
         let positive = match visible {
-            Visible::Mask(_) => rows.positive,
+            Visible::Mask(_) | Visible::Window(..) => rows.positive,
             Visible::Rows(_) => {
                 let seen = |i: usize, j: usize| match matrix {
                     Matrix::F32(a) => a[[i, j]] >= f32::MIN_POSITIVE,
@@ -148,8 +178,8 @@ impl Head {
     /// The matrix once more, made in f64 from the same queries and keys, where [`matrix`](Self::matrix) is made in f32.
     pub fn precise(&self) -> Option<Array2<f64>> {
         match (&self.own, &self.body) {
-            (None, Body::Projected { q, k, scale, precise: false, .. }) => {
-                Some(softmax::matrix_f64(q.view(), k.view(), *scale, self.mask))
+            (None, Body::Projected { precise: false, .. }) => {
+                self.input().map(|input| softmax::matrix_of(&input))
             }
             _ => None,
         }

@@ -72,7 +72,7 @@ impl HeadWindow {
         (self.n, &self.place) == (other.n, &other.place)
     }
 
-    /// The columns that name a head and window.
+    /// The columns that name a head and window, and its mask.
     pub(in crate::study) fn columns() -> Vec<Column> {
         let about = [
             ("what the head is, where layer and head do not say it", Digits::Text),
@@ -81,15 +81,19 @@ impl HeadWindow {
             ("window of the text, or draw, from 0", Digits::Integer),
             ("rows of the attention matrix", Digits::Integer),
         ];
-        KEYS.iter().zip(about).map(|(name, (about, digits))| Column::new(*name, "", about, digits)).collect()
+        let keys = KEYS.iter().zip(about);
+        let mask = Column::new("mask", "", "which keys a query of this layer sees", Digits::Text);
+        keys.map(|(name, (about, digits))| Column::new(*name, "", about, digits)).chain([mask]).collect()
     }
 
     /// The columns among them that tell heads of this input apart: those that people read.
     pub(in crate::study) fn columns_for_people(source: &dyn Source, windows: bool) -> Vec<Column> {
+        let places = source.places();
         let wanted = |name: &str| match name {
             "input" => !source.is_layered(),
             "layer" | "head" => source.is_layered(),
             "window" => windows && source.windows() > 1,
+            "mask" => places.iter().any(|place| place.mask != places[0].mask),
             _ => source.lengths().len() > 1,
         };
         Self::columns().into_iter().filter(|column| wanted(&column.name)).collect()
@@ -102,6 +106,7 @@ impl HeadWindow {
             "layer" => self.place.layer.into(),
             "head" => self.place.head.into(),
             "window" => self.window.into(),
+            "mask" => self.place.mask.as_str().into(),
             _ => self.n.into(),
         };
         columns.iter().map(cell).collect()

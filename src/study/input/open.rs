@@ -1,6 +1,7 @@
 //! Opens the input that the options name.
 
 use super::dumped::Dumped;
+use super::projections::Projections;
 use super::synthetic::Drawn;
 use super::{DumpArgs, InputArgs, Source, Trained, Unnamed};
 use crate::error::{Error, Result};
@@ -23,6 +24,12 @@ impl InputArgs {
         }
         if let Some(windows) = self.windows.filter(|windows| !(1..=1_000_000).contains(windows)) {
             return Err(Error::value("--windows", windows, "1 or more, at most 1000000"));
+        }
+        if let Some(file) = &self.qkv {
+            return Ok(Box::new(Projections::open(self, file)?));
+        }
+        if let Some(axes) = &self.axes {
+            return Err(Error::value("--axes", axes, "an array file beside it (--qkv or --attention)"));
         }
         match (&self.synthetic, self.unnamed(default)) {
             (Some(specs), _) => Ok(Box::new(Drawn::open(self, specs, "synthetic", seed)?)),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Head, HeadPlace};
+use super::{Head, HeadPlace, LayerKind};
 use crate::attention::Mask;
 use crate::error::{Error, Result};
 
@@ -35,6 +35,14 @@ pub trait Source: Sync {
     fn mask(&self) -> Mask {
         Mask::Full
     }
+
+    /// What the heads of each layer of a model are computed under, chosen or not; nothing where there is no model.
+    fn kinds(&self) -> Vec<LayerKind> {
+        Vec::new()
+    }
+
+    /// Leaves out all layers of a model but these.
+    fn restrict(&mut self, _layers: &[usize]) {}
 
     /// Facts about the input for the stamp of the result.
     fn facts(&self) -> Vec<(String, Value)>;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::head::normalised;
 use super::reading::WINDOWS;
 use super::{Body, Given, Head, HeadPlace, InputArgs, Sink, Source, Wanted};
-use crate::attention::Mask;
+use crate::attention::{HeadTerms, Mask};
 use crate::error::Result;
 use crate::name::{Spec, specs};
 use crate::task::synthetic::{Draw, Synthetic};
@@ -22,7 +22,7 @@ pub(super) struct Drawn {
 impl Drawn {
     pub(super) fn open(args: &InputArgs, text: &str, name: &'static str, seed: u64) -> Result<Self> {
         let all = specs(text)?;
-        let (chosen, _) = args.select(all.len(), 1)?;
+        let (chosen, _) = args.select(all.len(), 1, None)?;
         let mut found = Vec::new();
         for index in chosen {
             let spec = all[index].clone();
@@ -38,6 +38,11 @@ impl Drawn {
             mask: if args.causal { Mask::Causal } else { Mask::Full },
             seed,
         })
+    }
+
+    /// The mask of one of them: a pattern that sees earlier keys only is causal, with and without --causal.
+    fn mask_of(&self, spec: &Spec) -> Mask {
+        if spec.name == "causal-mean" { Mask::Causal } else { self.mask }
     }
 
     pub(super) fn with_lengths(mut self, lengths: Vec<usize>) -> Self {
@@ -64,6 +69,7 @@ impl Source for Drawn {
             layer: *layer,
             head: 0,
             label: spec.to_string(),
+            mask: self.mask_of(spec).name().into(),
         };
         self.specs.iter().map(place).collect()
     }
@@ -90,8 +96,7 @@ impl Source for Drawn {
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         for (layer, spec, synthetic) in self.specs.iter().filter(|(layer, ..)| wanted(*layer, 0)) {
-            // A pattern that sees earlier keys only is causal, with and without --causal.
-            let mask = if spec.name == "causal-mean" { Mask::Causal } else { self.mask };
+            let mask = self.mask_of(spec);
             let (width, body) = match synthetic.draw(spec, n, window, self.seed)? {
                 Draw::Heads { q, k, v, scale } => {
                     (Some(q.ncols()), Body::Projected { q, k, v, scale, precise: true, matrix: None })
@@ -107,6 +112,7 @@ impl Source for Drawn {
                 window,
                 shape: (n, n),
                 mask,
+                terms: HeadTerms::default(),
                 width,
                 body,
                 own: None,

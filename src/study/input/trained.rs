@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::reading::{self, Reading, Window};
-use super::{Body, Head, HeadPlace, InputArgs, Sink, Source, Wanted, hash, images};
-use crate::attention::Mask;
+use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash, images};
+use crate::attention::{Mask, Term};
 use crate::error::{Error, Result};
 use crate::model::hub::{self, Resolved};
 use crate::model::{HeadTap, Model, ModelInput, Observer, embedded};
@@ -39,7 +39,8 @@ impl Trained {
         };
         let network = Network::open(&resolved.dir)?;
         let (layers, heads) = network.shape();
-        let (layers, heads) = args.select(layers, heads)?;
+        let slides = |layer: usize| network.window(layer).is_some();
+        let (layers, heads) = args.select(layers, heads, Some(&slides))?;
         let reader = network.reader();
         let lengths = match reader.image {
             Some(_) => vec![reader.positions],
@@ -84,17 +85,35 @@ impl Trained {
         }
     }
 
+    /// The layers that are studied.
+    pub(in crate::study) fn layers(&self) -> &[usize] {
+        &self.layers
+    }
+
     /// What the model reads in one window of length n.
     pub(in crate::study) fn input(&self, n: usize, window: usize) -> Option<ModelInput<'_>> {
         let at = self.lengths.iter().position(|length| *length == n)?;
         self.reading.windows[at].get(window).map(Window::input)
     }
 
-    /// Hands out every head of these layers, and no others.
-    pub(in crate::study) fn restrict(&mut self, layers: Vec<usize>) {
-        self.layers = layers;
-        self.layers.sort_unstable();
-        self.heads = (0..self.network.shape().1).collect();
+    /// What a reader must know about the layers.
+    fn notes_on_layers(&self) -> Vec<String> {
+        let all = self.kinds();
+        let kinds: Vec<&LayerKind> = self.layers.iter().map(|layer| &all[*layer]).collect();
+        let with = |term: Term| kinds.iter().filter(move |kind| kind.terms.contains(&term));
+        let mut notes = Vec::new();
+        if let Some(window) = with(Term::Window).find_map(|kind| kind.window) {
+            let (sliding, all) = (with(Term::Window).count(), kinds.len());
+            let slide = if sliding == 1 { "slides" } else { "slide" };
+            notes.push(format!("{sliding} of {all} layers {slide} (window {})", window.size()));
+        }
+        if with(Term::Sink).next().is_some() {
+            notes.push(
+                "attention sinks: rows of the matrices sum to less than 1, and the rest goes to no key"
+                    .into(),
+            );
+        }
+        notes
     }
 }
 
@@ -112,9 +131,10 @@ impl Source for Trained {
     }
 
     fn places(&self) -> Vec<HeadPlace> {
+        let kinds = self.kinds();
         let each = |layer: &usize| {
-            let layer = *layer;
-            self.heads.iter().map(move |head| HeadPlace::in_layer(layer, *head))
+            let (layer, mask) = (*layer, kinds[*layer].to_string());
+            self.heads.iter().map(move |head| HeadPlace::in_layer(layer, *head, mask.clone()))
         };
         self.layers.iter().flat_map(each).collect()
     }
@@ -123,12 +143,27 @@ impl Source for Trained {
         if self.network.is_causal() { Mask::Causal } else { Mask::Full }
     }
 
+    fn kinds(&self) -> Vec<LayerKind> {
+        let longest = self.lengths.last().copied().unwrap_or(1);
+        let kind = |layer| LayerKind {
+            mask: self.mask(),
+            window: self.network.window(layer),
+            terms: self.network.terms(layer, longest),
+        };
+        (0..self.network.shape().0).map(kind).collect()
+    }
+
+    fn restrict(&mut self, layers: &[usize]) {
+        self.layers = layers.to_vec();
+        self.layers.sort_unstable();
+    }
+
     fn facts(&self) -> Vec<(String, Value)> {
         self.facts.clone()
     }
 
     fn notes(&self) -> Vec<String> {
-        self.notes.clone()
+        [self.notes.clone(), self.notes_on_layers()].concat()
     }
 
     fn dependence(&self) -> Option<String> {
@@ -211,20 +246,20 @@ impl Observer for Tap<'_, '_> {
         if !self.heads.contains(&tap.head) || !(self.wanted)(tap.layer, tap.head) {
             return Ok(());
         }
-        let HeadTap { layer, head, q, k, v, scale, causal, terms: _, matrix, factors } = tap;
+        let HeadTap { layer, head, q, k, v, scale, causal, terms, matrix, factors } = tap;
         if let Some(x) = q.iter().chain(&k).chain(&v).find(|x| !x.is_finite()) {
             let what = format!("queries, keys and values of layer {layer}, head {head}");
             let at = format!("window {}", self.window);
             return Err(Error::NotFinite { what, value: f64::from(*x), at });
         }
-        let HeadPlace { layer, head, label } = HeadPlace::in_layer(layer, head);
         (self.sink)(Head {
-            label,
+            label: Head::label_in(layer, head),
             layer,
             head,
             window: self.window,
             shape: (q.nrows(), k.nrows()),
             mask: if causal { Mask::Causal } else { Mask::Full },
+            terms,
             width: Some(q.ncols()),
             body: Body::Projected {
                 q,

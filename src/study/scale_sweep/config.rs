@@ -8,6 +8,7 @@ use clap::Args;
 use super::options::{Measure, Pass, Unit};
 use crate::error::{Error, Result};
 use crate::name::List;
+use crate::sweep::RunFolder;
 
 /// The flags of `luna scale-sweep`; what is none has a default or comes from a preset.
 #[derive(Args, Clone, Debug, Default)]
@@ -59,18 +60,15 @@ pub struct ScaleSweepConfig {
     /// The sweep of a paper's table: luna-table-4, linformer-table-3; other flags override it
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Whether to continue the interrupted run in the folder.
-    #[arg(skip)]
-    pub resume: bool,
     /// Where the heads for --measure error come from.
     #[command(flatten)]
     pub input: ErrorInput,
     /// Run one cell of this form and print how much the resident set grew
     #[arg(long, hide = true, value_name = "FORM")]
     pub alone: Option<String>,
-    /// The run folder, for the journal.
+    /// Where the run is recorded.
     #[arg(skip)]
-    pub folder: Option<PathBuf>,
+    pub folder: RunFolder,
     /// Starts this program again, for cells in a process of their own.
     #[arg(skip)]
     pub spawn: Option<Spawn>,

@@ -2,10 +2,10 @@
 //!
 //! - plan: the flags become checked settings and a list of cells with their closed forms ([`config`], `settings`,
 //!   [`preset`], `plan`);
-//! - run: a cell, or a round of all cells, becomes records (`run`, `record`). Each cell runs once alone, which counts its
-//!   operations and allocations; then all run in rounds whose order is drawn anew, so that ratios are taken within a
-//!   round. Exact attention runs twice, fused and with its n x n matrices. No time is printed for code that has not just
-//!   agreed with its reference implementation (`gate`);
+//! - run: all mechanisms of one length become a record (`run`, `record`). Each runs once alone, which counts its operations
+//!   and allocations; then all run in rounds whose order is drawn anew, so that ratios are taken within a round. Exact
+//!   attention runs twice, fused and with its n x n matrices. No time is printed for code that has not just agreed with its
+//!   reference implementation (`gate`);
 //! - view: tables, figures and notes are computed from plan and records alone (`view`).
 
 mod agree;

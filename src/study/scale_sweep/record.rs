@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::Agreement;
+use super::settings::Settings;
+use crate::sweep::bits;
 
-/// Seconds of one pass, by round.
-pub(super) type Times = BTreeMap<usize, f64>;
-
-/// The first run of a cell, alone.
+/// The first run of a mechanism, alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Probe {
     /// Seconds of the first run, or of the second where both are short.
+    #[serde(with = "bits")]
     pub(super) first_s: f64,
     /// Multiply-adds that the kernels counted.
     pub(super) macs: u64,
@@ -22,7 +22,7 @@ pub(super) struct Probe {
     pub(super) rss_growth: Option<u64>,
 }
 
-/// How far the measurement of a cell came.
+/// How far the measurement of a mechanism came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) enum State {
     /// The sweep was stopped before.
@@ -38,34 +38,55 @@ pub(super) enum State {
     Measured,
 }
 
-/// Everything that was found of one cell.
+/// Everything that was found of one mechanism, in one form, at one length.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct CellRecord {
     pub(super) state: State,
     /// How near the timed code was to its reference implementation, if it was checked.
     pub(super) gate: Option<Agreement>,
     pub(super) probe: Option<Probe>,
-    pub(super) times: Times,
+    /// Seconds of one pass, by round.
+    #[serde(with = "bits")]
+    pub(super) times: Vec<f64>,
+    /// The same of a second copy, which the fastest of each length has.
+    #[serde(with = "bits")]
+    pub(super) second: Vec<f64>,
 }
 
-/// The machine's own work in every round.
+/// Rates of the machine's own work, by round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct MachineRecord {
-    /// A matrix product on all threads.
-    pub(super) gemm: Times,
-    /// One matrix product on each thread.
-    pub(super) gemm_per_thread: Times,
-    /// STREAM's triad.
-    pub(super) triad: Times,
-    /// FLOPs of one matrix product.
-    pub(super) gemm_flops: f64,
-    /// Bytes that the triad moves.
-    pub(super) triad_bytes: f64,
-    pub(super) threads: usize,
+    /// GFLOP/s of a matrix product on all threads.
+    #[serde(with = "bits")]
+    pub(super) gemm: Vec<f64>,
+    /// GFLOP/s of one matrix product on each thread, together.
+    #[serde(with = "bits")]
+    pub(super) gemm_per_thread: Vec<f64>,
+    /// GB/s of STREAM's triad.
+    #[serde(with = "bits")]
+    pub(super) triad: Vec<f64>,
+}
+
+/// What one cell of the sweep leaves: mechanisms of one length, by their keys, and the machine beside them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct LengthRecord {
+    pub(super) cells: BTreeMap<String, CellRecord>,
+    pub(super) machine: MachineRecord,
+    /// The number of rounds that was asked for.
+    pub(super) rounds: usize,
+    /// The budget in seconds, where something did not fit into it.
+    pub(super) cut_at: Option<f64>,
+}
+
+impl LengthRecord {
+    /// Whether a run with these settings would measure no more than this.
+    pub(super) fn suffices(&self, settings: &Settings) -> bool {
+        self.rounds >= settings.rounds && self.cut_at.is_none_or(|budget| budget >= settings.budget)
+    }
 }
 
 /// Relative errors of outputs on an input.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Errors {
     /// By length and mechanism, of each head the errors of its windows.
     pub(super) heads: BTreeMap<usize, BTreeMap<String, BTreeMap<String, Vec<f64>>>>,
@@ -77,12 +98,10 @@ pub(super) struct Errors {
     pub(super) notes: Vec<String>,
 }
 
-/// Everything that a run leaves, cells by their keys.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Everything that a run leaves, mechanisms by their keys.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Records {
     pub(super) cells: BTreeMap<String, CellRecord>,
-    /// Times of a second copy of the fastest cell of each length.
-    pub(super) copies: BTreeMap<String, Times>,
     pub(super) machine: MachineRecord,
     pub(super) errors: Errors,
     /// Whether it ran to its end.

@@ -110,6 +110,11 @@ impl Settings {
         self.measure.contains(&what)
     }
 
+    /// Whether anything is run for what it costs.
+    pub(super) fn measures_costs(&self) -> bool {
+        self.measure.iter().any(|what| *what != Measure::Error)
+    }
+
     fn check(&self) -> Result<()> {
         let at_least_one = [
             ("--seq-len", self.seq_len.first()),
@@ -155,29 +160,28 @@ impl Settings {
         Ok(())
     }
 
-    /// What the figures of a row depend on: an interrupted sweep is continued only by the same one on the same machine.
+    /// What the figures of a row depend on: an interrupted sweep is continued only by the same one on the same machine. More
+    /// rounds and a larger budget are the same sweep.
     pub(super) fn fingerprint(&self, seed: u64) -> Fingerprint {
         let specs: Vec<String> = self.mechanisms.iter().map(ToString::to_string).collect();
-        let facts: [(&str, Value); 16] = [
-            ("version", env!("CARGO_PKG_VERSION").into()),
+        let facts: [(&str, Value); 15] = [
             ("cpu", Machine::read().cpu.unwrap_or_default().into()),
             ("threads", rayon::current_num_threads().into()),
             ("seed", seed.into()),
-            // The names of the flags at the time of the first journals.
-            ("attention", specs.join(",").into()),
-            ("seq-len", self.seq_len.clone().into()),
+            ("mechanism", specs.into()),
+            ("seq_len", self.seq_len.clone().into()),
             ("l", self.l.clone().into()),
-            ("heads", self.heads.into()),
-            ("head-dim", self.head_dim.into()),
+            ("num_heads", self.heads.into()),
+            ("head_dim", self.head_dim.into()),
             ("batch", self.batch.into()),
             ("unit", self.unit.name().into()),
             ("ffn", self.ffn.into()),
-            ("layers", self.layers.into()),
+            ("num_layers", self.layers.into()),
             ("mask", self.mask.name().into()),
             ("pass", self.pass.name().into()),
             ("measure", self.measure.to_string().into()),
         ];
-        let mut print = Fingerprint::default();
+        let mut print = Fingerprint::of_study("scale-sweep");
         for (name, value) in facts {
             print.push(name, value);
         }

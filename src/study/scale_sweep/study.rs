@@ -3,12 +3,14 @@
 use super::config::ScaleSweepConfig;
 use super::options::Measure;
 use super::plan::Plan;
-use super::run::{self, Journal};
+use super::record::Records;
+use super::run::{measure, measure_errors, open};
 use super::settings::Settings;
 use super::view;
 use crate::error::{Error, Result};
 use crate::profile::clock::Stopwatch;
 use crate::study::{Context, Outcome};
+use crate::sweep::Journal;
 
 /// Runs the sweep.
 pub fn run(config: &ScaleSweepConfig, context: Context<'_>) -> Result<Outcome> {
@@ -21,13 +23,31 @@ pub fn run(config: &ScaleSweepConfig, context: Context<'_>) -> Result<Outcome> {
             "{flag} is the input of --measure error; add error to --measure"
         )));
     }
-    let fingerprint = settings.fingerprint(context.seed);
-    let mut journal = Journal::open(config.folder.as_deref(), &fingerprint, config.resume)?;
     let watch = Stopwatch::start();
-    let errors = run::measure_errors(&config.input, &plan.cells, &settings, (watch, context))?;
-    let records = run::measure(&plan, &settings, config.spawn, &mut journal, (watch, context))?;
-    let records = super::record::Records { errors, ..records };
+    let mut facts = settings.fingerprint(context.seed);
+    let source = open(&config.input, &settings, context)?;
+    if let Some(source) = &source {
+        facts.push("windows", source.windows());
+        facts.extend(source.facts());
+    }
+    let journal = Journal::open(&config.folder, &facts)?;
+    let mut records = Records { complete: true, ..Records::default() };
+    if let Some(source) = source {
+        let (input, cells) = (&config.input, &plan.cells);
+        (records.errors, records.complete) =
+            measure_errors(source, input, cells, &settings, &journal, (watch, context))?;
+    }
+    if settings.measures_costs() && records.complete {
+        match measure(&plan, &settings, config.spawn, &journal, (watch, context)) {
+            Ok(found) => records = Records { errors: records.errors, ..found },
+            Err(Error::Interrupted) => records.complete = false,
+            Err(error) => return Err(error),
+        }
+    }
+    if !records.complete && records.cells.is_empty() && records.errors.heads.is_empty() {
+        return Err(Error::Interrupted);
+    }
     let mut report = view::report(&plan, &settings, &records, context.seed)?;
-    report.stamp.push("sweep", fingerprint.word());
+    report.stamp.push("sweep", facts.word());
     Ok(Outcome { report, complete: records.complete })
 }

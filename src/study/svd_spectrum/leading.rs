@@ -2,14 +2,13 @@
 
 use super::Config;
 use super::leading_view::{self, Found};
-use crate::attention::Input;
 use crate::attention::softmax::Unmaterialised;
 use crate::error::Result;
 use crate::linalg::krylov::{self, KrylovOptions as Options, Leading, Operator};
 use crate::profile::ram;
 use crate::report::Report;
 use crate::rng::stream;
-use crate::study::input::{Body, Head, HeadWindow, Source};
+use crate::study::input::{Head, HeadWindow, Source};
 use crate::study::{Context, Outcome};
 use crate::sweep::{self, Cell, Hand, Journal, Study};
 use crate::task::dump::Matrix;
@@ -78,14 +77,13 @@ impl Study for LeadingValues<'_> {
 fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> {
     let owned;
     let lazy;
-    let operator: &dyn Operator = match (&head.own, &head.body) {
+    let operator: &dyn Operator = match (&head.own, head.input()) {
         (Some(own), _) => own,
-        (None, Body::Projected { q, k, scale, .. }) => {
-            lazy =
-                Unmaterialised(Input { scale: *scale as f32, ..Input::new(q.view(), k.view(), head.mask) });
+        (None, Some(input)) => {
+            lazy = Unmaterialised(input);
             &lazy
         }
-        (None, Body::Logits(_) | Body::Given(_)) => {
+        (None, None) => {
             owned = match head.matrix().into_owned() {
                 Matrix::F32(a) => a,
                 Matrix::F64(a) => a.mapv(|x| x as f32),
@@ -106,4 +104,55 @@ fn check_memory(n: usize, options: Options) -> Result<()> {
     let needed = options.bytes((n, n), rayon::current_num_threads()) as u64;
     let what = format!("--method lanczos --top {} at n = {n}", options.top);
     ram::require(what, needed, "fewer --top values or --threads need less")
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array1;
+
+    use super::*;
+    use crate::attention::{HeadTerms, Mask, Window};
+    use crate::linalg::engine::{Engine, singular_values};
+    use crate::rng::normal;
+    use crate::study::Unwatched;
+    use crate::study::input::Body;
+
+    /// The leading values of heads with a window, a bias, a softcap and a sink are those of their matrices.
+    #[test]
+    fn values_are_those_of_the_matrix_under_every_term() {
+        let n = 150;
+        let context = Context { seed: 3, engine: Engine::Faer, watch: &Unwatched };
+        let options = Options { tolerance: 1e-3, rounds: 80, ..Options::for_top(8) };
+        let bias = Array1::from_shape_fn(2 * n - 1, |at| 0.05 * (at as f32 - (n - 1) as f32));
+        for (what, terms) in [
+            ("window", HeadTerms { window: Some(Window { back: 20, ahead: 3 }), ..HeadTerms::default() }),
+            ("bias", HeadTerms { bias: Some(bias), ..HeadTerms::default() }),
+            ("softcap", HeadTerms { softcap: Some(2.0), ..HeadTerms::default() }),
+            ("sink", HeadTerms { sink: Some(4.0), ..HeadTerms::default() }),
+        ] {
+            let mut rng = stream(2, what);
+            let [q, k, v] = [(); 3].map(|()| normal(&mut rng, n, 8));
+            let mut head = Head {
+                label: what.into(),
+                layer: 0,
+                head: 0,
+                window: 0,
+                shape: (n, n),
+                mask: Mask::Causal,
+                terms,
+                width: Some(8),
+                body: Body::Projected { q, k, v, scale: 1.0, precise: false, matrix: None },
+                own: None,
+            };
+            let found = find(&head, options, context).unwrap();
+            let exact = |head: &Head| singular_values(head.precise().unwrap().view(), Engine::Faer).unwrap();
+            let (with, found) = (exact(&head), found.converged());
+            assert!(found.len() >= 4, "{what}: {found:?}");
+            for (found, exact) in found.iter().zip(&with) {
+                assert!((found - exact).abs() < 1e-4 * with[0], "{what}: {found} and not {exact}");
+            }
+            head.terms = HeadTerms::default();
+            assert!((exact(&head)[0] - with[0]).abs() > 1e-3 * with[0], "{what} changes the values");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::linalg::krylov::{KrylovOptions as Options, Leading, SingularValue};
 use crate::linalg::rounding::Rounding;
 use crate::metric::Spectrum;
 use crate::report::{Column, Digits, Report, Table};
-use crate::study::input::{HeadWindow, KEYS, Source};
+use crate::study::input::{HeadWindow, Source};
 use crate::sweep::bits::{self, Bits};
 
 /// What was found of one head over one window.
@@ -128,7 +128,9 @@ fn padded(rows: &[Vec<f64>]) -> Array2<f64> {
 /// Leaves out the key columns that this input makes the same in every row.
 fn for_people(table: &Table, source: &dyn Source) -> Table {
     let shown = HeadWindow::columns_for_people(source, true);
-    let hidden = |name: &&str| KEYS.contains(name) && !shown.iter().any(|column| column.name == *name);
+    let all = HeadWindow::columns();
+    let has = |columns: &[Column], name: &str| columns.iter().any(|column| column.name == name);
+    let hidden = |name: &&str| has(&all, name) && !has(&shown, name);
     let names = table.columns.iter().map(|column| column.name.as_str());
     table.select(&names.filter(|name| !hidden(name)).collect::<Vec<_>>()).unwrap_or_else(|_| table.clone())
 }

@@ -96,7 +96,7 @@ mod tests {
     use super::super::null;
     use super::super::verdict::{LEVEL, Verdict, decide, difference};
     use super::*;
-    use crate::attention::{Mask, softmax};
+    use crate::attention::{HeadTerms, Mask, softmax};
     use crate::layer::Factors;
     use crate::linalg::engine::Engine;
     use crate::rng::normal;
@@ -121,6 +121,7 @@ mod tests {
             window: 0,
             shape: (N, N),
             mask: if causal { Mask::Causal } else { Mask::Full },
+            terms: HeadTerms::default(),
             width: Some(16),
             body: Body::Projected {
                 q: none(),
@@ -144,7 +145,8 @@ mod tests {
         for causal in [false, true] {
             let decided = (0..heads).filter(|place| {
                 let head = untrained(*place, causal);
-                let of = HeadPlace { layer: 0, head: *place, label: head.label.clone() };
+                let (label, mask) = (head.label.clone(), String::new());
+                let of = HeadPlace { layer: 0, head: *place, label, mask };
                 let one = job.head(HeadWindow { n: N, place: of, window: 0 }, &head).unwrap();
                 let own = one.values.plain[Figure::effective_rank(&figures)];
                 let found = decide(&[difference(&[(own, &one.nulls[0].effective_ranks)])]);

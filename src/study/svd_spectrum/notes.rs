@@ -37,9 +37,11 @@ pub(super) fn all(
     }
     let sparse = heads.0.iter().filter(|head| head.iter().any(|one| one.zeros > ZEROS)).count();
     if !nulls.is_empty() && sparse > 0 {
+        // Beside a window, softcap, bias or sink the null has the spread of the logits themselves.
+        let is_null_too = source.kinds().iter().all(|kind| kind.terms.is_empty());
+        let null = if is_null_too { ", and with it the gaussian null," } else { "" };
         notes.push(format!(
-            "in {sparse} heads over {:.0} % of the visible probabilities are 0: logit_sd, and with it the gaussian null, \
-             describes the others only",
+            "in {sparse} heads over {:.0} % of the visible probabilities are 0: logit_sd{null} describes the others only",
             100.0 * ZEROS
         ));
     }

@@ -1,11 +1,13 @@
 //! The matrices of a dump, and what its readers share.
 
+use std::fmt;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix5, s};
 
 use super::Precision;
 use crate::error::{Error, Result};
+use crate::name::{self, Item};
 
 const SHAPES: &str = "(n, m), (h, n, m), (layers, h, n, m) or (layers, batch, h, n, m), none of them 0";
 /// Names of arrays that a message lists.
@@ -18,6 +20,43 @@ pub struct Dump {
     pub values: Values,
     /// The precision of the values, which may be less than that of the array that holds them.
     pub precision: Precision,
+    /// The dimensions that the array has before the last two.
+    pub leading: usize,
+}
+
+/// What a dimension of an array before its last two stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leading {
+    /// Layers.
+    Layer,
+    /// Samples of a batch.
+    Batch,
+    /// Heads.
+    Head,
+}
+
+impl Leading {
+    const ALL: [Self; 3] = [Self::Layer, Self::Batch, Self::Head];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Layer => "layer",
+            Self::Batch => "batch",
+            Self::Head => "head",
+        }
+    }
+}
+
+impl fmt::Display for Leading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Item for Leading {
+    fn read(_: &str, text: &str) -> Result<Self> {
+        name::find("axis", text, &Self::ALL, |axis| axis.name()).copied()
+    }
 }
 
 /// Arrays of shape (layers, batch, h, n, m).
@@ -50,6 +89,35 @@ impl Dump {
         self.dim().1
     }
 
+    /// The same with its leading dimensions named, in the order of the array at `path`; as they are if `axes` is `None`.
+    pub fn by(self, path: &Path, axes: Option<&[Leading]>) -> Result<Self> {
+        let Some(axes) = axes else { return Ok(self) };
+        let once = Leading::ALL.iter().all(|axis| axes.iter().filter(|other| *other == axis).count() <= 1);
+        if axes.len() != self.leading || !once {
+            let typed: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
+            let accepted = format!(
+                "{} of layer, batch and head, each once: '{}' has {} dimensions before the last two",
+                self.leading,
+                path.display(),
+                self.leading
+            );
+            return Err(Error::value("--axes", typed.join(","), accepted));
+        }
+        // Where each leading dimension of the array lies among the five, and those that it does not have.
+        let held: &[usize] = [&[][..], &[2], &[0, 2], &[0, 1, 2]][self.leading];
+        let mut rest = (0..3).filter(|place| !held.contains(place));
+        let place = |axis: Leading| axes.iter().position(|other| *other == axis).map(|at| held[at]);
+        let mut order = [0, 1, 2, 3, 4];
+        for (to, axis) in Leading::ALL.into_iter().enumerate() {
+            order[to] = place(axis).or_else(|| rest.next()).unwrap_or(to);
+        }
+        let values = match self.values {
+            Values::F32(a) => Values::F32(a.permuted_axes(order)),
+            Values::F64(a) => Values::F64(a.permuted_axes(order)),
+        };
+        Ok(Self { values, ..self })
+    }
+
     fn dim(&self) -> (usize, usize, usize, usize, usize) {
         match &self.values {
             Values::F32(a) => a.dim(),
@@ -79,6 +147,7 @@ impl Dump {
 
     /// From an array of two to five dimensions with values of the format `stored`.
     pub(super) fn new(path: &Path, values: Flexible, stored: Precision) -> Result<Self> {
+        let leading = values.dimensions().saturating_sub(2);
         let (values, precision) = match values {
             Flexible::F32(a) => {
                 let precision = stored.narrowest(a.iter().map(|x| f64::from(*x)));
@@ -89,7 +158,7 @@ impl Dump {
                 (Values::F64(five(path, a)?), precision)
             }
         };
-        Ok(Self { values, precision })
+        Ok(Self { values, precision, leading })
     }
 }
 
@@ -97,6 +166,15 @@ impl Dump {
 pub(super) enum Flexible {
     F32(ArrayD<f32>),
     F64(ArrayD<f64>),
+}
+
+impl Flexible {
+    fn dimensions(&self) -> usize {
+        match self {
+            Self::F32(a) => a.ndim(),
+            Self::F64(a) => a.ndim(),
+        }
+    }
 }
 
 fn finite<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, what: impl Fn() -> String) -> Result<Array2<T>> {
@@ -137,7 +215,7 @@ pub(super) fn fits(path: &Path, bytes: u64, memory: u64) -> Result<()> {
 pub(super) fn choose(path: &Path, names: &[&str], tensor: Option<&str>) -> Result<usize> {
     match tensor {
         Some(tensor) => {
-            crate::name::find("tensor", tensor, names, |name| name)?;
+            name::find("tensor", tensor, names, |name| name)?;
             Ok(names.iter().take_while(|name| **name != tensor).count())
         }
         None if names.len() == 1 => Ok(0),

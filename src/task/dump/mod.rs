@@ -11,7 +11,7 @@ mod safetensors;
 mod tests;
 
 pub use images::read_images;
-pub use matrices::{Dump, Matrix, Values};
+pub use matrices::{Dump, Leading, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;
 pub use precision::Precision;

@@ -3,12 +3,11 @@
     pip install torch transformers==5.24.0
     python tests/golden/hf_keys/make.py [FAMILY ...]
 
-With names only the entries of these families are written anew.
-
-Each case sets keys of a copy of a folder of ../hf_tiny to other values and runs the copy in float64 (eager attention) on
-the ids of its expected.safetensors. It is "same" if nothing moves by more than 1e-5 of the largest, "refused" if
-transformers raises an error or has to draw a weight that the file lacks, and otherwise the probe of what came out: see
-`probe`. `null` as a value removes the key; a case with "null": true writes it as null.
+Only the entries of the families named are made again, or all of them. Each case sets keys of a copy of a folder of
+../hf_tiny to other values and runs the copy in float64 (eager attention) on the ids of its expected.safetensors. It is
+"same" if nothing moves by more than 1e-5 of the largest, "refused" if transformers raises an error or has to draw a
+weight that the file lacks, and otherwise the probe of what came out: see `probe`. `null` as a value removes the key; a
+case with "null": true writes it as null.
 """
 
 import copy
@@ -133,6 +132,72 @@ LLAMA = [
     {"rope_scaling": {}}, {"rope_scaling": {"type": "dynamic", "factor": 4.0}},
 ]
 
+OPT = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_hidden_layers": 2}, {"num_hidden_layers": 4}, {"ffn_dim": 32}, {"max_position_embeddings": 63},
+    {"vocab_size": 98}, {"word_embed_proj_dim": 16}, {"word_embed_proj_dim": None},
+    {"activation_function": "gelu"}, {"activation_function": None}, {"is_causal": False}, {"is_causal": True},
+    {"do_layer_norm_before": False}, {"do_layer_norm_before": None}, {"_remove_final_layer_norm": True},
+    {"_remove_final_layer_norm": None}, {"layer_norm_elementwise_affine": False}, {"enable_bias": False},
+    {"tie_word_embeddings": False}, {"tie_word_embeddings": None}, {"dropout": 0.5}, {"attention_dropout": 0.5},
+    {"activation_dropout": 0.5}, {"layerdrop": 0.5}, {"init_std": 0.5}, {"position_embedding_type": "relative_key"},
+]
+ROPE = [case for case in LLAMA if any(key.startswith("rope") for key in case)]
+GPT_OSS = [
+    {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 8},
+    {"num_key_value_heads": 1}, {"num_key_value_heads": 4}, {"num_key_value_heads": None}, {"head_dim": 16},
+    {"head_dim": None}, {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32},
+    {"vocab_size": 98}, {"max_position_embeddings": 128}, {"rms_norm_eps": 0.1}, {"hidden_act": "relu"},
+    {"is_causal": False}, {"is_causal": True}, {"attention_dropout": 0.5}, {"position_embedding_type": "absolute"},
+    {"tie_word_embeddings": True}, {"attention_bias": False}, {"attention_bias": None},
+    {"layer_types": None}, {"layer_types": ["full_attention", "full_attention"]}, {"layer_types": ["full_attention"]},
+    {"layer_types": ["full_attention", "sliding_attention"]}, {"layer_types": ["chunked_attention", "full_attention"]},
+    {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": None}, {"sliding_window": None, "null": True},
+    {"sliding_window": 4, "is_causal": False},
+    {"num_local_experts": 3}, {"num_local_experts": None, "num_experts": 4}, {"num_experts": 3},
+    {"num_experts_per_tok": 1}, {"num_experts_per_tok": 3}, {"num_experts_per_tok": None}, {"num_experts_per_tok": 5},
+    {"swiglu_alpha": 1.0}, {"swiglu_alpha": None}, {"swiglu_limit": 0.5}, {"swiglu_limit": None},
+    {"router_aux_loss_coef": 0.5}, {"output_router_logits": True}, {"experts_per_token": 3},
+    {"initial_context_length": 32}, {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 500.0},
+    {"rope_parameters": {}}, {"rope_parameters": None, "rope_scaling": {}},
+] + ROPE
+WINDOWS = [
+    {"sliding_window": 4}, {"sliding_window": 11}, {"sliding_window": 13}, {"sliding_window": 4, "is_causal": False},
+    {"sliding_window": None}, {"sliding_window": None, "null": True},
+]
+QWEN3 = [
+    {"use_sliding_window": True, "layer_types": None, "sliding_window": 12, "max_window_layers": 1},
+    {"use_sliding_window": True, "layer_types": None, "sliding_window": 11, "max_window_layers": 2},
+    {"use_sliding_window": True, "layer_types": None, "sliding_window": 12, "max_window_layers": 3},
+    {"use_sliding_window": False, "layer_types": ["sliding_attention"] * 3, "sliding_window": 12},
+    {"layer_types": ["sliding_attention", "full_attention", "full_attention"], "use_sliding_window": True,
+     "sliding_window": 12},
+    {"max_window_layers": 0}, {"attention_bias": True}, {"tie_word_embeddings": True},
+]
+KINDS = [
+    {"layer_types": None}, {"layer_types": ["full_attention"] * 3}, {"layer_types": ["sliding_attention"] * 3},
+    {"layer_types": ["full_attention"] * 4}, {"layer_types": ["sliding_attention"] * 4},
+]
+# Rotary settings by kind of layer.
+NESTED = [
+    {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 77.0},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}},
+    {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                         "sliding_attention": {"rope_type": "default", "rope_theta": 77.0}}},
+    {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0}}},
+    {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 77.0,
+                                            "original_max_position_embeddings": 16}}},
+    {"rope_parameters": None}, {"rope_parameters": None, "rope_theta": 77.0},
+    {"rope_parameters": None, "rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    {"rope_parameters": None, "rope_theta": 77.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
+]
+GEMMA = WINDOWS + KINDS + [
+    {"hidden_activation": "relu"}, {"query_pre_attn_scalar": 10}, {"attn_logit_softcapping": 2.0},
+    {"attn_logit_softcapping": None}, {"attn_logit_softcapping": None, "null": True},
+    {"final_logit_softcapping": 2.0}, {"final_logit_softcapping": None, "null": True}, {"attention_bias": True},
+    {"tie_word_embeddings": False}, {"use_bidirectional_attention": True}, {"cache_implementation": "hybrid"},
+    {"head_dim": None}, {"num_key_value_heads": None},
+]
 # What other encoders share with BERT's.
 ENCODER = [case for case in BERT if not any("pool" in key or key == "directionality" for key in case)]
 SUMMARY = [{"summary_activation": "tanh"}, {"summary_last_dropout": 0.5}, {"summary_type": "mean"},
@@ -256,6 +321,28 @@ FAMILIES = {
         {"summary_last_dropout": 0.5}, {"summary_proj_to_labels": False}, {"summary_type": "mean"},
         {"summary_use_proj": False}, {"position_embedding_type": "relative_key"},
     ]),
+    "gpt_neo": ("gpt_neo", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"hidden_size": 64}, {"num_heads": 2}, {"num_heads": 3}, {"num_attention_heads": 2},
+        {"num_heads": 8, "num_attention_heads": 2}, {"num_layers": 2}, {"num_hidden_layers": 2},
+        {"num_hidden_layers": 2, "attention_layers": ["global", "local"]},
+        {"intermediate_size": 32}, {"intermediate_size": None}, {"vocab_size": 98}, {"max_position_embeddings": 65},
+        {"activation_function": "relu"}, {"activation_function": None}, {"layer_norm_epsilon": 0.1}, {"is_causal": False},
+        {"is_causal": True}, {"tie_word_embeddings": False}, {"tie_word_embeddings": None},
+        {"attention_dropout": 0.5}, {"embed_dropout": 0.5}, {"resid_dropout": 0.5}, {"summary_activation": "tanh"},
+        {"summary_first_dropout": 0.5}, {"summary_proj_to_labels": False}, {"summary_type": "mean"},
+        {"summary_use_proj": False}, {"position_embedding_type": "relative_key"},
+        # The layers.
+        {"window_size": 11}, {"window_size": 13}, {"window_size": 1}, {"window_size": None}, {"window_size": 64},
+        {"attention_layers": None}, {"attention_layers": ["local", "global", "local", "global"]},
+        {"attention_layers": ["global", "local"]}, {"attention_layers": ["global", "local", "global", "other"]},
+        {"attention_layers": ["global", "global", "global", "global"]},
+        {"attention_types": [[["local"], 4]]}, {"attention_types": [[["local"], 4]], "attention_layers": None},
+        {"attention_types": [[["global"], 1], [["local", "global"], 1], [["local"], 1]], "attention_layers": None},
+        {"attention_types": [[["local", "global"], 2]], "attention_layers": None},
+        {"attention_types": [[["global", "local"], 3]], "attention_layers": None},
+        {"attention_types": [["global", "local"]], "attention_layers": None},
+        {"attention_types": None, "attention_layers": None}, {"attention_types": None},
+    ]),
     "gpt_neox": ("gpt_neox", {}, "AutoModelForCausalLM", [
         {"model_type": "albert"}, {"hidden_size": 64}, {"num_attention_heads": 2}, {"num_attention_heads": 6},
         {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"intermediate_size": 32}, {"vocab_size": 98},
@@ -284,6 +371,36 @@ FAMILIES = {
               LLAMA + [{"tie_word_embeddings": True}, {"pretraining_tp": 2}]),
     "mistral": ("llama-gqa", {"model_type": "mistral", "sliding_window": None, "null": True},
                 "AutoModelForCausalLM", LLAMA + [{"tie_word_embeddings": True}, {"pretraining_tp": 2}]),
+    "qwen3": ("qwen3", {}, "AutoModelForCausalLM", LLAMA + QWEN3),
+    "gemma2": ("gemma2", {}, "AutoModelForCausalLM", LLAMA + GEMMA),
+    "gemma3_text": ("gemma3_text", {}, "AutoModelForCausalLM", LLAMA + GEMMA + NESTED + [
+        {"rope_local_base_freq": 77.0}, {"rope_local_base_freq": 77.0, "rope_parameters": None},
+        {"sliding_window_pattern": 2}, {"sliding_window_pattern": 2, "layer_types": None},
+        {"_sliding_window_pattern": 2, "layer_types": None},
+    ]),
+    "olmo2": ("olmo2", {}, "AutoModelForCausalLM", LLAMA + [{"attention_bias": True}, {"tie_word_embeddings": True}]),
+    "olmo3": ("olmo3", {}, "AutoModelForCausalLM", LLAMA + WINDOWS + KINDS + NESTED + [
+        {"attention_bias": True}, {"tie_word_embeddings": True}]),
+    "phi": ("phi", {}, "AutoModelForCausalLM", LLAMA + [
+        {"layer_norm_eps": 0.1}, {"partial_rotary_factor": 0.25, "rope_parameters": None},
+        {"partial_rotary_factor": 0.25}, {"rope_parameters": None}, {"qk_layernorm": True}, {"embd_pdrop": 0.5},
+        {"resid_pdrop": 0.5}, {"tie_word_embeddings": True},
+    ]),
+    "phi3": ("phi3-short", {}, "AutoModelForCausalLM", LLAMA + WINDOWS + [
+        {"embd_pdrop": 0.5}, {"resid_pdrop": 0.5}, {"tie_word_embeddings": True},
+        {"original_max_position_embeddings": 16}, {"original_max_position_embeddings": None},
+        {"original_max_position_embeddings": 16, "max_position_embeddings": 48},
+        {"partial_rotary_factor": 0.5, "rope_parameters": None}, {"partial_rotary_factor": 0.5},
+        {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0, 2.0, 3.0, 5.0],
+                             "long_factor": [2.0, 3.0, 4.0, 6.0], "rope_theta": 1000.0}},
+        {"rope_parameters": None, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0, 3.0, 5.0],
+                                                   "long_factor": [2.0, 3.0, 4.0, 6.0]},
+         "original_max_position_embeddings": 16},
+        {"rope_parameters": None, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0],
+                                                   "long_factor": [2.0, 3.0]}, "partial_rotary_factor": 0.5},
+        {"rope_parameters": None, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0],
+                                                   "long_factor": [2.0, 3.0]}},
+    ]),
     "qwen2": ("qwen2", {}, "AutoModelForCausalLM", LLAMA + [
         {"tie_word_embeddings": False}, {"max_window_layers": 1}, {"use_sliding_window": True, "layer_types": None},
         {"use_sliding_window": True, "sliding_window": 64, "layer_types": None, "max_window_layers": 1},
@@ -296,6 +413,50 @@ FAMILIES = {
         {"use_sliding_window": True, "layer_types": ["full_attention", "sliding_attention"]},
         {"attention_bias": False},
     ]),
+    "gptj": ("gptj", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"n_embd": 64}, {"hidden_size": 64}, {"n_head": 2}, {"num_attention_heads": 2},
+        {"n_head": 8}, {"n_head": 8, "num_attention_heads": 2}, {"n_layer": 1}, {"num_hidden_layers": 1},
+        {"n_layer": 4}, {"n_inner": 64}, {"n_inner": 128}, {"n_positions": 65}, {"max_position_embeddings": 65},
+        {"vocab_size": 98}, {"activation_function": "relu"}, {"activation_function": None},
+        {"layer_norm_epsilon": 0.1}, {"is_causal": False}, {"is_causal": True}, {"tie_word_embeddings": True},
+        {"rotary_dim": 2}, {"rotary_dim": 6}, {"rotary_dim": 8}, {"rotary_dim": 3}, {"rotary_dim": 16},
+        {"rotary_dim": None}, {"rotary": False}, {"n_ctx": 32}, {"attn_pdrop": 0.5}, {"embd_pdrop": 0.5},
+        {"resid_pdrop": 0.5}, {"summary_activation": "tanh"}, {"summary_first_dropout": 0.5},
+        {"summary_proj_to_labels": False}, {"summary_type": "mean"}, {"summary_use_proj": False},
+        {"position_embedding_type": "absolute"},
+    ]),
+    "opt": ("opt", {}, "AutoModelForCausalLM", OPT),
+    "bloom": ("bloom", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"hidden_size": 64}, {"n_embed": 64}, {"n_embed": 32, "hidden_size": None},
+        {"n_embed": 32, "hidden_size": 64}, {"n_head": 2}, {"n_head": 8}, {"num_attention_heads": 2},
+        {"n_head": 8, "num_attention_heads": 2}, {"n_layer": 1}, {"num_hidden_layers": 1}, {"n_layer": 4},
+        {"vocab_size": 98}, {"layer_norm_epsilon": 0.1}, {"is_causal": False}, {"is_causal": True},
+        {"tie_word_embeddings": False}, {"apply_residual_connection_post_layernorm": True}, {"slow_but_exact": True},
+        {"slow_but_exact": True, "pretraining_tp": 2}, {"pretraining_tp": 2}, {"hidden_dropout": 0.5},
+        {"attention_dropout": 0.5}, {"seq_length": 8}, {"n_inner": 64}, {"offset_alibi": 7},
+        {"attention_softmax_in_fp32": True}, {"masked_softmax_fusion": False}, {"bias_dropout_fusion": False},
+        {"skip_bias_add": False}, {"skip_bias_add_qkv": True}, {"position_embedding_type": "rotary"},
+    ]),
+    "mpt": ("mpt", {}, "AutoModelForCausalLM", [
+        {"model_type": "albert"}, {"d_model": 64}, {"hidden_size": 64}, {"n_heads": 2}, {"n_heads": 8},
+        {"num_attention_heads": 2}, {"n_heads": 8, "num_attention_heads": 2}, {"n_layers": 1},
+        {"num_hidden_layers": 1}, {"n_layers": 4}, {"max_seq_len": 128},
+        {"vocab_size": 98}, {"layer_norm_epsilon": 0.1}, {"is_causal": False}, {"is_causal": True},
+        {"tie_word_embeddings": False}, {"expansion_ratio": 4}, {"learned_pos_emb": False}, {"resid_pdrop": 0.5},
+        {"emb_pdrop": 0.5}, {"embedding_fraction": 0.5}, {"init_device": "meta"}, {"init_config": {"name": "a"}},
+        {"verbose": 1}, {"tokenizer_name": "a/b"}, {"no_bias": False}, {"norm_type": "layernorm"},
+        {"norm_type": "rmsnorm"}, {"position_embedding_type": "rotary"},
+        # The attention.
+        {"attn_config": None}, {"attn_config": {}}, {"attn_config": {"clip_qkv": 0.5}},
+        {"attn_config": {"clip_qkv": 0.0}}, {"attn_config": {"clip_qkv": 0.2, "softmax_scale": 0.9}},
+        {"attn_config": {"softmax_scale": 0.9}}, {"attn_config": {"softmax_scale": None}},
+        {"attn_config": {"alibi": False}}, {"attn_config": {"alibi_bias_max": 16}},
+        {"attn_config": {"attn_type": "multiquery_attention"}}, {"attn_config": {"attn_type": "other"}},
+        {"attn_config": {"prefix_lm": True}}, {"attn_config": {"qk_ln": True}},
+        {"attn_config": {"attn_impl": "triton", "attn_uses_sequence_id": True, "attn_pdrop": 0}},
+        {"attn_config": ["clip_qkv"]},
+    ]),
+    "gpt_oss": ("gpt_oss", {}, "AutoModelForCausalLM", GPT_OSS),
 }
 
 
@@ -324,7 +485,8 @@ def run(folder, config, kind):
         try:
             torch.manual_seed(0)
             model, info = getattr(transformers, kind).from_pretrained(
-                copied, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+                copied, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager",
+                output_loading_info=True)
             # A pooler that the file lacks is drawn, and nothing here reads it.
             if any("pooler" not in name for name in info["missing_keys"]) or info["mismatched_keys"]:
                 return None

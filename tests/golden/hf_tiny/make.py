@@ -61,10 +61,18 @@ ENCODER = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention
                max_position_embeddings=64)
 # No whole number of patches: what is left over at the right and below is not read.
 VISION = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=18, patch_size=4)
+OPT = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=56,
+           max_position_embeddings=64, bos_token_id=0, eos_token_id=2)
 FOLDERS = {
     "gpt_neox": ("GPTNeoXForCausalLM", transformers.GPTNeoXConfig(**DECODER), 1),
     "gpt_neox-sequential": ("GPTNeoXForCausalLM", transformers.GPTNeoXConfig(
         **DECODER, use_parallel_residual=False, rotary_pct=0.5, rotary_emb_base=500.0, hidden_act="gelu_new"), 2),
+    # The form of OPT-350m: norms after the blocks, and a narrower token table.
+    "opt-350m": ("OPTForCausalLM", transformers.OPTConfig(
+        **OPT, do_layer_norm_before=False, word_embed_proj_dim=16), 3),
+    # Norms without weights, none at the end, no biases.
+    "opt-bare": ("OPTForCausalLM", transformers.OPTConfig(
+        **OPT, layer_norm_elementwise_affine=False, enable_bias=False, _remove_final_layer_norm=True), 4),
     "camembert": ("CamembertForMaskedLM", transformers.CamembertConfig(**ENCODER), 3),
     # ESM-1b: learned positions, and a norm on the embeddings.
     "esm-absolute": ("EsmForMaskedLM", transformers.EsmConfig(

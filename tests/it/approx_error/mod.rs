@@ -5,6 +5,7 @@ mod differences;
 mod fitted;
 mod interrupted;
 mod laws;
+mod masks;
 mod substitute;
 mod theorem;
 mod trained;

@@ -6,17 +6,19 @@ use luna::report::{Report, Table};
 use luna::stats::student_mean_at;
 
 use super::{approx_error, refusal};
+use crate::model::golden::of_tokens;
+use crate::model::tiny;
 use crate::study::{cell, number};
 
 fn model(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hf_tiny").join(name);
-    folder.to_str().unwrap().to_string()
+    tiny(name).to_str().unwrap().to_string()
 }
 
-/// A file of token ids that every vocabulary here has.
+/// A file of token ids that every vocabulary here has, and that are no padding: its vector is 0, and where a model normalises
+/// the output of its attention, rounding is all that a first token of that kind has there.
 fn tokens(folder: &Path, count: usize) -> PathBuf {
     let path = folder.join("tokens.txt");
-    let ids: Vec<String> = (0..count).map(|i| (1 + (i * i * 7 + i * 3) % 60).to_string()).collect();
+    let ids: Vec<String> = (0..count).map(|i| (3 + (i * i * 7 + i * 3) % 58).to_string()).collect();
     std::fs::write(&path, ids.join(" ")).unwrap();
     path
 }
@@ -36,8 +38,8 @@ fn report(name: &str, attention: &str, l: &str, layers: &str) -> Report {
 
 #[test]
 fn exact_mechanisms_give_the_model_itself() {
-    for name in ["bert", "roberta", "distilbert", "gpt2", "llama-gqa", "qwen2", "stories260k"] {
-        let rows = run(name, "softmax,svd", "32", "all");
+    for name in of_tokens().chain(["stories260k".to_string()]) {
+        let rows = run(&name, "softmax,svd", "32", "all");
         assert_eq!(rows.rows.len(), 4, "two mechanisms, two windows");
         for row in 0..4 {
             let drift = number(&rows, row, "hidden_rel_fro");
@@ -134,6 +136,18 @@ fn fewer_layers_drift_less() {
 }
 
 #[test]
+fn layers_that_a_mechanism_has_no_form_for_keep_their_softmax() {
+    let report = report("qwen2-sliding", "linear,softmax", "4", "all");
+    let layers: Vec<f64> = (0..4).map(|row| number(&report.rows, row, "layers")).collect();
+    assert_eq!(layers, [1.0; 4]);
+    assert!(number(&report.rows, 0, "hidden_rel_fro") > 1e-3);
+    let note = "layers 1, 2 are left out: linear has no form for a sliding window";
+    assert!(report.notes.iter().any(|said| said == note), "{:?}", report.notes);
+    let full = run("qwen2-sliding", "linear", "4", "full");
+    assert_eq!(number(&full, 0, "hidden_rel_fro"), number(&report.rows, 0, "hidden_rel_fro"));
+}
+
+#[test]
 fn what_cannot_be_substituted_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let tokens = tokens(folder.path(), 64);
@@ -148,5 +162,9 @@ fn what_cannot_be_substituted_is_refused() {
     let message = of("bert", &["--mechanism", "luna", "--substitute", "9"]);
     assert!(message.contains("--substitute: '9'"), "{message}");
     let message = of("bert", &["--mechanism", "luna", "--substitute", "most"]);
-    assert!(message.contains("--substitute: 'most'") && message.contains("all, or layers"), "{message}");
+    assert!(message.contains("--substitute: 'most'") && message.contains("or layers"), "{message}");
+    let message = of("qwen2-sliding", &["--mechanism", "linear", "--substitute", "1-2"]);
+    let expected =
+        "linear has no form for a sliding window; accepted: --substitute full, or --mechanism svd,softmax";
+    assert_eq!(message, expected);
 }

@@ -36,7 +36,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("model", &["linalg", "attention", "layer"]),
     ("network", &["linalg", "attention", "layer", "model"]),
     ("train", &["linalg", "attention", "layer", "model", "network", "task"]),
-    ("sweep", &[]),
+    ("sweep", &["profile"]), // a journal knows how long ago it was synchronised with the disk
     (
         "study",
         &[

@@ -21,10 +21,7 @@ fn an_unknown_model_type_answers_with_the_list() {
     refused(
         "bert",
         json!({"model_type": "distilbrt"}),
-        &[
-            "unknown model_type 'distilbrt' (did you mean 'distilbert'?)",
-            "bert, roberta, xlm-roberta, camembert, distilbert",
-        ],
+        &["unknown model_type 'distilbrt' (did you mean 'distilbert'?)", "bert, roberta"],
     );
     refused(
         "bert",
@@ -42,11 +39,60 @@ fn needed_keys() {
         ("distilbert", &["dim", "hidden_dim", "n_heads", "n_layers"]),
         ("gpt2", &["n_embd", "n_head", "n_layer", "n_positions"]),
         ("llama-gqa", &["hidden_size", "intermediate_size", "max_position_embeddings"]),
+        ("gpt_neo", &["hidden_size", "num_heads", "num_layers", "max_position_embeddings"]),
+        ("opt", &["ffn_dim", "max_position_embeddings"]),
+        ("gptj", &["n_embd", "n_head", "n_layer", "n_positions"]),
+        ("bloom", &["hidden_size", "n_head", "n_layer", "vocab_size"]),
+        ("mpt", &["d_model", "n_heads", "n_layers", "max_seq_len"]),
+        ("gpt_oss", &["hidden_size", "intermediate_size"]),
     ] {
         for key in keys {
             let message = format!("config.json': no key '{key}'; expected a whole number from 1 to");
             refused(name, json!({*key: null}), &[&message]);
         }
+    }
+}
+
+/// Settings that only some decoders have.
+#[test]
+fn settings_of_decoders() {
+    for (name, changes, parts) in [
+        (
+            "gpt_neo",
+            json!({"attention_layers": null, "attention_types": [["global", 4]]}),
+            ["key 'attention_types' holds", "lists of names, each with how often it is repeated"],
+        ),
+        (
+            "gpt_neo",
+            json!({"attention_layers": null, "attention_types": [[["local"], 1_000_000_000_000_u64]]}),
+            ["key 'attention_types' holds", "4 layers in all, each global or local"],
+        ),
+        ("gpt_neo", json!({"window_size": 0}), ["key 'window_size' holds 0", "from 1"]),
+        ("gptj", json!({"rotary_dim": 5}), ["key 'rotary_dim' holds 5", "even number of the 8 elements"]),
+        (
+            "opt",
+            json!({"word_embed_proj_dim": 16}),
+            ["tensor 'model.decoder.embed_tokens.weight'", "[97, 16]"],
+        ),
+        (
+            "bloom",
+            json!({"apply_residual_connection_post_layernorm": true}),
+            ["key 'apply_residual_connection_post_layernorm' holds true", "expected false"],
+        ),
+        (
+            "mpt",
+            json!({"attn_config": {"alibi_bias_max": 16}}),
+            ["key 'attn_config.alibi_bias_max' holds 16", "expected 8"],
+        ),
+        ("mpt", json!({"attn_config": {"clip_qkv": -1}}), ["key 'attn_config.clip_qkv' holds -1", "above 0"]),
+        ("gpt_oss", json!({"num_experts_per_tok": 5}), ["'num_experts_per_tok' holds 5", "at most"]),
+        (
+            "gpt_oss",
+            json!({"quantization_config": {"quant_method": "mxfp4"}}),
+            ["key 'quantization_config' holds", "load the model with dequantize=True"],
+        ),
+    ] {
+        refused(name, changes, &parts);
     }
 }
 
@@ -106,7 +152,10 @@ fn rotary_settings() {
     refused(
         "llama-gqa",
         json!({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarm", "factor": 2.0}}),
-        &["unknown rope type 'yarm' (did you mean 'yarn'?)", "default, linear, dynamic, yarn, llama3"],
+        &[
+            "unknown rope type 'yarm' (did you mean 'yarn'?)",
+            "default, linear, dynamic, yarn, longrope, llama3",
+        ],
     );
     refused(
         "llama-gqa",
@@ -173,18 +222,20 @@ fn inputs_that_do_not_fit() {
     refused(&bert, &[1, 97], "token 2 of the input: '97' is not accepted; accepted: ids below 97");
     let roberta = Model::open(&tiny("roberta")).unwrap();
     refused(&roberta, &[5; 65], "65 tokens; this roberta model takes 1 to 64");
-    let window = |name, changes| Model::open(with_config(name, &changes).path()).unwrap();
-    let mistral = window("llama-gqa", json!({"model_type": "mistral", "sliding_window": 8}));
-    refused(&mistral, &[1; 9], "9 tokens; this mistral model sees 8 back (sliding_window)");
-    assert!(mistral.forward(&[1; 8], &mut Unobserved).is_ok());
+}
+
+/// Sliding layers without a window are no layers.
+#[test]
+fn windows_that_are_missing() {
     let types = json!(["full_attention", "sliding_attention"]);
-    let qwen2 = window("qwen2", json!({"sliding_window": 8, "layer_types": types}));
-    refused(&qwen2, &[1; 9], "this qwen2 model sees 8 back");
-    let old =
-        json!({"sliding_window": 8, "layer_types": null, "use_sliding_window": true, "max_window_layers": 1});
-    refused(&window("qwen2", old), &[1; 9], "this qwen2 model sees 8 back");
-    let off = json!({"sliding_window": 8, "layer_types": null, "use_sliding_window": false});
-    assert!(window("qwen2", off).forward(&[1; 9], &mut Unobserved).is_ok());
+    refused(
+        "qwen2",
+        json!({"layer_types": types, "use_sliding_window": false}),
+        &["layer_types", "use_sliding_window"],
+    );
+    refused("llama-gqa", json!({"layer_types": types}), &["layer_types", "full_attention in every layer"]);
+    let null = json!({"sliding_window": 0});
+    refused("mistral-sliding", null, &["key 'sliding_window' holds 0"]);
 }
 
 #[test]

@@ -39,6 +39,20 @@ fn an_ill_shaped_tensor() {
 }
 
 #[test]
+fn quantized_weights() {
+    let dir = with_tensors("gpt_oss", |raws| {
+        let quantized = |name: String| match name.strip_suffix("experts.down_proj") {
+            Some(stem) => format!("{stem}experts.down_proj_blocks"),
+            None => name,
+        };
+        raws.into_iter().map(|(name, raw)| (quantized(name), raw)).collect()
+    });
+    let message = refusal(dir.path());
+    let tensor = "tensor 'model.layers.0.mlp.experts.down_proj_blocks' holds quantized weights";
+    assert!(message.contains(tensor) && message.contains("load the model with dequantize=True"), "{message}");
+}
+
+#[test]
 fn tensors_of_another_kind_of_model() {
     let add = |raws: &mut Raws| {
         for i in 0..20 {

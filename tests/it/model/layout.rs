@@ -95,7 +95,7 @@ fn half_precision(name: &str, dtype: Dtype, narrow: fn(f32) -> [u8; 2], wide: fn
 
 #[test]
 fn in_half_precision() {
-    for name in ["bert-mlm", "gpt2", "llama-gqa"] {
+    for name in ["bert-mlm", "gpt2", "llama-gqa", "gpt_oss"] {
         half_precision(
             name,
             Dtype::F16,

@@ -7,6 +7,7 @@ use luna::model::{HeadTap, Model, Substitute, Unobserved};
 use luna::{Error, Result};
 use ndarray::Array2;
 
+use super::golden::of_tokens;
 use super::{Everything, Expected, tiny};
 
 const FAMILIES: [&str; 8] =
@@ -35,7 +36,8 @@ impl Substitute for Softmax {
     fn attend(&self, head: &HeadTap) -> Result<Array2<f32>> {
         self.heads.fetch_add(1, Ordering::Relaxed);
         let mask = if head.causal { Mask::Causal } else { Mask::Full };
-        let input = Input { scale: head.scale, ..Input::new(head.q.view(), head.k.view(), mask) };
+        let (scale, terms) = (head.scale, head.terms.view());
+        let input = Input { scale, terms, ..Input::new(head.q.view(), head.k.view(), mask) };
         self.attention.forward(&input, head.v.view())
     }
 }
@@ -68,8 +70,8 @@ fn open(name: &str) -> (Model, Vec<u32>) {
 
 #[test]
 fn softmax_in_its_own_place_changes_nothing() {
-    for name in FAMILIES {
-        let (model, ids) = open(name);
+    for name in of_tokens().chain(["stories260k".to_string()]) {
+        let (model, ids) = open(&name);
         let plain = model.forward(&ids, &mut Unobserved).unwrap().hidden.unwrap();
         let softmax = Softmax::new();
         let found = model.forward_with(&ids, &mut Unobserved, &softmax).unwrap().hidden.unwrap();

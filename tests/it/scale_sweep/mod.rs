@@ -13,23 +13,20 @@ use luna::linalg::engine::Engine;
 use luna::report::{Report, Table};
 use luna::study::scale_sweep::{self, ScaleSweepConfig};
 use luna::study::{Context, Outcome, Unwatched, Watch};
+use luna::sweep::RunFolder;
 
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 struct Flags {
     #[command(flatten)]
     config: ScaleSweepConfig,
-    #[arg(long)]
-    out: Option<String>,
-    #[arg(long)]
-    resume: bool,
 }
 
-/// What `luna scale-sweep` does with these flags, followed by `watch`, with its journal in `folder`.
+/// What `luna scale-sweep` does with these flags, followed by `watch`, begun or resumed in `folder`.
 fn outcome(flags: &[&str], folder: Option<&Path>, watch: &dyn Watch) -> Result<Outcome> {
     let parsed = Flags::try_parse_from([&["scale-sweep"], flags].concat()).unwrap();
-    let config =
-        ScaleSweepConfig { folder: folder.map(Path::to_path_buf), resume: parsed.resume, ..parsed.config };
+    let folder = RunFolder { path: folder.map(Path::to_path_buf), resume: true };
+    let config = ScaleSweepConfig { folder, ..parsed.config };
     // Threads of its own: what other tests allocate meanwhile is not counted.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     pool.install(|| scale_sweep::run(&config, Context { seed: 0, engine: Engine::Faer, watch }))

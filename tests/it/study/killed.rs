@@ -8,13 +8,14 @@ use luna::rng::{below, stream};
 use serde_json::Value;
 
 /// Small runs of every kind of cell.
-const RUNS: [&str; 5] = [
+const RUNS: [&str; 6] = [
     "svd-spectrum --synthetic gaussian:logit_sd=1,iid --seq-len 24,32 --windows 5 --at 4 --null-draws 2",
     "svd-spectrum --method lanczos --top 4 --synthetic gaussian:logit_sd=4,iid --seq-len 64 --windows 4",
     "approx-error --synthetic gaussian:logit_sd=1,gaussian:logit_sd=2 --seq-len 24 --windows 4 --l 4 --fit-steps 20 \
      --mechanism luna:p=fitted,luna,nystrom",
     "approx-error --substitute all --mechanism linear,luna-causal,local --l 4 --seq-len 16 --windows 3",
     "approx-error --check linformer-theorem-1 --seq-len 32 --windows 4 --draws 2",
+    "scale-sweep --mechanism luna,linear --seq-len 32,64 --l 4 --num-heads 2 --measure flops,error --windows 2",
 ];
 
 fn start(run: &str, folder: &Path) -> Child {

@@ -252,7 +252,7 @@ fn take<S: Simd>(
 ) -> usize {
     let (width, own) = (whole_lines(maker.f), k.len() / maker.width());
     if !matches!(maker.map, Map::Positive { .. }) {
-        maker.plain(simd, rows, k, &mut phi[..own * width]);
+        maker.plain(rows, k, &mut phi[..own * width]);
         return own;
     }
     maker.exponents(simd, k, ones, &mut phi[..own * width]);

@@ -160,7 +160,7 @@ impl WithSimd for Keys<'_> {
                 }
                 add(simd, alone, block);
             } else {
-                maker.plain(simd, of, k, features);
+                maker.plain(of, k, features);
                 heads.count(rows, maker.width(), maker.of_row());
             }
             of.first += rows;

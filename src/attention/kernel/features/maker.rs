@@ -1,4 +1,4 @@
-//! From rows to features: elu + 1, and Performer's positive ones.
+//! From rows to features: those of a map, and Performer's positive ones.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
 
 use pulp::Simd;
@@ -7,16 +7,14 @@ use super::rows::{Features, Rows};
 use crate::attention::kernel::few::product;
 use crate::attention::kernel::flat::Flat;
 use crate::attention::kernel::share::whole_lines;
-use crate::linalg::lanes::{Path, elu, exp2};
+use crate::linalg::lanes::{Path, exp2};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 /// From rows to features.
 #[derive(Clone, Copy)]
 pub(in crate::attention) enum Map<'a> {
-    /// `elu(x) + 1`, each number by itself. The number is added to each denominator.
-    Elu(f32),
-    /// Those of another map.
+    /// Those of a map.
     By(&'a dyn Features),
     /// `exp(w x' - |x'|^2 / 2 - max) + eps` with `x' = sqrt(scale) x`.
     Positive {
@@ -60,18 +58,9 @@ impl<'a> Maker<'a> {
     }
 
     /// Features that need no maximum, with zeros after them.
-    #[inline(always)]
-    pub(in crate::attention) fn plain<S: Simd>(&self, simd: S, rows: Rows, x: &[f32], phi: &mut [f32]) {
+    pub(in crate::attention) fn plain(&self, rows: Rows, x: &[f32], phi: &mut [f32]) {
         if let Map::By(features) = self.map {
-            return features.make(self.path, rows, x, phi);
-        }
-        for (row, phi) in x.chunks_exact(self.d_h).zip(phi.chunks_exact_mut(whole_lines(self.d_h))) {
-            phi[..self.d_h].copy_from_slice(row);
-            let (vectors, _) = S::as_mut_simd_f32s(phi);
-            for x in vectors {
-                *x = elu(simd, *x);
-            }
-            phi[self.d_h..].fill(0.0);
+            features.make(self.path, rows, x, phi);
         }
     }
 
@@ -83,7 +72,6 @@ impl<'a> Maker<'a> {
     /// How many products of its length a row's exponents take: with every direction, and with itself.
     pub(in crate::attention) fn of_row(&self) -> usize {
         match self.map {
-            Map::Elu(_) => 0,
             Map::By(features) => features.macs()[0] / self.d_h,
             Map::Positive { .. } => self.f + 1,
         }
@@ -111,12 +99,8 @@ impl<'a> Maker<'a> {
         phi: &mut [f32],
     ) -> f32 {
         match self.map {
-            Map::Elu(eps) => {
-                self.plain(simd, rows, q, phi);
-                eps
-            }
             Map::By(features) => {
-                self.plain(simd, rows, q, phi);
+                self.plain(rows, q, phi);
                 features.eps()
             }
             Map::Positive { eps, .. } => {

@@ -11,13 +11,12 @@ use crate::attention::{Attention, Input, Mask, Origin};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::model::{HeadTap, Model, ModelInput, Output, Substitute, Unobserved};
-use crate::name::Indices;
 use crate::report::Report;
 use crate::study::approx_error::candidate::{Candidate, Candidates};
 use crate::study::approx_error::config::Config;
 use crate::study::approx_error::fits::Fits;
 use crate::study::approx_error::{differences, frame};
-use crate::study::input::{Source, Trained};
+use crate::study::input::{Head, Layers, Source, Trained};
 use crate::study::{Context, Outcome};
 use crate::sweep::{self, Cell, Hand, Study};
 
@@ -46,10 +45,13 @@ pub(in crate::study::approx_error) fn run(
     context: Context<'_>,
 ) -> Result<Outcome> {
     let mut source = Trained::open(&config.input, context.seed)?;
-    let layers = layers(chosen, source.model()?.config().layers)?;
-    source.restrict(layers.clone());
-    let Candidates { all, left_out } = Candidates::of(config, &source, context.watch)?;
-    differences::check(config.baseline.as_deref(), &all)?;
+    let layers = layers(chosen, source.model()?)?;
+    source.restrict(&layers);
+    let mut candidates = Candidates::of(config, &source, context.watch)?;
+    differences::check(config.baseline.as_deref(), &candidates.all)?;
+    candidates.restrict(&mut source, "--substitute", context.watch)?;
+    let Candidates { all, left_out } = candidates;
+    let layers = source.layers().to_vec();
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
     frame::check_memory(&source, windows)?;
     let facts = frame::facts(config, "substitution", &source, context);
@@ -67,14 +69,14 @@ pub(in crate::study::approx_error) fn run(
 }
 
 /// The layers that `--substitute` names.
-fn layers(text: &str, count: usize) -> Result<Vec<usize>> {
+fn layers(text: &str, model: &Model) -> Result<Vec<usize>> {
+    let config = model.config();
     if text == "all" {
-        return Ok((0..count).collect());
+        return Ok((0..config.layers).collect());
     }
-    let indices: Indices = text
-        .parse()
-        .map_err(|_| Error::value("--substitute", text, "all, or layers and ranges such as 0-3,5"))?;
-    indices.select("--substitute", count)
+    let accepted = "all, full, sliding, or layers and ranges such as 0-3,5";
+    let layers: Layers = text.parse().map_err(|_| Error::value("--substitute", text, accepted))?;
+    layers.select("--substitute", config.layers, Some(&|layer| config.window(layer).is_some()))
 }
 
 impl Study for Replacement<'_> {
@@ -172,11 +174,12 @@ impl Substitute for StandIn<'_> {
 
     fn attend(&self, head: &HeadTap) -> Result<Array2<f32>> {
         // The label of the input, so that draws and fits are those of the comparison head by head.
-        let label = format!("layer {} head {}", head.layer, head.head);
+        let label = Head::label_in(head.layer, head.head);
         let learned = self.fits.learned(self.at, self.n, &label);
         let origin = Origin { seed: self.context.seed, label: &label, learned };
         let mask = if head.causal { Mask::Causal } else { Mask::Full };
-        let input = Input { scale: head.scale, ..Input::new(head.q.view(), head.k.view(), mask) };
+        let (scale, terms) = (head.scale, head.terms.view());
+        let input = Input { scale, terms, ..Input::new(head.q.view(), head.k.view(), mask) };
         let matrix = Attention::build(&self.candidate.spec, &origin)?.matrix(&input)?;
         Ok(product(matrix.view(), head.v.view(), Threads::One))
     }

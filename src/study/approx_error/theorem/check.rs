@@ -11,7 +11,6 @@ use crate::report::Report;
 use crate::rng::{normal, stream};
 use crate::study::approx_error::config::{Config, HEADS};
 use crate::study::approx_error::frame;
-use crate::study::approx_error::projected::projected;
 use crate::study::input::{Head, HeadWindow, Source, needs_softmax};
 use crate::study::{Context, Outcome};
 use crate::sweep::{self, Cell, Hand, Journal, Study};
@@ -92,8 +91,8 @@ fn check(
     config: &Config,
     context: Context<'_>,
 ) -> Result<Vec<Measured>> {
-    let ([q, k, v], scale) = projected(head)?;
-    let p = softmax::matrix(q.view(), k.view(), scale, head.mask);
+    let (input, v) = head.projected()?;
+    let p = softmax::matrix_f32(&input);
     let m = p.ncols();
     let mut found = Vec::new();
     for values in kinds {

@@ -8,11 +8,31 @@ mod spec;
 mod tests;
 
 use shape::Shape;
-use spec::MaskSpec;
+use spec::{MaskSpec, Part};
 
-use crate::attention::{Mask, Visible};
+use crate::attention::{Mask, Visible, Window};
 use crate::error::{Error, Result};
 use crate::task::dump::Dump;
+
+/// The mask and the window that `--qkv-mask` says: those that softmax attention is computed under.
+pub(super) fn of_projections(typed: &str) -> Result<(Mask, Option<Window>)> {
+    const FLAG: &str = "--qkv-mask";
+    let refuse = || Error::value(FLAG, typed, "full, causal, window:back=B,ahead=A, or causal and a window");
+    let MaskSpec::Parts(parts) = MaskSpec::read(FLAG, typed)? else { return Err(refuse()) };
+    let (mut mask, mut window) = (Mask::Full, None);
+    for part in parts {
+        match part {
+            Part::Full => {}
+            Part::Causal => mask = Mask::Causal,
+            Part::Window { back, ahead } if window.is_none() => {
+                let keys = |keys: Option<usize>| keys.unwrap_or(usize::MAX);
+                window = Some(Window { back: keys(back), ahead: keys(ahead) });
+            }
+            _ => return Err(refuse()),
+        }
+    }
+    Ok((mask, window))
+}
 
 /// The masks of the chosen heads of every sample.
 pub(super) struct Masks {
@@ -21,6 +41,8 @@ pub(super) struct Masks {
     per_sample: usize,
     /// What they are, in words.
     pub(super) words: String,
+    /// The same of each, where they were inferred.
+    each: Vec<String>,
     given: bool,
     /// Where zeros were not understood as a mask, if anywhere.
     pub(super) doubt: Option<String>,
@@ -29,7 +51,7 @@ pub(super) struct Masks {
 impl Masks {
     /// The masks of these heads of these layers; `typed` is the value of --mask.
     pub(super) fn of(dump: &Dump, layers: &[usize], heads: &[usize], typed: Option<&str>) -> Result<Self> {
-        match MaskSpec::read(typed.unwrap_or("auto"))? {
+        match MaskSpec::read("--mask", typed.unwrap_or("auto"))? {
             MaskSpec::Auto => Ok(Self::inferred(dump, layers, heads)),
             MaskSpec::Zeros => {
                 let mut visible = Vec::new();
@@ -40,7 +62,7 @@ impl Masks {
                 }
                 let (words, per_sample) =
                     ("exactly the zeros of each matrix".into(), layers.len() * heads.len());
-                Ok(Self { visible, per_sample, words, given: true, doubt: None })
+                Ok(Self { visible, per_sample, words, each: Vec::new(), given: true, doubt: None })
             }
             MaskSpec::Parts(parts) => {
                 let visible = given(dump, &parts)?;
@@ -48,8 +70,18 @@ impl Masks {
                 let per_sample = layers.len() * heads.len();
                 let words = typed.unwrap_or_default().trim().to_string();
                 let visible = vec![visible; per_sample * dump.samples()];
-                Ok(Self { visible, per_sample, words, given: true, doubt: None })
+                Ok(Self { visible, per_sample, words, each: Vec::new(), given: true, doubt: None })
             }
+        }
+    }
+
+    /// What that of the head of this number is in every sample, in words.
+    pub(super) fn words_of(&self, at: usize) -> &str {
+        let mut all = self.each.iter().skip(at).step_by(self.per_sample.max(1));
+        match all.next() {
+            Some(first) if all.all(|other| other == first) => first,
+            Some(_) => "differs by window",
+            None => &self.words,
         }
     }
 
@@ -85,6 +117,7 @@ impl Masks {
             }
         }
         let all = words.len();
+        let each = words.clone();
         let words = infer::counted(words.into_iter());
         let doubt = (doubtful > 0).then(|| {
             format!(
@@ -92,7 +125,7 @@ impl Masks {
                  for their number format, not as masked; --mask zeros reads every zero as masked"
             )
         });
-        Self { visible, per_sample: layers.len() * heads.len(), words, given: false, doubt }
+        Self { visible, per_sample: layers.len() * heads.len(), words, each, given: false, doubt }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::model::Named;
 use crate::network::{Encoder, EncoderConfig, Stream};
 use crate::rng::{normal, stream};
+use crate::sweep::bits;
 use crate::train::{Layers, Layout, Rows};
 use differences::{Group, larger, sum};
 use layers::Tensors;
@@ -43,8 +44,10 @@ pub(super) const ROWS: usize = 130;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Agreement {
     /// The largest difference of an output over the largest number of the reference's.
+    #[serde(with = "bits")]
     pub(super) output: f64,
     /// The largest difference of a directional derivative over the length of its gradient; none of a forward pass.
+    #[serde(with = "bits")]
     pub(super) gradients: Option<f64>,
 }
 

@@ -1,12 +1,11 @@
-//! Run: each cell alone, then rounds of all of them, into records; finished work is in the journal at once.
+//! Run: what the cells of the sweep leave. A cell is all mechanisms of one length where times are measured, and one
+//! mechanism at one length otherwise; of errors, one window of the input at one length.
 
-mod cells;
 mod child;
+mod costs;
 mod errors;
-mod journal;
 mod rounds;
 
-pub(super) use cells::measure;
 pub use child::resident_growth;
-pub(super) use errors::measure as measure_errors;
-pub(super) use journal::Journal;
+pub(super) use costs::measure;
+pub(super) use errors::{measure as measure_errors, open};

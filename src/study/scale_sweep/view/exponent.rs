@@ -13,14 +13,15 @@ fn local(points: &[(usize, f64)]) -> Option<f64> {
 }
 
 /// The exponent of times over all lengths: the median over rounds of the slope within a round, with the interval of that
-/// median (none below six rounds). A round contains all lengths: what slows it leaves its slope unchanged.
+/// median (none below six rounds). Lengths are timed one after the other: a drift of the machine between them is in no
+/// interval.
 fn of_rounds(cells: &[&Measured]) -> Option<(f64, Option<Interval>)> {
     let slope = |round: usize| {
         let points: Option<Vec<(f64, f64)>> =
-            cells.iter().map(|one| Some(((one.cell.n as f64).ln(), one.times.get(&round)?.ln()))).collect();
+            cells.iter().map(|one| Some(((one.cell.n as f64).ln(), one.times.get(round)?.ln()))).collect();
         Some(through(&points?)?.slope.mid)
     };
-    let slopes: Vec<f64> = shared_rounds(cells).into_iter().filter_map(slope).collect();
+    let slopes: Vec<f64> = (0..shared_rounds(cells)).filter_map(slope).collect();
     (!slopes.is_empty()).then(|| (stats::median(&slopes), stats::median_interval(&slopes)))
 }
 

@@ -1,7 +1,5 @@
 //! Times over the length: what a curve predicts, comparisons within rounds, and the noise of a second copy.
 
-use std::collections::BTreeMap;
-
 use super::super::cell::Cell;
 use super::sweep::{Measured, Sweep};
 use crate::stats::{self, Interval, Line, Verdict};
@@ -21,7 +19,7 @@ const LONGEST: usize = 4;
 /// Seconds predicted at the length of a cell from the longest timed lengths of its curve, with the interval of one new
 /// measurement.
 pub(super) fn predicted(sweep: &Sweep, cell: &Cell) -> Option<Interval> {
-    let point = |one: &Measured| ((one.cell.n as f64).ln(), stats::median(&one.seconds()).ln());
+    let point = |one: &Measured| ((one.cell.n as f64).ln(), stats::median(&one.times).ln());
     let points: Vec<(f64, f64)> = sweep.timed(cell).map(point).collect();
     if points.len() < MIN_LENGTHS {
         return None;
@@ -34,16 +32,14 @@ pub(super) fn predicted(sweep: &Sweep, cell: &Cell) -> Option<Interval> {
     Some(Interval { mid: found.mid.exp(), low: found.low.exp(), high: found.high.exp() })
 }
 
-/// The rounds in which all of these cells were timed.
-pub(super) fn shared_rounds(cells: &[&Measured]) -> Vec<usize> {
-    let Some((first, others)) = cells.split_first() else { return Vec::new() };
-    let in_all = |round: &&usize| others.iter().all(|one| one.times.contains_key(*round));
-    first.times.keys().filter(in_all).copied().collect()
+/// The number of rounds in which all of these cells were timed.
+pub(super) fn shared_rounds(cells: &[&Measured]) -> usize {
+    cells.iter().map(|one| one.times.len()).min().unwrap_or(0)
 }
 
 /// The logarithms of the ratio of two cells' times, in the rounds in which both were timed.
 fn log_ratios(own: &Measured, other: &Measured) -> Vec<f64> {
-    own.times.iter().filter_map(|(round, own)| Some((own / other.times.get(round)?).ln())).collect()
+    own.times.iter().zip(&other.times).map(|(own, other)| (own / other).ln()).collect()
 }
 
 /// Compares the times of two cells by their ratio within rounds: of two that take the same time, at most a share of `miss`
@@ -54,16 +50,12 @@ pub(super) fn compare(own: &Measured, other: &Measured, miss: f64) -> Verdict {
 
 /// The ratio of the times of two copies of a cell, by length, with its interval.
 pub(super) fn noise(sweep: &Sweep) -> Vec<(usize, Interval)> {
-    let mut all: BTreeMap<usize, Interval> = BTreeMap::new();
-    for (at, copy) in &sweep.copies {
-        let one = &sweep.cells[*at];
+    let ratio = |one: &Measured| {
         let ratios: Vec<f64> =
-            copy.iter().filter_map(|(round, own)| Some(own / one.times.get(round)?)).collect();
-        if let Some(interval) = stats::median_interval(&ratios) {
-            all.insert(one.cell.n, interval);
-        }
-    }
-    all.into_iter().collect()
+            one.second.iter().zip(&one.times).map(|(second, first)| second / first).collect();
+        Some((one.cell.n, stats::median_interval(&ratios)?))
+    };
+    sweep.cells.iter().filter_map(ratio).collect()
 }
 
 #[cfg(test)]
@@ -116,8 +108,7 @@ mod tests {
         let missed = (0..400)
             .filter(|_| {
                 let mut sweep = planted::curve(&[64], 15, 0.2, &mut rng, |_| 1e-3);
-                let copy = planted::times(1e-3, 15, 0.2, &mut rng).into_iter().enumerate().collect();
-                sweep.copies.push((0, copy));
+                sweep.cells[0].second = planted::times(1e-3, 15, 0.2, &mut rng);
                 let (_, ratio) = noise(&sweep)[0];
                 ratio.low > 1.0 || ratio.high < 1.0
             })

@@ -71,7 +71,7 @@ pub(super) fn table(sweep: &Sweep) -> Option<Table> {
         let costs = || {
             // Predicted times and those of one run are not compared with measured ones.
             let exact = [one.error?.0, one.facts.cost.flops() as f64, one.extra_bytes()? as f64];
-            (!one.times.is_empty()).then(|| Costs { exact, time: stats::median(&one.seconds()) })
+            (!one.times.is_empty()).then(|| Costs { exact, time: stats::median(&one.times) })
         };
         known.extend(costs().map(|costs| (at, costs)));
     }

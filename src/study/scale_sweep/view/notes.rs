@@ -1,5 +1,7 @@
 //! Notes below the tables: what this result needs to be read, the most important first.
 
+use std::collections::BTreeSet;
+
 use super::super::cell::Form;
 use super::super::gate::Agreement;
 use super::super::options::{Measure, Pass, Unit};
@@ -21,11 +23,11 @@ pub(super) fn all(
     let mut notes: Vec<String> = (!records.complete).then(|| interrupted(sweep)).into_iter().collect();
     notes.extend(left_out(plan));
     notes.extend(published::changed(settings));
-    if !sweep.machine.gemm.is_empty() {
+    if let Some((min, max)) = sweep.rounds() {
+        let rounds = if min < max { format!("{min} to {max}") } else { max.to_string() };
         notes.push(format!(
-            "times: medians over {} rounds, with 95 % intervals from 6 rounds on; speedups are medians of ratios within a \
-             round; ~: not distinguishable from the time of the row above",
-            rounds(sweep)
+            "times: medians over {rounds} rounds, with 95 % intervals from 6 rounds on; speedups are medians of ratios within a \
+             round; ~: not distinguishable from the time of the row above"
         ));
         notes.extend(noise(sweep));
     }
@@ -53,15 +55,6 @@ pub(super) fn all(
     }));
     notes.extend(errors.notes.iter().cloned());
     notes
-}
-
-/// The number of rounds of the cells, or its range.
-fn rounds(sweep: &Sweep) -> String {
-    let counts = || sweep.cells.iter().map(|one| one.times.len()).filter(|count| *count > 0);
-    match (counts().min(), counts().max()) {
-        (Some(min), Some(max)) if min < max => format!("{min} to {max}"),
-        (_, max) => max.unwrap_or(sweep.machine.gemm.len()).to_string(),
-    }
 }
 
 /// The timing noise, by a second copy of the fastest cell of each length.
@@ -119,13 +112,15 @@ fn counting(sweep: &Sweep, settings: &Settings) -> Vec<String> {
     notes
 }
 
-/// What an interrupted sweep reached.
+/// What an interrupted sweep reached, and what is missing.
 fn interrupted(sweep: &Sweep) -> String {
     let (all, run) = (sweep.cells.len(), sweep.cells.iter().filter(|one| one.probe.is_some()).count());
-    format!(
-        "interrupted: {run} of {all} cells were run, in {} rounds; everything below is about those only",
-        rounds(sweep)
-    )
+    let missing = sweep.cells.iter().filter(|one| one.state == State::NotReached);
+    let lengths: BTreeSet<usize> = missing.map(|one| one.cell.n).collect();
+    let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
+    let missing =
+        if lengths.is_empty() { String::new() } else { format!("; missing at n = {}", lengths.join(", ")) };
+    format!("interrupted: {run} of {all} cells were run{missing}; everything below is about the others only")
 }
 
 /// What memory includes where that is not obvious.

@@ -22,7 +22,8 @@ pub(super) fn cell(spec: &str, form: Form, n: usize, times: Vec<f64>) -> Measure
         state: State::Measured,
         gate: None,
         probe: None,
-        times: times.into_iter().enumerate().collect(),
+        times,
+        second: Vec::new(),
         error: None,
     }
 }

@@ -41,7 +41,7 @@ fn stamp(sweep: &Sweep, settings: &Settings, records: &Records) -> Stamp {
         stamp.push("sgemm_gflop_per_s", gemm);
         stamp.push("triad_gb_per_s", triad);
     }
-    stamp.push("rounds", sweep.machine.gemm.len());
+    stamp.push("rounds", sweep.rounds().map_or(0, |(_, most)| most));
     if let Some(preset) = settings.preset {
         stamp.push("preset", preset.name);
     }

@@ -66,9 +66,8 @@ pub(super) struct Time {
 /// The time of a cell: over rounds, of its only run, or predicted from shorter lengths.
 pub(super) fn time(sweep: &Sweep, one: &Measured) -> Option<Time> {
     if !one.times.is_empty() {
-        let seconds = one.seconds();
-        let ends = stats::median_interval(&seconds).map(|interval| (interval.low, interval.high));
-        return Some(Time { mid: stats::median(&seconds), ends, predicted: false });
+        let ends = stats::median_interval(&one.times).map(|interval| (interval.low, interval.high));
+        return Some(Time { mid: stats::median(&one.times), ends, predicted: false });
     }
     if one.state == State::Once {
         return Some(Time { mid: one.probe.as_ref()?.first_s, ends: None, predicted: false });
@@ -82,8 +81,7 @@ pub(super) fn time(sweep: &Sweep, one: &Measured) -> Option<Time> {
 /// The time of exact attention in this form over the cell's own, within rounds.
 pub(super) fn speedup(sweep: &Sweep, one: &Measured, form: Form) -> Option<(f64, Option<Interval>)> {
     let exact = sweep.exact(form, one.cell.n)?;
-    let ratios: Vec<f64> =
-        one.times.iter().filter_map(|(round, own)| Some(exact.times.get(round)? / own)).collect();
+    let ratios: Vec<f64> = exact.times.iter().zip(&one.times).map(|(exact, own)| exact / own).collect();
     (!ratios.is_empty()).then(|| (stats::median(&ratios), stats::median_interval(&ratios)))
 }
 
@@ -139,8 +137,7 @@ fn figures(sweep: &Sweep, one: &Measured) -> Vec<Value> {
         whole(facts.cost.exps).into(),
         whole(facts.cost.divs).into(),
         whole(facts.bytes).into(),
-        // Earlier journals have no counts.
-        probe.filter(|probe| probe.macs > 0).and_then(|probe| whole(2 * probe.macs)).into(),
+        probe.and_then(|probe| whole(2 * probe.macs)).into(),
         time.map(|time| time.mid).into(),
         ends.map(|ends| ends.0).into(),
         ends.map(|ends| ends.1).into(),

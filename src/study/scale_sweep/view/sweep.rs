@@ -4,7 +4,7 @@ use super::super::build;
 use super::super::cell::{Cell, Form};
 use super::super::gate::Agreement;
 use super::super::plan::Plan;
-use super::super::record::{CellRecord, MachineRecord, Probe, Records, State, Times};
+use super::super::record::{CellRecord, MachineRecord, Probe, Records, State};
 use super::super::settings::Settings;
 use super::super::subject::Facts;
 use crate::error::Result;
@@ -19,17 +19,15 @@ pub(super) struct Measured {
     pub(super) state: State,
     pub(super) gate: Option<Agreement>,
     pub(super) probe: Option<Probe>,
-    pub(super) times: Times,
+    /// Seconds of one pass, by round.
+    pub(super) times: Vec<f64>,
+    /// The same of a second copy; empty but for the fastest of each length.
+    pub(super) second: Vec<f64>,
     /// The mean error over heads, with its bootstrap interval over heads.
     pub(super) error: Option<(f64, Option<Interval>)>,
 }
 
 impl Measured {
-    /// Seconds of all rounds.
-    pub(super) fn seconds(&self) -> Vec<f64> {
-        self.times.values().copied().collect()
-    }
-
     /// Bytes beyond inputs and outputs: as counted, or else the closed form.
     pub(super) fn extra_bytes(&self) -> Option<u64> {
         self.probe.as_ref().and_then(|probe| probe.extra_bytes).or(self.facts.extra_bytes)
@@ -41,24 +39,22 @@ impl Measured {
 pub(super) struct Sweep {
     pub(super) cells: Vec<Measured>,
     pub(super) machine: MachineRecord,
-    /// The second copies: the index of the cell, and times.
-    pub(super) copies: Vec<(usize, Times)>,
 }
 
 impl Sweep {
     pub(super) fn of(plan: &Plan, settings: &Settings, records: &Records, seed: u64) -> Result<Self> {
+        let unmeasured = if settings.measures_costs() { State::NotReached } else { State::Counted };
         let measured = |cell: &Cell| {
             let found = records.cells.get(&cell.key()).cloned();
-            let CellRecord { state, gate, probe, times } = found.unwrap_or_default();
+            let found =
+                found.unwrap_or_else(|| CellRecord { state: unmeasured.clone(), ..CellRecord::default() });
+            let CellRecord { state, gate, probe, times, second } = found;
             let facts = build::facts(cell, settings)?;
             let error = error(cell, records, seed);
-            Ok(Measured { cell: cell.clone(), facts, state, gate, probe, times, error })
+            Ok(Measured { cell: cell.clone(), facts, state, gate, probe, times, second, error })
         };
         let cells = plan.cells.iter().map(measured).collect::<Result<Vec<_>>>()?;
-        let copies = cells.iter().enumerate();
-        let copies =
-            copies.filter_map(|(at, one)| Some((at, records.copies.get(&one.cell.key())?.clone()))).collect();
-        Ok(Self { cells, machine: records.machine.clone(), copies })
+        Ok(Self { cells, machine: records.machine.clone() })
     }
 
     /// Exact attention of this form at this length.
@@ -87,21 +83,21 @@ impl Sweep {
         self.curve(cell).filter(|one| !one.times.is_empty())
     }
 
+    /// The smallest and the largest number of rounds of what was timed.
+    pub(super) fn rounds(&self) -> Option<(usize, usize)> {
+        let counts = || self.cells.iter().map(|one| one.times.len()).filter(|count| *count > 0);
+        counts().min().zip(counts().max())
+    }
+
     /// GFLOP/s of the machine's own products: the fastest round, on all threads together or one product on each.
     pub(super) fn peak(&self) -> Option<f64> {
-        let MachineRecord { gemm, gemm_per_thread, gemm_flops, threads, .. } = &self.machine;
-        let fastest = |times: &Times| times.values().copied().reduce(f64::min);
-        let together = fastest(gemm).map(|seconds| gemm_flops / seconds);
-        let each = fastest(gemm_per_thread).map(|seconds| *threads as f64 * gemm_flops / seconds);
-        together.into_iter().chain(each).reduce(f64::max).map(|rate| rate / 1e9)
+        self.machine.gemm.iter().chain(&self.machine.gemm_per_thread).copied().reduce(f64::max)
     }
 
     /// GFLOP/s of the machine's product on all threads, and GB/s of its triad: medians over rounds.
     pub(super) fn machine_rates(&self) -> Option<(f64, f64)> {
-        let MachineRecord { gemm, triad, gemm_flops, triad_bytes, .. } = &self.machine;
-        let median = |times: &Times| stats::median(&times.values().copied().collect::<Vec<_>>());
-        let known = !gemm.is_empty() && !triad.is_empty();
-        known.then(|| (gemm_flops / median(gemm) / 1e9, triad_bytes / median(triad) / 1e9))
+        let MachineRecord { gemm, triad, .. } = &self.machine;
+        (!gemm.is_empty()).then(|| (stats::median(gemm), stats::median(triad)))
     }
 }
 

@@ -1,9 +1,9 @@
 //! How null models are drawn.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use rand::seq::SliceRandom;
 
-use crate::attention::{Mask, Visible, softmax};
+use crate::attention::{Input, Mask, Terms, Visible, softmax};
 use crate::error::Result;
 use crate::layer::Factors;
 use crate::linalg::gemm::{Threads, product};
@@ -37,9 +37,13 @@ pub(super) fn gaussian(
     }
     let (n, m) = head.shape;
     let (q, k) = (normal(rng, n, width), normal(rng, m, width));
+    if let Some(input) = head.input().filter(|input| !input.terms.is_empty()) {
+        let scale = (spread(&input) / (width as f64).sqrt()) as f32;
+        return Ok(under_terms(Input { q: q.view(), k: k.view(), scale, ..input }, matrix));
+    }
     let visible = head.visible();
     let logit_sd = match visible {
-        Visible::Mask(_) => rows.logit_sd,
+        Visible::Mask(_) | Visible::Window(..) => rows.logit_sd,
         // Of what is visible: what is not may hold more than zeros.
         Visible::Rows(_) => RowProfile::of(only(&visible, &wide(matrix)).mapv(|x| x as f32).view()).logit_sd,
     };
@@ -51,7 +55,7 @@ pub(super) fn gaussian(
         (Matrix::F64(_), Visible::Mask(mask)) => {
             Matrix::F64(softmax::matrix_f64(q.view(), k.view(), scale, *mask))
         }
-        (_, Visible::Rows(_)) => {
+        (_, Visible::Window(..) | Visible::Rows(_)) => {
             let logits = product(q.mapv(f64::from).view(), k.mapv(f64::from).t(), Threads::One) * scale;
             let mut drawn = wide(matrix);
             softmax::within(&mut drawn, logits.view(), &visible);
@@ -66,6 +70,40 @@ pub(super) fn gaussian(
         round(&mut drawn, given.precision);
     }
     Ok(drawn)
+}
+
+/// The standard deviation of a head's logits within rows over the keys that each query sees, before softcap and bias;
+/// pooled over rows with one degree of freedom less for each row.
+fn spread(input: &Input<'_>) -> f64 {
+    let [q, k] = [input.q, input.k].map(|x| x.mapv(f64::from));
+    let logits = product(q.view(), k.t(), Threads::One) * f64::from(input.scale);
+    let (mut squares, mut freedom) = (0.0, 0);
+    for (i, row) in logits.rows().into_iter().enumerate() {
+        let seen = row.slice(s![input.sees(i)]);
+        if let Some(mean) = seen.mean() {
+            squares += seen.fold(0.0, |sum, x| sum + (x - mean).powi(2));
+            freedom += seen.len() - 1;
+        }
+    }
+    if freedom > 0 { (squares / freedom as f64).sqrt() } else { 0.0 }
+}
+
+/// Softmax of these queries and keys under the window, softcap and bias of a head; where it has a sink, rows have the sums
+/// of the head's own `matrix`.
+fn under_terms(input: Input<'_>, matrix: &Matrix) -> Matrix {
+    let drawn = Input { terms: Terms { sink: None, ..input.terms }, ..input };
+    let mut drawn = match matrix {
+        Matrix::F32(_) => Matrix::F32(softmax::matrix_f32(&drawn)),
+        Matrix::F64(_) => Matrix::F64(softmax::matrix_of(&drawn)),
+    };
+    if input.terms.sink.is_some() {
+        match (&mut drawn, matrix) {
+            (Matrix::F32(drawn), Matrix::F32(own)) => *drawn *= &own.sum_axis(Axis(1)).insert_axis(Axis(1)),
+            (Matrix::F64(drawn), Matrix::F64(own)) => *drawn *= &own.sum_axis(Axis(1)).insert_axis(Axis(1)),
+            _ => {}
+        }
+    }
+    drawn
 }
 
 /// The probabilities of each row in random order.

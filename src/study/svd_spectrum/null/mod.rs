@@ -4,6 +4,8 @@ mod draw;
 mod model;
 mod spec;
 #[cfg(test)]
+mod terms_tests;
+#[cfg(test)]
 mod tests;
 
 pub use model::NullModel;
@@ -16,8 +18,8 @@ pub const ALL: &[NullModel] = &[
     // in the order of the columns
     NullModel {
         name: "gaussian",
-        about: "softmax of Gaussian queries and keys of the head's width, with its logit_sd and mask: an untrained head \
-                of the same temperature (of a Luna head both steps so, with the same l)",
+        about: "softmax of Gaussian queries and keys of the head's width, with its logit_sd, mask, window, softcap and bias: \
+                an untrained head of the same temperature (of a Luna head both steps so, with the same l)",
         takes: &[Param { name: "d_h", default: None, about: "head width [default: the head's own, or 64]" }],
         draw: draw::gaussian,
     },

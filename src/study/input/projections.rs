@@ -1,0 +1,184 @@
+//! Queries, keys and values from elsewhere as an input.
+
+use std::path::Path;
+
+use ndarray::Array2;
+use serde_json::Value;
+
+use super::mask::of_projections;
+use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash};
+use crate::attention::{HeadTerms, Mask, Term, Window};
+use crate::error::{Error, Result};
+use crate::profile::ram;
+use crate::task::dump::{Dump, Matrix, Precision};
+
+pub(super) struct Projections {
+    name: String,
+    file: String,
+    sha256: String,
+    q: Dump,
+    k: Dump,
+    /// Values, if the file holds some.
+    v: Option<Dump>,
+    layers: Vec<usize>,
+    heads: Vec<usize>,
+    n: usize,
+    scale: f64,
+    mask: Mask,
+    window: Option<Window>,
+}
+
+impl Projections {
+    pub(super) fn open(args: &InputArgs, path: &Path) -> Result<Self> {
+        let memory = ram::available().unwrap_or(u64::MAX);
+        if path.extension().is_some_and(|extension| extension == "npy") {
+            let accepted = "an .npz or .safetensors file with arrays q, k and v";
+            return Err(Error::malformed(path, "one array", accepted));
+        }
+        let read = |tensor| Dump::read(path, Some(tensor), memory)?.by(path, args.axes.as_deref());
+        let (q, k) = (read("q")?, read("k")?);
+        let v = match read("v") {
+            Ok(v) => Some(v),
+            Err(Error::UnknownName { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let of = |dump: &Dump| (dump.shape(), dump.samples());
+        let (((layers, heads, n, d), samples), ((_, groups, m, _), _)) = (of(&q), of(&k));
+        let fits = |dump: &Dump, width: Option<usize>| {
+            let ((own_layers, own_heads, length, own_width), own_samples) = of(dump);
+            (own_layers, own_samples, own_heads, length) == (layers, samples, groups, m)
+                && width.is_none_or(|width| width == own_width)
+        };
+        let grouped = heads.is_multiple_of(groups);
+        let refuse = |name: &str, dump: &Dump, width: &str| {
+            let ((layers_found, heads_found, length, found_width), samples_found) = of(dump);
+            Err(Error::Shape {
+                what: format!("array '{name}' of '{}'", path.display()),
+                found: vec![layers_found, samples_found, heads_found, length, found_width],
+                expected: format!(
+                    "[{layers}, {samples}, a divisor of {heads}, m, {width}] (layers, batch, heads, length, width), as of q"
+                ),
+            })
+        };
+        if !grouped || !fits(&k, Some(d)) {
+            return refuse("k", &k, &d.to_string());
+        }
+        if let Some(v) = v.as_ref().filter(|v| !fits(v, None)) {
+            return refuse("v", v, "any");
+        }
+        let (mask, window) = of_projections(args.qkv_mask.as_deref().unwrap_or("full"))?;
+        if n != m && (mask == Mask::Causal || window.is_some()) {
+            let accepted =
+                format!("full: there are {n} queries and {m} keys, and no word on which stand beside which");
+            return Err(Error::value("--qkv-mask", args.qkv_mask.as_deref().unwrap_or_default(), accepted));
+        }
+        let scale = args.qkv_scale.unwrap_or(1.0 / (d as f64).sqrt());
+        if !scale.is_finite() || scale == 0.0 {
+            return Err(Error::value("--qkv-scale", scale, "a finite number other than 0"));
+        }
+        let (layers, heads) = args.select(layers, heads, None)?;
+        let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let (file, sha256) = (path.display().to_string(), hash::of_file(path)?);
+        Ok(Self { name, file, sha256, q, k, v, layers, heads, n, scale, mask, window })
+    }
+
+    fn kind(&self) -> LayerKind {
+        let terms = self.window.map(|_| Term::Window).into_iter().collect();
+        LayerKind { mask: self.mask, window: self.window, terms }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.layers.iter().flat_map(|layer| self.heads.iter().map(|head| (*layer, *head)))
+    }
+}
+
+/// One matrix in f32.
+fn single(dump: &Dump, layer: usize, sample: usize, head: usize) -> Result<Array2<f32>> {
+    Ok(match dump.matrix(layer, sample, head)? {
+        Matrix::F32(a) => a,
+        Matrix::F64(a) => a.mapv(|x| x as f32),
+    })
+}
+
+impl Source for Projections {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lengths(&self) -> &[usize] {
+        std::slice::from_ref(&self.n)
+    }
+
+    fn windows(&self) -> usize {
+        self.q.samples()
+    }
+
+    fn places(&self) -> Vec<HeadPlace> {
+        let mask = self.kind().to_string();
+        self.each().map(|(layer, head)| HeadPlace::in_layer(layer, head, mask.clone())).collect()
+    }
+
+    fn mask(&self) -> Mask {
+        self.mask
+    }
+
+    fn kinds(&self) -> Vec<LayerKind> {
+        vec![self.kind(); self.q.shape().0]
+    }
+
+    fn restrict(&mut self, layers: &[usize]) {
+        self.layers.retain(|layer| layers.contains(layer));
+    }
+
+    fn facts(&self) -> Vec<(String, Value)> {
+        let ((layers, heads, n, d), (_, groups, m, _)) = (self.q.shape(), self.k.shape());
+        vec![
+            ("qkv".into(), self.file.clone().into()),
+            ("qkv_sha256".into(), self.sha256.clone().into()),
+            ("q_shape".into(), vec![layers, self.q.samples(), heads, n, d].into()),
+            ("k_shape".into(), vec![layers, self.k.samples(), groups, m, d].into()),
+            ("scale".into(), self.scale.into()),
+            ("mask".into(), self.kind().to_string().into()),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let samples = self.q.samples();
+        let batch = (samples > 1).then(|| format!("windows are the {samples} samples of the file's batch"));
+        let half = [&self.q, &self.k].iter().any(|dump| dump.precision == Precision::F64);
+        let rounded = half.then(|| "float64 queries and keys are rounded to float32".to_string());
+        batch.into_iter().chain(rounded).collect()
+    }
+
+    fn visit(
+        &self,
+        _n: usize,
+        window: usize,
+        _matrices: bool,
+        wanted: &Wanted<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let ((_, heads, n, d), (_, groups, m, _)) = (self.q.shape(), self.k.shape());
+        for (layer, head) in self.each().filter(|(layer, head)| wanted(*layer, *head)) {
+            let group = head / (heads / groups);
+            let v = match &self.v {
+                Some(v) => single(v, layer, window, group)?,
+                None => Array2::zeros((m, 0)),
+            };
+            let (q, k) = (single(&self.q, layer, window, head)?, single(&self.k, layer, window, group)?);
+            sink(Head {
+                label: Head::label_in(layer, head),
+                layer,
+                head,
+                window,
+                shape: (n, m),
+                mask: self.mask,
+                terms: HeadTerms { window: self.window, ..HeadTerms::default() },
+                width: Some(d),
+                body: Body::Projected { q, k, v, scale: self.scale, precise: false, matrix: None },
+                own: None,
+            })?;
+        }
+        Ok(())
+    }
+}
