@@ -25,6 +25,8 @@ pub(crate) mod keys;
 mod linear;
 pub mod load;
 mod mapped;
+#[cfg(test)]
+mod misread;
 mod named;
 mod norm;
 mod observe;

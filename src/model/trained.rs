@@ -79,6 +79,11 @@ impl Model {
         self.config.notes.iter().chain(self.store.notes()).cloned().collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &load::Store {
+        &self.store
+    }
+
     /// The folder that it was opened from.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -15,6 +15,7 @@ mod lanczos;
 mod model;
 mod pinned;
 mod program;
+mod qkv;
 mod readme;
 mod real_data;
 mod real_model;

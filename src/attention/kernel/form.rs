@@ -32,8 +32,7 @@ pub(in crate::attention) trait Form: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// The output into (h, n, `d_v`), of which the rows of real queries are written; saves activations where asked,
-    /// unless the backward pass has a forward pass of its own.
+    /// The output into (h, n, `d_v`), of which the rows of real queries are written; saves activations where asked.
     fn forward(&self, heads: &Flat<'_>, arrays: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]);
 
     /// Elements of work space of [`forward`](Self::forward).
@@ -82,25 +81,4 @@ pub(in crate::attention) trait Backward {
 
     /// Operations of one head, forward and backward, every product over the pairs that the mask leaves open.
     fn cost(&self, shape: &Shape) -> [Cost; 2];
-
-    /// A forward pass of its own that saves activations, where that of the form runs in another order.
-    fn saving(&self) -> Option<&dyn Saving> {
-        None
-    }
-}
-
-/// A forward pass in the order of the backward pass, over rows of whole cache lines.
-pub(in crate::attention) trait Saving {
-    /// Output and saved activations.
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        arrays: &Arrays<'_>,
-        saved: &mut Saved,
-        out: &mut [f32],
-        space: &mut [f32],
-    );
-
-    /// Elements of its work space.
-    fn space(&self, size: &Size) -> usize;
 }

@@ -130,22 +130,12 @@ impl Fused {
         by: impl Into<By<'b>>,
         heads: &Heads<'_>,
         arrays: &Arrays<'_>,
-        mut out: ArrayViewMut3<'_, f32>,
+        out: ArrayViewMut3<'_, f32>,
     ) -> Result<Saved> {
         self.check(heads, arrays, out.shape())?;
-        let backward = self.differentiable(heads.mask)?;
-        let by = by.into();
+        self.differentiable(heads.mask)?;
         let mut saved = Saved { of: Some((self.name, signature(heads, arrays))), ..Saved::default() };
-        let Some(own) = backward.saving() else {
-            self.flat(by, heads, arrays, Some(&mut saved), out);
-            return Ok(saved);
-        };
-        out.fill(0.0);
-        let Some(pass) = Pass::new(by, heads) else { return Ok(saved) };
-        let mut space = Space::new(own.space(&pass.size()));
-        let mut target = Target::new(out);
-        own.forward(&pass, arrays, &mut saved, target.numbers(), space.all());
-        target.finish();
+        self.flat(by.into(), heads, arrays, Some(&mut saved), out);
         Ok(saved)
     }
 
@@ -258,18 +248,11 @@ impl Fused {
         let Shape { n, m, d_h, d_v, .. } = wide;
         let of_parts: usize =
             self.form.parts(m, shape.d_h).iter().filter(|part| part.per_head).map(|part| part.shape.0).sum();
-        // Rows of width d_h and d_v that are copied: inputs and output, and with their gradients.
-        let copies = |times: usize, of_parts: usize| {
-            let of_h = if shape.d_h == d_h { 0 } else { times * (n + m + of_parts) * d_h };
-            let of_v = if shape.d_v == d_v { 0 } else { times * (n + m) * d_v };
-            heads * (of_h + of_v)
-        };
-        let forward = match backward.saving() {
-            Some(own) => aligned(own.space(&size)) + copies(1, of_parts),
-            None => self.form.space(&Size { shape: *shape, ..size }),
-        };
-        [forward, aligned(backward.space(&size)) + copies(2, of_parts)]
-            .map(|numbers| size_of::<f32>() * numbers)
+        // Rows of width d_h and d_v that are copied: inputs and output, with their gradients.
+        let of_h = if shape.d_h == d_h { 0 } else { 2 * (n + m + of_parts) * d_h };
+        let of_v = if shape.d_v == d_v { 0 } else { 2 * (n + m) * d_v };
+        let backward = aligned(backward.space(&size)) + heads * (of_h + of_v);
+        [self.form.space(&Size { shape: *shape, ..size }), backward].map(|numbers| size_of::<f32>() * numbers)
     }
 
     /// Bytes that the forward pass saves for the backward pass: [`Saved::bytes`] before it is made.

@@ -7,7 +7,7 @@ use super::exact::{ExactArrays, ExactHead, Maxima};
 use super::features::{self, Features, Map};
 use super::features_backward::{self as by_features, ByFeatures};
 use super::flat::{Flat, Size};
-use super::form::{BOTH, Backward, Form, Saving};
+use super::form::{BOTH, Backward, Form};
 use super::pass::{Pass, Raw, Upstream};
 use super::past::Past;
 use super::saved::Saved;
@@ -48,12 +48,6 @@ pub(in crate::attention) trait FeatureMap: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(in crate::attention) struct Mapped<M>(pub(in crate::attention) M);
 
-impl<M: FeatureMap> Mapped<M> {
-    fn of_pass(&self, pass: &Pass<'_>) -> M::Maker {
-        self.0.maker(pass.mask, (pass.n, pass.m), [pass.narrow[0], pass.d_h])
-    }
-}
-
 impl<M: FeatureMap> Form for Mapped<M> {
     fn masks(&self) -> &'static [Mask] {
         BOTH
@@ -63,9 +57,9 @@ impl<M: FeatureMap> Form for Mapped<M> {
         self.0.longest(mask)
     }
 
-    fn forward(&self, heads: &Flat<'_>, _: &Arrays<'_>, _: Option<&mut Saved>, out: &mut [f32]) {
+    fn forward(&self, heads: &Flat<'_>, _: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
         let maker = self.0.maker(heads.mask, (heads.n, heads.m), [heads.d_h; 2]);
-        features::attend(heads, self.0.count(heads.d_h), Map::By(&maker), out);
+        features::attend(heads, self.0.count(heads.d_h), Map::By(&maker), saved, out);
     }
 
     fn space(&self, size: &Size) -> usize {
@@ -99,12 +93,12 @@ impl<M: FeatureMap> Backward for Mapped<M> {
         raw: Raw<'_>,
         space: &mut [f32],
     ) {
-        let count = self.0.count(pass.narrow[0]);
-        ByFeatures::new(pass, &self.of_pass(pass), count).backward(saved, upstream, raw, space);
+        let maker = self.0.maker(pass.mask, (pass.n, pass.m), [pass.narrow[0], pass.d_h]);
+        ByFeatures::new(pass, &maker, self.0.count(pass.narrow[0])).backward(saved, upstream, raw, space);
     }
 
     fn space(&self, size: &Size) -> usize {
-        by_features::space(size, self.0.count(size.shape.d_h))[1]
+        by_features::space(size, self.0.count(size.shape.d_h))
     }
 
     /// An upper bound where features are more than one for each number of a row whose width is no whole number of cache
@@ -117,27 +111,5 @@ impl<M: FeatureMap> Backward for Mapped<M> {
         let [forward, backward] = by_features::cost(shape, self.0.count(shape.d_h));
         let [making, making_again] = self.0.making(shape);
         [forward + making, backward + making_again]
-    }
-
-    fn saving(&self) -> Option<&dyn Saving> {
-        Some(self)
-    }
-}
-
-impl<M: FeatureMap> Saving for Mapped<M> {
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        _: &Arrays<'_>,
-        saved: &mut Saved,
-        out: &mut [f32],
-        space: &mut [f32],
-    ) {
-        let count = self.0.count(pass.narrow[0]);
-        ByFeatures::new(pass, &self.of_pass(pass), count).forward(saved, out, space);
-    }
-
-    fn space(&self, size: &Size) -> usize {
-        by_features::space(size, self.0.count(size.shape.d_h))[0]
     }
 }

@@ -15,6 +15,8 @@ use pulp::Simd;
 
 use super::features::add as add_row;
 use super::flat::{Flat, Size};
+use super::pass::split_segments;
+use super::saved::Saved;
 use super::segments::keys;
 use super::share::{Space, aligned, carve, in_parallel, whole_lines};
 use crate::linalg::lanes::{outers, vectors_mut};
@@ -55,8 +57,8 @@ pub(in crate::attention) trait Scan: Sync {
 pub(in crate::attention) enum SweepTarget<'a> {
     /// The sums over its tokens.
     Sums(&'a mut [f32]),
-    /// The output of its queries.
-    Out(&'a mut [f32]),
+    /// The output of its queries, and a number of each that is saved, if any are.
+    Out(&'a mut [f32], &'a mut [f32]),
 }
 
 /// Elements of the work space, for a form of so many sums and so many numbers a worker.
@@ -66,8 +68,13 @@ pub(in crate::attention) fn space(size: &Size, sums: usize, each: usize) -> usiz
     aligned(kept + size.threads.min(size.heads * segments) * whole_lines(each))
 }
 
-/// The output of every query.
-pub(in crate::attention) fn run(heads: &Flat<'_>, scan: &impl Scan, out: &mut [f32]) {
+/// The output of every query; saves a number of each where asked.
+pub(in crate::attention) fn run(
+    heads: &Flat<'_>,
+    scan: &impl Scan,
+    saved: Option<&mut Saved>,
+    out: &mut [f32],
+) {
     let Flat { h, n, d_v, .. } = *heads;
     let segments = segments(h, n);
     let range = |segment: usize| keys(segment, segments, n);
@@ -94,18 +101,25 @@ pub(in crate::attention) fn run(heads: &Flat<'_>, scan: &impl Scan, out: &mut [f
 
     let kept = &*kept;
     let of_heads = out.chunks_exact_mut(heads.lengths.0 * d_v).enumerate();
+    let mut none = Vec::new();
+    let rows = saved.map_or(&mut none, |saved| {
+        saved.rows = vec![0.0; h * n];
+        &mut saved.rows
+    });
+    let of_segments = rows.chunks_exact_mut(n).flat_map(|rows| split_segments(rows, segments, 1));
+    let of_segments = of_segments.chain(std::iter::repeat_with(Default::default));
     let tasks = of_heads.flat_map(|(head, mut out)| {
         (0..segments).map(move |segment| {
             let tokens = keys(segment, segments, n);
             (head, segment, out.split_off_mut(..tokens.len() * d_v).expect("rows of every token"))
         })
     });
-    in_parallel(tasks, spaces, each, |(head, segment, out), space| {
+    in_parallel(tasks.zip(of_segments), spaces, each, |((head, segment, out), rows), space| {
         let before = segment.checked_sub(1).map(|last| {
             let kept = &kept[(head * (segments - 1) + last) * one..];
             &kept[..scan.sums()]
         });
-        scan.sweep(head, range(segment), before, SweepTarget::Out(out), space);
+        scan.sweep(head, range(segment), before, SweepTarget::Out(out, rows), space);
     });
 }
 

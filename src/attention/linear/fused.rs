@@ -28,10 +28,9 @@ impl FeatureMap for Linear {
     fn making(&self, shape: &Shape) -> [Cost; 2] {
         let Shape { n, m, d_h, .. } = *shape;
         let seen = if shape.causal { n.min(m) } else { m };
-        // Under the causal mask the keys' features are made for the sums and again on the way, all of them again backward.
-        let of_keys = if shape.causal { 2 * seen } else { seen };
-        let again = if shape.causal { 2 * n } else { n };
-        [Cost::exps((n + of_keys) * d_h), Cost::exps((again + of_keys) * d_h)]
+        // Under the causal mask the way back makes those of keys for the sums too, and each again in its second half.
+        let again = if shape.causal { 2 * n + 3 * seen } else { n + seen };
+        [Cost::exps((n + seen) * d_h), Cost::exps(again * d_h)]
     }
 
     fn exact(&self, head: &ExactHead) -> Array2<f64> {

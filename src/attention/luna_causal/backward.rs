@@ -13,7 +13,7 @@ use crate::attention::Mask;
 use crate::attention::kernel::arrays::Arrays;
 use crate::attention::kernel::flash::transpose;
 use crate::attention::kernel::flat::Size;
-use crate::attention::kernel::form::{Backward, Saving};
+use crate::attention::kernel::form::Backward;
 use crate::attention::kernel::pass::{Pass, Raw, Stack, Upstream, gather, heads, split_segments};
 use crate::attention::kernel::saved::Saved;
 use crate::attention::kernel::segments;
@@ -43,51 +43,27 @@ impl Backward for LunaCausal {
         let l = self.l;
         let (weights, transposed) = (heads * m * whole_lines(l), heads * d_h * whole_lines(l));
         let of_p = whole_lines(heads * segments::count(heads, m) * l * d_h);
-        weighted::space(size, l)[1] + 2 * weights + transposed + of_p
+        weighted::space(size, l)[1] + weighted::sums(size, l) + 2 * weights + transposed + of_p
     }
 
     fn saved(&self, size: &Size) -> usize {
-        weighted::saved(size, self.l)
+        size.heads * size.shape.n
     }
 
     fn cost(&self, shape: &Shape) -> [Cost; 2] {
         cost(shape, self.l)
     }
-
-    fn saving(&self) -> Option<&dyn Saving> {
-        Some(self)
-    }
-}
-
-impl Saving for LunaCausal {
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        arrays: &Arrays<'_>,
-        saved: &mut Saved,
-        out: &mut [f32],
-        mut space: &mut [f32],
-    ) {
-        let Pass { h, m, d_h, .. } = *pass;
-        let l = self.l;
-        let w = carve(&mut space, h * m * whole_lines(l));
-        let transposed = carve(&mut space, h * d_h * whole_lines(l));
-        weights(pass, &Stack::of(arrays.cube("p")), *self, transposed, w);
-        Weighted::new(pass, w, m, l).forward(saved, out, space);
-    }
-
-    fn space(&self, size: &Size) -> usize {
-        let Size { shape: Shape { m, d_h, .. }, heads, .. } = *size;
-        weighted::space(size, self.l)[0] + heads * (m + d_h) * whole_lines(self.l)
-    }
 }
 
 fn cost(shape: &Shape, l: usize) -> [Cost; 2] {
-    // Every key gets its weights, those after the last query too.
-    let m = shape.m;
-    let weights = Cost::product(m, shape.d_h, l) + Cost::exps(m * l);
-    let [forward, backward] = weighted::cost(shape, l);
-    [forward + weights, backward + weights + Cost::exps(m * l) + Cost::product(m, 2 * shape.d_h, l)]
+    let Shape { n, m, d_h, d_v, .. } = *shape;
+    let seen = n.min(m);
+    let weights = |keys: usize| Cost::product(keys, d_h, l) + Cost::exps(keys * l);
+    let sums = Cost::product(seen, l, d_h + d_v);
+    let forward = weights(seen) + sums + Cost::product(n, l, d_h + d_v) + Cost::softmax(n, n * l);
+    // On the way back every key gets its weights, those after the last query too.
+    let [_, backward] = weighted::cost(shape, l);
+    [forward, backward + weights(m) + sums + Cost::exps(m * l) + Cost::product(m, 2 * d_h, l)]
 }
 
 /// Tokens at a time.
@@ -137,7 +113,10 @@ fn backward(
     let of_p = carve(&mut space, h * segments * l * d_h);
     weights(pass, p, of, transposed, w);
     let into = weighted::Into { q: raw.q, k: &mut *raw.k, w: &mut *dw, v: raw.v };
-    Weighted::new(pass, w, m, l).backward(saved, upstream, into, space);
+    let by_weights = Weighted::new(pass, w, m, l);
+    let sums = carve(&mut space, weighted::sums(&pass.size(), l));
+    by_weights.sums(sums);
+    by_weights.backward((&saved.rows, sums), upstream, into, space);
 
     let cut_up = |x, d| heads(x, m, d, m).flat_map(move |x| split_segments(x, segments, d));
     let of_keys = heads(raw.k, lengths.1, d_h, m).flat_map(|dk| split_segments(dk, segments, d_h));

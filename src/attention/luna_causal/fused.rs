@@ -35,11 +35,11 @@ impl Form for LunaCausal {
         vec![Part { name: "p", shape, per_head: true, longer: false, trained: true, draw }]
     }
 
-    fn forward(&self, heads: &Flat<'_>, arrays: &Arrays<'_>, _: Option<&mut Saved>, out: &mut [f32]) {
+    fn forward(&self, heads: &Flat<'_>, arrays: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
         let p = arrays.cube("p");
         let p = p.as_standard_layout();
         let p = p.as_slice().expect(STANDARD);
-        scan::run(heads, &Luna { heads, p, l: self.l, weight: self.weight }, out);
+        scan::run(heads, &Luna { heads, p, l: self.l, weight: self.weight }, saved, out);
     }
 
     fn space(&self, size: &Size) -> usize {
@@ -192,13 +192,13 @@ impl WithSimd for Segment<'_> {
                     row[l..].fill(0.0);
                 }
                 in_lines(v, d_v, &mut values[ends[1]..]);
-                if matches!(target, SweepTarget::Out(_)) {
+                if matches!(target, SweepTarget::Out(..)) {
                     heads.count(own, d_h, l);
                     transpose((k, d_h), (transposed_k, ROWS), (own, d_h), |_| 1.0);
                     transpose((weights, width), (transposed_w, ROWS), (own, width), |_| 1.0);
                 }
             }
-            if let SweepTarget::Out(out) = &mut target {
+            if let SweepTarget::Out(out, logs) = &mut target {
                 // Every token is packed, whether the triangle or the sums bring it to a query; what is swept over for
                 // another segment's sake, and what the triangle takes beyond that, is not in the equations.
                 heads.count(own, l, d_h + d_v);
@@ -229,7 +229,7 @@ impl WithSimd for Segment<'_> {
                     inverses,
                     logits,
                 );
-                share(simd, to_values, (ld, width, l), inverses);
+                share(simd, to_values, (ld, width, l), inverses, logs.iter_mut().skip(first - tokens.start));
                 for (i, inverse) in inverses[..rows].iter_mut().enumerate() {
                     *inverse /= (first + i + 1).min(m) as f32;
                 }
@@ -269,12 +269,23 @@ fn spread(x: &[f32], width: usize, out: &mut [f32], ld: usize) {
     }
 }
 
-/// Logits of the first `l` of `width` columns become weights, and `inverses` what the sum of each row divides by.
+/// Logits of the first `l` of `width` columns become weights, `inverses` what the sum of each row divides by, and the first
+/// `logs` the logarithms (to base 2) of the sums.
 #[inline(always)]
-fn share<S: Simd>(simd: S, rows: &mut [f32], (ld, width, l): (usize, usize, usize), inverses: &mut [f32]) {
+fn share<'a, S: Simd>(
+    simd: S,
+    rows: &mut [f32],
+    (ld, width, l): (usize, usize, usize),
+    inverses: &mut [f32],
+    mut logs: impl Iterator<Item = &'a mut f32>,
+) {
     for (row, inverse) in rows.chunks_exact_mut(ld).zip(inverses) {
         row[l..width].fill(f32::NEG_INFINITY);
-        *inverse = 1.0 / softmax(simd, &mut row[..width])[1];
+        let [top, sum] = softmax(simd, &mut row[..width]);
+        *inverse = 1.0 / sum;
+        if let Some(log) = logs.next() {
+            *log = top + sum.log2();
+        }
     }
 }
 

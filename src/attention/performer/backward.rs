@@ -10,16 +10,14 @@ use pulp::{Simd, WithSimd};
 use super::fused::Performer;
 use crate::attention::Mask;
 use crate::attention::kernel::arrays::Arrays;
-use crate::attention::kernel::chunk::{CHUNK, chunks};
 use crate::attention::kernel::features::{Features, Rows};
 use crate::attention::kernel::features_backward::{self as by_features, ByFeatures};
 use crate::attention::kernel::flash::transpose;
 use crate::attention::kernel::flat::Size;
-use crate::attention::kernel::form::{Backward, Saving};
+use crate::attention::kernel::form::Backward;
 use crate::attention::kernel::pass::{Pass, Raw, Upstream};
 use crate::attention::kernel::saved::Saved;
-use crate::attention::kernel::segments;
-use crate::attention::kernel::share::{carve, in_parallel, whole_lines};
+use crate::attention::kernel::share::{carve, whole_lines};
 use crate::attention::kernel::tiles::{Add, Set, product};
 use crate::cost::{Cost, Shape};
 use crate::linalg::lanes::{Path, exp2};
@@ -47,7 +45,7 @@ impl Backward for Performer {
 
     fn space(&self, size: &Size) -> usize {
         let d_h = size.shape.d_h;
-        by_features::space(size, whole_lines(self.l))[1] + d_h * whole_lines(self.l) + self.l * d_h
+        by_features::space(size, whole_lines(self.l)) + d_h * whole_lines(self.l) + self.l * d_h
     }
 
     /// The largest exponent of each head's keys beside what every mechanism by features saves.
@@ -57,58 +55,10 @@ impl Backward for Performer {
 
     fn cost(&self, shape: &Shape) -> [Cost; 2] {
         let (Shape { n, m, d_h, .. }, l) = (*shape, self.l);
-        // Features and the squares of rows; the largest of the keys' is found beforehand.
+        // Features and the squares of rows.
         let features = Cost::product(n + m, d_h, l + 1) + Cost::exps((n + m) * l);
         let [forward, backward] = by_features::cost(shape, l);
-        [forward + features + Cost::product(m, d_h, l), backward + features + Cost::product(n + m, d_h, l)]
-    }
-
-    fn saving(&self) -> Option<&dyn Saving> {
-        Some(self)
-    }
-}
-
-impl Saving for Performer {
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        arrays: &Arrays<'_>,
-        saved: &mut Saved,
-        out: &mut [f32],
-        mut space: &mut [f32],
-    ) {
-        let Pass { h, m, d_h, path, .. } = *pass;
-        let l = self.l;
-        let mut positive = Positive::new(self, pass, arrays, &mut space);
-        let segments = segments::count(h, m);
-        let tops = carve(&mut space, h * segments);
-        let (wide, each) = (whole_lines(l), CHUNK * whole_lines(l));
-        let spaces = &mut space[..rayon::current_num_threads().min(h * segments) * each];
-        in_parallel(tops.iter_mut().enumerate(), spaces, each, |(task, top), space| {
-            let keys = segments::keys(task % segments, segments, m);
-            *top = f32::NEG_INFINITY;
-            for keys in chunks(&keys) {
-                let k = (&pass.k(task / segments)[keys.start * d_h..keys.end * d_h], d_h);
-                let found = &mut space[..keys.len() * wide];
-                let shape = (keys.len(), d_h, wide);
-                product(path, shape, k, (positive.transposed, wide), (&mut *found, wide), Set);
-                pass.count(keys.len() * l, [1, 0, 0]);
-                let rows = found.chunks_exact(wide).map(|row| path.run(Largest(row, l)));
-                *top = rows.fold(*top, f32::max);
-            }
-        });
-        // One number a head, where other mechanisms save those of packed rows.
-        let of_heads = tops.chunks_exact(segments);
-        saved.pack_rows = of_heads.map(|tops| tops.iter().copied().fold(f32::MIN, f32::max)).collect();
-        positive.tops.clone_from(&saved.pack_rows);
-        ByFeatures::new(pass, &positive, l).forward(saved, out, space);
-    }
-
-    fn space(&self, size: &Size) -> usize {
-        let Size { shape: Shape { m, d_h, .. }, heads, .. } = *size;
-        let tops = whole_lines(heads * segments::count(heads, m));
-        let w = d_h * whole_lines(self.l) + self.l * d_h;
-        by_features::space(size, whole_lines(self.l))[0] + w + tops
+        [forward + features, backward + features + Cost::product(n + m, d_h, l)]
     }
 }
 

@@ -29,11 +29,11 @@ impl Form for Performer {
         vec![Part { name: "features", shape, per_head: false, longer: false, trained: false, draw }]
     }
 
-    fn forward(&self, heads: &Flat<'_>, arrays: &Arrays<'_>, _: Option<&mut Saved>, out: &mut [f32]) {
+    fn forward(&self, heads: &Flat<'_>, arrays: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
         let w = arrays.matrix("features");
         let w = w.as_standard_layout();
         let map = Map::Positive { w: w.as_slice().expect(STANDARD), eps: self.eps };
-        features::attend(heads, self.l, map, out);
+        features::attend(heads, self.l, map, saved, out);
     }
 
     fn space(&self, size: &Size) -> usize {

@@ -65,11 +65,11 @@ pub static ALL: &[&Family] = &[
     &olmo::OLMO3,
     &phi::PHI,
     &phi::PHI3,
+    &gpt_oss::GPT_OSS,
     &vision::VIT,
     &vision::DEIT,
     &vision::DINOV2,
     &vision::CLIP,
-    &gpt_oss::GPT_OSS,
     &self::luna::LUNA,
 ];
 

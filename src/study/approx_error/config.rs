@@ -49,7 +49,7 @@ pub struct Config {
     #[arg(long, value_name = "S", default_value_t = fit::Options::default().steps)]
     pub fit_steps: usize,
     /// Run the whole model with the attention of these layers replaced: all, such as 0-3,5, or by their mask (full, sliding)
-    #[arg(long, value_name = "all|full|sliding|LAYERS", conflicts_with_all = ["check", "layers", "heads", "synthetic"])]
+    #[arg(long, value_name = "all|full|sliding|LAYERS", conflicts_with_all = ["check", "layers", "heads", "synthetic", "qkv"])]
     pub substitute: Option<String>,
     /// What the rows of the result are; alone it means yes
     #[arg(

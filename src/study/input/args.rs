@@ -7,7 +7,7 @@ use clap::Args;
 use super::Layers;
 use crate::error::Result;
 use crate::name::{Indices, List};
-use crate::task::dump::Leading;
+use crate::task::dump::Axes;
 use crate::task::stride::Stride;
 
 /// The options that choose an input. Without any, the study decides what is read ([`Unnamed`]).
@@ -52,7 +52,7 @@ pub struct InputArgs {
     /// What the dimensions of --qkv and --attention before the last two are: layer, batch (whose samples stand in the place
     /// of windows) and head, in the order of the array [default: head, layer,head or layer,batch,head]
     #[arg(long, value_name = "NAME,...", conflicts_with_all = ["model", "synthetic"])]
-    pub axes: Option<List<Leading>>,
+    pub axes: Option<Axes>,
     /// Sequence lengths n in tokens [default: 512, or the model's positions if fewer]
     #[arg(long, value_name = "N,...")]
     pub seq_len: Option<List<usize>>,
@@ -102,14 +102,14 @@ const OTHERS: [&str; 12] = [
     "model", "revision", "offline", "text", "tokens", "pixels", "synthetic", "seq_len", "windows", "stride", "causal",
     "qkv",
 ];
-/// Those that mean nothing beside images.
-const TEXTS: [&str; 6] = ["text", "tokens", "synthetic", "seq_len", "stride", "skip_tokens"];
 
 /// Those that mean nothing beside queries and keys.
 #[rustfmt::skip]
 const NOT_BESIDE_QKV: [&str; 11] = [
     "model", "revision", "offline", "text", "tokens", "pixels", "synthetic", "seq_len", "windows", "stride", "causal",
 ];
+/// Those that mean nothing beside images.
+const TEXTS: [&str; 6] = ["text", "tokens", "synthetic", "seq_len", "stride", "skip_tokens"];
 
 /// What is read where no input is named: it needs no file, no download, and seconds on any machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub(super) struct Dumped {
 impl Dumped {
     pub(super) fn open(args: &InputArgs, file: &DumpArgs, path: &Path) -> Result<Self> {
         let memory = ram::available().unwrap_or(u64::MAX);
-        let dump = Dump::read(path, file.tensor.as_deref(), memory)?.by(path, args.axes.as_deref())?;
+        let dump = Dump::read(path, file.tensor.as_deref(), memory)?.by(path, args.axes.as_ref())?;
         let (layers, heads, length, _) = dump.shape();
         let (layers, heads) = args.select(layers, heads, None)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -122,7 +122,7 @@ impl Source for Dumped {
         let (_, _, n, m) = self.dump.shape();
         for (at, (layer, head)) in self.each().enumerate().filter(|(_, (layer, head))| wanted(*layer, *head))
         {
-            let matrix = self.dump.matrix(layer, window, head)?;
+            let matrix = self.dump.matrix("attention matrix", layer, window, head)?;
             let visible = self.masks.get(window, at);
             let mask = match visible {
                 Visible::Mask(mask) | Visible::Window(mask, _) => mask,

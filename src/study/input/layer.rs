@@ -27,7 +27,12 @@ impl From<Mask> for LayerKind {
 impl fmt::Display for LayerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.mask.name())?;
-        self.window.map_or(Ok(()), |window| write!(f, ", window {}", window.size()))
+        match self.window {
+            None => Ok(()),
+            Some(Window { back, ahead: usize::MAX }) => write!(f, ", window:back={back}"),
+            Some(Window { back: usize::MAX, ahead }) => write!(f, ", window:ahead={ahead}"),
+            Some(window) => write!(f, ", window {}", window.size()),
+        }
     }
 }
 
@@ -131,5 +136,7 @@ mod tests {
         assert_eq!(LayerKind::from(Mask::Causal).to_string(), "causal");
         assert_eq!(sliding(Mask::Causal, 511, 0).to_string(), "causal, window 512");
         assert_eq!(sliding(Mask::Full, 64, 64).to_string(), "full, window 129");
+        assert_eq!(sliding(Mask::Full, 64, usize::MAX).to_string(), "full, window:back=64");
+        assert_eq!(sliding(Mask::Full, usize::MAX, 3).to_string(), "full, window:ahead=3");
     }
 }

@@ -26,7 +26,7 @@ impl Check {
         for sample in 0..dump.samples() {
             for (layer, head) in layers.iter().flat_map(|layer| heads.iter().map(move |head| (*layer, *head)))
             {
-                let a = match dump.matrix(layer, sample, head)? {
+                let a = match dump.matrix("attention matrix", layer, sample, head)? {
                     Matrix::F32(a) => a.mapv(f64::from),
                     Matrix::F64(a) => a,
                 };

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::mask::of_projections;
 use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash};
-use crate::attention::{HeadTerms, Mask, Term, Window};
+use crate::attention::{HeadTerms, Mask, Term};
 use crate::error::{Error, Result};
 use crate::profile::ram;
 use crate::task::dump::{Dump, Matrix, Precision};
@@ -24,8 +24,7 @@ pub(super) struct Projections {
     heads: Vec<usize>,
     n: usize,
     scale: f64,
-    mask: Mask,
-    window: Option<Window>,
+    kind: LayerKind,
 }
 
 impl Projections {
@@ -35,7 +34,7 @@ impl Projections {
             let accepted = "an .npz or .safetensors file with arrays q, k and v";
             return Err(Error::malformed(path, "one array", accepted));
         }
-        let read = |tensor| Dump::read(path, Some(tensor), memory)?.by(path, args.axes.as_deref());
+        let read = |tensor| Dump::read(path, Some(tensor), memory)?.by(path, args.axes.as_ref());
         let (q, k) = (read("q")?, read("k")?);
         let v = match read("v") {
             Ok(v) => Some(v),
@@ -49,22 +48,19 @@ impl Projections {
             (own_layers, own_samples, own_heads, length) == (layers, samples, groups, m)
                 && width.is_none_or(|width| width == own_width)
         };
-        let grouped = heads.is_multiple_of(groups);
-        let refuse = |name: &str, dump: &Dump, width: &str| {
-            let ((layers_found, heads_found, length, found_width), samples_found) = of(dump);
+        let refuse = |name: &str, dump: &Dump, rest: String| {
+            let ((layers_found, heads_found, length, width), samples_found) = of(dump);
             Err(Error::Shape {
                 what: format!("array '{name}' of '{}'", path.display()),
-                found: vec![layers_found, samples_found, heads_found, length, found_width],
-                expected: format!(
-                    "[{layers}, {samples}, a divisor of {heads}, m, {width}] (layers, batch, heads, length, width), as of q"
-                ),
+                found: vec![layers_found, samples_found, heads_found, length, width],
+                expected: format!("(layers, batch, heads, length, width) = ({layers}, {samples}, {rest}"),
             })
         };
-        if !grouped || !fits(&k, Some(d)) {
-            return refuse("k", &k, &d.to_string());
+        if !heads.is_multiple_of(groups) || !fits(&k, Some(d)) {
+            return refuse("k", &k, format!("a divisor of {heads}, m, {d}), as q has it"));
         }
         if let Some(v) = v.as_ref().filter(|v| !fits(v, None)) {
-            return refuse("v", v, "any");
+            return refuse("v", v, format!("{groups}, {m}, d_v), as k has it"));
         }
         let (mask, window) = of_projections(args.qkv_mask.as_deref().unwrap_or("full"))?;
         if n != m && (mask == Mask::Causal || window.is_some()) {
@@ -79,12 +75,9 @@ impl Projections {
         let (layers, heads) = args.select(layers, heads, None)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let (file, sha256) = (path.display().to_string(), hash::of_file(path)?);
-        Ok(Self { name, file, sha256, q, k, v, layers, heads, n, scale, mask, window })
-    }
-
-    fn kind(&self) -> LayerKind {
-        let terms = self.window.map(|_| Term::Window).into_iter().collect();
-        LayerKind { mask: self.mask, window: self.window, terms }
+        let hides = window.is_some_and(|window| window.hides(n, mask));
+        let kind = LayerKind { mask, window, terms: hides.then_some(Term::Window).into_iter().collect() };
+        Ok(Self { name, file, sha256, q, k, v, layers, heads, n, scale, kind })
     }
 
     fn each(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
@@ -92,9 +85,9 @@ impl Projections {
     }
 }
 
-/// One matrix in f32.
-fn single(dump: &Dump, layer: usize, sample: usize, head: usize) -> Result<Array2<f32>> {
-    Ok(match dump.matrix(layer, sample, head)? {
+/// One matrix in f32; `name` is that of its array.
+fn single(name: &str, dump: &Dump, layer: usize, sample: usize, head: usize) -> Result<Array2<f32>> {
+    Ok(match dump.matrix(&format!("array '{name}'"), layer, sample, head)? {
         Matrix::F32(a) => a,
         Matrix::F64(a) => a.mapv(|x| x as f32),
     })
@@ -114,16 +107,16 @@ impl Source for Projections {
     }
 
     fn places(&self) -> Vec<HeadPlace> {
-        let mask = self.kind().to_string();
+        let mask = self.kind.to_string();
         self.each().map(|(layer, head)| HeadPlace::in_layer(layer, head, mask.clone())).collect()
     }
 
     fn mask(&self) -> Mask {
-        self.mask
+        self.kind.mask
     }
 
     fn kinds(&self) -> Vec<LayerKind> {
-        vec![self.kind(); self.q.shape().0]
+        vec![self.kind.clone(); self.q.shape().0]
     }
 
     fn restrict(&mut self, layers: &[usize]) {
@@ -138,15 +131,15 @@ impl Source for Projections {
             ("q_shape".into(), vec![layers, self.q.samples(), heads, n, d].into()),
             ("k_shape".into(), vec![layers, self.k.samples(), groups, m, d].into()),
             ("scale".into(), self.scale.into()),
-            ("mask".into(), self.kind().to_string().into()),
+            ("mask".into(), self.kind.to_string().into()),
         ]
     }
 
     fn notes(&self) -> Vec<String> {
         let samples = self.q.samples();
         let batch = (samples > 1).then(|| format!("windows are the {samples} samples of the file's batch"));
-        let half = [&self.q, &self.k].iter().any(|dump| dump.precision == Precision::F64);
-        let rounded = half.then(|| "float64 queries and keys are rounded to float32".to_string());
+        let double = [&self.q, &self.k].iter().any(|dump| dump.precision == Precision::F64);
+        let rounded = double.then(|| "float64 queries and keys are rounded to float32".to_string());
         batch.into_iter().chain(rounded).collect()
     }
 
@@ -159,21 +152,23 @@ impl Source for Projections {
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         let ((_, heads, n, d), (_, groups, m, _)) = (self.q.shape(), self.k.shape());
+        let shown = self.kind.window.filter(|_| !self.kind.terms.is_empty());
         for (layer, head) in self.each().filter(|(layer, head)| wanted(*layer, *head)) {
             let group = head / (heads / groups);
             let v = match &self.v {
-                Some(v) => single(v, layer, window, group)?,
+                Some(v) => single("v", v, layer, window, group)?,
                 None => Array2::zeros((m, 0)),
             };
-            let (q, k) = (single(&self.q, layer, window, head)?, single(&self.k, layer, window, group)?);
+            let q = single("q", &self.q, layer, window, head)?;
+            let k = single("k", &self.k, layer, window, group)?;
             sink(Head {
                 label: Head::label_in(layer, head),
                 layer,
                 head,
                 window,
                 shape: (n, m),
-                mask: self.mask,
-                terms: HeadTerms { window: self.window, ..HeadTerms::default() },
+                mask: self.kind.mask,
+                terms: HeadTerms { window: shown, ..HeadTerms::default() },
                 width: Some(d),
                 body: Body::Projected { q, k, v, scale: self.scale, precise: false, matrix: None },
                 own: None,

@@ -1,13 +1,12 @@
 //! The matrices of a dump, and what its readers share.
 
-use std::fmt;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix5, s};
 
-use super::Precision;
+use super::{Axes, Precision};
 use crate::error::{Error, Result};
-use crate::name::{self, Item};
+use crate::name;
 
 const SHAPES: &str = "(n, m), (h, n, m), (layers, h, n, m) or (layers, batch, h, n, m), none of them 0";
 /// Names of arrays that a message lists.
@@ -22,41 +21,6 @@ pub struct Dump {
     pub precision: Precision,
     /// The dimensions that the array has before the last two.
     pub leading: usize,
-}
-
-/// What a dimension of an array before its last two stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leading {
-    /// Layers.
-    Layer,
-    /// Samples of a batch.
-    Batch,
-    /// Heads.
-    Head,
-}
-
-impl Leading {
-    const ALL: [Self; 3] = [Self::Layer, Self::Batch, Self::Head];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Layer => "layer",
-            Self::Batch => "batch",
-            Self::Head => "head",
-        }
-    }
-}
-
-impl fmt::Display for Leading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl Item for Leading {
-    fn read(_: &str, text: &str) -> Result<Self> {
-        name::find("axis", text, &Self::ALL, |axis| axis.name()).copied()
-    }
 }
 
 /// Arrays of shape (layers, batch, h, n, m).
@@ -90,27 +54,18 @@ impl Dump {
     }
 
     /// The same with its leading dimensions named, in the order of the array at `path`; as they are if `axes` is `None`.
-    pub fn by(self, path: &Path, axes: Option<&[Leading]>) -> Result<Self> {
+    pub fn by(self, path: &Path, axes: Option<&Axes>) -> Result<Self> {
         let Some(axes) = axes else { return Ok(self) };
-        let once = Leading::ALL.iter().all(|axis| axes.iter().filter(|other| *other == axis).count() <= 1);
-        if axes.len() != self.leading || !once {
-            let typed: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
+        if axes.count() != self.leading {
             let accepted = format!(
-                "{} of layer, batch and head, each once: '{}' has {} dimensions before the last two",
+                "{} of layer, batch and head: '{}' has so many dimensions before the last two",
                 self.leading,
-                path.display(),
-                self.leading
+                path.display()
             );
-            return Err(Error::value("--axes", typed.join(","), accepted));
+            return Err(Error::value("--axes", axes, accepted));
         }
-        // Where each leading dimension of the array lies among the five, and those that it does not have.
         let held: &[usize] = [&[][..], &[2], &[0, 2], &[0, 1, 2]][self.leading];
-        let mut rest = (0..3).filter(|place| !held.contains(place));
-        let place = |axis: Leading| axes.iter().position(|other| *other == axis).map(|at| held[at]);
-        let mut order = [0, 1, 2, 3, 4];
-        for (to, axis) in Leading::ALL.into_iter().enumerate() {
-            order[to] = place(axis).or_else(|| rest.next()).unwrap_or(to);
-        }
+        let order = axes.order(held);
         let values = match self.values {
             Values::F32(a) => Values::F32(a.permuted_axes(order)),
             Values::F64(a) => Values::F64(a.permuted_axes(order)),
@@ -125,11 +80,11 @@ impl Dump {
         }
     }
 
-    /// The matrix of one head for one sample, row by row in memory; every entry must be finite.
-    pub fn matrix(&self, layer: usize, sample: usize, head: usize) -> Result<Matrix> {
+    /// The matrix of one head for one sample, row by row in memory; every entry must be finite. `name` is what errors call it.
+    pub fn matrix(&self, name: &str, layer: usize, sample: usize, head: usize) -> Result<Matrix> {
         let what = || {
             let sample = if self.samples() > 1 { format!(", sample {sample}") } else { String::new() };
-            format!("attention matrix of layer {layer}{sample}, head {head}")
+            format!("{name} of layer {layer}{sample}, head {head}")
         };
         Ok(match &self.values {
             Values::F32(a) => Matrix::F32(finite(a.slice(s![layer, sample, head, .., ..]), what)?),

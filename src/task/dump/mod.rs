@@ -1,5 +1,6 @@
 //! Attention matrices dumped from any framework: `.npy`, `.npz` and `.safetensors` files.
 
+mod axes;
 mod images;
 mod matrices;
 mod npy;
@@ -10,8 +11,9 @@ mod safetensors;
 #[cfg(test)]
 mod tests;
 
+pub use axes::Axes;
 pub use images::read_images;
-pub use matrices::{Dump, Leading, Matrix, Values};
+pub use matrices::{Dump, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;
 pub use precision::Precision;

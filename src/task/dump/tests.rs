@@ -26,7 +26,7 @@ fn counted(shape: &[usize]) -> ArrayD<f64> {
 
 fn last(dump: &Dump) -> Array2<f64> {
     let (layers, heads, _, _) = dump.shape();
-    let matrix = dump.matrix(layers - 1, dump.samples() - 1, heads - 1).unwrap();
+    let matrix = dump.matrix("matrix", layers - 1, dump.samples() - 1, heads - 1).unwrap();
     let (matrix, rows) = match matrix {
         Matrix::F32(a) => (a.mapv(f64::from), a.is_standard_layout()),
         Matrix::F64(a) => (a.clone(), a.is_standard_layout()),

@@ -59,10 +59,10 @@ DECODER = dict(vocab_size=97, hidden_size=48, num_hidden_layers=2, num_attention
                max_position_embeddings=64, bos_token_id=0, eos_token_id=2)
 ENCODER = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=56,
                max_position_embeddings=64)
-# No whole number of patches: what is left over at the right and below is not read.
-VISION = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=18, patch_size=4)
 OPT = dict(vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=56,
            max_position_embeddings=64, bos_token_id=0, eos_token_id=2)
+# No whole number of patches: what is left over at the right and below is not read.
+VISION = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=18, patch_size=4)
 FOLDERS = {
     "gpt_neox": ("GPTNeoXForCausalLM", transformers.GPTNeoXConfig(**DECODER), 1),
     "gpt_neox-sequential": ("GPTNeoXForCausalLM", transformers.GPTNeoXConfig(

@@ -4,12 +4,20 @@ use super::maker::Map;
 use super::{causal, full};
 use crate::attention::Mask;
 use crate::attention::kernel::flat::{Flat, Size};
+use crate::attention::kernel::saved::Saved;
 
-/// The output of every query with `f` features.
-pub(in crate::attention) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) {
+/// The output of every query with `f` features. Saves what divides each query and, without a mask, the sums over all
+/// keys of each head, as [`ByFeatures`](crate::attention::kernel::features_backward::ByFeatures) reads them.
+pub(in crate::attention) fn attend(
+    heads: &Flat<'_>,
+    f: usize,
+    map: Map<'_>,
+    saved: Option<&mut Saved>,
+    out: &mut [f32],
+) {
     match heads.mask {
-        Mask::Full => full::attend(heads, f, map, out),
-        Mask::Causal => causal::attend(heads, f, map, out),
+        Mask::Full => full::attend(heads, f, map, saved, out),
+        Mask::Causal => causal::attend(heads, f, map, saved, out),
     }
 }
 

@@ -14,6 +14,7 @@ use super::rows::Rows;
 use crate::attention::kernel::few::{in_lines, product_stairs, product_triangle};
 use crate::attention::kernel::flash::transpose;
 use crate::attention::kernel::flat::{Flat, Size};
+use crate::attention::kernel::saved::Saved;
 use crate::attention::kernel::scan::{self, ROWS, Scan, SweepTarget, accumulate, accumulate_rows, stairs};
 use crate::attention::kernel::share::{Space, aligned, carve, whole_lines};
 use crate::linalg::lanes::exp2;
@@ -45,11 +46,11 @@ pub(super) fn space(size: &Size, f: usize, directions: usize) -> usize {
 }
 
 /// The output of every query with `f` features.
-pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) {
+pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
     let directions = if matches!(map, Map::Positive { .. }) { f } else { 0 };
     let mut transposed = Space::new(whole_lines(heads.d_h * whole_lines(directions)));
     let maker = Maker::new(heads, f, map, transposed.all());
-    scan::run(heads, &Features { heads, maker }, out);
+    scan::run(heads, &Features { heads, maker }, saved, out);
 }
 
 struct Features<'a> {
@@ -172,7 +173,7 @@ impl WithSimd for Sweep<'_> {
             }
             let after = first + rows;
             let phi_k = &phi_k[..own * width];
-            if let SweepTarget::Out(out) = &mut target {
+            if let SweepTarget::Out(out, saved) = &mut target {
                 let q = &heads.q(head)[first * d_h..][..rows * d_h];
                 let out = &mut out[(first - tokens.start) * d_v..][..rows * d_v];
                 let phi_q = &mut phi_q[..rows * width];
@@ -208,6 +209,9 @@ impl WithSimd for Sweep<'_> {
                         heads.count(1, 1, d_v);
                     }
                     *inverse = 1.0 / (total + dot(simd, &row[..width], counts));
+                }
+                for (saved, inverse) in saved.iter_mut().skip(first - tokens.start).zip(&inverses[..rows]) {
+                    *saved = *inverse;
                 }
                 product_stairs(
                     simd,

@@ -10,6 +10,7 @@ use super::maker::{Maker, Map, add, largest, scale};
 use super::rows::Rows;
 use crate::attention::kernel::few::{ROWS, in_lines, product, workers};
 use crate::attention::kernel::flat::{Flat, Size};
+use crate::attention::kernel::saved::Saved;
 use crate::attention::kernel::segments;
 use crate::attention::kernel::share::{Space, aligned, carve, in_parallel, whole_lines};
 use crate::linalg::lanes::{exp2, outers, vectors, vectors_mut};
@@ -33,7 +34,7 @@ pub(super) fn space(size: &Size, f: usize, directions: usize) -> usize {
 }
 
 /// The output of every query with `f` features.
-pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) {
+pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
     let Flat { h, n, m, d_h, d_v, .. } = *heads;
     let threads = rayon::current_num_threads();
     let segments = segments::count(h, m);
@@ -63,12 +64,38 @@ pub(super) fn attend(heads: &Flat<'_>, f: usize, map: Map<'_>, out: &mut [f32]) 
 
     let spaces = &mut rest[..workers(threads, h, n) * each];
     let parts = &*parts;
-    in_parallel(heads.blocks(out, ROWS), spaces, each, |(head, first, out), space| {
+    let mut none = Vec::new();
+    let saved = saved.map_or(&mut none, |saved| {
+        save(saved, parts.chunks_exact(part * segments), (f, d_v), directions > 0);
+        saved.rows = vec![0.0; h * n];
+        &mut saved.rows
+    });
+    in_parallel(heads.blocks_saving(out, saved, ROWS), spaces, each, |((head, first, out), saved), space| {
         let sums = &parts[head * segments * part..][..part];
         let q = &heads.q(head)[first * d_h..][..out.len() / d_v * d_h];
         let rows = Rows { head, keys: false, first };
-        heads.path.run(Queries { heads, maker, rows, q, sums, space, out });
+        heads.path.run(Queries { heads, maker, rows, q, sums, space, out, saved });
     });
+}
+
+/// Saves the sums of each head, a column of the sums of features after those of values, and the largest exponents.
+fn save<'a>(
+    saved: &mut Saved,
+    parts: impl Iterator<Item = &'a [f32]> + Clone,
+    (f, d_v): (usize, usize),
+    exponents: bool,
+) {
+    let (width, ldv) = (whole_lines(f), whole_lines(d_v));
+    let row_of = |sums: &'a [f32], row: usize| {
+        let count = std::iter::once(sums[width * ldv + row]);
+        let zeros = std::iter::repeat_n(0.0, whole_lines(1) - 1);
+        sums[row * ldv..(row + 1) * ldv].iter().copied().chain(count).chain(zeros)
+    };
+    let rows = parts.clone().flat_map(|sums| (0..width).flat_map(move |row| row_of(sums, row)));
+    saved.packs = rows.collect();
+    if exponents {
+        saved.pack_rows = parts.map(|sums| sums[width * ldv + width + ldv]).collect();
+    }
 }
 
 /// Brings the segments of one head together in the first one's place, and adds what eps is worth.
@@ -100,6 +127,7 @@ fn merge(parts: &mut [f32], part: usize, f: usize, d_v: usize, eps: f32, m: usiz
     for x in &mut counts[..f] {
         *x += eps * m as f32;
     }
+    values[whole_lines(d_v)] = top;
 }
 
 struct Keys<'a> {
@@ -219,6 +247,7 @@ struct Queries<'a> {
     sums: &'a [f32],
     space: &'a mut [f32],
     out: &'a mut [f32],
+    saved: &'a mut [f32],
 }
 
 impl WithSimd for Queries<'_> {
@@ -226,7 +255,7 @@ impl WithSimd for Queries<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { heads, maker, rows: of, q, sums, mut space, out } = self;
+        let Self { heads, maker, rows: of, q, sums, mut space, out, saved } = self;
         let d_v = heads.d_v;
         let (width, ldv) = (whole_lines(maker.f), whole_lines(d_v));
         let (weighted, counts) = sums.split_at(width * ldv);
@@ -246,6 +275,7 @@ impl WithSimd for Queries<'_> {
             }
             *inverse = 1.0 / (simd.reduce_sum_f32s(sum) + more);
         }
+        saved.iter_mut().zip(&*inverses).for_each(|(saved, inverse)| *saved = *inverse);
         heads.count(rows, maker.width(), maker.of_row());
         heads.count(rows, maker.f, d_v + 1);
         product(simd, (&*features, width, maker.f), (weighted, ldv), inverses, (out, d_v, d_v));

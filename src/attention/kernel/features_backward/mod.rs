@@ -1,4 +1,4 @@
-//! The backward pass of attention by features, and its forward pass with saved activations.
+//! The backward pass of attention by features.
 
 mod passes;
 mod size;

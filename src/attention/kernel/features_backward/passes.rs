@@ -1,7 +1,7 @@
-//! Attention by features, full and causal in chunks, forward with saved activations and backward.
+//! The backward pass of attention by features, full and causal in chunks.
 //!
-//! The forward pass is not that of [`features`](crate::attention::kernel::features), which sums in blocks of another
-//! length: the backward pass needs the sums that each of its segments begins with.
+//! The forward pass saves what divides each query and, without a mask, the sums over all keys. Under the causal mask the sums
+//! that each segment begins with are taken again.
 //!
 //! With features `x = phi(q)` (n, f), `y = phi(k)` (m, f), and a column of ones after the values, `v' = [v 1]`:
 //! ```text
@@ -47,7 +47,6 @@ struct Workspace<'a> {
     d_x: &'a mut [f32],
     values: &'a mut [f32],
     d_rows: &'a mut [f32],
-    found: &'a mut [f32],
     met: &'a mut [f32],
     d_met: &'a mut [f32],
     y_transposed: &'a mut [f32],
@@ -85,7 +84,6 @@ impl<'a, F: Features> ByFeatures<'a, F> {
             d_x: carve(CHUNK * f),
             values: carve(CHUNK * w),
             d_rows: carve(CHUNK * w),
-            found: carve(CHUNK * w),
             met: carve(CHUNK * CHUNK),
             d_met: carve(CHUNK * CHUNK),
             y_transposed: carve(CHUNK * f),
@@ -157,56 +155,19 @@ impl<'a, F: Features> ByFeatures<'a, F> {
         }
     }
 
-    /// The output of every query; each state that a segment begins with is kept.
-    pub(in crate::attention) fn forward(&self, saved: &mut Saved, out: &mut [f32], mut space: &mut [f32]) {
-        let Pass { h, n, d_v, path, lengths, .. } = *self.pass;
+    /// Under the causal mask, the state that each segment begins with.
+    fn states(&self, parts: &mut [f32], spaces: &mut [f32]) {
         let Self { f, w, count, .. } = *self;
-        let parts = carve(&mut space, h * count * f * w);
-        let each = each(f, w);
-        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
-        in_parallel(parts.chunks_exact_mut(f * w).enumerate(), spaces, each, |(task, part), space| {
+        in_parallel(parts.chunks_exact_mut(f * w).enumerate(), spaces, each(f, w), |(task, part), space| {
             let (mut own, keys) = (self.own(space), self.segment(task % count).1);
             part.fill(0.0);
             for chunk in chunks(&keys) {
                 self.of_keys(task / count, &chunk, &mut own);
-                outer(path, (chunk.len(), f, w), (own.y, f), (own.values, w), (&mut *part, w));
+                outer(self.pass.path, (chunk.len(), f, w), (own.y, f), (own.values, w), (&mut *part, w));
                 self.tally_rows(chunk.len(), 1, 0);
             }
         });
         self.begin(parts, false);
-        saved.packs = parts.to_vec();
-        saved.rows = vec![0.0; h * n];
-        let of_logs = saved.rows.chunks_exact_mut(n).flat_map(|logs| split_segments(logs, count, 1));
-        let of_out = heads(out, lengths.0, d_v, n).flat_map(|out| split_segments(out, count, d_v));
-        let tasks = of_out.zip(of_logs).zip(parts.chunks_exact(f * w)).enumerate();
-        in_parallel(tasks, spaces, each, |(task, ((out, logs), part)), space| {
-            let (mut own, head, queries) = (self.own(space), task / count, self.segment(task % count).0);
-            own.state.copy_from_slice(part);
-            for queries in chunks(&queries) {
-                let rows = queries.len();
-                self.of_queries(head, &queries, own.x);
-                product(path, (rows, f, w), (own.x, f), (own.state, w), (own.found, w), Set);
-                self.tally_rows(rows, 1, 0);
-                if self.causal {
-                    let keys = self.keys_of(&queries);
-                    self.of_keys(head, &keys, &mut own);
-                    self.meet(rows, keys.len(), &mut own);
-                    let (met, values) = ((&*own.met, CHUNK), (&*own.values, w));
-                    product(path, (rows, keys.len(), w), met, values, (own.found, w), Add);
-                    outer(path, (keys.len(), f, w), (own.y, f), values, (own.state, w));
-                    self.tally_met(rows * keys.len(), 1, [1, 0]);
-                    self.tally_rows(keys.len(), 1, 0);
-                }
-                let at = queries.start - self.segment(task % count).0.start;
-                let of_out = out[at * d_v..].chunks_exact_mut(d_v).zip(&mut logs[at..]);
-                for (found, (out, factor)) in own.found.chunks_exact(w).take(rows).zip(of_out) {
-                    *factor = 1.0 / (found[d_v] + self.features.eps());
-                    for (out, found) in out.iter_mut().zip(found) {
-                        *out = *factor * found;
-                    }
-                }
-            }
-        });
     }
 
     /// Counts products of rows of features with values and a column of ones, so many times, and with values alone.
@@ -253,16 +214,22 @@ impl<'a, F: Features> ByFeatures<'a, F> {
         let Self { f, w, count, .. } = *self;
         let means = carve(&mut space, h * n);
         let parts = carve(&mut space, h * count * f * w);
+        let states = carve(&mut space, if self.causal { h * count * f * w } else { 0 });
         let each = each(f, w);
         let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
         pass::means(self.pass, upstream, means);
+        if self.causal {
+            self.states(states, spaces);
+        }
+        let states = &*states;
         let back = Back { saved, upstream, means };
 
         let of_dq = heads(raw.q, lengths.0, d_h, n).flat_map(|dq| split_segments(dq, count, d_h));
         let tasks = of_dq.zip(parts.chunks_exact_mut(f * w)).enumerate();
         in_parallel(tasks, spaces, each, |(task, (dq, part)), space| {
-            let before = &saved.packs[task * f * w..][..f * w];
-            self.of_dq(&back, task, (before, part), dq, &mut self.own(space));
+            let before =
+                if self.causal { &states[task * f * w..] } else { &saved.packs[task / count * f * w..] };
+            self.of_dq(&back, task, (&before[..f * w], part), dq, &mut self.own(space));
         });
         self.begin(parts, true);
         let tasks = heads(raw.k, lengths.1, d_h, m)

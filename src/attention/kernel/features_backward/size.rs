@@ -10,16 +10,16 @@ use crate::cost::{Cost, Shape};
 pub(in crate::attention) fn cost(shape: &Shape, f: usize) -> [Cost; 2] {
     let Shape { n, m, d_v, causal, .. } = *shape;
     let (seen, w) = (if causal { n.min(m) } else { m }, d_v + 1);
-    let forward = Cost::product(seen + n, f, w) + Cost::divs(n);
+    let forward = Cost::product(seen, f, d_v) + Cost::product(n, f, w) + Cost::divs(n);
     let backward = Cost::product(n, d_v, 1) + Cost::product(2 * n + seen, f, w) + Cost::product(seen, f, d_v);
     if !causal {
         return [forward, backward];
     }
     // What is inside a chunk meets, and the running sums are taken beside those of the segments.
     let inside = chunk::inside(n, m);
-    let sums = Cost::product(seen, f, w);
+    let sums = Cost::product(2 * seen, f, w);
     let back = Cost::product(2 * n, f, w) + Cost::product(inside, 3 * f + 2 * w + d_v, 1);
-    [forward + sums + Cost::product(inside, f + w, 1), backward + sums + back]
+    [forward, backward + sums + back]
 }
 
 /// Elements of a cache line.
@@ -27,21 +27,21 @@ pub(in crate::attention) const LINE: usize = whole_lines(1);
 
 /// Elements of one worker with `f` features.
 pub(in crate::attention) fn each(f: usize, w: usize) -> usize {
-    CHUNK * (4 * f + 3 * w + 2 * CHUNK) + (f + w) * CHUNK + 2 * f * w
+    CHUNK * (4 * f + 3 * w + 2 * CHUNK) + 2 * f * w
 }
 
-/// Elements of the work space, forward and backward, for `f` features in whole cache lines.
-pub(in crate::attention) fn space(size: &Size, f: usize) -> [usize; 2] {
-    let Size { shape: Shape { n, m, d_v, .. }, heads, threads, .. } = *size;
-    let (w, parts) = (d_v + LINE, heads * count(size.shape.causal, heads, n, m));
-    let own = threads.min(parts) * each(f, w);
-    [parts * f * w + own, whole_lines(heads * n) + parts * f * w + own]
+/// Elements of the work space for `f` features in whole cache lines.
+pub(in crate::attention) fn space(size: &Size, f: usize) -> usize {
+    let Size { shape: Shape { n, m, d_v, causal, .. }, heads, threads, .. } = *size;
+    let (w, parts) = (d_v + LINE, heads * count(causal, heads, n, m));
+    let states = if causal { 2 * parts } else { parts };
+    whole_lines(heads * n) + states * f * w + threads.min(parts) * each(f, w)
 }
 
-/// Numbers that the forward pass leaves: the state that each segment begins with, and what divides each query.
+/// Numbers that the forward pass leaves: what divides each query, and the sums of each head without a mask.
 pub(in crate::attention) fn saved(size: &Size, f: usize) -> usize {
-    let Size { shape: Shape { n, m, d_v, causal, .. }, heads, .. } = *size;
-    heads * (count(causal, heads, n, m) * f * (d_v + LINE) + n)
+    let Size { shape: Shape { n, d_v, causal, .. }, heads, .. } = *size;
+    heads * (n + if causal { 0 } else { f * (d_v + LINE) })
 }
 
 /// How many segments a head is cut into.

@@ -126,7 +126,8 @@ impl WeightedHeads<'_> {
         let weights = Stack::of(self.w.view());
         let [mut q, mut k, mut w, mut v] = [q, k, w, v].map(|x| Target::new(x.view_mut()));
         let into = To { q: q.numbers(), k: k.numbers(), w: w.numbers(), v: v.numbers() };
-        Weighted::new(&pass, weights.all(), self.w.dim().1, l).backward(saved, &upstream, into, space.all());
+        let left = (&saved.rows[..], &saved.packs[..]);
+        Weighted::new(&pass, weights.all(), self.w.dim().1, l).backward(left, &upstream, into, space.all());
         [q, k, w, v].into_iter().for_each(Target::finish);
         Ok(())
     }

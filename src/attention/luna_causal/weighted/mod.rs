@@ -6,4 +6,4 @@ mod size;
 
 pub use heads::{WeightedGradients, WeightedHeads};
 pub(super) use passes::{Into, Weighted};
-pub(super) use size::{cost, saved, space};
+pub(super) use size::{cost, space, sums};

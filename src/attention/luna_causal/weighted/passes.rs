@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use super::size::each;
+use super::size::{self, each};
 use crate::attention::kernel::chunk::{CHUNK, chunks, running, split_front, triangle};
 use crate::attention::kernel::flash::transpose;
 use crate::attention::kernel::pass::{self, Pass, Upstream, heads, split_segments};
@@ -148,15 +148,13 @@ impl<'a> Weighted<'a> {
         }
     }
 
-    /// The output of every query; the sums that each segment begins with are kept.
-    pub(in crate::attention) fn forward(&self, saved: &mut Saved, out: &mut [f32], mut space: &mut [f32]) {
-        let Pass { h, n, d_h, d_v, path, lengths, .. } = *self.pass;
-        let Self { l, wide, count, .. } = *self;
+    /// The sums that each segment begins with.
+    pub(in crate::attention) fn sums(&self, parts: &mut [f32]) {
+        let Pass { h, n, d_h, d_v, .. } = *self.pass;
+        let Self { wide, count, .. } = *self;
         let piece = wide * (d_h + d_v);
-        let parts = carve(&mut space, h * count * piece);
-        let each = each(d_h, d_v, wide);
-        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
-        in_parallel(parts.chunks_exact_mut(piece).enumerate(), spaces, each, |(task, part), _| {
+        let mut no_space = vec![0.0; rayon::current_num_threads().min(h * count)];
+        in_parallel(parts.chunks_exact_mut(piece).enumerate(), &mut no_space, 1, |(task, part), _| {
             part.fill(0.0);
             let (keys, values) = part.split_at_mut(d_h * wide);
             for chunk in chunks(&self.keys_of(&segments::keys(task % count, count, n))) {
@@ -164,7 +162,18 @@ impl<'a> Weighted<'a> {
             }
         });
         parts.chunks_exact_mut(count * piece).for_each(|sums| running(sums, count, false));
-        saved.packs = parts.to_vec();
+    }
+
+    /// The output of every query; the sums that each segment begins with are kept.
+    pub(in crate::attention) fn forward(&self, saved: &mut Saved, out: &mut [f32], space: &mut [f32]) {
+        let Pass { h, n, d_h, d_v, path, lengths, .. } = *self.pass;
+        let Self { l, wide, count, .. } = *self;
+        let piece = wide * (d_h + d_v);
+        let each = each(d_h, d_v, wide);
+        let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
+        saved.packs = vec![0.0; size::sums(&self.pass.size(), l)];
+        self.sums(&mut saved.packs);
+        let parts = &saved.packs;
         saved.rows = vec![0.0; h * n];
         let of_logs = saved.rows.chunks_exact_mut(n).flat_map(|logs| split_segments(logs, count, 1));
         let of_out = heads(out, lengths.0, d_v, n).flat_map(|out| split_segments(out, count, d_v));
@@ -203,7 +212,7 @@ impl<'a> Weighted<'a> {
 
     pub(in crate::attention) fn backward(
         &self,
-        saved: &Saved,
+        (logs, sums): (&[f32], &[f32]),
         upstream: &Upstream<'_>,
         into: Into<'_>,
         mut space: &mut [f32],
@@ -217,7 +226,7 @@ impl<'a> Weighted<'a> {
         let each = each(d_h, d_v, wide);
         let spaces = &mut space[..rayon::current_num_threads().min(h * count) * each];
         pass::means(self.pass, upstream, means);
-        let back = Back { upstream, logs: &saved.rows, means };
+        let back = Back { upstream, logs, means };
 
         let of_dq = heads(into.q, lengths.0, d_h, n).flat_map(|dq| split_segments(dq, count, d_h));
         let of_d_logits = all_d_logits
@@ -225,7 +234,7 @@ impl<'a> Weighted<'a> {
             .flat_map(|rows| split_segments(rows, count, 2 * wide));
         let tasks = of_dq.zip(of_d_logits).zip(parts.chunks_exact_mut(piece)).enumerate();
         in_parallel(tasks, spaces, each, |(task, ((dq, d_logits), part)), space| {
-            let before = &saved.packs[task * piece..][..piece];
+            let before = &sums[task * piece..][..piece];
             self.of_dq(&back, task, before, (dq, d_logits, part), &mut self.own(space));
         });
         parts.chunks_exact_mut(count * piece).for_each(|sums| running(sums, count, true));

@@ -11,18 +11,23 @@ pub(in crate::attention) fn each(d_h: usize, d_v: usize, wide: usize) -> usize {
     CHUNK * (5 * CHUNK + 2 * wide + d_h + d_v) + wide * CHUNK + 2 * wide * (d_h + d_v)
 }
 
+/// Elements of the sums that every segment begins with.
+pub(in crate::attention) fn sums(size: &Size, l: usize) -> usize {
+    let Size { shape: Shape { n, d_h, d_v, .. }, heads, .. } = *size;
+    heads * segments::count(heads, n) * whole_lines(l) * (d_h + d_v)
+}
+
 /// Elements of the work space, forward and backward.
 pub(in crate::attention) fn space(size: &Size, l: usize) -> [usize; 2] {
     let Size { shape: Shape { n, d_h, d_v, .. }, heads, threads } = *size;
     let (wide, parts) = (whole_lines(l), heads * segments::count(heads, n));
-    let (sums, own) = (parts * wide * (d_h + d_v), threads.min(parts) * each(d_h, d_v, wide));
-    [sums + own, whole_lines(heads * n) + 2 * heads * n * wide + sums + own]
+    let own = threads.min(parts) * each(d_h, d_v, wide);
+    [own, whole_lines(heads * n) + 2 * heads * n * wide + sums(size, l) + own]
 }
 
 /// Numbers that the forward pass leaves: the sums that each segment begins with, and the logarithm of each query.
 pub(in crate::attention) fn saved(size: &Size, l: usize) -> usize {
-    let Size { shape: Shape { n, d_h, d_v, .. }, heads, .. } = *size;
-    heads * (segments::count(heads, n) * whole_lines(l) * (d_h + d_v) + n)
+    sums(size, l) + size.heads * size.shape.n
 }
 
 /// Operations of one head, forward and backward.

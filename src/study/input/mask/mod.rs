@@ -8,7 +8,7 @@ mod spec;
 mod tests;
 
 use shape::Shape;
-use spec::{MaskSpec, Part};
+use spec::{ACCEPTED, MaskSpec, Part};
 
 use crate::attention::{Mask, Visible, Window};
 use crate::error::{Error, Result};
@@ -17,8 +17,9 @@ use crate::task::dump::Dump;
 /// The mask and the window that `--qkv-mask` says: those that softmax attention is computed under.
 pub(super) fn of_projections(typed: &str) -> Result<(Mask, Option<Window>)> {
     const FLAG: &str = "--qkv-mask";
-    let refuse = || Error::value(FLAG, typed, "full, causal, window:back=B,ahead=A, or causal and a window");
-    let MaskSpec::Parts(parts) = MaskSpec::read(FLAG, typed)? else { return Err(refuse()) };
+    const MASKS: &str = "full, causal, window:back=B,ahead=A, or causal and a window";
+    let refuse = || Error::value(FLAG, typed, MASKS);
+    let MaskSpec::Parts(parts) = MaskSpec::read(FLAG, typed, MASKS)? else { return Err(refuse()) };
     let (mut mask, mut window) = (Mask::Full, None);
     for part in parts {
         match part {
@@ -30,6 +31,10 @@ pub(super) fn of_projections(typed: &str) -> Result<(Mask, Option<Window>)> {
             }
             _ => return Err(refuse()),
         }
+    }
+    // The mask hides what is ahead, however far a window would reach.
+    if let (Mask::Causal, Some(window)) = (mask, &mut window) {
+        window.ahead = 0;
     }
     Ok((mask, window))
 }
@@ -51,7 +56,7 @@ pub(super) struct Masks {
 impl Masks {
     /// The masks of these heads of these layers; `typed` is the value of --mask.
     pub(super) fn of(dump: &Dump, layers: &[usize], heads: &[usize], typed: Option<&str>) -> Result<Self> {
-        match MaskSpec::read("--mask", typed.unwrap_or("auto"))? {
+        match MaskSpec::read("--mask", typed.unwrap_or("auto"), ACCEPTED)? {
             MaskSpec::Auto => Ok(Self::inferred(dump, layers, heads)),
             MaskSpec::Zeros => {
                 let mut visible = Vec::new();

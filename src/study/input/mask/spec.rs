@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::name::{Param, Params, specs};
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "auto, zeros, or one or more of full, causal, window:back=B,ahead=A, padding:keys=M,queries=N,left=true \
+pub(super) const ACCEPTED: &str = "auto, zeros, or one or more of full, causal, window:back=B,ahead=A, padding:keys=M,queries=N,left=true \
                         and blocks:sizes=S+S+..., of which a key must pass all";
 
 /// What `--mask` says.
@@ -77,8 +77,8 @@ const KINDS: &[Kind] = &[
 ];
 
 impl MaskSpec {
-    /// Reads what was typed behind `flag`.
-    pub(super) fn read(flag: &str, text: &str) -> Result<Self> {
+    /// Reads what was typed behind `flag`; `accepted` is what an error says of it.
+    pub(super) fn read(flag: &str, text: &str, accepted: &str) -> Result<Self> {
         match text.trim() {
             "auto" => return Ok(Self::Auto),
             "zeros" => return Ok(Self::Zeros),
@@ -90,7 +90,7 @@ impl MaskSpec {
                 return Err(Error::value(flag, text, format!("'{}' alone", spec.name)));
             }
             let Some(kind) = KINDS.iter().find(|kind| kind.name == spec.name) else {
-                return Err(Error::value(flag, text, ACCEPTED));
+                return Err(Error::value(flag, text, accepted));
             };
             parts.push((kind.read)(&spec.params("mask", kind.takes)?)?);
         }
@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn parts_are_read_and_mistakes_named() {
-        assert_eq!(MaskSpec::read("--mask", "auto").unwrap(), MaskSpec::Auto);
+        assert_eq!(MaskSpec::read("--mask", "auto", ACCEPTED).unwrap(), MaskSpec::Auto);
         assert_eq!(
-            MaskSpec::read("--mask", "causal,padding:keys=3,window:back=7").unwrap(),
+            MaskSpec::read("--mask", "causal,padding:keys=3,window:back=7", ACCEPTED).unwrap(),
             MaskSpec::Parts(vec![
                 Part::Causal,
                 Part::Padding { keys: 3, queries: 0, left: false },
@@ -164,7 +164,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            MaskSpec::read("--mask", "blocks:sizes=3+2").unwrap(),
+            MaskSpec::read("--mask", "blocks:sizes=3+2", ACCEPTED).unwrap(),
             MaskSpec::Parts(vec![Part::Blocks(vec![3, 2])])
         );
         for (text, part) in [
@@ -175,7 +175,7 @@ mod tests {
             ("blocks", "joined by +"),
             ("", "spec"),
         ] {
-            let said = MaskSpec::read("--mask", text).unwrap_err().to_string();
+            let said = MaskSpec::read("--mask", text, ACCEPTED).unwrap_err().to_string();
             assert!(said.contains(part), "{text}: {said}");
         }
     }
