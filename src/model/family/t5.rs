@@ -6,7 +6,7 @@ use super::tensors::Dim::{Buckets, D, Ffn, Heads, K, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
-use crate::model::config::{ModelConfig, Norm, Position, Sizes};
+use crate::model::config::{ModelConfig, Norm, Position, Sizes, UNLIMITED};
 use crate::model::keys::Keys;
 
 pub(super) static T5: Family = Family {
@@ -81,7 +81,7 @@ fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
         d_h: keys.size(keys.either("d_kv", "head_dim"))?,
         d: keys.size(keys.either("d_model", "hidden_size"))?,
         ffn: keys.size("d_ff")?,
-        positions: usize::MAX,
+        positions: UNLIMITED,
         vocab: keys.size("vocab_size")?,
     };
     Ok(ModelConfig {

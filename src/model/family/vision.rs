@@ -1,4 +1,4 @@
-//! Vision Transformers: encoders of images cut into patches, ViT, `DeiT`, `DINOv2` and the vision tower of CLIP.
+//! Vision Transformers: encoders of images cut into patches, `ViT`, `DeiT`, `DINOv2` and the vision tower of CLIP.
 
 use super::declaration::Family;
 use super::known::Known;
