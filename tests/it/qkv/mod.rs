@@ -98,6 +98,9 @@ fn attention(q: ArrayView2<'_, f64>, k: ArrayView2<'_, f64>, scale: f64, sees: S
 
 type Sees = fn(usize, usize) -> bool;
 
+/// Leading dimensions of q and of k, their names, the type and the file, mask and scale.
+type Case<'a> = (&'a [usize], &'a [usize], &'a str, Dtype, &'a str, (Sees, Option<&'a str>), Option<f64>);
+
 /// An array with the dimensions (layers, batch, h, n, d).
 fn five(a: &ArrayD<f64>, axes: &str) -> Array5<f64> {
     let held: Vec<&str> = axes.split(',').filter(|name| !name.is_empty()).collect();
@@ -131,7 +134,7 @@ fn same_rows(found: &Value, expected: &Value, tolerance: f64) {
                     compared += 1;
                 }
                 (None, None) => {
-                    assert!(["input", "mask"].contains(&key.as_str()) || value == &other[key], "{key}")
+                    assert!(["input", "mask"].contains(&key.as_str()) || value == &other[key], "{key}");
                 }
                 _ => panic!("{key}: {value} and {}", other[key]),
             }
@@ -147,9 +150,8 @@ fn spectra_are_those_of_the_softmax_of_the_same_queries_and_keys() {
     let window: Sees = |i, j| j <= i && i - j <= 3;
     let band: Sees = |i, j| i.abs_diff(j) <= 2;
     let back: Sees = |i, j| i <= j + 4;
-    // Leading dimensions of q and of k, their names, the type and the file, mask and scale.
     #[rustfmt::skip]
-    let cases: [(&[usize], &[usize], &str, Dtype, &str, (Sees, Option<&str>), Option<f64>); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&[], &[], "", Dtype::F64, "a.npz", (full, None), None),
         (&[3], &[3], "head", Dtype::F32, "a.npz", (causal, Some("causal")), None),
         (&[4], &[2], "head", Dtype::F16, "a.safetensors", (full, Some("full")), Some(0.5)),
