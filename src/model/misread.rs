@@ -36,7 +36,9 @@ const MISREADINGS: &[Misreading] = &[
         name: "the sliding layers are the others",
         of: |config| {
             let layers = &mut config.sliding.as_mut()?.layers;
-            layers.iter_mut().for_each(|slides| *slides = !*slides);
+            for slides in layers {
+                *slides = !*slides;
+            }
             Some(())
         },
     },
