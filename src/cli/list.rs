@@ -142,7 +142,7 @@ pub fn registries() -> Vec<Registry> {
         ),
         Registry::of(
             "family",
-            "model types that --model opens, with a model of each (sliding: layers with a window)",
+            "model types that --model opens, with a model of each (PE: positional encoding; *: layers may have a window)",
             model::ALL.iter().map(|family| Entry {
                 mask: family.mask().into(),
                 positions: family.positions().into(),
@@ -277,7 +277,7 @@ const COLUMNS: [Column; 4] = [
 const FACTS: [Column; 4] = [
     ("name", |entry| &entry.name),
     ("mask", |entry| &entry.mask),
-    ("positions", |entry| &entry.positions),
+    ("PE", |entry| &entry.positions),
     ("example", |entry| &entry.example),
 ];
 
@@ -293,6 +293,10 @@ fn table(registry: &Registry, width: usize, columns: &[Column]) -> Table {
     table.set_header(columns.iter().map(|(title, _)| *title));
     for entry in &registry.entries {
         table.add_row(columns.iter().map(|(_, cell)| cell(entry)));
+    }
+    // Nothing stands behind the last column.
+    if let Some(last) = table.column_iter_mut().last() {
+        last.set_padding((1, 0));
     }
     table
 }
@@ -352,7 +356,7 @@ mod tests {
         assert!(text.lines().all(|line| line.trim_end().len() <= 78), "{text}");
         let gemma: Vec<_> =
             text.lines().find(|line| line.contains("gemma2")).unwrap().split_whitespace().collect();
-        assert_eq!(gemma, ["gemma2", "causal,", "sliding", "rotary", "google/gemma-2-2b"]);
+        assert_eq!(gemma, ["gemma2", "causal*", "rotary", "google/gemma-2-2b"]);
     }
 
     #[test]

@@ -39,13 +39,13 @@ impl PartialEq for Family {
 }
 
 impl Family {
-    /// Which keys a query sees, in words: by the mask, and in layers with a window.
+    /// Which keys a query sees, in words; with a star where some layers may have a window too.
     pub fn mask(&self) -> &'static str {
         let slides = ["sliding_window", "local_attention", "window_size"];
         match (self.causal, slides.iter().any(|key| self.known.read.contains(key))) {
-            (true, true) => "causal, sliding",
+            (true, true) => "causal*",
             (true, false) => "causal",
-            (false, true) => "full, sliding",
+            (false, true) => "full*",
             (false, false) => "full",
         }
     }
@@ -54,8 +54,7 @@ impl Family {
     pub fn positions(&self) -> &'static str {
         let rotates = self.known.read.iter().any(|key| key.contains("rope") || key.contains("rotary"));
         match (self.tensor_name(Role::Position), self.tensor_name(Role::RelativeBias)) {
-            (Some(_), _) if rotates => "rotary, learned",
-            (None, None) if rotates => "rotary",
+            (_, None) if rotates => "rotary",
             (Some(_), _) => "learned",
             (None, Some(_)) => "buckets",
             (None, None) => "ALiBi",

@@ -9,7 +9,7 @@ use luna::model::config::Position;
 use luna::model::{HeadTap, Model, Observer, Unobserved};
 use ndarray::{Axis, s};
 
-use super::{Everything, Expected, compare, differences, largest, off, tiny};
+use super::{Everything, Expected, differences, largest, off, tiny};
 
 /// Every folder of `tests/golden/hf_tiny` with random weights.
 #[test]
@@ -61,7 +61,7 @@ fn what_a_family_says_of_its_mask_and_its_positions() {
         let (family, config) = (model.family(), model.config());
         let (mask, positions) = (family.mask(), family.positions());
         assert!(mask.starts_with(if config.causal { "causal" } else { "full" }), "{name}: {mask}");
-        assert!(config.sliding.is_none() || mask.ends_with(", sliding"), "{name}: {mask}");
+        assert!(config.sliding.is_none() || mask.ends_with('*'), "{name}: {mask}");
         let expected = match config.position {
             Position::None => "none",
             Position::Learned { .. } => "learned",
@@ -69,7 +69,8 @@ fn what_a_family_says_of_its_mask_and_its_positions() {
             Position::Slopes(_) => "ALiBi",
             Position::Buckets { .. } => "buckets",
         };
-        assert!(positions.contains(expected), "{name}: {positions}");
+        // ESM-1b has learned ones; the family is listed by its later models.
+        assert!(positions == expected || name == "esm-absolute", "{name}: {positions}");
     }
 }
 
@@ -151,32 +152,23 @@ fn watching_changes_nothing_and_may_end_the_pass() {
     }
 }
 
-/// Every folder of other families that opens is computed as transformers computes it; the others say by name what they
-/// lack.
+/// Every oracle of other families is computed as transformers computes it.
 #[test]
 #[ignore = "reads data outside the clone: LUNA_SHARED"]
 fn real_data_of_more_families() {
     let shared = std::env::var("LUNA_SHARED").expect("LUNA_SHARED names the folder with oracles/");
-    let mut opened = Vec::new();
+    let mut faults = Vec::new();
     for entry in std::fs::read_dir(std::path::Path::new(&shared).join("oracles/hf_families")).unwrap() {
         let folder = entry.unwrap().path();
         let name = folder.file_name().unwrap().to_str().unwrap().to_string();
-        let ran = Model::open(&folder).and_then(|model| {
-            let expected = Expected::read(folder.to_str().unwrap());
-            // A window or a number of positions below the input's length is refused by name.
-            model.run(expected.fed().input(), &mut Unobserved, None).map(|_| (model, expected))
-        });
-        match ran {
-            Ok((model, expected)) => {
-                compare(&model, &expected, 1e-5, 1e-4);
-                opened.push(name);
+        match Model::open(&folder) {
+            Ok(model) => {
+                let expected = Expected::read(folder.to_str().unwrap());
+                let found = differences(&model, &expected, 1e-5, 1e-4);
+                faults.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
             }
-            Err(error) => assert!(!error.to_string().contains('\n'), "{name}: {error}"),
+            Err(error) => faults.push(format!("{name}: {error}")),
         }
     }
-    opened.sort();
-    for family in ["gpt_neox", "gpt_neox-sequential"] {
-        assert!(opened.iter().any(|name| name == family), "{family} is not among {opened:?}");
-    }
-    println!("{} families: {}", opened.len(), opened.join(", "));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
