@@ -7,6 +7,7 @@ use luna::model::{Model, ModelConfig, Unobserved};
 use safetensors::Dtype;
 use serde_json::json;
 
+use super::golden::folders;
 use super::{
     Expected, Raw, Raws, compare, raws, refusal, set_config, tiny, with_config, with_tensors, write_raws,
 };
@@ -104,10 +105,11 @@ fn half_precision(name: &str, dtype: Dtype, narrow: fn(f32) -> [u8; 2], wide: fn
     };
     let half = with_tensors(name, |raws| narrowed(&raws));
     let full = with_tensors(name, |raws| widened(narrowed(&raws)));
-    let ids = Expected::read(name).ids();
+    let expected = Expected::read(name);
+    let fed = expected.fed();
     let run = |dir: &tempfile::TempDir| {
         let model = Model::open(dir.path()).unwrap();
-        let hidden = model.forward(&ids, &mut Unobserved).unwrap().hidden.unwrap();
+        let hidden = model.run(fed.input(), &mut Unobserved, None).unwrap().hidden.unwrap();
         let logits = model.logits(&hidden).unwrap();
         (hidden, logits)
     };
@@ -116,15 +118,15 @@ fn half_precision(name: &str, dtype: Dtype, narrow: fn(f32) -> [u8; 2], wide: fn
 
 #[test]
 fn in_half_precision() {
-    for name in ["bert-mlm", "gpt2", "llama-gqa", "gpt_oss"] {
+    for name in folders() {
         half_precision(
-            name,
+            &name,
             Dtype::F16,
             |x| f16::from_f32(x).to_le_bytes(),
             |x| f16::from_le_bytes(x).to_f32(),
         );
         half_precision(
-            name,
+            &name,
             Dtype::BF16,
             |x| bf16::from_f32(x).to_le_bytes(),
             |x| bf16::from_le_bytes(x).to_f32(),
@@ -135,8 +137,8 @@ fn in_half_precision() {
 /// Weights in float64, as numpy writes them, are rounded to the f32 that they were made from.
 #[test]
 fn in_double_precision() {
-    for name in ["bert-mlm", "gpt2", "llama-gqa"] {
-        same(name, |raws| {
+    for name in folders() {
+        same(&name, |raws| {
             let wide = |raw: &Raw| {
                 let numbers = super::chunks(&raw.bytes).map(|four| f64::from(f32::from_le_bytes(four)));
                 let bytes = numbers.flat_map(f64::to_le_bytes).collect();
@@ -159,7 +161,7 @@ fn half_precision_is_near_full_precision() {
 
 #[test]
 fn in_shards() {
-    for name in ["bert", "stories260k"] {
+    for name in &folders() {
         let dir = tempfile::tempdir().unwrap();
         fs::copy(tiny(name).join("config.json"), dir.path().join("config.json")).unwrap();
         let mut shards = [Raws::new(), Raws::new(), Raws::new()];
@@ -173,10 +175,46 @@ fn in_shards() {
         }
         let index = json!({"metadata": {"total_size": 1}, "weight_map": map}).to_string();
         fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
-        let ids = Expected::read(name).ids();
-        let run =
-            |dir: &std::path::Path| Model::open(dir).unwrap().forward(&ids, &mut Unobserved).unwrap().hidden;
+        let expected = Expected::read(name);
+        let fed = expected.fed();
+        let run = |dir: &std::path::Path| {
+            Model::open(dir).unwrap().run(fed.input(), &mut Unobserved, None).unwrap().hidden
+        };
         assert_eq!(run(dir.path()), run(&tiny(name)));
+    }
+}
+
+/// Every tensor of every family is needed and then named where it is missing or of another shape, or the model runs
+/// without it.
+#[test]
+fn without_each_tensor_or_with_another_shape() {
+    for name in folders() {
+        let (all, expected) = (raws(&name), Expected::read(&name));
+        let fed = expected.fed();
+        let mut needed = 0;
+        for tensor in all.keys() {
+            for reshaped in [false, true] {
+                let dir = with_tensors(&name, |mut raws| {
+                    if reshaped {
+                        raws.get_mut(tensor).unwrap().shape.push(1);
+                    } else {
+                        raws.remove(tensor);
+                    }
+                    raws
+                });
+                match Model::open(dir.path()) {
+                    Ok(model) => drop(model.run(fed.input(), &mut Unobserved, None).unwrap()),
+                    Err(error) => {
+                        let text = error.to_string();
+                        // Without its prefix, and by the newer words for gain and shift.
+                        let layer = tensor.rsplit('.').nth(1).unwrap();
+                        assert!(text.contains(layer) && !text.contains('\n'), "{name} {tensor}: {text}");
+                        needed += usize::from(!reshaped);
+                    }
+                }
+            }
+        }
+        assert!(needed > 10, "{name}: {needed} of {} tensors are needed", all.len());
     }
 }
 
