@@ -100,6 +100,10 @@ impl Scaling {
                 let (short, long) = (factors("short_factor")?, factors("long_factor")?);
                 let old_positions = old_positions()?;
                 let factor = section.positive_or("factor", positions as f64 / old_positions)?;
+                if old_positions <= 1.0 {
+                    let holder = if keys.has(OLD_POSITIONS) { keys } else { section };
+                    return Err(holder.wrong(OLD_POSITIONS, "more than 1 token"));
+                }
                 let usual = if factor > 1.0 { (1.0 + factor.ln() / old_positions.ln()).sqrt() } else { 1.0 };
                 let size = section.positive_or("attention_factor", usual)?;
                 Ok(Self::LongRope { short, long, old_positions, size })

@@ -224,6 +224,16 @@ fn inputs_that_do_not_fit() {
     refused(&roberta, &[5; 65], "65 tokens; this roberta model takes 1 to 64");
 }
 
+#[test]
+fn an_original_length_of_one_token() {
+    let one = json!({"original_max_position_embeddings": 1});
+    refused(
+        "phi3-short",
+        one,
+        &["key 'original_max_position_embeddings' holds 1; expected more than 1 token"],
+    );
+}
+
 /// Sliding layers without a window are no layers.
 #[test]
 fn windows_that_are_missing() {
