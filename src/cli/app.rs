@@ -79,10 +79,10 @@ pub enum Command {
     },
     /// Show the cells of several runs, such as shards, as one run
     #[command(after_help = "Examples: docs/results.md")]
-    Merge(Merge),
+    Merge(Box<Merge>),
     /// Run a study as an array job of Slurm: plan, submit, status, resubmit, cancel
     #[command(after_help = "Examples: docs/cluster.md")]
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     /// List the names that flags accept
     List(List),
     /// Show this build and this machine

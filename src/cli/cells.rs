@@ -13,6 +13,7 @@ use crate::sweep::{Merged, Origin, RunFolder, Shard};
 /// What a study of cells takes beside where its result goes.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
+#[allow(clippy::struct_excessive_bools)] // flags of the command line
 pub(super) struct CellArgs {
     /// Continue the interrupted run in the folder of --out
     #[arg(long, requires = "out")]

@@ -88,7 +88,7 @@ pub(super) fn read(merged: &Merged, facts: &Fingerprint) -> Result<BTreeMap<Stri
             return Err(Error::malformed(path, format!("a journal of another study ({what})"), ACCEPTED));
         }
         if let Some((before, other)) = first.as_ref().filter(|_| !merged.mixed)
-            && let Some(what) = head.facts.differs(before)
+            && let Some(what) = head.facts.differs_from(before, ["there", "here"])
         {
             let what =
                 format!("not made on the machine of '{}' ({what}), and its times with it", other.display());

@@ -12,5 +12,8 @@ pub(in crate::cli) struct Program {
     /// its place; refuses a command whose cells cannot be run apart.
     pub(in crate::cli) arguments: fn(Vec<OsString>) -> Result<Vec<String>>,
     /// Runs a study with its arguments, and more that say which part of it.
-    pub(in crate::cli) run: fn(&[String], &[OsString], &Global) -> Result<(), Failure>,
+    pub(in crate::cli) run: RunPart,
 }
+
+/// Runs the part of a study that its arguments and some more name.
+type RunPart = fn(&[String], &[OsString], &Global) -> Result<(), Failure>;

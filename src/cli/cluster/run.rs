@@ -116,5 +116,5 @@ pub(super) fn write_done(dir: &Path, number: usize, done: &Done) -> Result<()> {
 /// The cells that a shard recorded.
 pub(super) fn recorded(dir: &Path, number: usize) -> usize {
     let journal = std::fs::read(part(dir, number).join("journal.jsonl")).unwrap_or_default();
-    journal.iter().filter(|byte| **byte == b'\n').count().saturating_sub(1)
+    journal.split(|byte| *byte == b'\n').count().saturating_sub(2)
 }

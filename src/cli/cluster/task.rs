@@ -2,8 +2,8 @@
 
 use std::env::var;
 
-/// Where systems say the number of a task of an array, and the number of the first: Slurm, GNU parallel, Kubernetes (indexed
-/// jobs), HyperQueue, PBS, LSF, Grid Engine.
+/// Where systems say the number of a task of an array, and the number of the first: Slurm, Kubernetes (indexed jobs), GNU
+/// parallel, `HyperQueue`, PBS, LSF, Grid Engine.
 const NUMBERS: [(&str, usize); 7] = [
     ("SLURM_ARRAY_TASK_ID", 0),
     ("JOB_COMPLETION_INDEX", 0),
