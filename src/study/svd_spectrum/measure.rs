@@ -75,7 +75,7 @@ impl Measurement<'_> {
         Ok((spectra, profile, values))
     }
 
-    fn mean(&self, drawn: &[(Spectra, Values)]) -> NullMeasured {
+    pub(super) fn mean(&self, drawn: &[(Spectra, Values)]) -> NullMeasured {
         let mean = |side: fn(&Values) -> &Vec<Option<f64>>| {
             let of = |i: usize| drawn.iter().map(|(_, values)| side(values)[i]).collect::<Option<Vec<f64>>>();
             (0..self.figures.len()).map(|i| of(i).map(|values| crate::stats::mean(&values))).collect()
