@@ -148,15 +148,14 @@ fn summary(
     let keys = HeadWindow::columns_for_people(source, false);
     let k = config.shown_of(source.lengths().last().copied().unwrap_or(0), options.top);
     let energy = format!("cum_energy_at_{k}");
-    let shown = ["sigma_max", &energy, "stable_rank", "keys90", "max_prob", "sink_mass", "distance"];
+    let shown = ["sigma_max", &energy, "stable_rank", "keys90", "sink_mass", "distance"];
     let shown: Vec<(usize, &Figure)> = shown.iter().filter_map(|name| Figure::find(figures, name)).collect();
     let mut all = keys.clone();
-    for (name, about) in [
-        ("windows", "windows that the means are over"),
-        ("asked", "leading values asked for"),
-        ("converged", "leading values that converged, the fewest of any window"),
-    ] {
-        all.push(Column::new(name, "", about, Digits::Integer));
+    let about = "leading values that converged, the fewest of any window, of those asked for";
+    all.push(Column::new("converged", "", about, Digits::Text));
+    let is_uneven = heads.iter().any(|head| head.len() != heads[0].len());
+    if is_uneven {
+        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
     }
     all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let title = format!("Leading singular values of attention: {}, n = {}", source.name(), lengths(source));
@@ -164,8 +163,11 @@ fn summary(
     for head in heads {
         let Some(first) = head.first() else { continue };
         let mut row = first.at.cells(&keys);
-        let converged = head.iter().map(|found| found.leading.converged().len()).min();
-        row.extend([head.len().into(), options.top.into(), converged.unwrap_or(0).into()]);
+        let converged = head.iter().map(|found| found.leading.converged().len()).min().unwrap_or(0);
+        row.push(format!("{converged} of {}", options.top).into());
+        if is_uneven {
+            row.push(head.len().into());
+        }
         row.extend(shown.iter().map(|(at, _)| mean(head, *at).into()));
         table.push(row);
     }
