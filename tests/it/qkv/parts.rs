@@ -1,4 +1,4 @@
-//! Spectra of logits, queries, keys and values (`--of`) through the program, against NumPy.
+//! Spectra of logits, queries, keys and values (`--of`) through the program, against `NumPy`.
 
 use std::path::Path;
 
