@@ -26,5 +26,8 @@ pub mod rows;
 pub mod softmax;
 pub mod spectra;
 mod tile;
+mod triangle;
 mod tridiagonal;
 pub mod truncation;
+
+pub use triangle::triangle;

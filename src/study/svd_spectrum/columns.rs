@@ -22,16 +22,34 @@ impl Figure {
         metric::ALL
             .iter()
             .flat_map(|metric| match metric.of {
-                Of::SpectrumAt(_) => at.iter().map(|k| Self { metric, at: Some(*k) }).collect(),
+                Of::SpectrumAt(_) | Of::RowsAt(_) => {
+                    at.iter().map(|k| Self { metric, at: Some(*k) }).collect()
+                }
                 Of::Spectrum(_) | Of::Rows(_) => vec![Self { metric, at: None }],
                 Of::Pair(_) | Of::Output(_) => Vec::new(),
             })
             .collect()
     }
 
+    /// The indices of those that have one.
+    pub(super) fn indices(figures: &[Self]) -> Vec<usize> {
+        figures.iter().filter_map(|figure| figure.at).collect()
+    }
+
     /// Where the effective rank, on which verdicts rest, stands among the figures.
     pub(super) fn effective_rank(figures: &[Self]) -> usize {
         figures.iter().position(|figure| figure.metric.name == "effective_rank").unwrap_or(0)
+    }
+
+    /// The figure whose column has this name, and its place.
+    pub(super) fn find<'a>(figures: &'a [Self], name: &str) -> Option<(usize, &'a Self)> {
+        figures.iter().enumerate().find(|(_, figure)| figure.name() == name)
+    }
+
+    /// Its column in tables that people read.
+    pub(super) fn short(&self) -> Column {
+        let name = if self.metric.name == "effective_rank" { "erank".into() } else { self.name() };
+        Column::new(name, "", self.metric.about, self.digits())
     }
 
     /// The name of its column.
@@ -47,15 +65,16 @@ impl Figure {
         match (self.metric.of, self.at) {
             (Of::Spectrum(value), _) => value(spectrum),
             (Of::SpectrumAt(value), Some(k)) if k < spectrum.size => value(spectrum, k),
-            (Of::Rows(value), _) => rows.map(value),
+            (Of::Rows(value), _) => rows.and_then(value),
+            (Of::RowsAt(value), Some(k)) => rows.and_then(|rows| value(rows, k)),
             // An index beyond the spectrum; and what is not among these figures.
-            (Of::SpectrumAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
+            (Of::SpectrumAt(_) | Of::RowsAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
         }
     }
 
     /// Whether it reads rows, which a centred matrix has none of that would mean anything.
     pub(super) fn is_of_rows(&self) -> bool {
-        matches!(self.metric.of, Of::Rows(_))
+        matches!(self.metric.of, Of::Rows(_) | Of::RowsAt(_))
     }
 
     fn column(&self, prefix: &str, of: &str) -> Column {
@@ -67,7 +86,7 @@ impl Figure {
     pub(super) fn digits(&self) -> Digits {
         match (self.metric.integer, self.metric.unit) {
             (true, _) => Digits::Fixed(0),
-            (_, "values") => Digits::Fixed(1),
+            (_, "values" | "keys" | "tokens") => Digits::Fixed(1),
             _ => Digits::Fixed(3),
         }
     }

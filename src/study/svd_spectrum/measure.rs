@@ -70,7 +70,7 @@ impl Measurement<'_> {
                 (spectra::of_f64(a.view(), engine, &alive)?, a.dim(), Cow::Owned(a.mapv(|x| x as f32)))
             }
         };
-        let profile = RowProfile::of(rows.view());
+        let profile = RowProfile::of(rows.view(), &Figure::indices(self.figures));
         let plain = Spectrum::rounded(&spectra.plain, shape, spectra.rounding);
         let centred = Spectrum::rounded(&spectra.centred, shape, spectra.rounding);
         let values = Values {
@@ -80,7 +80,7 @@ impl Measurement<'_> {
         Ok((spectra, profile, values))
     }
 
-    fn mean(&self, drawn: &[(Spectra, Values)]) -> NullMeasured {
+    pub(super) fn mean(&self, drawn: &[(Spectra, Values)]) -> NullMeasured {
         let mean = |side: fn(&Values) -> &Vec<Option<f64>>| {
             let of = |i: usize| drawn.iter().map(|(_, values)| side(values)[i]).collect::<Option<Vec<f64>>>();
             (0..self.figures.len()).map(|i| of(i).map(|values| crate::stats::mean(&values))).collect()

@@ -2,8 +2,9 @@
 
 use super::Config;
 use super::columns::Figure;
-use super::measured::{Heads, differences};
+use super::measured::{Heads, Measured, differences};
 use super::null::NullSpec;
+use super::subject::Subject;
 use super::verdict::{self, Verdict, decide};
 use crate::attention::Mask;
 use crate::linalg::engine::Engine;
@@ -45,10 +46,28 @@ pub(super) fn all(
             100.0 * ZEROS
         ));
     }
-    if engine == Engine::Faer && source.is_layered() {
+    notes.extend(shared(config.of, heads));
+    if engine == Engine::Faer && source.is_layered() && config.of == Subject::Attention {
         notes.push("values below 1e-8 sigma_max of matrices made in f32 are rounding".into());
     }
     notes
+}
+
+/// That heads share what was decomposed, where groups of query heads have one head of keys and values.
+fn shared(of: Subject, heads: &Heads<'_>) -> Option<String> {
+    let same = |a: &Vec<&Measured>, b: &Vec<&Measured>| {
+        let (a, b) = (a.first(), b.first());
+        a.zip(b)
+            .is_some_and(|(a, b)| a.at.place.layer == b.at.place.layer && a.spectra.plain == b.spectra.plain)
+    };
+    let groups = heads.0.chunk_by(same).map(<[_]>::len).max().filter(|largest| *largest > 1)?;
+    matches!(of, Subject::Keys | Subject::Values).then(|| {
+        format!(
+            "up to {groups} heads of a layer share one head of {0} (grouped-query attention): their rows are equal but for \
+             the draws of null models",
+            of.name()
+        )
+    })
 }
 
 /// What of an interrupted run is there; none of one that is complete.

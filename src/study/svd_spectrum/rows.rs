@@ -1,5 +1,6 @@
 //! The full result: one row a head and window.
 
+use super::Config;
 use super::columns::{self, Figure};
 use super::measured::{Measured, differences};
 use super::null::{NullSpec, names};
@@ -17,12 +18,13 @@ pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
 
 /// All rows.
 pub(super) fn table(
+    config: &Config,
     source: &dyn Source,
     figures: &[Figure],
     nulls: &[NullSpec],
     measured: &[Measured],
 ) -> Table {
-    let title = format!("Singular values of attention: {}", source.name());
+    let title = format!("Singular values of {}: {}", config.of.name(), source.name());
     let mut table = Table::new(title, columns(figures, nulls));
     for one in measured {
         let mut row = one.at.all_cells();

@@ -1,18 +1,18 @@
 //! Runs the study on the input that the configuration names.
 
-use super::columns::Figure;
 use super::config::{Method, name_of};
 use super::null::NullSpec;
+use super::subject::Subject;
 use super::{Config, aggregated, exact, leading, null, rows, summary};
 use crate::error::{Error, Result};
 use crate::report::Column;
-use crate::study::input::{KEYS, Source, Unnamed};
+use crate::study::input::{KEYS, Source, Unnamed, needs_softmax};
 use crate::study::{Aggregate, Columns, Context, Outcome};
 use crate::sweep::{Fingerprint, Journal};
 
 /// The columns of the result, where the configuration decides them: leading values decide their own.
 pub fn columns(config: &Config) -> Result<Columns> {
-    let (figures, nulls) = (Figure::all(&config.at), null::find(config.null())?);
+    let (figures, nulls) = (config.figures(), null::find(config.null())?);
     let known: Option<Vec<Column>> = match (config.method, config.aggregate) {
         (Method::Lanczos, _) => None,
         (Method::Exact, Aggregate::Yes) => Some(aggregated::columns(&figures, &nulls)),
@@ -35,6 +35,9 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         None => config.input.open(context.seed, Unnamed::Model)?,
     };
     let source = source.as_ref();
+    if config.of != Subject::Attention {
+        needs_softmax(source)?;
+    }
     if compared {
         source.comparable()?;
     }
@@ -60,9 +63,10 @@ fn facts(config: &Config, source: &dyn Source, nulls: &[NullSpec], context: Cont
     let mut facts = Fingerprint::of_study("svd-spectrum");
     facts.push("seed", context.seed);
     facts.push("method", name_of(&config.method));
+    facts.push("of", config.of.name());
+    facts.push("at", config.at.to_string());
     match config.method {
         Method::Exact => {
-            facts.push("at", config.at.to_string());
             facts.push("null", nulls.iter().map(|null| null.spec.to_string()).collect::<Vec<_>>());
             facts.push("null_draws", config.draws());
             facts.push("engine", context.engine.name());
@@ -91,6 +95,7 @@ fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
     }
     stamp.push("seq_len", source.lengths().to_vec());
     stamp.push("windows", source.windows());
+    stamp.push("of", config.of.name());
     stamp.push("method", name_of(&config.method));
     match config.method {
         Method::Exact => {

@@ -27,7 +27,7 @@ pub(super) fn table(
     figures: &[Figure],
     nulls: &[NullSpec],
 ) -> Table {
-    let k = config.shown(source.lengths().last().copied().unwrap_or(0));
+    let k = config.shown(heads.size(config.of, source.lengths().last().copied()));
     let place = |name: &str| {
         figures.iter().position(|figure| figure.metric.name == name && figure.at == Some(k)).unwrap_or(0)
     };
@@ -50,7 +50,7 @@ pub(super) fn table(
     if !nulls.is_empty() {
         all.extend(verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]));
     }
-    let title = format!("Spectra of attention: {}, n = {}", source.name(), lengths(source));
+    let title = format!("Spectra of {}: {}, n = {}", config.of.name(), source.name(), lengths(source));
     let mut table = Table::new(title, all);
     for head in &heads.0 {
         let Some(first) = head.first() else { continue };
@@ -79,7 +79,7 @@ pub(super) fn overall(
     figures: &[Figure],
     nulls: &[NullSpec],
 ) -> Table {
-    let k = config.shown(measured.iter().map(|one| one.at.n).max().unwrap_or(0));
+    let k = config.shown(Heads::of(measured).size(config.of, measured.iter().map(|one| one.at.n).max()));
     let shown: Vec<(usize, &Figure)> = [
         ("cum_l1_at", Some(k)),
         ("cum_energy_at", Some(k)),
@@ -97,10 +97,7 @@ pub(super) fn overall(
         Column::new("mean_of", "", "what the mean is over", Digits::Text),
         Column::new("n", "", "rows of the attention matrix", Digits::Integer),
     ];
-    all.extend(shown.iter().map(|(_, figure)| {
-        let name = if figure.metric.name == "effective_rank" { "erank".into() } else { figure.name() };
-        Column::new(name, "", figure.metric.about, figure.digits())
-    }));
+    all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let mut table = Table::new("Means over all heads and windows", all);
     for of_length in measured.chunk_by(|a, b| a.at.n == b.at.n) {
         let mut push = |what: String, values: &dyn Fn(&Measured) -> Option<&Vec<Option<f64>>>| {

@@ -45,7 +45,9 @@ pub(super) fn gaussian(
     let logit_sd = match visible {
         Visible::Mask(_) | Visible::Window(..) => rows.logit_sd,
         // Of what is visible: what is not may hold more than zeros.
-        Visible::Rows(_) => RowProfile::of(only(&visible, &wide(matrix)).mapv(|x| x as f32).view()).logit_sd,
+        Visible::Rows(_) => {
+            RowProfile::of(only(&visible, &wide(matrix)).mapv(|x| x as f32).view(), &[]).logit_sd
+        }
     };
     let scale = logit_sd / (width as f64).sqrt();
     let mut drawn = match (matrix, &visible) {
@@ -130,6 +132,24 @@ pub(super) fn shuffled(
     Ok(matrix)
 }
 
+/// Independent Gaussian columns with the means and standard deviations of those of `x`.
+pub(super) fn gaussian_columns(x: &Array2<f32>, rng: &mut Rng) -> Array2<f32> {
+    let mut drawn = normal(rng, x.nrows(), x.ncols());
+    for (mut drawn, column) in drawn.columns_mut().into_iter().zip(x.columns()) {
+        let column = column.mapv(f64::from);
+        let (mean, sd) = (column.mean().unwrap_or(0.0), column.std(0.0));
+        drawn.mapv_inplace(|z| (mean + sd * f64::from(z)) as f32);
+    }
+    drawn
+}
+
+/// Each column in a random order of its own: what columns have in common is gone.
+pub(super) fn shuffled_columns(x: &Array2<f32>, rng: &mut Rng) -> Array2<f32> {
+    let mut columns = x.t().to_owned();
+    shuffle(&mut columns, &Mask::Full.into(), rng);
+    columns.reversed_axes()
+}
+
 pub(super) fn wide(matrix: &Matrix) -> Array2<f64> {
     match matrix {
         Matrix::F32(a) => a.mapv(f64::from),
@@ -161,7 +181,7 @@ fn round(matrix: &mut Matrix, precision: Precision) {
 fn untrained(weights: &Array2<f32>, width: usize, rng: &mut Rng) -> Array2<f32> {
     let (n, m) = weights.dim();
     let (q, k) = (normal(rng, n, width), normal(rng, m, width));
-    let scale = RowProfile::of(weights.view()).logit_sd / (width as f64).sqrt();
+    let scale = RowProfile::of(weights.view(), &[]).logit_sd / (width as f64).sqrt();
     softmax::matrix(q.view(), k.view(), scale as f32, Mask::Full)
         * weights.sum_axis(Axis(1)).insert_axis(Axis(1))
 }
