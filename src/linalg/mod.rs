@@ -8,19 +8,24 @@
 
 pub mod affine;
 pub mod arrays;
+mod band;
+mod chase;
 mod convert;
 mod eigenvalues;
 pub mod engine;
 pub mod gemm;
-mod kernel;
+mod gram;
+mod householder;
 pub mod krylov;
 pub mod lanes;
 pub mod norm;
 pub mod outer;
+mod reduction;
 pub mod rounding;
 pub mod rows;
 pub mod softmax;
 pub mod spectra;
+mod tile;
 mod triangle;
 mod tridiagonal;
 pub mod truncation;
