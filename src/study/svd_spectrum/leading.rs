@@ -97,7 +97,8 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> 
         context.watch.step(usize::from(round.rounds < ROUNDS), &message);
         context.watch.check()
     };
-    krylov::leading(operator, options, &mut stream(context.seed, &label), &mut on_round)
+    let check = || context.watch.check();
+    krylov::leading(operator, options, &mut stream(context.seed, &label), &check, &mut on_round)
 }
 
 fn check_memory(n: usize, options: Options) -> Result<()> {

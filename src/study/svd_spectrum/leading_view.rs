@@ -139,6 +139,7 @@ fn value(figure: &Figure, leading: &Leading, (n, m): (usize, usize)) -> Option<f
     let sigma = leading.converged();
     let spectrum = Spectrum {
         sigma: &sigma,
+        weights: None,
         size: n.min(m),
         longest: n.max(m),
         energy: leading.energy,
