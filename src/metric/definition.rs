@@ -9,8 +9,10 @@ pub enum Of {
     Spectrum(fn(&Spectrum<'_>) -> Option<f64>),
     /// The singular values and an index K; its column is named `..._at_K`.
     SpectrumAt(fn(&Spectrum<'_>, usize) -> Option<f64>),
-    /// The rows of an attention matrix.
-    Rows(fn(&RowProfile) -> f64),
+    /// The rows of an attention matrix. `None`: not defined for its shape.
+    Rows(fn(&RowProfile) -> Option<f64>),
+    /// The rows of an attention matrix and an index K; its column is named `..._at_K`.
+    RowsAt(fn(&RowProfile, usize) -> Option<f64>),
     /// An attention matrix and its approximation.
     Pair(fn(&PairProfile) -> f64),
     /// The output of softmax attention and its approximation.

@@ -9,5 +9,5 @@ pub(super) const METRIC: Metric = Metric {
     unit: "nats",
     source: "definition",
     integer: false,
-    of: Of::Rows(|rows| rows.logit_sd),
+    of: Of::Rows(|rows| Some(rows.logit_sd)),
 };

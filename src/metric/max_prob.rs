@@ -9,5 +9,5 @@ pub(super) const METRIC: Metric = Metric {
     unit: "",
     source: "definition",
     integer: false,
-    of: Of::Rows(|rows| rows.max_prob),
+    of: Of::Rows(|rows| Some(rows.max_prob)),
 };

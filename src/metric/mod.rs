@@ -8,9 +8,11 @@ mod best_error;
 mod cumulative;
 mod definition;
 mod effective_rank;
+mod keys_for_share;
 mod logit_sd;
 mod matrix_error;
 mod max_prob;
+mod near_mass;
 mod nuclear_rank;
 mod numerical_rank;
 mod output;
@@ -23,8 +25,10 @@ mod row_entropy;
 pub mod rows;
 mod share_rank;
 mod sigma_max;
+pub mod sink_mass;
 mod spectrum;
 mod stable_rank;
+mod top_mass;
 
 pub use definition::{Metric, Of};
 pub use output::{Output, OutputProfile};
@@ -54,6 +58,16 @@ pub const ALL: &[Metric] = &[
     max_prob::METRIC,
     logit_sd::METRIC,
     rank1_residual::METRIC,
+    sink_mass::FIRST,
+    sink_mass::FIRST_FOUR,
+    near_mass::OWN,
+    near_mass::NEAR,
+    near_mass::DISTANCE,
+    keys_for_share::KEYS_50,
+    keys_for_share::KEYS_90,
+    keys_for_share::KEYS_95,
+    keys_for_share::KEYS_99,
+    top_mass::METRIC,
     // of an approximation of the matrix
     matrix_error::REL_FRO,
     matrix_error::REL_SPECTRAL,

@@ -9,5 +9,5 @@ pub(super) const METRIC: Metric = Metric {
     unit: "",
     source: "Dong et al. 2021",
     integer: false,
-    of: Of::Rows(|rows| rows.rank1_residual),
+    of: Of::Rows(|rows| Some(rows.rank1_residual)),
 };

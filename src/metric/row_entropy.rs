@@ -9,5 +9,5 @@ pub(super) const METRIC: Metric = Metric {
     unit: "nats",
     source: "Ghader and Monz 2017",
     integer: false,
-    of: Of::Rows(|rows| rows.entropy),
+    of: Of::Rows(|rows| Some(rows.entropy)),
 };

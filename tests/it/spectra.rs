@@ -10,6 +10,7 @@ mod interrupted;
 mod laws;
 mod published;
 mod rounding;
+mod rows;
 
 use luna::rng::{normal, stream};
 use ndarray::Array2;

@@ -41,7 +41,7 @@ impl Slots {
             .unzip();
         let positions =
             pack.rows().into_iter().map(|slot| effective(slot.iter().map(|x| f64::from(*x)))).collect();
-        Self { usage, peak, positions, in_a_row: RowProfile::of(unpack.view()).entropy.exp() }
+        Self { usage, peak, positions, in_a_row: RowProfile::of(unpack.view(), &[]).entropy.exp() }
     }
 
     /// Means over windows; of the peaks the highest.

@@ -22,11 +22,18 @@ impl Figure {
         metric::ALL
             .iter()
             .flat_map(|metric| match metric.of {
-                Of::SpectrumAt(_) => at.iter().map(|k| Self { metric, at: Some(*k) }).collect(),
+                Of::SpectrumAt(_) | Of::RowsAt(_) => {
+                    at.iter().map(|k| Self { metric, at: Some(*k) }).collect()
+                }
                 Of::Spectrum(_) | Of::Rows(_) => vec![Self { metric, at: None }],
                 Of::Pair(_) | Of::Output(_) => Vec::new(),
             })
             .collect()
+    }
+
+    /// The indices of those that have one.
+    pub(super) fn indices(figures: &[Self]) -> Vec<usize> {
+        figures.iter().filter_map(|figure| figure.at).collect()
     }
 
     /// Where the effective rank, on which verdicts rest, stands among the figures.
@@ -47,15 +54,16 @@ impl Figure {
         match (self.metric.of, self.at) {
             (Of::Spectrum(value), _) => value(spectrum),
             (Of::SpectrumAt(value), Some(k)) if k < spectrum.size => value(spectrum, k),
-            (Of::Rows(value), _) => rows.map(value),
+            (Of::Rows(value), _) => rows.and_then(value),
+            (Of::RowsAt(value), Some(k)) => rows.and_then(|rows| value(rows, k)),
             // An index beyond the spectrum; and what is not among these figures.
-            (Of::SpectrumAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
+            (Of::SpectrumAt(_) | Of::RowsAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
         }
     }
 
     /// Whether it reads rows, which a centred matrix has none of that would mean anything.
     pub(super) fn is_of_rows(&self) -> bool {
-        matches!(self.metric.of, Of::Rows(_))
+        matches!(self.metric.of, Of::Rows(_) | Of::RowsAt(_))
     }
 
     fn column(&self, prefix: &str, of: &str) -> Column {
@@ -67,7 +75,7 @@ impl Figure {
     pub(super) fn digits(&self) -> Digits {
         match (self.metric.integer, self.metric.unit) {
             (true, _) => Digits::Fixed(0),
-            (_, "values") => Digits::Fixed(1),
+            (_, "values" | "keys" | "tokens") => Digits::Fixed(1),
             _ => Digits::Fixed(3),
         }
     }

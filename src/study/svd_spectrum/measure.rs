@@ -65,7 +65,7 @@ impl Measurement<'_> {
             Matrix::F32(a) => (spectra::of_f32_or(a.view(), engine, precise)?, a.dim(), Cow::Borrowed(a)),
             Matrix::F64(a) => (spectra::of_f64(a.view(), engine)?, a.dim(), Cow::Owned(a.mapv(|x| x as f32))),
         };
-        let profile = RowProfile::of(rows.view());
+        let profile = RowProfile::of(rows.view(), &Figure::indices(self.figures));
         let plain = Spectrum::rounded(&spectra.plain, shape, spectra.rounding);
         let centred = Spectrum::rounded(&spectra.centred, shape, spectra.rounding);
         let values = Values {

@@ -29,7 +29,7 @@ fn by_name(name: &str, spectrum: &Spectrum<'_>, k: usize) -> f64 {
     let value = match metric.of {
         Of::Spectrum(value) => value(spectrum),
         Of::SpectrumAt(value) => value(spectrum, k),
-        Of::Rows(_) | Of::Pair(_) | Of::Output(_) => None,
+        Of::Rows(_) | Of::RowsAt(_) | Of::Pair(_) | Of::Output(_) => None,
     };
     value.unwrap_or_else(|| panic!("{name} has no value"))
 }

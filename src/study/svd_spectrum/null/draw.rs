@@ -45,7 +45,9 @@ pub(super) fn gaussian(
     let logit_sd = match visible {
         Visible::Mask(_) | Visible::Window(..) => rows.logit_sd,
         // Of what is visible: what is not may hold more than zeros.
-        Visible::Rows(_) => RowProfile::of(only(&visible, &wide(matrix)).mapv(|x| x as f32).view()).logit_sd,
+        Visible::Rows(_) => {
+            RowProfile::of(only(&visible, &wide(matrix)).mapv(|x| x as f32).view(), &[]).logit_sd
+        }
     };
     let scale = logit_sd / (width as f64).sqrt();
     let mut drawn = match (matrix, &visible) {
@@ -161,7 +163,7 @@ fn round(matrix: &mut Matrix, precision: Precision) {
 fn untrained(weights: &Array2<f32>, width: usize, rng: &mut Rng) -> Array2<f32> {
     let (n, m) = weights.dim();
     let (q, k) = (normal(rng, n, width), normal(rng, m, width));
-    let scale = RowProfile::of(weights.view()).logit_sd / (width as f64).sqrt();
+    let scale = RowProfile::of(weights.view(), &[]).logit_sd / (width as f64).sqrt();
     softmax::matrix(q.view(), k.view(), scale as f32, Mask::Full)
         * weights.sum_axis(Axis(1)).insert_axis(Axis(1))
 }

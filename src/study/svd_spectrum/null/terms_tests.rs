@@ -99,7 +99,7 @@ fn the_nulls_of_a_sliding_head_slide() {
     let mut heads = 0;
     let mut visit = |head: Head| {
         let matrix = head.matrix().into_owned();
-        let rows = RowProfile::of(wide(&matrix).mapv(|x| x as f32).view());
+        let rows = RowProfile::of(wide(&matrix).mapv(|x| x as f32).view(), &[]);
         for null in ["gaussian", "shuffled"] {
             let drawn = wide(&find(null)?[0].draw(&head, &matrix, &rows, &mut stream(7, &head.label))?);
             assert_ne!(drawn, wide(&matrix));

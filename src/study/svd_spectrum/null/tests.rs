@@ -55,7 +55,7 @@ fn place_among_draws(path: &Path, null: &str, mask: Option<&str>) -> (f64, f64) 
     let mut shares = Vec::new();
     let mut visit = |head: Head| {
         let matrix = head.matrix().into_owned();
-        let rows = RowProfile::of(wide(&matrix).mapv(|x| x as f32).view());
+        let rows = RowProfile::of(wide(&matrix).mapv(|x| x as f32).view(), &[]);
         let own = effective_rank(&matrix);
         let below = (0..DRAWS).filter(|draw| {
             let mut rng = stream(1, &format!("{} draw {draw}", head.label));
