@@ -23,13 +23,12 @@ pub(super) const FROBENIUS: Metric = Metric {
 };
 
 fn spectral(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
-    let mut count = 0.0;
-    let next = spectrum.values().find(|(_, weight)| {
-        count += weight;
-        count > k as f64
-    });
-    let next = match next {
-        Some((next, _)) => next,
+    // Of a density only where the values up to this one stand apart, each a node that counts once.
+    if spectrum.values().take(k + 1).any(|(_, weight)| weight != 1.0) {
+        return None;
+    }
+    let next = match spectrum.sigma.get(k) {
+        Some(next) => *next,
         None if spectrum.is_whole() => 0.0,
         None => return None,
     };

@@ -13,7 +13,7 @@ use crate::linalg::rounding::{EntryRounding, Rounding};
 use crate::rng::Rng;
 
 /// Rounds after which estimates are made for the first time.
-const FIRST: usize = 6;
+const FIRST: usize = 8;
 
 /// The effort.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,8 @@ pub struct Estimate {
     pub energy: f64,
     /// The same of the centred matrix.
     pub centred_energy: f64,
+    /// Rows and columns of the matrix.
+    pub shape: (usize, usize),
     /// How much the rounding of the entries can change both spectra.
     pub rounding: Rounding,
     /// Rounds over the matrix so far.
@@ -73,8 +75,13 @@ pub fn estimate(
     let first = round(a, lanczos.next.view(), true, check)?;
     let mean = Array1::from_iter(first.moments.columns.iter().map(|sum| sum / (n as f64).sqrt()));
     lanczos.extend(first.product, &mean.clone().insert_axis(Axis(1)));
-    let matrix =
-        Matrix { energy: first.moments.energy(), rounding: first.moments.rounding(unit), mean, probes };
+    let matrix = Matrix {
+        shape: (n, m),
+        energy: first.moments.energy(),
+        rounding: first.moments.rounding(unit),
+        mean,
+        probes,
+    };
     let none = Array2::zeros((m, 0));
     let (mut rounds, mut next) = (1, FIRST);
     loop {
@@ -107,6 +114,7 @@ fn probes(m: usize, probes: usize, rng: &mut Rng) -> Array2<f64> {
 
 /// What the first round says of a matrix, and the probes in the first coordinates of the basis.
 struct Matrix {
+    shape: (usize, usize),
     energy: f64,
     rounding: Rounding,
     /// `A^T u`.
@@ -132,6 +140,7 @@ impl Matrix {
         };
         let (plain, centred) = rayon::join(|| density(lanczos.t.view(), self.energy), centred);
         let (plain, centred) = (plain?, centred?);
-        Ok(Estimate { plain, centred, energy: self.energy, centred_energy, rounding: self.rounding, rounds })
+        let Self { shape, energy, rounding, .. } = *self;
+        Ok(Estimate { plain, centred, energy, centred_energy, shape, rounding, rounds })
     }
 }

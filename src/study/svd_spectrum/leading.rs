@@ -2,16 +2,15 @@
 
 use super::Config;
 use super::leading_view::{self, Found};
-use crate::attention::softmax::Unmaterialised;
+use super::operator::HeadMatrix;
 use crate::error::Result;
-use crate::linalg::krylov::{self, KrylovOptions as Options, Leading, Operator};
+use crate::linalg::krylov::{self, KrylovOptions as Options, Leading};
 use crate::profile::ram;
 use crate::report::Report;
 use crate::rng::stream;
 use crate::study::input::{Head, HeadWindow, Source};
 use crate::study::{Context, Outcome};
 use crate::sweep::{self, Cell, Hand, Journal, Study};
-use crate::task::dump::Matrix;
 
 /// Rounds that a head takes as a rule, for the estimate of the time left.
 const ROUNDS: usize = 20;
@@ -75,22 +74,6 @@ impl Study for LeadingValues<'_> {
 }
 
 fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> {
-    let owned;
-    let lazy;
-    let operator: &dyn Operator = match (&head.own, head.input()) {
-        (Some(own), _) => own,
-        (None, Some(input)) => {
-            lazy = Unmaterialised(input);
-            &lazy
-        }
-        (None, None) => {
-            owned = match head.matrix().into_owned() {
-                Matrix::F32(a) => a,
-                Matrix::F64(a) => a.mapv(|x| x as f32),
-            };
-            &owned
-        }
-    };
     let label = format!("krylov {} n {} window {}", head.label, head.shape.0, head.window);
     let mut on_round = |round: krylov::Progress| {
         let message = format!("{}: {} of {} values converged", head.label, round.converged, options.top);
@@ -98,7 +81,7 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> 
         context.watch.check()
     };
     let check = || context.watch.check();
-    krylov::leading(operator, options, &mut stream(context.seed, &label), &check, &mut on_round)
+    krylov::leading(&HeadMatrix::of(head), options, &mut stream(context.seed, &label), &check, &mut on_round)
 }
 
 fn check_memory(n: usize, options: Options) -> Result<()> {

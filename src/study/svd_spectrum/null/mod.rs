@@ -2,6 +2,7 @@
 
 mod draw;
 mod model;
+mod operator;
 mod spec;
 #[cfg(test)]
 mod terms_tests;
@@ -9,6 +10,7 @@ mod terms_tests;
 mod tests;
 
 pub use model::NullModel;
+pub(super) use operator::Beside;
 pub(super) use spec::{NullSpec, find, names};
 
 use crate::name::Param;
@@ -22,6 +24,7 @@ pub const ALL: &[NullModel] = &[
                 an untrained head of the same temperature (of a Luna head both steps so, with the same l)",
         takes: &[Param { name: "d_h", default: None, about: "head width [default: the head's own, or 64]" }],
         draw: draw::gaussian,
+        operator: operator::gaussian,
     },
     NullModel {
         name: "shuffled",
@@ -29,5 +32,6 @@ pub const ALL: &[NullModel] = &[
                 the weights of both steps so)",
         takes: &[],
         draw: draw::shuffled,
+        operator: operator::shuffled,
     },
 ];

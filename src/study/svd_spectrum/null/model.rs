@@ -1,5 +1,6 @@
 //! An entry of the list of null models.
 
+use super::operator::DrawOperator;
 use crate::error::Result;
 use crate::metric::RowProfile;
 use crate::name::{Param, Params};
@@ -16,6 +17,8 @@ pub struct NullModel {
     /// Its parameters with defaults.
     pub takes: &'static [Param],
     pub(super) draw: Draw,
+    /// The same, of a head whose matrix is never kept.
+    pub(super) operator: DrawOperator,
 }
 
 /// Draws one matrix beside a head whose matrix and row figures are known.
