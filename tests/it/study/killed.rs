@@ -8,9 +8,10 @@ use luna::rng::{below, stream};
 use serde_json::Value;
 
 /// Small runs of every kind of cell.
-const RUNS: [&str; 6] = [
+const RUNS: [&str; 7] = [
     "svd-spectrum --synthetic gaussian:logit_sd=1,iid --seq-len 24,32 --windows 5 --at 4 --null-draws 2",
     "svd-spectrum --method lanczos --top 4 --synthetic gaussian:logit_sd=4,iid --seq-len 64 --windows 4",
+    "svd-spectrum --method quadrature --probes 4 --synthetic gaussian:logit_sd=4,iid --seq-len 64 --windows 4 --null-draws 1",
     "approx-error --synthetic gaussian:logit_sd=1,gaussian:logit_sd=2 --seq-len 24 --windows 4 --l 4 --fit-steps 20 \
      --mechanism luna:p=fitted,luna,nystrom",
     "approx-error --substitute all --mechanism linear,luna-causal,local --l 4 --seq-len 16 --windows 3",
