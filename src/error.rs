@@ -49,6 +49,21 @@ pub enum Error {
     /// Options that cannot be met, in the words of their case: what does not fit, and what does.
     #[error("{0}")]
     Refused(String),
+    /// Cells that none of the runs to be merged has.
+    #[error("{} of {of} cells are missing: {}; continue the runs that should have them with --resume, or --partial \
+             shows what is there", .missing.len(), first_of(.missing))]
+    CellsMissing {
+        /// Cells of the study.
+        of: usize,
+        /// Names of those that are missing.
+        missing: Vec<String>,
+    },
+    /// A shard has run its cells. No failure: there is nothing to show before they are merged with the others.
+    #[error("the cells of this shard are done; luna merge shows them with those of the others")]
+    ShardDone,
+    /// The cells of a study were listed, with their predicted work in multiply-adds. No failure either.
+    #[error("{} cells were listed and none was run", .0.len())]
+    Listed(Vec<(String, f64)>),
     /// The operating system refused a file.
     #[error("'{}': {source}", .path.display())]
     File {
@@ -221,6 +236,15 @@ impl Error {
 
 fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
+}
+
+/// The first names in quotes, and how many more there are.
+fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<String> = names.iter().take(SHOWN).map(|name| format!("'{name}'")).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", first.join(", "))
 }
 
 /// The first names, and how many more there are.

@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::approx_error::ApproxError;
+use super::cells::{self, CellArgs};
+use super::cluster::{Cluster, Program};
 use super::completions::Completions;
 use super::doctor::Doctor;
 use super::evaluate::Evaluate;
@@ -15,15 +17,18 @@ use super::exit::{self, Failure};
 use super::experiment;
 use super::generate::Generate;
 use super::global::Global;
+use super::jobs;
 use super::list::{self, List};
+use super::merge::Merge;
 use super::renamed;
 use super::scale_sweep::ScaleSweep;
 use super::signal;
 use super::svd_spectrum::SvdSpectrum;
 use super::train::Train;
 use super::translate::Translate;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::report::printable;
+use crate::sweep::RunFolder;
 
 /// Is attention low-rank, and what can stand in for it?
 #[derive(Clone, Debug, Parser)]
@@ -72,6 +77,12 @@ pub enum Command {
         /// The file; flags after it override it
         file: PathBuf,
     },
+    /// Show the cells of several runs, such as shards, as one run
+    #[command(after_help = "Examples: docs/results.md")]
+    Merge(Box<Merge>),
+    /// Run a study as an array job of Slurm: plan, submit, status, resubmit, cancel
+    #[command(after_help = "Examples: docs/cluster.md")]
+    Cluster(Box<Cluster>),
     /// List the names that flags accept
     List(List),
     /// Show this build and this machine
@@ -80,16 +91,36 @@ pub enum Command {
     Completions(Completions),
 }
 
+impl Command {
+    /// Whether it is a study whose cells run apart.
+    fn has_cells(&self) -> bool {
+        matches!(self, Self::SvdSpectrum(_) | Self::ApproxError(_) | Self::ScaleSweep(_))
+    }
+
+    /// How the cells of a study are run, and the folder of its result. Refuses times that would be measured beside others.
+    fn in_cells(&self) -> Result<Option<(&CellArgs, Option<&Path>)>, Failure> {
+        Ok(match self {
+            Self::SvdSpectrum(study) => Some(study.in_cells()),
+            Self::ApproxError(study) => Some(study.in_cells()),
+            Self::ScaleSweep(study) => Some(study.in_cells()?),
+            _ => None,
+        })
+    }
+}
+
 /// Parses the arguments, runs the command and returns the exit code.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
     signal::ignore_file_limits();
+    let command = cells::what_is_measured(argv.get(1..).unwrap_or_default());
     let argv = match experiment::expand(argv, &App::command()) {
         Ok(argv) => argv,
         Err(error) => return exit::code(Err(error.into())),
     };
     let controls = argv.iter().any(|arg| arg.to_string_lossy().chars().any(char::is_control));
     match App::try_parse_from(&argv) {
-        Ok(app) => {
+        Ok(mut app) => {
+            app.global.arguments = cells::what_is_measured(&argv[1..]);
+            app.global.command = command;
             if !app.global.quiet {
                 renamed::say(&argv, &App::command());
             }
@@ -113,8 +144,77 @@ fn print_plainly(message: &clap::Error) -> io::Result<()> {
     text.lines().try_for_each(|line| writeln!(io::stderr(), "{}", printable(line)))
 }
 
+/// The study that a merge shows the cells of.
+fn merged(merge: &Merge, global: &Global) -> Result<App, Failure> {
+    let (argv, origin) = merge.expand(global.quiet)?;
+    let malformed = |error: clap::Error| {
+        Error::Refused(format!("the command of these runs is not one of this version: {}", one_line(&error)))
+    };
+    let mut app = App::try_parse_from(argv).map_err(malformed)?;
+    // Its result says what one run would say.
+    app.global = Global { command: origin.command, arguments: origin.arguments, ..app.global };
+    Ok(app)
+}
+
+/// What clap says of arguments, in one line: without the usage that follows.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    said.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_string()
+}
+
+/// The arguments of a study whose cells run apart, with those of an experiment file in its place.
+fn study_arguments(argv: Vec<OsString>) -> Result<Vec<String>> {
+    let argv = experiment::expand(argv, &App::command())?;
+    let app = App::try_parse_from(&argv).map_err(|error| Error::Refused(one_line(&error)))?;
+    if !app.command.has_cells() {
+        let accepted = "cluster: only svd-spectrum, approx-error and scale-sweep have cells that run apart";
+        return Err(Error::Refused(accepted.into()));
+    }
+    Ok(cells::what_is_measured(&argv[1..]))
+}
+
+/// Runs the part of a study that more arguments name.
+fn run_part(arguments: &[String], more: &[OsString], global: &Global) -> Result<(), Failure> {
+    let words = arguments.iter().map(OsString::from).chain(more.iter().cloned());
+    let wrong = |error: clap::Error| Error::Refused(one_line(&error));
+    let mut app = App::try_parse_from(std::iter::once("luna".into()).chain(words)).map_err(wrong)?;
+    app.global = Global {
+        command: arguments.to_vec(),
+        arguments: arguments.to_vec(),
+        threads: global.threads.or(app.global.threads),
+        quiet: global.quiet || app.global.quiet,
+        ..app.global
+    };
+    run(&app)
+}
+
+/// Runs the shards of a study in processes of their own; the study that merges them.
+fn in_jobs(jobs: usize, (out, resume): (&Path, bool), global: &Global) -> Result<App, Failure> {
+    RunFolder { path: Some(out.into()), resume, ..RunFolder::default() }.refuse_used()?;
+    let parts = jobs::run(jobs, out, resume, global)?;
+    let mut argv: Vec<OsString> = vec!["luna".into()];
+    argv.extend(global.arguments.iter().map(OsString::from));
+    argv.extend(jobs::merge(parts, out));
+    let mut app = App::try_parse_from(argv).map_err(|error| Error::Refused(one_line(&error)))?;
+    app.global =
+        Global { command: global.command.clone(), arguments: global.arguments.clone(), ..app.global };
+    Ok(app)
+}
+
 fn run(app: &App) -> Result<(), Failure> {
-    app.global.start_threads()?;
+    if let Command::Merge(merge) = &app.command {
+        return run(&merged(merge, &app.global)?);
+    }
+    if let Some((cells, out)) = app.command.in_cells()?
+        && let (Some(jobs), Some(out)) = (cells.jobs, out)
+    {
+        return run(&in_jobs(usize::from(jobs), (out, cells.resume), &app.global)?);
+    }
+    // An element starts the study's own.
+    if !matches!(app.command, Command::Cluster(_)) {
+        app.global.start_threads()?;
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     dispatch(app, &mut out)?;
     Ok(out.flush()?)
@@ -133,6 +233,12 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Run { file } => {
             Err(Error::Refused(format!("run: '{}' must follow 'run' directly", file.display())).into())
         }
+        // Replaced by the study that it shows, in `run`.
+        Command::Merge(_) => Err(Error::Refused("merge: these runs are of a merge".into()).into()),
+        Command::Cluster(cluster) => {
+            let program = Program { arguments: study_arguments, run: run_part };
+            cluster.run(program, &app.global, out)
+        }
         Command::List(list) => list.run(&list::registries(), out),
         Command::Doctor(doctor) => doctor.run(out),
         Command::Completions(completions) => Ok(completions.run(App::command(), out)?),
@@ -142,7 +248,6 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Result;
 
     fn parsed(typed: &[&str]) -> Result<App, clap::Error> {
         App::try_parse_from([&["luna"], typed].concat())

@@ -1,9 +1,11 @@
 //! `luna approx-error`.
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::Args;
 
+use super::cells::CellArgs;
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
 use crate::study::approx_error::{self, Config};
@@ -17,17 +19,30 @@ pub struct ApproxError {
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
+    /// Which cells are run.
+    #[command(flatten)]
+    cells: CellArgs,
 }
 
 impl ApproxError {
+    /// How its cells are run, and the folder of the result.
+    pub(super) fn in_cells(&self) -> (&CellArgs, Option<&Path>) {
+        (&self.cells, self.output.out.as_deref())
+    }
+
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
-        config.folder = self.output.folder();
+        config.folder = self.cells.folder(&self.output, global);
         config.aggregate = self.output.aggregate(config.aggregate);
         let columns = approx_error::columns(&config);
-        study::run(global, &self.output, config.unnamed().is_some(), columns, out, |context| {
-            approx_error::run(&config, context)
-        })
+        study::run(
+            global,
+            &self.output,
+            (&config.folder, config.unnamed().is_some()),
+            columns,
+            out,
+            |context| approx_error::run(&config, context),
+        )
     }
 }

@@ -23,6 +23,7 @@ impl Evaluate {
     /// Evaluates and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let columns = Some(evaluate::columns());
-        study::run(global, &self.output, false, columns, out, |context| evaluate::run(&self.config, context))
+        let place = (&self.output.folder(), false);
+        study::run(global, &self.output, place, columns, out, |context| evaluate::run(&self.config, context))
     }
 }

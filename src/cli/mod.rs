@@ -7,6 +7,8 @@
 
 mod app;
 mod approx_error;
+mod cells;
+mod cluster;
 mod completions;
 pub mod doctor;
 mod evaluate;
@@ -15,7 +17,9 @@ pub mod experiment;
 mod generate;
 mod global;
 pub mod interrupt;
+mod jobs;
 pub mod list;
+mod merge;
 mod plain;
 pub mod progress;
 mod renamed;

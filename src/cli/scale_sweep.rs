@@ -1,13 +1,16 @@
 //! `luna scale-sweep`: the study with output options.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Args;
 
+use super::cells::CellArgs;
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
-use crate::study::scale_sweep::{self, ScaleSweepConfig};
+use crate::error::{Error, Result};
+use crate::study::scale_sweep::{self, Measure, ScaleSweepConfig};
 
 /// Flags of `luna scale-sweep`.
 #[derive(Args, Clone, Debug)]
@@ -18,9 +21,22 @@ pub struct ScaleSweep {
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
+    /// Which cells are run.
+    #[command(flatten)]
+    cells: CellArgs,
 }
 
 impl ScaleSweep {
+    /// How its cells are run, and the folder of the result.
+    pub(super) fn in_cells(&self) -> Result<(&CellArgs, Option<&Path>)> {
+        let timed = self.config.measure.as_ref().is_none_or(|all| all.contains(&Measure::Time));
+        if self.cells.jobs.is_some() && timed {
+            let accepted = "--measure without time: processes beside each other would measure each other";
+            return Err(Error::value("--jobs", "time", accepted));
+        }
+        Ok((&self.cells, self.output.out.as_deref()))
+    }
+
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         if let Some(form) = &self.config.alone {
@@ -30,10 +46,12 @@ impl ScaleSweep {
             return Ok(());
         }
         let mut config = self.config.clone();
-        config.folder = self.output.folder();
+        config.folder = self.cells.folder(&self.output, global);
         config.spawn = Some(spawn);
         let columns = Some(scale_sweep::columns());
-        study::run(global, &self.output, false, columns, out, |context| scale_sweep::run(&config, context))
+        study::run(global, &self.output, (&config.folder, false), columns, out, |context| {
+            scale_sweep::run(&config, context)
+        })
     }
 }
 

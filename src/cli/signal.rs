@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 /// 128 and the number of SIGINT: what a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 /// `EX_TEMPFAIL`: a batch system ended the program by SIGTERM, and another start with --resume continues.
-#[cfg(unix)]
-const TRY_AGAIN: u8 = 75;
+pub(super) const TRY_AGAIN: u8 = 75;
 
 const NOTICE: &[u8] = b"luna: stopping; Ctrl-C again stops at once\n";
 
@@ -33,11 +32,12 @@ fn first_stop(code: u8) -> bool {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{handle_stops, ignore_file_limits};
+pub(super) use unix::{ask_to_stop, handle_stops, ignore_file_limits};
 
 #[cfg(unix)]
 #[allow(unsafe_code)] // signals are handled by the C library only
 mod unix {
+    use std::process::Child;
     use std::ptr;
 
     use libc::{SA_RESTART, SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGXFSZ, c_int};
@@ -75,6 +75,13 @@ mod unix {
         }
     }
 
+    /// Asks a process that this one started to stop, as SIGTERM does.
+    pub(in crate::cli) fn ask_to_stop(child: &Child) {
+        let Ok(id) = libc::pid_t::try_from(child.id()) else { return };
+        // SAFETY: a child that is not waited for keeps its number.
+        unsafe { libc::kill(id, SIGTERM) };
+    }
+
     /// A file that reaches the size limit (`ulimit -f`) becomes an error of the write, like a full disk, where the system
     /// would end the program in the middle of the file.
     pub(in crate::cli) fn ignore_file_limits() {
@@ -84,7 +91,7 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) use elsewhere::{handle_stops, ignore_file_limits};
+pub(super) use elsewhere::{ask_to_stop, handle_stops, ignore_file_limits};
 
 #[cfg(not(unix))]
 mod elsewhere {
@@ -102,6 +109,9 @@ mod elsewhere {
             let _ = std::io::stderr().write_all(NOTICE);
         });
     }
+
+    /// Ctrl-C reaches every process of a terminal by itself.
+    pub(in crate::cli) fn ask_to_stop(_: &std::process::Child) {}
 
     pub(in crate::cli) fn ignore_file_limits() {}
 }

@@ -1,7 +1,6 @@
 //! Runs a study: options in, progress while it works, the result to stdout and into a folder.
 
-use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,9 +33,6 @@ pub struct OutputArgs {
     /// Folder for result.json, result.csv, figures and arrays, and the journal of finished cells
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Continue the interrupted run in the folder of --out
-    #[arg(long, requires = "out")]
-    pub resume: bool,
     /// Draw the figures in the terminal, below the table (of a figure with heat maps the last of them)
     #[arg(long)]
     pub plot: bool,
@@ -47,9 +43,9 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Where the run is recorded.
+    /// Where the result goes, of a command that continues none.
     pub(super) fn folder(&self) -> RunFolder {
-        RunFolder { path: self.out.clone(), resume: self.resume }
+        RunFolder { path: self.out.clone(), ..RunFolder::default() }
     }
 
     /// What `--aggregate` is beside these options: chosen columns are shown as tables are.
@@ -69,12 +65,12 @@ impl std::fmt::Debug for Format {
     }
 }
 
-/// Runs `study` and writes what it found; `embedded` if neither a model nor other heads were named, `columns` those that
-/// can be chosen from.
+/// Runs `study` and writes what it found; `folder` is where it is recorded, `embedded` if neither a model nor other heads were
+/// named, `columns` those that can be chosen from.
 pub(super) fn run(
     global: &Global,
     output: &OutputArgs,
-    embedded: bool,
+    (folder, embedded): (&RunFolder, bool),
     columns: impl Into<Columns>,
     out: &mut dyn Write,
     study: impl FnOnce(Context<'_>) -> Result<Outcome>,
@@ -89,14 +85,30 @@ pub(super) fn run(
     if let Some(asked) = &output.columns {
         columns.check(asked)?;
     }
-    output.folder().refuse_used()?;
+    folder.refuse_used()?;
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;
     }
     let watch = Terminal::new(global.quiet, embedded);
     let context = Context { seed: global.seed, engine: Engine::default(), watch: &watch };
-    let Outcome { mut report, complete } = study(context)?;
+    let ran = study(context);
     watch.finish();
+    let Outcome { mut report, complete } = match (ran, &folder.shard) {
+        (Err(Error::ShardDone), Some(shard)) => {
+            let dir = folder.path.clone().unwrap_or_default();
+            writeln!(
+                out,
+                "shard {shard} is done: its cells are in '{}'; luna merge shows all shards as one",
+                dir.display()
+            )?;
+            return Ok(());
+        }
+        (Err(Error::Listed(cells)), _) => {
+            let list = serde_json::to_string(&cells).map_err(io::Error::other)?;
+            return Ok(writeln!(out, "{list}")?);
+        }
+        (ran, _) => ran?,
+    };
     report.make_printable();
     report.stamp = stamp(global).iter().chain(report.stamp.iter()).map(own).collect();
     report.stamp.push("interrupted", !complete);
@@ -107,7 +119,11 @@ pub(super) fn run(
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let style = Style { width: width(terminal), colour: terminal && !no_colour };
     print(&mut report, output, &columns, style, out)?;
-    if complete { Ok(()) } else { Err(Error::Interrupted.into()) }
+    match (complete, &folder.merged) {
+        (true, _) => Ok(()),
+        (false, Some(_)) => Err(Failure::Partial),
+        (false, None) => Err(Error::Interrupted.into()),
+    }
 }
 
 /// Writes the files of a result in the place of those of an earlier one; returns what there is to say of them.
@@ -161,12 +177,9 @@ pub(super) fn width(terminal: bool) -> usize {
 
 fn stamp(global: &Global) -> Stamp {
     let machine = Machine::read();
-    // A resumed run is the run that it continues.
-    let command = std::env::args_os().skip(1).filter(|arg| arg != "--resume");
-    let command: Vec<String> = command.map(lossy).collect();
     let mut stamp = Stamp::default();
     stamp.push("version", env!("CARGO_PKG_VERSION"));
-    stamp.push("command", command);
+    stamp.push("command", global.command.clone());
     stamp.push("date", clock::today());
     stamp.push("seed", global.seed);
     stamp.push("threads", rayon::current_num_threads());
@@ -174,10 +187,6 @@ fn stamp(global: &Global) -> Stamp {
     stamp.push("cpu_features", machine.features);
     stamp.push("os", machine.os);
     stamp
-}
-
-fn lossy(text: OsString) -> String {
-    text.to_string_lossy().into_owned()
 }
 
 /// Shows a study at the terminal.

@@ -1,9 +1,11 @@
 //! `luna svd-spectrum`.
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::Args;
 
+use super::cells::CellArgs;
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
 use crate::error::Error;
@@ -23,13 +25,21 @@ pub struct SvdSpectrum {
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
+    /// Which cells are run.
+    #[command(flatten)]
+    cells: CellArgs,
 }
 
 impl SvdSpectrum {
+    /// How its cells are run, and the folder of the result.
+    pub(super) fn in_cells(&self) -> (&CellArgs, Option<&Path>) {
+        (&self.cells, self.output.out.as_deref())
+    }
+
     /// Measures and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
-        config.folder = self.output.folder();
+        config.folder = self.cells.folder(&self.output, global);
         if config.method != Some(Method::Lanczos) {
             config.aggregate = self.output.aggregate(config.aggregate);
         }
@@ -43,8 +53,13 @@ impl SvdSpectrum {
         }
         let engine = self.engine.unwrap_or_default();
         let columns = svd_spectrum::columns(&config)?;
-        study::run(global, &self.output, config.unnamed().is_some(), columns, out, |context| {
-            svd_spectrum::run(&config, Context { engine, ..context })
-        })
+        study::run(
+            global,
+            &self.output,
+            (&config.folder, config.unnamed().is_some()),
+            columns,
+            out,
+            |context| svd_spectrum::run(&config, Context { engine, ..context }),
+        )
     }
 }

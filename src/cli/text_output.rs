@@ -48,11 +48,11 @@ pub(super) fn run(
     text_study: impl FnOnce(Context<'_>, &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome>,
 ) -> Result<(), Failure> {
     let TextOutputArgs { format, out: dir, columns: selected } = output.clone();
-    let result = |format| OutputArgs { format, out: dir, resume: false, plot: false, columns: selected };
+    let result = |format| OutputArgs { format, out: dir, plot: false, columns: selected };
     match format {
         TextFormat::Result(format) => {
             let output = result(format);
-            study::run(global, &output, false, Some(columns), out, |context| {
+            study::run(global, &output, (&output.folder(), false), Some(columns), out, |context| {
                 text_study(context, &mut |_| true)
             })
         }
@@ -64,14 +64,21 @@ pub(super) fn run(
                 let written = out.write_all(text).and_then(|()| flush(out));
                 written.map_err(|error| failed = Some(error)).is_ok()
             };
-            let done = study::run(global, &output, false, Some(columns), &mut io::sink(), |context| {
-                let outcome = text_study(context, &mut write)?;
-                for note in &outcome.report.notes {
-                    // A closed standard error must not lose the text.
-                    let _ = writeln!(io::stderr(), "luna: {}", printable(note));
-                }
-                Ok(outcome)
-            });
+            let done = study::run(
+                global,
+                &output,
+                (&output.folder(), false),
+                Some(columns),
+                &mut io::sink(),
+                |context| {
+                    let outcome = text_study(context, &mut write)?;
+                    for note in &outcome.report.notes {
+                        // A closed standard error must not lose the text.
+                        let _ = writeln!(io::stderr(), "luna: {}", printable(note));
+                    }
+                    Ok(outcome)
+                },
+            );
             failed.map_or(done, |error| Err(error.into()))
         }
     }

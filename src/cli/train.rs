@@ -8,6 +8,7 @@ use super::study::{self, OutputArgs};
 use super::{Failure, Global};
 use crate::profile::memory;
 use crate::study::train::{self, TrainConfig};
+use crate::sweep::RunFolder;
 
 /// What `luna train` takes.
 #[derive(Args, Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct Train {
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
+    /// Continue the interrupted run in the folder of --out
+    #[arg(long, requires = "out", help_heading = "Output")]
+    resume: bool,
 }
 
 impl Train {
@@ -25,9 +29,12 @@ impl Train {
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
-        config.resume = self.output.resume;
+        config.resume = self.resume;
+        let folder = RunFolder { resume: self.resume, ..self.output.folder() };
         memory::keep_freed();
         let columns = Some(train::columns());
-        study::run(global, &self.output, false, columns, out, |context| train::run(&config, context))
+        study::run(global, &self.output, (&folder, false), columns, out, |context| {
+            train::run(&config, context)
+        })
     }
 }

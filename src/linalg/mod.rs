@@ -22,5 +22,8 @@ pub mod rounding;
 pub mod rows;
 pub mod softmax;
 pub mod spectra;
+mod triangle;
 mod tridiagonal;
 pub mod truncation;
+
+pub use triangle::triangle;

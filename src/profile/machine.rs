@@ -1,6 +1,6 @@
 //! A description of this machine: processor, vector units, threads, system. `None` where the system does not tell.
 
-use super::ram;
+use super::{granted, ram};
 
 /// A description of this machine, for the stamp of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +33,11 @@ impl Machine {
     }
 }
 
-/// Threads that can run at once for this process; 1 if the system does not tell.
+/// Threads that can run at once for this process: the least of its affinity, the quotas of its control groups, and what a
+/// batch system granted it. 1 if the system does not tell.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    granted::cores().map_or(allowed, |granted| granted.min(allowed))
 }
 
 /// The vector instructions that this program can use and the processor has, narrowest first.

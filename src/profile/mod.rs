@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod clock;
+mod granted;
 pub mod machine;
 pub mod memory;
 pub mod ram;

@@ -3,6 +3,7 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
+use super::granted;
 use crate::error::{Error, Result};
 
 /// Bytes of memory of the machine, or the lowest limit set on this process.
@@ -69,9 +70,12 @@ struct Group {
 }
 
 /// The limits on this process: its own group's and those of the enclosing groups, of both versions of control groups.
+/// And what a batch system granted the job, which it may enforce by killing.
 fn limits() -> Vec<Group> {
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
-    places(&groups).iter().filter_map(Place::read).collect()
+    let own = || field(&read_to_string("/proc/self/status").ok()?, "VmRSS:");
+    let granted = granted::memory().map(|limit| Group { limit, used: own().unwrap_or(0) });
+    places(&groups).iter().filter_map(Place::read).chain(granted).collect()
 }
 
 /// A folder that may hold a group's files, with the file names of its version.

@@ -11,19 +11,35 @@ use crate::error::{Error, Result};
 /// ends it, with the finished cells in the journal.
 pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<(S::View, bool)> {
     let plan = study.plan();
+    if journal.list(&plan) {
+        if !study.is_first_stage() {
+            journal.end_without_view()?;
+        }
+        return Ok((study.view(Vec::new())?, true));
+    }
     let earlier = |cell: &Cell<S::Cell>| journal.take(&cell.key).filter(|rows| study.suffices(rows));
     let mut rows: Vec<Option<S::Rows>> = plan.iter().map(earlier).collect();
+    if let Some(merged) = journal.merged() {
+        return merge(study, plan, rows, merged.partial);
+    }
+    let mine = journal.shard().map_or_else(|| vec![true; plan.len()], |shard| study.mine(&plan, shard));
     let steps = |done: bool| -> usize {
-        let cells = plan.iter().zip(&rows).filter(|(_, rows)| rows.is_some() == done);
-        cells.map(|(cell, _)| cell.steps).sum()
+        let cells = plan.iter().zip(&rows).zip(&mine);
+        cells
+            .filter(|((_, rows), mine)| rows.is_some() == done && **mine)
+            .map(|((cell, _), _)| cell.steps)
+            .sum()
     };
     let (done, left) = (steps(true), steps(false));
     watch.begin(done + left, study.unit());
     if done > 0 {
         watch.skip(done);
     }
-    let ended = Driver { study, plan: &plan, journal, watch }.run(&mut rows);
+    let ended = Driver { study, plan: &plan, mine: &mine, journal, watch }.run(&mut rows);
     match ended {
+        // What a shard found is shown when it is merged; without the others, figures over all heads would mislead.
+        Ok(()) if !study.is_first_stage() => journal.end_without_view()?,
+        Err(Error::Interrupted) if journal.shard().is_some() => return Err(Error::Interrupted),
         Ok(()) => {}
         Err(Error::Interrupted) if rows.iter().any(Option::is_some) => {}
         Err(error) => return Err(error),
@@ -33,9 +49,33 @@ pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<
     Ok((study.view(rows.collect())?, complete))
 }
 
+/// Shows recorded cells; unless `partial`, all must be there.
+fn merge<S: Study>(
+    study: &S,
+    plan: Vec<Cell<S::Cell>>,
+    rows: Vec<Option<S::Rows>>,
+    partial: bool,
+) -> Result<(S::View, bool)> {
+    let missing: Vec<&str> = plan
+        .iter()
+        .zip(&rows)
+        .filter(|(_, rows)| rows.is_none())
+        .map(|(cell, _)| cell.key.as_str())
+        .collect();
+    let complete = missing.is_empty();
+    if !complete && (!partial || missing.len() == plan.len()) {
+        let (of, missing) = (plan.len(), missing.iter().map(ToString::to_string).collect());
+        return Err(Error::CellsMissing { of, missing });
+    }
+    let rows = plan.into_iter().zip(rows).filter_map(|(cell, rows)| Some((cell.of, rows?)));
+    Ok((study.view(rows.collect())?, complete))
+}
+
 struct Driver<'a, S: Study> {
     study: &'a S,
     plan: &'a [Cell<S::Cell>],
+    /// Which of them are run here.
+    mine: &'a [bool],
     journal: &'a Journal,
     watch: &'a dyn Watch,
 }
@@ -43,7 +83,7 @@ struct Driver<'a, S: Study> {
 impl<S: Study> Driver<'_, S> {
     /// Runs the cells that have no rows yet.
     fn run(&self, rows: &mut [Option<S::Rows>]) -> Result<()> {
-        let left: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].is_none()).collect();
+        let left: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].is_none() && self.mine[*at]).collect();
         let left: Vec<(usize, &S::Cell)> = left.into_iter().map(|at| (at, &self.plan[at].of)).collect();
         if left.is_empty() {
             return Ok(());
@@ -156,7 +196,7 @@ mod tests {
             for checks in 4..16 {
                 let dir = tempfile::tempdir().unwrap();
                 let open = |resume| {
-                    let folder = RunFolder { path: Some(dir.path().into()), resume };
+                    let folder = RunFolder { path: Some(dir.path().into()), resume, ..RunFolder::default() };
                     Journal::open(&folder, &Fingerprint::of_study("squares")).unwrap()
                 };
                 let first = Squares { together, ..Squares::default() };
@@ -177,7 +217,7 @@ mod tests {
     fn a_failure_is_the_error_and_leaves_what_was_finished() {
         let dir = tempfile::tempdir().unwrap();
         let open = |resume| {
-            let folder = RunFolder { path: Some(dir.path().into()), resume };
+            let folder = RunFolder { path: Some(dir.path().into()), resume, ..RunFolder::default() };
             Journal::open(&folder, &Fingerprint::of_study("squares")).unwrap()
         };
         let failing = Squares { together: 5, fails_at: Some(7), ..Squares::default() };

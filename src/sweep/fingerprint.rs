@@ -43,15 +43,30 @@ impl Fingerprint {
         contents.word()
     }
 
+    /// The facts that say on what a run was made: times depend on them, and nothing else does.
+    pub const MACHINE: [&str; 2] = ["cpu", "threads"];
+
+    /// As it is but for the machine.
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
+        let is_other = |(name, _): &(&String, &Value)| !Self::MACHINE.contains(&name.as_str());
+        Self(self.0.iter().filter(is_other).map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// The first fact in which an earlier run was another one, in words.
     pub fn differs(&self, before: &Self) -> Option<String> {
-        let changed = self.0.iter().find(|(name, value)| before.0.get(*name) != Some(*value));
-        if let Some((name, now)) = changed {
-            let was = before.0.get(name).map_or_else(|| "nothing".to_string(), shown);
-            return Some(format!("{name}: {was} then, {} now", shown(now)));
+        self.differs_from(before, ["then", "now"])
+    }
+
+    /// The first fact in which another run differs, in words; `places` are those of the other one and of this one.
+    pub fn differs_from(&self, other: &Self, [there, here]: [&str; 2]) -> Option<String> {
+        let changed = self.0.iter().find(|(name, value)| other.0.get(*name) != Some(*value));
+        if let Some((name, own)) = changed {
+            let theirs = other.0.get(name).map_or_else(|| "nothing".to_string(), shown);
+            return Some(format!("{name}: {theirs} {there}, {} {here}", shown(own)));
         }
-        let gone = before.0.iter().find(|(name, _)| !self.0.contains_key(*name));
-        gone.map(|(name, was)| format!("{name}: {} then, nothing now", shown(was)))
+        let more = other.0.iter().find(|(name, _)| !self.0.contains_key(*name));
+        more.map(|(name, theirs)| format!("{name}: {} {there}, nothing {here}", shown(theirs)))
     }
 }
 

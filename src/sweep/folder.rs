@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Shard;
+use super::lines::{JOURNAL, Origin};
+use super::merge::Merged;
 use crate::error::{Error, Result};
 
 /// The list of the files of a result, which stands beside them.
 const MANIFEST: &str = "manifest.json";
-
-/// The file with the finished cells of a run.
-pub(super) const JOURNAL: &str = "journal.jsonl";
 
 /// Where a run is recorded, and whether it continues one that is recorded there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub struct RunFolder {
     pub path: Option<PathBuf>,
     /// Whether an interrupted run may be there, and is continued.
     pub resume: bool,
+    /// The part of the cells that is run; all of them if none.
+    pub shard: Option<Shard>,
+    /// Runs whose cells are shown, in the place of running any.
+    pub merged: Option<Merged>,
+    /// Whether the cells are listed, in the place of running any.
+    pub listed: bool,
+    /// What the journal says of itself.
+    pub origin: Origin,
 }
 
 impl RunFolder {
@@ -81,7 +89,7 @@ mod tests {
     #[test]
     fn a_used_folder_is_refused_with_the_way_out() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = |resume| RunFolder { path: Some(dir.path().into()), resume };
+        let folder = |resume| RunFolder { path: Some(dir.path().into()), resume, ..RunFolder::default() };
         folder(false).refuse_used().unwrap();
         fs::write(dir.path().join("notes.txt"), "").unwrap();
         assert!(folder(false).journal().unwrap().is_some(), "files of other programs are no run");

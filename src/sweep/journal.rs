@@ -9,35 +9,17 @@ use std::sync::{Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Contents, Fingerprint, RunFolder};
+use super::lines::{ACCEPTED, Head, Recorded, recorded, sealed};
+use super::merge::{self, Merged};
+use super::{Cell, Fingerprint, RunFolder, Shard};
 use crate::error::{Error, Result};
 use crate::profile::clock::Stopwatch;
-
-/// What is accepted where another run stands in the folder.
-const ACCEPTED: &str = "for --resume the same settings, inputs and version; or another folder";
-
-/// Between the body of a line and its hash, and after it.
-const HASH: (&str, &str) = (",\"sha256\":\"", "\"}");
-/// Digits of the hash.
-const DIGITS: usize = 16;
-
-/// The first line.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    facts: Fingerprint,
-}
 
 /// Every other line.
 #[derive(Serialize)]
 struct Record<'a, T> {
     cell: &'a str,
     rows: &'a T,
-}
-
-/// The key of a record.
-#[derive(Deserialize)]
-struct Key {
-    cell: String,
 }
 
 /// The rows of a record.
@@ -62,6 +44,10 @@ pub struct Journal {
     file: Option<(PathBuf, Mutex<Log>)>,
     /// Records of earlier runs as they stand, by the keys of their cells.
     earlier: Mutex<BTreeMap<String, String>>,
+    shard: Option<Shard>,
+    merged: Option<Merged>,
+    /// The cells that were planned with their costs, where they are listed and not run.
+    listed: Option<Mutex<Vec<(String, f64)>>>,
 }
 
 impl Journal {
@@ -70,9 +56,22 @@ impl Journal {
     /// Refuses the journal of a run with other facts, a file that is no journal, and a folder with an earlier run that is
     /// not to be continued.
     pub fn open(folder: &RunFolder, facts: &Fingerprint) -> Result<Self> {
-        let Some(path) = folder.journal()? else { return Ok(Self::default()) };
+        let merged = folder.merged.as_ref().map(|merged| merge::read(merged, facts)).transpose()?;
+        let is_merge = merged.is_some();
+        if folder.listed {
+            return Ok(Self { listed: Some(Mutex::default()), ..Self::default() });
+        }
+        let RunFolder { shard, merged: runs, .. } = folder.clone();
+        let Some(path) = folder.journal()? else {
+            let earlier = Mutex::new(merged.unwrap_or_default());
+            return Ok(Self { earlier, shard, merged: runs, ..Self::default() });
+        };
         let continues = folder.resume && path.exists();
-        let (earlier, length) = if continues { read(&path, facts)? } else { (BTreeMap::new(), 0) };
+        let (earlier, length) = match merged {
+            Some(merged) => (merged, 0),
+            None if continues => read(&path, facts)?,
+            None => (BTreeMap::new(), 0),
+        };
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
             // What an interruption cut off must not stand before the next line.
@@ -81,11 +80,43 @@ impl Journal {
         };
         let file = open().map_err(Error::file(&path))?;
         let log = Mutex::new(Log { file, synced: Stopwatch::start() });
-        let journal = Self { file: Some((path, log)), earlier: Mutex::new(earlier) };
+        let journal = Self { file: Some((path, log)), shard, merged: runs, ..Self::default() };
         if length == 0 {
-            journal.append(&Head { facts: facts.clone() })?;
+            journal.append(&Head { facts: facts.clone(), origin: folder.origin.clone() })?;
         }
-        Ok(journal)
+        if is_merge {
+            earlier.values().try_for_each(|record| journal.append_body(record))?;
+        }
+        Ok(Self { earlier: Mutex::new(earlier), ..journal })
+    }
+
+    /// Adds to the list of cells, where they are listed and not run.
+    pub(super) fn list<T>(&self, plan: &[Cell<T>]) -> bool {
+        let Some(listed) = &self.listed else { return false };
+        let cells = plan.iter().map(|cell| (cell.key.clone(), cell.cost));
+        listed.lock().unwrap_or_else(PoisonError::into_inner).extend(cells);
+        true
+    }
+
+    /// Ends a study whose cells were listed, or run as a shard: neither has a view.
+    pub fn end_without_view(&self) -> Result<()> {
+        match (&self.listed, self.shard) {
+            (Some(listed), _) => {
+                Err(Error::Listed(listed.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+            }
+            (None, Some(_)) => Err(Error::ShardDone),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The part of the cells that is run.
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard
+    }
+
+    /// The runs that are shown, where no cell is run.
+    pub fn merged(&self) -> Option<&Merged> {
+        self.merged.as_ref()
     }
 
     /// The rows of a cell that an earlier run finished, once; none if they cannot be read any more.
@@ -100,15 +131,20 @@ impl Journal {
     }
 
     fn append(&self, line: &impl Serialize) -> Result<()> {
-        let Some((path, log)) = &self.file else { return Ok(()) };
+        let Some((path, _)) = &self.file else { return Ok(()) };
         let body =
             serde_json::to_string(line).map_err(|error| Error::malformed(path, error, "plain values"))?;
+        self.append_body(&body)
+    }
+
+    fn append_body(&self, body: &str) -> Result<()> {
+        let Some((path, log)) = &self.file else { return Ok(()) };
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         let Log { file, synced } = &mut *log;
         // One call a line: a kill leaves whole lines and at most one that is cut off.
         let mut write = || {
             let length = file.metadata()?.len();
-            let written = file.write_all(sealed(&body).as_bytes());
+            let written = file.write_all(sealed(body).as_bytes());
             if written.is_err() {
                 // Best effort: the failure of the write is the error to report.
                 let _ = file.set_len(length);
@@ -124,50 +160,18 @@ impl Journal {
 
 /// The whole records of a file by their keys, and the bytes up to the end of its last whole line.
 fn read(path: &Path, facts: &Fingerprint) -> Result<(BTreeMap<String, String>, u64)> {
-    let bytes = std::fs::read(path).map_err(Error::file(path))?;
-    // Damaged bytes are no text: they make their own line differ from its hash, and no other.
-    let text = String::from_utf8_lossy(&bytes);
-    // A line without its end is one that an interruption cut off.
-    let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    let Some(first) = lines.next() else { return Ok((BTreeMap::new(), 0)) };
-    let head = opened(first).and_then(|body| serde_json::from_str::<Head>(&body).ok());
-    let Some(Head { facts: before }) = head else {
-        return Err(Error::malformed(path, "its first line is not that of a journal", ACCEPTED));
-    };
+    let Recorded { head, records, length } = recorded(path)?;
+    // A file without a whole line is one whose run was ended before it began.
+    let Some(Head { facts: before, .. }) = head else { return Ok((BTreeMap::new(), 0)) };
     if let Some(what) = facts.differs(&before) {
         return Err(Error::malformed(path, format!("the journal of another run ({what})"), ACCEPTED));
     }
-    let records = lines.filter_map(opened).filter_map(|body| {
-        let key: Key = serde_json::from_str(&body).ok()?;
-        Some((key.cell, body))
-    });
-    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last as u64 + 1);
-    Ok((records.collect(), end))
-}
-
-/// A line of this body (a JSON object), which ends with its hash.
-fn sealed(body: &str) -> String {
-    let open = body.strip_suffix('}').unwrap_or(body);
-    format!("{open}{}{}{}\n", HASH.0, hash(body), HASH.1)
-}
-
-/// The body of a line; none if its hash is missing or another one.
-fn opened(line: &str) -> Option<String> {
-    let line = line.strip_suffix(HASH.1)?;
-    let (open, found) = line.split_at_checked(line.len().checked_sub(DIGITS)?)?;
-    let body = format!("{}}}", open.strip_suffix(HASH.0)?);
-    (hash(&body) == found).then_some(body)
-}
-
-fn hash(body: &str) -> String {
-    let mut contents = Contents::default();
-    contents.add(body.as_bytes());
-    contents.word()
+    Ok((records, length))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::JOURNAL;
+    use super::super::lines::JOURNAL;
     use super::*;
 
     fn facts(heads: usize) -> Fingerprint {
@@ -177,7 +181,7 @@ mod tests {
     }
 
     fn open(dir: &Path, resume: bool) -> Result<Journal> {
-        Journal::open(&RunFolder { path: Some(dir.into()), resume }, &facts(4))
+        Journal::open(&RunFolder { path: Some(dir.into()), resume, ..RunFolder::default() }, &facts(4))
     }
 
     /// A journal of three cells, and its text.
@@ -240,7 +244,7 @@ mod tests {
     fn another_run_is_refused_by_what_differs() {
         let dir = tempfile::tempdir().unwrap();
         three(dir.path());
-        let folder = RunFolder { path: Some(dir.path().into()), resume: true };
+        let folder = RunFolder { path: Some(dir.path().into()), resume: true, ..RunFolder::default() };
         let refused = Journal::open(&folder, &facts(3)).unwrap_err().to_string();
         assert!(
             refused.contains("journal.jsonl': the journal of another run (heads: '4' then, '3' now)"),

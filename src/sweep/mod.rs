@@ -25,6 +25,11 @@
 //!
 //! Floating-point numbers are written bit for bit by `#[serde(with = "crate::sweep::bits")]`.
 //!
+//! # Several machines
+//! A [`Shard`] is a part of the plan that one machine runs into a folder of its own. A merge ([`Merged`]) reads the journals
+//! of all of them, of the same facts, and shows what one machine would have shown; it runs nothing, and refuses if cells
+//! are missing. The first line of a journal says which command wrote it, and on which machine.
+//!
 //! # A study with several kinds of cells
 //! Runs them one kind after the other over the same journal, with keys that differ (the fits of `approx-error`, and then
 //! what is measured with them).
@@ -35,6 +40,9 @@ mod driver;
 mod fingerprint;
 mod folder;
 mod journal;
+mod lines;
+mod merge;
+mod shard;
 mod study;
 mod watch;
 
@@ -43,5 +51,8 @@ pub use driver::run;
 pub use fingerprint::{Contents, Fingerprint};
 pub use folder::RunFolder;
 pub use journal::Journal;
+pub use lines::Origin;
+pub use merge::Merged;
+pub use shard::Shard;
 pub use study::{Hand, Study};
 pub use watch::{Unwatched, Watch};

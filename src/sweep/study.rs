@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Cell;
+use super::{Cell, Shard};
 use crate::error::Result;
 
 /// A question that is answered by running cells; see the [module](super).
@@ -38,6 +38,16 @@ pub trait Study: Sync {
     /// for example), the cell is run again.
     fn suffices(&self, _rows: &Self::Rows) -> bool {
         true
+    }
+
+    /// Which cells of the plan a shard runs.
+    fn mine(&self, plan: &[Cell<Self::Cell>], shard: Shard) -> Vec<bool> {
+        shard.cells(plan, |_| None)
+    }
+
+    /// Whether others need what its cells find: its view is then made of a shard's cells too, and the work goes on.
+    fn is_first_stage(&self) -> bool {
+        false
     }
 
     /// Runs one cell.

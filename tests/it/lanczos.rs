@@ -197,3 +197,41 @@ fn a_head_is_a_line_of_the_summary() {
     assert_eq!(array[[0, 0]], values(&report).rows[0][sigma].number().unwrap());
     assert_eq!(array.shape()[0], 2);
 }
+
+/// Rows of matrices that are never kept have the figures of the matrices; people read a line a head, whatever the windows.
+#[test]
+fn figures_of_rows_are_those_of_the_matrix_and_a_head_has_one_line() {
+    let heads = ["--synthetic", "gaussian:logit_sd=3,iid:logit_sd=1", "--causal", "--seq-len", "150"];
+    let flags = [&heads[..], &["--windows", "2", "--at", "4,16"]].concat();
+    let exact = svd_spectrum(&[&flags[..], &["--null", "none", "--aggregate", "no"]].concat(), SEED);
+    let leading =
+        svd_spectrum(&[&flags[..], &["--method", "lanczos", "--top", "8", "--show-at", "4"]].concat(), SEED);
+    assert_eq!((exact.rows.rows.len(), leading.rows.rows.len()), (4, 4));
+    let shares =
+        ["row_entropy", "max_prob", "logit_sd", "rank1_residual", "sink_mass", "sink4_mass", "own_mass"];
+    let counts = [
+        "near64_mass",
+        "distance",
+        "keys50",
+        "keys90",
+        "keys95",
+        "keys99",
+        "top_mass_at_4",
+        "top_mass_at_16",
+    ];
+    for row in 0..4 {
+        assert_eq!(exact.rows.rows[row][..4], leading.rows.rows[row][..4], "the same head and window");
+        for name in shares.iter().chain(&counts) {
+            let (exact, found) = (number(&exact.rows, row, name), number(&leading.rows, row, name));
+            // A key more or less in one row, where rounding decides.
+            let bound = if name.starts_with("keys") { 0.02 } else { 1e-5 * exact.max(1.0) };
+            assert!((exact - found).abs() <= bound, "{name} of row {row}: {found}, and not {exact}");
+        }
+    }
+    let (name, summary) = &leading.views[0];
+    assert_eq!((name.as_str(), summary.rows.len()), ("summary", 2));
+    assert_eq!(*cell(summary, 0, "converged"), Cell::Text("8 of 8".into()));
+    let mean = f64::midpoint(number(&leading.rows, 0, "keys90"), number(&leading.rows, 1, "keys90"));
+    assert!((number(summary, 0, "keys90") - mean).abs() < 1e-9);
+    assert!(summary.index("cum_energy_at_4").is_ok() && summary.index("stable_rank").is_ok());
+}

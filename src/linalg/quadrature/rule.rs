@@ -31,12 +31,13 @@ pub(super) struct Rules {
 /// The rules of a projection `t` whose last block has this residual; the probes are `probes` (vectors of the first block,
 /// probes) in the first coordinates.
 ///
-/// `whole`: the basis is the whole space, so that every node is an eigenvalue.
+/// `whole`: the basis is the whole space, so that every node is an eigenvalue. `check` is called between the two rules.
 pub(super) fn rules(
     t: ArrayView2<'_, f64>,
     residual: ArrayView2<'_, f64>,
     probes: ArrayView2<'_, f64>,
     whole: bool,
+    check: &(dyn Fn() -> Result<()> + Sync),
 ) -> Result<Rules> {
     let size = t.nrows();
     let (values, vectors) = symmetric_eigen(t)?;
@@ -48,6 +49,7 @@ pub(super) fn rules(
     let radau = match residual.nrows() {
         0 => Rule { nodes: gauss.nodes.clone(), weights: gauss.weights.clone() },
         _ => {
+            check()?;
             // The block that makes the projection singular: with it 0 is an eigenvalue, as many times as the block is wide.
             let floor = ROUNDING * values.last().copied().unwrap_or(0.0);
             let inverse = |value: f64| if value > floor { 1.0 / value } else { 0.0 };
@@ -119,7 +121,7 @@ mod tests {
         let (b, z) = (array![[2.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 1.0]], array![[2.0]]);
         let moment = |k: i32| (0..k).fold(array![2.0, 0.0, 0.0], |x, _| b.dot(&x))[0] * 2.0;
         let t = b.slice(s![..2, ..2]);
-        let found = rules(t, array![[0.0, 0.5]].slice(s![.., 1..]), z.view(), false).unwrap();
+        let found = rules(t, array![[0.0, 0.5]].slice(s![.., 1..]), z.view(), false, &|| Ok(())).unwrap();
         for (rule, exact) in [(&found.gauss, 4), (&found.radau, 5)] {
             let sum = |k: i32| -> f64 {
                 rule.nodes

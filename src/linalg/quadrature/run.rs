@@ -87,7 +87,7 @@ pub fn estimate(
     loop {
         let is_last = lanczos.is_done() || rounds >= options.rounds;
         if rounds >= next || is_last {
-            let found = matrix.estimate(&lanczos, rounds)?;
+            let found = matrix.estimate(&lanczos, rounds, check)?;
             if on_round(rounds, Some(&found))? || is_last {
                 return Ok(found);
             }
@@ -123,12 +123,17 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn estimate(&self, lanczos: &Lanczos, rounds: usize) -> Result<Estimate> {
+    fn estimate(
+        &self,
+        lanczos: &Lanczos,
+        rounds: usize,
+        check: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<Estimate> {
         let m = self.mean.len();
         let mean = lanczos.coordinates(&self.mean);
         let centred_energy = (self.energy - self.mean.dot(&self.mean)).max(0.0);
         let density = |t: ArrayView2<'_, f64>, energy: f64| -> Result<Density> {
-            let found = rules(t, lanczos.residual.view(), self.probes.view(), lanczos.size() == m)?;
+            let found = rules(t, lanczos.residual.view(), self.probes.view(), lanczos.size() == m, check)?;
             Ok(Density::new(&found, m, energy))
         };
         let centred = || {

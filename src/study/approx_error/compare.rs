@@ -1,5 +1,7 @@
 //! Every mechanism beside softmax attention: a cell is a head over one window, with all mechanisms at every l.
 
+use std::collections::BTreeSet;
+
 use super::Config;
 use super::candidate::{Candidate, Candidates};
 use super::fits::Fits;
@@ -9,7 +11,7 @@ use crate::error::Result;
 use crate::report::Report;
 use crate::study::input::{Head, HeadWindow, Source, Unnamed};
 use crate::study::{Context, Outcome};
-use crate::sweep::{self, Cell, Hand, Study};
+use crate::sweep::{self, Cell, Hand, Shard, Study};
 
 /// Bytes of queries, keys and values that may wait for their turn.
 const WAITING: usize = 1 << 26;
@@ -32,12 +34,37 @@ pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     frame::check_memory(source, windows)?;
     let facts = frame::facts(config, "comparison", source, context);
     let journal = frame::journal(config, facts, &all, windows)?;
-    let fits = Fits::run(&all, source, windows, &config.fit_options(), &journal, context)?;
+    let mine = heads_of(journal.shard(), &plan(source, &all), windows > 0);
+    let needed =
+        |_: usize, n: usize, label: &str| mine.iter().any(|(at, of)| (*at, of.as_str()) == (n, label));
+    let fits = Fits::run(&all, source, (windows, &needed), &config.fit_options(), &journal, context)?;
     let job = Job { candidates: &all, lengths: &config.l, fits: &fits, context };
     let (mut report, complete) = sweep::run(&Comparison { config, source, job }, &journal, context.watch)?;
     report.notes.extend(left_out);
     frame::stamp(&mut report, source);
     Ok(Outcome { report, complete })
+}
+
+/// The cells, with their predicted costs.
+fn plan(source: &dyn Source, candidates: &[Candidate]) -> Vec<Cell<HeadWindow>> {
+    let count = |n: usize| Candidate::count(candidates.iter(), &[n]);
+    let mut cells = HeadWindow::plan(source, 0, |n| (10 + count(n as usize)) as f64 * n.powi(3));
+    for cell in &mut cells {
+        cell.steps = count(cell.of.n);
+    }
+    cells
+}
+
+/// The cells of a shard; where something is fitted, all windows of a head are in one, beside its fits.
+fn mine(shard: Shard, plan: &[Cell<HeadWindow>], fitted: bool) -> Vec<bool> {
+    shard.cells(plan, |of| fitted.then(|| format!("n {} {}", of.n, of.place.label)))
+}
+
+/// The heads of a shard, by length and label.
+fn heads_of(shard: Option<Shard>, plan: &[Cell<HeadWindow>], fitted: bool) -> BTreeSet<(usize, String)> {
+    let mine = shard.map_or_else(Vec::new, |shard| mine(shard, plan, fitted));
+    let cells = plan.iter().zip(mine).filter(|(_, mine)| *mine);
+    cells.map(|(cell, _)| (cell.of.n, cell.of.place.label.clone())).collect()
 }
 
 impl Study for Comparison<'_> {
@@ -51,12 +78,11 @@ impl Study for Comparison<'_> {
     }
 
     fn plan(&self) -> Vec<Cell<HeadWindow>> {
-        let count = |n: usize| Candidate::count(self.job.candidates.iter(), &[n]);
-        let mut cells = HeadWindow::plan(self.source, 0, |n| (10 + count(n as usize)) as f64 * n.powi(3));
-        for cell in &mut cells {
-            cell.steps = count(cell.of.n);
-        }
-        cells
+        plan(self.source, self.job.candidates)
+    }
+
+    fn mine(&self, plan: &[Cell<HeadWindow>], shard: Shard) -> Vec<bool> {
+        mine(shard, plan, self.job.fits.trained_on() > 0)
     }
 
     fn inputs(&self, cells: &[(usize, &HeadWindow)], hand: &mut Hand<'_, Head>) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::attention::{Input, Learned, Origin};
 use crate::error::{Error, Result};
 use crate::study::Context;
 use crate::study::input::Source;
-use crate::sweep::{self, Cell, Hand, Journal, Study, bits};
+use crate::sweep::{self, Cell, Hand, Journal, Shard, Study, bits};
 
 /// What a window was to a mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,11 +75,17 @@ impl Fits {
         Ok(chosen)
     }
 
-    /// Fits every mechanism that asks for it, on every head and length, unless the journal holds the fit.
+    /// Fits on so many windows, before any is made.
+    pub(super) fn planned(windows: usize) -> Self {
+        Self { windows, ..Self::default() }
+    }
+
+    /// Fits every mechanism that asks for it, on every head and length, unless the journal holds the fit; in a shard those
+    /// that it needs.
     pub(super) fn run(
         candidates: &[Candidate],
         source: &dyn Source,
-        windows: usize,
+        (windows, needed): (usize, &Needed<'_>),
         options: &Options,
         journal: &Journal,
         context: Context<'_>,
@@ -87,10 +93,10 @@ impl Fits {
         if windows == 0 {
             return Ok(Self::default());
         }
-        let fitting = Fitting { candidates, source, windows, options, context };
+        let fitting = Fitting { candidates, source, windows, needed, options, context };
         match sweep::run(&fitting, journal, context.watch)? {
-            (fits, true) => Ok(fits),
-            (_, false) => Err(Error::Interrupted),
+            (fits, complete) if complete || journal.merged().is_some() => Ok(fits),
+            _ => Err(Error::Interrupted),
         }
     }
 
@@ -134,6 +140,9 @@ struct FitOf {
     label: String,
 }
 
+/// Whether a shard needs the fit of a mechanism, by its number, at a length, on the head of a label.
+pub(super) type Needed<'a> = dyn Fn(usize, usize, &str) -> bool + Sync + 'a;
+
 /// What is recorded of a fit: its learned parts by name, and its steps.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -153,6 +162,7 @@ struct Fitting<'a> {
     candidates: &'a [Candidate],
     source: &'a dyn Source,
     windows: usize,
+    needed: &'a Needed<'a>,
     options: &'a Options,
     context: Context<'a>,
 }
@@ -183,6 +193,14 @@ impl Study for Fitting<'_> {
             }
         }
         cells
+    }
+
+    fn mine(&self, plan: &[Cell<FitOf>], _: Shard) -> Vec<bool> {
+        plan.iter().map(|cell| (self.needed)(cell.of.candidate, cell.of.n, &cell.of.label)).collect()
+    }
+
+    fn is_first_stage(&self) -> bool {
+        true
     }
 
     fn inputs(&self, cells: &[(usize, &FitOf)], hand: &mut Hand<'_, Arc<Vec<Sample>>>) -> Result<()> {

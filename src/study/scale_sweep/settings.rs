@@ -164,9 +164,7 @@ impl Settings {
     /// rounds and a larger budget are the same sweep.
     pub(super) fn fingerprint(&self, seed: u64) -> Fingerprint {
         let specs: Vec<String> = self.mechanisms.iter().map(ToString::to_string).collect();
-        let facts: [(&str, Value); 15] = [
-            ("cpu", Machine::read().cpu.unwrap_or_default().into()),
-            ("threads", rayon::current_num_threads().into()),
+        let facts: [(&str, Value); 13] = [
             ("seed", seed.into()),
             ("mechanism", specs.into()),
             ("seq_len", self.seq_len.clone().into()),
@@ -182,6 +180,13 @@ impl Settings {
             ("measure", self.measure.to_string().into()),
         ];
         let mut print = Fingerprint::of_study("scale-sweep");
+        // Nothing else depends on the machine.
+        if self.measures(Measure::Time) {
+            print.push("cpu", Machine::read().cpu.unwrap_or_default());
+        }
+        if self.measures(Measure::Time) || self.measures(Measure::Memory) {
+            print.push("threads", rayon::current_num_threads());
+        }
         for (name, value) in facts {
             print.push(name, value);
         }

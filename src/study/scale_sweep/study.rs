@@ -44,10 +44,17 @@ pub fn run(config: &ScaleSweepConfig, context: Context<'_>) -> Result<Outcome> {
             Err(error) => return Err(error),
         }
     }
+    if records.complete {
+        journal.end_without_view()?;
+    }
     if !records.complete && records.cells.is_empty() && records.errors.heads.is_empty() {
         return Err(Error::Interrupted);
     }
     let mut report = view::report(&plan, &settings, &records, context.seed)?;
-    report.stamp.push("sweep", facts.word());
+    if journal.merged().is_some_and(|merged| merged.mixed) {
+        let note = "merged with --mixed-machines: times are to be compared within one n, not over n";
+        report.notes.insert(0, note.into());
+    }
+    report.stamp.push("sweep", facts.anywhere().word());
     Ok(Outcome { report, complete: records.complete })
 }

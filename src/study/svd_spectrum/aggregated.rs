@@ -1,5 +1,6 @@
 //! One row a head: means over its windows.
 
+use super::Config;
 use super::columns::{self, Figure, Values};
 use super::measured::{Heads, Measured, differences, mean_of};
 use super::null::{NullSpec, names};
@@ -24,8 +25,14 @@ pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
 }
 
 /// Means over windows with Student's 95 % intervals (a bootstrap of a few windows is too narrow).
-pub(super) fn table(heads: &Heads<'_>, source: &dyn Source, figures: &[Figure], nulls: &[NullSpec]) -> Table {
-    let title = format!("Singular values of attention, means over windows: {}", source.name());
+pub(super) fn table(
+    config: &Config,
+    heads: &Heads<'_>,
+    source: &dyn Source,
+    figures: &[Figure],
+    nulls: &[NullSpec],
+) -> Table {
+    let title = format!("Singular values of {}, means over windows: {}", config.of.name(), source.name());
     let mut table = Table::new(title, columns(figures, nulls));
     for head in &heads.0 {
         let Some(first) = head.first() else { continue };

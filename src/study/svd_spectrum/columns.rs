@@ -42,6 +42,17 @@ impl Figure {
         figures.iter().position(|figure| figure.metric.name == "effective_rank").unwrap_or(0)
     }
 
+    /// The figure whose column has this name, and its place.
+    pub(super) fn find<'a>(figures: &'a [Self], name: &str) -> Option<(usize, &'a Self)> {
+        figures.iter().enumerate().find(|(_, figure)| figure.name() == name)
+    }
+
+    /// Its column in tables that people read.
+    pub(super) fn short(&self) -> Column {
+        let name = if self.metric.name == "effective_rank" { "erank".into() } else { self.name() };
+        Column::new(name, "", self.metric.about, self.digits())
+    }
+
     /// The name of its column.
     pub(super) fn name(&self) -> String {
         match self.at {

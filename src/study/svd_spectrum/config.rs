@@ -2,7 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use super::columns::Figure;
 use super::estimated::Effort;
+use super::null;
+use super::subject::Subject;
 use crate::error::{Error, Result};
 use crate::linalg::krylov::KrylovOptions as Options;
 use crate::linalg::quadrature;
@@ -38,6 +41,9 @@ pub struct Config {
     /// Matrices from elsewhere, in the place of heads.
     #[command(flatten)]
     pub dump: DumpArgs,
+    /// What is decomposed
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub of: Subject,
     /// Indices K of the cumulative and best-approximation figures (those below n)
     #[arg(long, value_name = "K,...", default_value = "16,32,64,128,256")]
     pub at: List<usize>,
@@ -82,6 +88,7 @@ impl Config {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        self.check_subject()?;
         let one_or_more = |what: &str, value: usize| match value {
             0 => Err(Error::value(what, value, "1 or more")),
             _ => Ok(()),
@@ -109,15 +116,43 @@ impl Config {
         self.check_method()
     }
 
+    /// Refuses what stands beside the attention matrix only.
+    fn check_subject(&self) -> Result<()> {
+        if self.of == Subject::Attention {
+            return Ok(());
+        }
+        let (name, given) = (self.of.name(), "--attention FILE holds attention matrices only");
+        if self.dump.attention.is_some() {
+            return Err(Error::value("--of", name, format!("attention: {given}")));
+        }
+        if let Some(method) = self.method.filter(|method| *method != Method::Exact) {
+            let accepted = format!("exact beside --of {name}, whose spectra are exact at any n");
+            return Err(Error::value("--method", method.name(), accepted));
+        }
+        match null::find(self.null())?.iter().find(|null| !null.spec.params.is_empty()) {
+            Some(null) => {
+                let accepted = format!("{} beside --of {name}, which has its own width", null.model.name);
+                Err(Error::value("--null", &null.spec, accepted))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The figures of what is decomposed: there are rows of probabilities in attention matrices only.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let mut all = Figure::all(&self.at);
+        all.retain(|figure| self.of == Subject::Attention || !figure.is_of_rows());
+        all
+    }
+
     /// Refuses what the method that was asked for would ignore.
     fn check_method(&self) -> Result<()> {
         use Method::{Exact, Lanczos, Quadrature};
         let null = self.null.clone().filter(|null| null.trim() != "none");
         let aggregate = (self.aggregate != Aggregate::Auto).then(|| name_of(&self.aggregate));
-        let flags: [(&str, Option<String>, &[Method]); 8] = [
+        let flags: [(&str, Option<String>, &[Method]); 7] = [
             ("--null", null, &[Exact, Quadrature]),
             ("--null-draws", self.null_draws.map(|draws| draws.to_string()), &[Exact, Quadrature]),
-            ("--show-at", self.show_at.map(|k| k.to_string()), &[Exact, Quadrature]),
             ("--aggregate", aggregate, &[Exact, Quadrature]),
             ("--top", self.top.map(|top| top.to_string()), &[Lanczos]),
             ("--probes", self.probes.map(|probes| probes.to_string()), &[Quadrature]),
@@ -164,8 +199,13 @@ impl Config {
 
     /// The index K that people are shown for matrices of n rows.
     pub(super) fn shown(&self, n: usize) -> usize {
+        self.shown_of(n, usize::MAX)
+    }
+
+    /// The same where only `top` values are known.
+    pub(super) fn shown_of(&self, n: usize, top: usize) -> usize {
         let smallest = self.at.iter().copied().min().unwrap_or(1);
-        let quarter = self.at.iter().copied().filter(|k| *k <= n / 4).max();
+        let quarter = self.at.iter().copied().filter(|k| *k <= (n / 4).min(top)).max();
         self.show_at.unwrap_or_else(|| quarter.unwrap_or(smallest))
     }
 }

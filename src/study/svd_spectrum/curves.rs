@@ -56,7 +56,7 @@ pub(super) fn figures(
     nulls: &[NullSpec],
 ) -> Vec<Figure> {
     let Some(n) = heads.0.iter().flatten().map(|one| one.at.n).max() else { return Vec::new() };
-    let k = config.shown(n);
+    let k = config.shown(heads.size(config.of, Some(n)));
     let longest: Vec<&Vec<&Measured>> =
         heads.0.iter().filter(|head| head.iter().all(|one| one.at.n == n)).collect();
     let each: Vec<(String, Vec<f64>)> = longest

@@ -64,7 +64,7 @@ pub(super) fn run(
 ) -> Result<Outcome> {
     let effort = config.effort();
     source.lengths().iter().try_for_each(|n| check_memory(*n, effort.options))?;
-    let figures = Figure::all(&config.at);
+    let figures = config.figures();
     let estimator = Estimator { figures: &figures, nulls, draws: config.draws(), effort, context };
     let study = Estimated { config, source, estimator };
     let (report, complete) = sweep::run(&study, journal, context.watch)?;

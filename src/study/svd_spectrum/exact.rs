@@ -1,10 +1,10 @@
 //! Every singular value of every head, beside null models: a cell is a head over one window.
 
 use super::Config;
-use super::columns::Figure;
 use super::measure::Measurement;
 use super::measured::Measured;
 use super::null::NullSpec;
+use super::subject::Subject;
 use super::view;
 use crate::error::Result;
 use crate::profile::ram;
@@ -31,8 +31,10 @@ pub(super) fn run(
     journal: &Journal,
     context: Context<'_>,
 ) -> Result<Outcome> {
-    source.lengths().iter().try_for_each(|n| check_memory(*n))?;
-    let (figures, draws) = (Figure::all(&config.at), config.draws());
+    if config.of == Subject::Attention {
+        source.lengths().iter().try_for_each(|n| check_memory(*n))?;
+    }
+    let (figures, draws) = (config.figures(), config.draws());
     if !nulls.is_empty() && draws == 1 && source.windows() == 1 {
         context.watch.say(
             "one window and one draw of each null model leave no interval, so every verdict will be undecided; \
@@ -61,16 +63,20 @@ impl Study for Exact<'_> {
     }
 
     fn inputs(&self, cells: &[(usize, &HeadWindow)], hand: &mut Hand<'_, Head>) -> Result<()> {
-        HeadWindow::inputs(self.source, cells, true, hand)
+        HeadWindow::inputs(self.source, cells, self.config.of == Subject::Attention, hand)
     }
 
     fn together(&self, cell: &HeadWindow, _: &Head) -> usize {
         let threads = rayon::current_num_threads();
-        (WAITING / (4 * cell.n * cell.n).max(1)).clamp(threads, 12 * threads)
+        let (Subject::Attention, n) = (self.config.of, cell.n) else { return threads };
+        (WAITING / (4 * n * n).max(1)).clamp(threads, 12 * threads)
     }
 
     fn run(&self, cell: &HeadWindow, head: &Head) -> Result<Measured> {
-        self.measurement.head(cell.clone(), head)
+        match self.config.of {
+            Subject::Attention => self.measurement.head(cell.clone(), head),
+            of => self.measurement.factored(of, cell.clone(), head),
+        }
     }
 
     fn view(&self, rows: Vec<(HeadWindow, Measured)>) -> Result<Report> {

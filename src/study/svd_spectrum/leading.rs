@@ -1,10 +1,12 @@
 //! The leading singular values of heads whose matrices are too large to hold: a cell is a head over one window.
 
 use super::Config;
+use super::columns::Figure;
 use super::leading_view::{self, Found};
 use super::operator::HeadMatrix;
 use crate::error::Result;
 use crate::linalg::krylov::{self, KrylovOptions as Options, Leading};
+use crate::metric::RowProfile;
 use crate::profile::ram;
 use crate::report::Report;
 use crate::rng::stream;
@@ -20,6 +22,7 @@ struct LeadingValues<'a> {
     config: &'a Config,
     source: &'a dyn Source,
     options: Options,
+    figures: Vec<Figure>,
     context: Context<'a>,
 }
 
@@ -32,7 +35,7 @@ pub(super) fn run(
 ) -> Result<Outcome> {
     let options = config.leading();
     source.lengths().iter().try_for_each(|n| check_memory(*n, options))?;
-    let study = LeadingValues { config, source, options, context };
+    let study = LeadingValues { config, source, options, figures: config.figures(), context };
     let cells = study.plan().len();
     let ((mut report, found), complete) = sweep::run(&study, journal, context.watch)?;
     if !complete {
@@ -61,19 +64,23 @@ impl Study for LeadingValues<'_> {
     }
 
     fn run(&self, cell: &HeadWindow, head: &Head) -> Result<Found> {
-        let leading = find(head, self.options, self.context)?;
+        let (leading, rows) = find(head, self.options, &Figure::indices(&self.figures), self.context)?;
         // A head that needed fewer rounds than expected is as done as one that needed more.
         self.context.watch.step(ROUNDS.saturating_sub(leading.rounds), &head.label);
-        Ok(Found { at: cell.clone(), shape: head.shape, leading })
+        let values = leading_view::values(&self.figures, &leading, head.shape, &rows);
+        Ok(Found { at: cell.clone(), shape: head.shape, leading, values })
     }
 
     fn view(&self, rows: Vec<(HeadWindow, Found)>) -> Result<(Report, usize)> {
-        let all: Vec<Found> = rows.into_iter().map(|(_, found)| found).collect();
-        Ok((leading_view::report(self.config, self.options, self.source, &all), all.len()))
+        let mut all: Vec<Found> = rows.into_iter().map(|(_, found)| found).collect();
+        all.sort_by(|a, b| a.at.cmp(&b.at));
+        Ok((leading_view::report(self.config, self.options, self.source, &self.figures, &all), all.len()))
     }
 }
 
-fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> {
+/// The leading values, and the figures of the rows with the mass of the largest `at` keys.
+fn find(head: &Head, options: Options, at: &[usize], context: Context<'_>) -> Result<(Leading, RowProfile)> {
+    let a = HeadMatrix::of(head);
     let label = format!("krylov {} n {} window {}", head.label, head.shape.0, head.window);
     let mut on_round = |round: krylov::Progress| {
         let message = format!("{}: {} of {} values converged", head.label, round.converged, options.top);
@@ -81,7 +88,9 @@ fn find(head: &Head, options: Options, context: Context<'_>) -> Result<Leading> 
         context.watch.check()
     };
     let check = || context.watch.check();
-    krylov::leading(&HeadMatrix::of(head), options, &mut stream(context.seed, &label), &check, &mut on_round)
+    let leading = krylov::leading(&a, options, &mut stream(context.seed, &label), &check, &mut on_round)?;
+    context.watch.step(0, &format!("{}: rows", head.label));
+    Ok((leading, RowProfile::of_operator(&a, at, &check)?))
 }
 
 fn check_memory(n: usize, options: Options) -> Result<()> {
@@ -128,8 +137,16 @@ mod tests {
                 body: Body::Projected { q, k, v, scale: 1.0, precise: false, matrix: None },
                 own: None,
             };
-            let found = find(&head, options, context).unwrap();
+            let (found, rows) = find(&head, options, &[5], context).unwrap();
             let exact = |head: &Head| singular_values(head.precise().unwrap().view(), Engine::Faer).unwrap();
+            let matrix = head.precise().unwrap().mapv(|x| x as f32);
+            let expected = RowProfile::of(matrix.view(), &[5]);
+            assert!((rows.keys[1] - expected.keys[1]).abs() < 0.05, "{what}: {rows:?}, not {expected:?}");
+            assert!(
+                (rows.logit_sd - expected.logit_sd).abs() < 1e-4 && rows.top.len() == 1,
+                "{what}: {rows:?}"
+            );
+            assert!((rows.top[0].1 - expected.top[0].1).abs() < 1e-6, "{what}: {rows:?}, not {expected:?}");
             let (with, found) = (exact(&head), found.converged());
             assert!(found.len() >= 4, "{what}: {found:?}");
             for (found, exact) in found.iter().zip(&with) {

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::columns::{Figure, cell};
+use super::sparsity::{self, Shape};
 use crate::linalg::krylov::{KrylovOptions as Options, Leading, SingularValue};
 use crate::linalg::rounding::Rounding;
-use crate::metric::Spectrum;
+use crate::metric::{RowProfile, Spectrum};
 use crate::report::{Column, Digits, Report, Table};
-use crate::study::input::{HeadWindow, Source};
+use crate::stats;
+use crate::study::input::{HeadWindow, Source, lengths};
 use crate::sweep::bits::{self, Bits};
 
 /// What was found of one head over one window.
@@ -20,6 +22,9 @@ pub(super) struct Found {
     pub(super) shape: (usize, usize),
     #[serde(with = "bits")]
     pub(super) leading: Leading,
+    /// Those of [`Figure::all`].
+    #[serde(with = "bits")]
+    pub(super) values: Vec<Option<f64>>,
 }
 
 impl Bits for Leading {
@@ -41,15 +46,18 @@ impl Bits for Leading {
     }
 }
 
-pub(super) fn report(config: &Config, options: Options, source: &dyn Source, all: &[Found]) -> Report {
-    let figures = Figure::all(&config.at);
-    // Only what leading values and the sum of all squares can tell; the rest would be columns of nothing.
-    let known: Vec<&Figure> = figures
+pub(super) fn report(
+    config: &Config,
+    options: Options,
+    source: &dyn Source,
+    figures: &[Figure],
+    all: &[Found],
+) -> Report {
+    // Only what leading values, the sum of all squares and the rows can tell; the rest would be columns of nothing.
+    let known: Vec<(usize, &Figure)> = figures
         .iter()
-        .filter(|figure| {
-            !figure.is_of_rows()
-                && all.iter().any(|found| value(figure, &found.leading, found.shape).is_some())
-        })
+        .enumerate()
+        .filter(|(at, _)| all.iter().any(|found| found.values[*at].is_some()))
         .collect();
     let mut all_columns = HeadWindow::columns();
     for (name, about) in [
@@ -60,7 +68,9 @@ pub(super) fn report(config: &Config, options: Options, source: &dyn Source, all
         all_columns.push(Column::new(name, "", about, Digits::Integer));
     }
     all_columns.extend(
-        known.iter().map(|f| Column::new(f.name(), f.metric.unit, f.metric.about, Digits::Significant(4))),
+        known
+            .iter()
+            .map(|(_, f)| Column::new(f.name(), f.metric.unit, f.metric.about, Digits::Significant(4))),
     );
     let title = format!("Leading singular values of attention: {}", source.name());
     let mut rows = Table::new(title.clone(), all_columns);
@@ -87,7 +97,7 @@ pub(super) fn report(config: &Config, options: Options, source: &dyn Source, all
         missing += options.top.min(found.shape.0).min(found.shape.1) - converged;
         let mut row = keys.clone();
         row.extend([options.top.into(), converged.into(), (*rounds).into()]);
-        row.extend(known.iter().map(|figure| cell(value(figure, &found.leading, found.shape), figure)));
+        row.extend(known.iter().map(|(at, figure)| cell(found.values[*at], figure)));
         rows.push(row);
         let mut sum = 0.0;
         for (index, one) in sigmas.iter().enumerate() {
@@ -111,7 +121,9 @@ pub(super) fn report(config: &Config, options: Options, source: &dyn Source, all
             options.rounds
         ));
     }
-    let views = vec![("summary".into(), for_people(&rows, source))];
+    let heads: Vec<&[Found]> = all.chunk_by(|a, b| a.at.is_same_head(&b.at)).collect();
+    notes.extend(sparsity::notes(&shapes(&heads, figures), "stable_rank"));
+    let views = vec![("summary".into(), summary(config, options, source, figures, &heads))];
     let tables = vec![("values".into(), values)];
     let sigma: Vec<Vec<f64>> =
         all.iter().map(|found| found.leading.values.iter().map(|one| one.sigma).collect()).collect();
@@ -125,17 +137,64 @@ fn padded(rows: &[Vec<f64>]) -> Array2<f64> {
     Array2::from_shape_fn((rows.len(), width), |(i, j)| rows[i].get(j).copied().unwrap_or(f64::NAN))
 }
 
-/// Leaves out the key columns that this input makes the same in every row.
-fn for_people(table: &Table, source: &dyn Source) -> Table {
-    let shown = HeadWindow::columns_for_people(source, true);
-    let all = HeadWindow::columns();
-    let has = |columns: &[Column], name: &str| columns.iter().any(|column| column.name == name);
-    let hidden = |name: &&str| has(&all, name) && !has(&shown, name);
-    let names = table.columns.iter().map(|column| column.name.as_str());
-    table.select(&names.filter(|name| !hidden(name)).collect::<Vec<_>>()).unwrap_or_else(|_| table.clone())
+/// One row a head, means over its windows.
+fn summary(
+    config: &Config,
+    options: Options,
+    source: &dyn Source,
+    figures: &[Figure],
+    heads: &[&[Found]],
+) -> Table {
+    let keys = HeadWindow::columns_for_people(source, false);
+    let k = config.shown_of(source.lengths().last().copied().unwrap_or(0), options.top);
+    let energy = format!("cum_energy_at_{k}");
+    let shown = ["sigma_max", &energy, "stable_rank", "keys90", "sink_mass", "distance"];
+    let shown: Vec<(usize, &Figure)> = shown.iter().filter_map(|name| Figure::find(figures, name)).collect();
+    let mut all = keys.clone();
+    let about = "leading values that converged, the fewest of any window, of those asked for";
+    all.push(Column::new("converged", "", about, Digits::Text));
+    let is_uneven = heads.iter().any(|head| head.len() != heads[0].len());
+    if is_uneven {
+        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
+    }
+    all.extend(shown.iter().map(|(_, figure)| figure.short()));
+    let title = format!("Leading singular values of attention: {}, n = {}", source.name(), lengths(source));
+    let mut table = Table::new(title, all);
+    for head in heads {
+        let Some(first) = head.first() else { continue };
+        let mut row = first.at.cells(&keys);
+        let converged = head.iter().map(|found| found.leading.converged().len()).min().unwrap_or(0);
+        row.push(format!("{converged} of {}", options.top).into());
+        if is_uneven {
+            row.push(head.len().into());
+        }
+        row.extend(shown.iter().map(|(at, _)| mean(head, *at).into()));
+        table.push(row);
+    }
+    table
 }
 
-fn value(figure: &Figure, leading: &Leading, (n, m): (usize, usize)) -> Option<f64> {
+/// The mean of a figure over windows, where all windows have it.
+fn mean(head: &[Found], at: usize) -> Option<f64> {
+    head.iter().map(|found| found.values[at]).collect::<Option<Vec<f64>>>().map(|all| stats::mean(&all))
+}
+
+fn shapes(heads: &[&[Found]], figures: &[Figure]) -> Vec<Shape> {
+    let shape = |head: &&[Found]| {
+        let value = |name| mean(head, Figure::find(figures, name)?.0);
+        let (rank, keys90) = (value("stable_rank"), value("keys90"));
+        Some(Shape { n: head.first()?.at.n, rank, keys90, sink_mass: value("sink_mass") })
+    };
+    heads.iter().filter_map(shape).collect()
+}
+
+/// The figures that leading values and rows tell.
+pub(super) fn values(
+    figures: &[Figure],
+    leading: &Leading,
+    (n, m): (usize, usize),
+    rows: &RowProfile,
+) -> Vec<Option<f64>> {
     let sigma = leading.converged();
     let spectrum = Spectrum {
         sigma: &sigma,
@@ -146,5 +205,7 @@ fn value(figure: &Figure, leading: &Leading, (n, m): (usize, usize)) -> Option<f
         epsilon: f32::EPSILON.into(),
         rounding: Rounding::default(),
     };
-    (!sigma.is_empty()).then(|| figure.of(&spectrum, None)).flatten()
+    let is_known = |figure: &&Figure| figure.is_of_rows() || !sigma.is_empty();
+    let value = |figure| Some(figure).filter(is_known).and_then(|figure| figure.of(&spectrum, Some(rows)));
+    figures.iter().map(value).collect()
 }

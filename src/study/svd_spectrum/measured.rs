@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Figure, Values};
 use super::curves;
 use super::estimated::Ends;
+use super::subject::Subject;
 use super::verdict::{Difference, difference};
 use crate::linalg::rounding::Rounding;
 use crate::linalg::spectra::Spectra;
@@ -81,6 +82,13 @@ impl<'a> Heads<'a> {
     pub(super) fn of(measured: &'a [Measured]) -> Self {
         let same = measured.chunk_by(|a, b| a.at.is_same_head(&b.at));
         Self(same.map(|head| head.iter().collect()).collect())
+    }
+
+    /// How many values a spectrum has at the longest length n: that of the input for attention matrices, which an
+    /// interrupted run need not have reached; for all else the width of what was measured.
+    pub(super) fn size(&self, of: Subject, n: Option<usize>) -> usize {
+        let widths = self.0.iter().flatten().map(|one| one.spectra.plain.len());
+        if of == Subject::Attention { n.unwrap_or(0) } else { widths.max().unwrap_or(0) }
     }
 
     /// How many heads have how many windows, where an interrupted run left them with different numbers.

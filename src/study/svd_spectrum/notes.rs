@@ -5,6 +5,7 @@ use super::columns::Figure;
 use super::estimated::Effort;
 use super::measured::{Heads, Measured, differences};
 use super::null::NullSpec;
+use super::subject::Subject;
 use super::summary::half_width;
 use super::verdict::{self, Verdict, decide};
 use crate::attention::Mask;
@@ -47,11 +48,12 @@ pub(super) fn all(
             100.0 * ZEROS
         ));
     }
+    notes.extend(shared(config.of, heads));
     let estimated = heads.0.iter().flatten().any(|one| one.ends.is_some());
     if estimated {
         notes.extend(estimates(config, heads, figures));
     }
-    if engine == Engine::Faer && source.is_layered() && !estimated {
+    if engine == Engine::Faer && source.is_layered() && config.of == Subject::Attention && !estimated {
         notes.push("values below 1e-8 sigma_max of matrices made in f32 are rounding".into());
     }
     notes
@@ -61,8 +63,8 @@ pub(super) fn all(
 fn estimates(config: &Config, heads: &Heads<'_>, figures: &[Figure]) -> Vec<String> {
     let Effort { options, tolerance } = config.effort();
     let rank = Figure::effective_rank(figures);
-    let share = |one: &&Measured| Some(2.0 * half_width(one, rank)? / one.values.plain[rank]?);
-    let widths: Vec<f64> = heads.0.iter().flatten().copied().filter_map(|one| share(&one)).collect();
+    let share = |one: &Measured| Some(2.0 * half_width(one, rank)? / one.values.plain[rank]?);
+    let widths: Vec<f64> = heads.0.iter().flatten().filter_map(|one| share(one)).collect();
     let widest = widths.iter().copied().fold(0.0, f64::max);
     let mut notes = vec![format!(
         "figures of singular values are estimates from {} random vectors: _low and _high are 95 % intervals, whose width is \
@@ -80,6 +82,23 @@ fn estimates(config: &Config, heads: &Heads<'_>, figures: &[Figure]) -> Vec<Stri
         ));
     }
     notes
+}
+
+/// That heads share what was decomposed, where groups of query heads have one head of keys and values.
+fn shared(of: Subject, heads: &Heads<'_>) -> Option<String> {
+    let same = |a: &Vec<&Measured>, b: &Vec<&Measured>| {
+        let (a, b) = (a.first(), b.first());
+        a.zip(b)
+            .is_some_and(|(a, b)| a.at.place.layer == b.at.place.layer && a.spectra.plain == b.spectra.plain)
+    };
+    let groups = heads.0.chunk_by(same).map(<[_]>::len).max().filter(|largest| *largest > 1)?;
+    matches!(of, Subject::Keys | Subject::Values).then(|| {
+        format!(
+            "up to {groups} heads of a layer share one head of {0} (grouped-query attention): their rows are equal but for \
+             the draws of null models",
+            of.name()
+        )
+    })
 }
 
 /// What of an interrupted run is there; none of one that is complete.

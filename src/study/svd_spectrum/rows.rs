@@ -1,5 +1,6 @@
 //! The full result: one row a head and window.
 
+use super::Config;
 use super::columns::{self, Figure, Values};
 use super::measured::{Measured, differences};
 use super::null::{NullSpec, names};
@@ -25,12 +26,13 @@ pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec], estimated: bool) -
 
 /// All rows.
 pub(super) fn table(
+    config: &Config,
     source: &dyn Source,
     figures: &[Figure],
     nulls: &[NullSpec],
     measured: &[Measured],
 ) -> Table {
-    let title = format!("Singular values of attention: {}", source.name());
+    let title = format!("Singular values of {}: {}", config.of.name(), source.name());
     let estimated = measured.iter().any(|one| one.ends.is_some());
     let mut table = Table::new(title, columns(figures, nulls, estimated));
     for one in measured {

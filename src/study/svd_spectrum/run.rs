@@ -1,21 +1,21 @@
 //! Runs the study on the input that the configuration names.
 
-use super::columns::Figure;
-use super::config::{Method, name_of};
+use super::config::Method;
 use super::estimated::Effort;
 use super::null::NullSpec;
+use super::subject::Subject;
 use super::{Config, aggregated, estimated, exact, leading, null, rows, summary};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::report::Column;
-use crate::study::input::{KEYS, Source, Unnamed};
+use crate::study::input::{KEYS, Source, Unnamed, needs_softmax};
 use crate::study::{Aggregate, Columns, Context, Outcome};
 use crate::sweep::{Fingerprint, Journal};
 
 /// The columns of the result, where the configuration decides them: leading values decide their own.
 pub fn columns(config: &Config) -> Result<Columns> {
-    let (figures, nulls) = (Figure::all(&config.at), null::find(config.null())?);
+    let (figures, nulls) = (config.figures(), null::find(config.null())?);
     let known: Option<Vec<Column>> = match (config.method, config.aggregate) {
         (Some(Method::Lanczos), _) => None,
         (_, Aggregate::Yes) => Some(aggregated::columns(&figures, &nulls)),
@@ -40,10 +40,13 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         None => config.input.open(context.seed, Unnamed::Model)?,
     };
     let source = source.as_ref();
+    if config.of != Subject::Attention {
+        needs_softmax(source)?;
+    }
     if compared {
         source.comparable()?;
     }
-    let method = config.method.unwrap_or_else(|| fitting(source, context));
+    let method = config.method.unwrap_or_else(|| fitting(config.of, source, context));
     let open = || Journal::open(&config.folder, &facts(config, method, source, &nulls, context));
     let mut outcome = match method {
         Method::Exact => exact::run(config, source, &nulls, &open()?, context)?,
@@ -63,8 +66,9 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
 }
 
 /// The method where none is named: exact if every length fits in memory.
-fn fitting(source: &dyn Source, context: Context<'_>) -> Method {
-    match source.lengths().iter().find(|n| exact::check_memory(**n).is_err()) {
+fn fitting(of: Subject, source: &dyn Source, context: Context<'_>) -> Method {
+    let too_long = source.lengths().iter().find(|n| exact::check_memory(**n).is_err());
+    match too_long.filter(|_| of == Subject::Attention) {
         Some(n) => {
             context.watch.say(&format!(
                 "matrices of {n} x {n} do not fit in memory: figures are estimated by --method quadrature"
@@ -85,9 +89,10 @@ fn facts(
 ) -> Fingerprint {
     let mut facts = Fingerprint::of_study("svd-spectrum");
     facts.push("seed", context.seed);
-    facts.push("method", name_of(&method));
+    facts.push("method", method.name());
+    facts.push("of", config.of.name());
+    facts.push("at", config.at.to_string());
     if method != Method::Lanczos {
-        facts.push("at", config.at.to_string());
         facts.push("null", nulls.iter().map(|null| null.spec.to_string()).collect::<Vec<_>>());
         facts.push("null_draws", config.draws());
     }
@@ -126,7 +131,8 @@ fn stamp(outcome: &mut Outcome, config: &Config, method: Method, source: &dyn So
     }
     stamp.push("seq_len", source.lengths().to_vec());
     stamp.push("windows", source.windows());
-    stamp.push("method", name_of(&method));
+    stamp.push("of", config.of.name());
+    stamp.push("method", method.name());
     if method != Method::Lanczos {
         stamp.push("null", config.null());
         stamp.push("null_draws", config.draws());

@@ -27,7 +27,7 @@ pub(super) fn table(
     figures: &[Figure],
     nulls: &[NullSpec],
 ) -> Table {
-    let k = config.shown(source.lengths().last().copied().unwrap_or(0));
+    let k = config.shown(heads.size(config.of, source.lengths().last().copied()));
     let place = |name: &str| {
         figures.iter().position(|figure| figure.metric.name == name && figure.at == Some(k)).unwrap_or(0)
     };
@@ -47,15 +47,18 @@ pub(super) fn table(
     let estimated = heads.0.iter().flatten().any(|one| one.ends.is_some());
     if estimated {
         let about = "half-width of the 95 % interval of erank as an estimate of this window's, or the mean of these windows'";
-        all.insert(all.len() - 1, Column::new("erank_pm", "", about, Digits::Fixed(1)));
+        all.insert(all.len() - 1, Column::new("pm", "", about, Digits::Fixed(1)));
     }
+    // The ends of the difference would not fit in 80 columns beside those of the estimate.
+    let is_shown = |at: usize| !estimated || !(2..4).contains(&at);
     if mark_windows {
         all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
     }
     if !nulls.is_empty() {
-        all.extend(verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]));
+        let columns = verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]);
+        all.extend(columns.into_iter().enumerate().filter(|(at, _)| is_shown(*at)).map(|(_, column)| column));
     }
-    let title = format!("Spectra of attention: {}, n = {}", source.name(), lengths(source));
+    let title = format!("Spectra of {}: {}, n = {}", config.of.name(), source.name(), lengths(source));
     let mut table = Table::new(title, all);
     for head in &heads.0 {
         let Some(first) = head.first() else { continue };
@@ -75,9 +78,10 @@ pub(super) fn table(
         }
         if !nulls.is_empty() {
             let decision = decide(&differences(head, figures, nulls.len()));
-            row.extend(verdict::deciding_cells(decision, &names(nulls), |null| {
+            let cells = verdict::deciding_cells(decision, &names(nulls), |null| {
                 mean_of(head, |one| one.nulls[null].values.plain[rank])
-            }));
+            });
+            row.extend(cells.into_iter().enumerate().filter(|(at, _)| is_shown(*at)).map(|(_, cell)| cell));
         }
         table.push(row);
     }
@@ -97,7 +101,7 @@ pub(super) fn overall(
     figures: &[Figure],
     nulls: &[NullSpec],
 ) -> Table {
-    let k = config.shown(measured.iter().map(|one| one.at.n).max().unwrap_or(0));
+    let k = config.shown(Heads::of(measured).size(config.of, measured.iter().map(|one| one.at.n).max()));
     let shown: Vec<(usize, &Figure)> = [
         ("cum_l1_at", Some(k)),
         ("cum_energy_at", Some(k)),
@@ -115,10 +119,7 @@ pub(super) fn overall(
         Column::new("mean_of", "", "what the mean is over", Digits::Text),
         Column::new("n", "", "rows of the attention matrix", Digits::Integer),
     ];
-    all.extend(shown.iter().map(|(_, figure)| {
-        let name = if figure.metric.name == "effective_rank" { "erank".into() } else { figure.name() };
-        Column::new(name, "", figure.metric.about, figure.digits())
-    }));
+    all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let mut table = Table::new("Means over all heads and windows", all);
     for of_length in measured.chunk_by(|a, b| a.at.n == b.at.n) {
         let mut push = |what: String, values: &dyn Fn(&Measured) -> Option<&Vec<Option<f64>>>| {

@@ -6,7 +6,8 @@ use super::Config;
 use super::columns::Figure;
 use super::measured::{Heads, Measured};
 use super::null::NullSpec;
-use super::{aggregated, curves, growth, notes, rounding, rows, summary};
+use super::subject::Subject;
+use super::{aggregated, curves, growth, notes, rounding, rows, sparsity, summary};
 use crate::linalg::engine::Engine;
 use crate::linalg::spectra::Spectra;
 use crate::report::Report;
@@ -23,13 +24,16 @@ pub(super) fn report(
 ) -> Report {
     let heads = Heads::of(measured);
     let rows = match config.aggregate {
-        Aggregate::Yes => aggregated::table(&heads, source, figures, nulls),
-        Aggregate::Auto | Aggregate::No => rows::table(source, figures, nulls, measured),
+        Aggregate::Yes => aggregated::table(config, &heads, source, figures, nulls),
+        Aggregate::Auto | Aggregate::No => rows::table(config, source, figures, nulls, measured),
     };
     let mut report = Report { rows, ..Report::default() };
     let mut growth_notes = Vec::new();
     if config.aggregate != Aggregate::No {
         report.views.push(("summary".into(), summary::table(config, &heads, source, figures, nulls)));
+        if config.of == Subject::Attention {
+            report.views.push(("sparsity".into(), sparsity::table(&heads, source, figures)));
+        }
         report.views.push(("overall".into(), summary::overall(config, measured, figures, nulls)));
         if source.lengths().len() > 1 {
             let table = growth::table(&heads, source, figures);
@@ -39,6 +43,9 @@ pub(super) fn report(
     }
     report.notes = notes::all(config, &heads, source, (figures, nulls), engine);
     report.notes.extend(growth_notes);
+    if config.of == Subject::Attention {
+        report.notes.extend(sparsity::notes(&sparsity::shapes(&heads, figures), "effective_rank"));
+    }
     report.notes.extend(rounding::notes(measured));
     report.figures = curves::figures(config, &heads, source, nulls);
     for n in source.lengths() {

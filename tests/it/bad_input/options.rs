@@ -42,7 +42,6 @@ fn options_of_the_other_method() {
     };
     lanczos("--null", "gaussian");
     lanczos("--null-draws", "5");
-    lanczos("--show-at", "4");
     lanczos("--aggregate", "yes");
     refused(with(&["--top", "4"]), &["--top: '4'", "only beside --method lanczos"]);
     refused(with(&["--rounds", "4"]), &["--rounds: '4'", "only beside --method quadrature or lanczos"]);

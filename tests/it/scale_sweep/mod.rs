@@ -25,7 +25,7 @@ struct Flags {
 /// What `luna scale-sweep` does with these flags, followed by `watch`, begun or resumed in `folder`.
 fn outcome(flags: &[&str], folder: Option<&Path>, watch: &dyn Watch) -> Result<Outcome> {
     let parsed = Flags::try_parse_from([&["scale-sweep"], flags].concat()).unwrap();
-    let folder = RunFolder { path: folder.map(Path::to_path_buf), resume: true };
+    let folder = RunFolder { path: folder.map(Path::to_path_buf), resume: true, ..RunFolder::default() };
     let config = ScaleSweepConfig { folder, ..parsed.config };
     // Threads of its own: what other tests allocate meanwhile is not counted.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();

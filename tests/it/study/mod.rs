@@ -4,6 +4,7 @@
 mod killed;
 mod program;
 mod resumed;
+mod shards;
 
 use clap::Parser;
 use luna::linalg::engine::Engine;

@@ -21,7 +21,7 @@ const FLAGS: [&str; 8] = ["--synthetic", "gaussian,iid", "--seq-len", "24", "--w
 /// A run in a folder, resumed if there is one.
 fn run(flags: &[&str], seed: u64, folder: &Path) -> luna::Result<Report> {
     let asked = Asked::try_parse_from([&["svd-spectrum"], flags].concat()).unwrap();
-    let folder = RunFolder { path: Some(folder.into()), resume: true };
+    let folder = RunFolder { path: Some(folder.into()), resume: true, ..RunFolder::default() };
     let config = Config { folder, ..asked.config };
     svd_spectrum::run(&config, Context { seed, engine: Engine::Faer, watch: &Unwatched })
         .map(|outcome| outcome.report)

@@ -18,7 +18,7 @@ use crate::study::approx_error::fits::Fits;
 use crate::study::approx_error::{differences, frame};
 use crate::study::input::{Head, Layers, Source, Trained};
 use crate::study::{Context, Outcome};
-use crate::sweep::{self, Cell, Hand, Study};
+use crate::sweep::{self, Cell, Hand, Shard, Study};
 
 /// The study, on its input.
 struct Replacement<'a> {
@@ -56,10 +56,18 @@ pub(in crate::study::approx_error) fn run(
     frame::check_memory(&source, windows)?;
     let facts = frame::facts(config, "substitution", &source, context);
     let journal = frame::journal(config, facts, &all, windows)?;
-    let fits = Fits::run(&all, &source, windows, &config.fit_options(), &journal, context)?;
-    let (source, candidates, layers, fits) = (&source, &all[..], &layers[..], &fits);
-    let model = source.model()?;
-    let study = Replacement { config, source, model, candidates, layers, fits, context };
+    let (source, candidates, layers, model) = (&source, &all[..], &layers[..], source.model()?);
+    // Which cells there are does not depend on what is fitted.
+    let planned = Fits::planned(windows);
+    let study = Replacement { config, source, model, candidates, layers, fits: &planned, context };
+    let plan = study.plan();
+    let mine = journal.shard().map_or_else(Vec::new, |shard| study.mine(&plan, shard));
+    let mine: Vec<&WindowOf> =
+        plan.iter().zip(mine).filter(|(_, mine)| *mine).map(|(cell, _)| &cell.of).collect();
+    let needed =
+        |candidate: usize, n: usize, _: &str| mine.iter().any(|of| (of.candidate, of.n) == (candidate, n));
+    let fits = &Fits::run(candidates, source, (windows, &needed), &config.fit_options(), &journal, context)?;
+    let study = Replacement { fits, ..study };
     let (mut report, complete) = sweep::run(&study, &journal, context.watch)?;
     frame::stamp(&mut report, source);
     report.stamp.push("substituted_layers", layers.to_vec());
@@ -107,6 +115,12 @@ impl Study for Replacement<'_> {
             }
         }
         cells
+    }
+
+    /// Where something is fitted, all windows of a mechanism are in one shard, beside its fits.
+    fn mine(&self, plan: &[Cell<WindowOf>], shard: Shard) -> Vec<bool> {
+        let fitted = self.fits.trained_on() > 0;
+        shard.cells(plan, |of| fitted.then(|| format!("n {} {}", of.n, self.candidates[of.candidate].spec)))
     }
 
     /// The last hidden states of the model as it was trained, once a window.

@@ -140,6 +140,11 @@ impl Study for Windows<'_> {
         (0..self.source.windows()).map(cell).collect()
     }
 
+    /// Costs follow.
+    fn is_first_stage(&self) -> bool {
+        true
+    }
+
     fn inputs(&self, cells: &[(usize, &usize)], hand: &mut Hand<'_, ()>) -> Result<()> {
         cells.iter().try_for_each(|(at, _)| hand(*at, ()))
     }

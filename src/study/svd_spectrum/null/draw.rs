@@ -143,6 +143,24 @@ pub(super) fn shuffled(
     Ok(matrix)
 }
 
+/// Independent Gaussian columns with the means and standard deviations of those of `x`.
+pub(super) fn gaussian_columns(x: &Array2<f32>, rng: &mut Rng) -> Array2<f32> {
+    let mut drawn = normal(rng, x.nrows(), x.ncols());
+    for (mut drawn, column) in drawn.columns_mut().into_iter().zip(x.columns()) {
+        let column = column.mapv(f64::from);
+        let (mean, sd) = (column.mean().unwrap_or(0.0), column.std(0.0));
+        drawn.mapv_inplace(|z| (mean + sd * f64::from(z)) as f32);
+    }
+    drawn
+}
+
+/// Each column in a random order of its own: what columns have in common is gone.
+pub(super) fn shuffled_columns(x: &Array2<f32>, rng: &mut Rng) -> Array2<f32> {
+    let mut columns = x.t().to_owned();
+    shuffle(&mut columns, &Mask::Full.into(), rng);
+    columns.reversed_axes()
+}
+
 pub(super) fn wide(matrix: &Matrix) -> Array2<f64> {
     match matrix {
         Matrix::F32(a) => a.mapv(f64::from),

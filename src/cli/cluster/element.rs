@@ -1,0 +1,70 @@
+//! What an element of an array executes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::program::Program;
+use super::run::{self, Done, Run, is_done, write_done};
+use super::{slurm, task};
+use crate::cli::{Failure, Global};
+use crate::error::Error;
+use crate::profile::clock::Stopwatch;
+
+/// What an element takes.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ElementArgs {
+    /// The folder of the run (the --out of submit)
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Added to the task's number, where array jobs begin anew
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    offset: usize,
+    /// The shard's number, from 0 [default: the task's number, from the variables of the system that started it]
+    #[arg(long, value_name = "I")]
+    number: Option<usize>,
+}
+
+impl ElementArgs {
+    pub(super) fn run(&self, program: Program, global: &Global) -> Result<(), Failure> {
+        let run = Run::read(&self.dir)?;
+        if run.version != env!("CARGO_PKG_VERSION") {
+            let what = format!("was planned by version {} of luna", run.version);
+            return Err(Error::malformed(&self.dir, what, env!("CARGO_PKG_VERSION")).into());
+        }
+        let Some(number) = self.number.or_else(|| Some(task::number()? + self.offset)) else {
+            let accepted = format!("--number, or a task's number in one of {}", task::variables());
+            return Err(Error::Refused(format!("element: no number; expected {accepted}")).into());
+        };
+        let Some(shard) = run.shard(number) else {
+            return Err(Error::value(
+                "element",
+                number,
+                format!("below {}, the elements of this run", run.shards),
+            )
+            .into());
+        };
+        if is_done(&self.dir, number) {
+            return Ok(());
+        }
+        let watch = Stopwatch::start();
+        let mut part: Vec<OsString> = vec!["--shard".into(), shard.to_string().into(), "--out".into()];
+        part.extend([run::part(&self.dir, number).into(), "--resume".into()]);
+        let ended = (program.run)(&run.arguments, &part, global);
+        let slurm = task::of_slurm();
+        match (&ended, slurm) {
+            (Ok(()), slurm) => {
+                let restarts = slurm.map_or(0, |(_, restarts)| restarts);
+                let done = Done { node: task::node(), seconds: watch.seconds(), restarts };
+                write_done(&self.dir, number, &done)?;
+            }
+            // Its time is over: what is recorded stays, and the rest is run when it is started again.
+            (Err(Failure::Luna(Error::Interrupted)), Some((task, restarts))) if restarts < run.requeues => {
+                slurm::requeue(&task)?;
+            }
+            (Err(_), _) => {}
+        }
+        ended
+    }
+}
