@@ -2,7 +2,7 @@
 
 use super::columns::{Figure, Values};
 use super::measure::Measurement;
-use super::measured::Measured;
+use super::measured::{Measured, NullMeasured};
 use super::subject::{Factors, Subject};
 use crate::error::Result;
 use crate::linalg::spectra::Spectra;
@@ -32,12 +32,13 @@ impl Measurement<'_> {
                     head.window
                 );
                 let mut rng = stream(self.context.seed, &label);
-                drawn.push(self.factors(&factors.map(|x| (null.model.columns)(x, &mut rng)))?);
+                let (spectra, values) = self.factors(&factors.map(|x| (null.model.columns)(x, &mut rng)))?;
+                drawn.push((spectra.plain, values));
                 watch.step(1, &head.label);
             }
-            nulls.push(self.mean(&drawn));
+            nulls.push(NullMeasured::mean(self.figures, &drawn));
         }
-        Ok(Measured { at, spectra, values, zeros: 0.0, nulls })
+        Ok(Measured { at, spectra, values, ends: None, zeros: 0.0, nulls })
     }
 
     fn factors(&self, factors: &Factors) -> Result<(Spectra, Values)> {
