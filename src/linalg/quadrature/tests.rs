@@ -111,7 +111,7 @@ fn centred_spectra_are_covered_as_plain_ones() {
         for ((density, energy, exact), inside) in found.iter().zip(&mut inside) {
             let (interval, all) = (density.figure(&sum).unwrap(), exact.iter().sum::<f64>());
             *inside += usize::from((interval.low..=interval.high).contains(&all));
-            assert!((interval.high - interval.low) < 0.1 * all, "{interval:?}");
+            assert!((interval.high - interval.low) < 0.2 * all, "{interval:?}");
             let squares: f64 = exact.iter().map(|s| s * s).sum();
             assert!((energy / squares - 1.0).abs() < 1e-6);
         }

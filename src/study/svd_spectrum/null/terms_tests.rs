@@ -146,7 +146,8 @@ fn operators_draw_what_matrices_draw() {
         let operator = |null: &str| {
             let a = find(null).unwrap()[0].operator(&beside, &mut rng()).unwrap();
             let whole = read(a.as_ref(), &[0, N]);
-            assert_eq!(whole, read(a.as_ref(), &[0, 7, 19, N]), "{what} {null}: the same in any tiles");
+            let far = (&whole - &read(a.as_ref(), &[0, 7, 19, N])).fold(0.0_f64, |far, x| far.max(x.abs()));
+            assert!(far < 1e-6, "{what} {null}: other rows in other tiles, {far} apart");
             whole
         };
         let drawn = find("gaussian").unwrap()[0].draw(&head, &matrix, &rows, &mut rng()).unwrap();
