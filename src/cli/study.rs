@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 
 use super::progress::{Progress, Show};
-use super::{Failure, Global, interrupt};
+use super::{Failure, Global, interrupt, signal};
 use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;
 use crate::name::List;
@@ -252,5 +252,13 @@ impl Watch for Terminal {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    #[allow(clippy::exit)] // the work does not look whether it is to stop
+    fn leave(&self) {
+        self.finish();
+        let said = "interrupted; every finished cell is recorded, where there is one";
+        let _ = writeln!(std::io::stderr(), "luna: {said}");
+        std::process::exit(i32::from(signal::code()));
     }
 }

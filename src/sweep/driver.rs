@@ -1,9 +1,20 @@
 //! Runs the cells of a study that are still to be run, and shows all of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
 use rayon::prelude::*;
 
 use super::{Cell, Journal, Study, Watch};
 use crate::error::{Error, Result};
+use crate::profile::clock::Stopwatch;
+
+/// Between two looks at whether work was asked to stop.
+const LOOK: Duration = Duration::from_millis(100);
+/// For work to stop by itself.
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// Runs a study: its view, and whether every cell of the plan is in it.
 ///
@@ -35,7 +46,15 @@ pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<
     if done > 0 {
         watch.skip(done);
     }
-    let ended = Driver { study, plan: &plan, mine: &mine, journal, watch }.run(&mut rows);
+    let finished = AtomicUsize::new(rows.iter().flatten().count());
+    let driver = Driver { study, plan: &plan, mine: &mine, journal, watch, finished: &finished };
+    let ended = thread::scope(|scope| {
+        let (end, ended) = mpsc::channel();
+        scope.spawn(move || driver.leave_if_late(&ended));
+        let ran = driver.run(&mut rows);
+        drop(end);
+        ran
+    });
     match ended {
         // What a shard found is shown when it is merged; without the others, figures over all heads would mislead.
         Ok(()) if !study.is_first_stage() => journal.end_without_view()?,
@@ -78,9 +97,35 @@ struct Driver<'a, S: Study> {
     mine: &'a [bool],
     journal: &'a Journal,
     watch: &'a dyn Watch,
+    /// Cells whose rows are here.
+    finished: &'a AtomicUsize,
 }
 
+impl<S: Study> Clone for Driver<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Study> Copy for Driver<'_, S> {}
+
 impl<S: Study> Driver<'_, S> {
+    /// Leaves work that goes on long after it was asked to stop, such as a library's decomposition or the forward pass of a
+    /// large model, if every finished cell is recorded on the disk, or there is none.
+    fn leave_if_late(&self, ended: &Receiver<()>) {
+        let mut asked = None;
+        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            if !self.watch.stopped() {
+                continue;
+            }
+            let since = asked.get_or_insert_with(Stopwatch::start);
+            let nothing_is_lost = self.journal.is_kept() || self.finished.load(Ordering::Relaxed) == 0;
+            if since.elapsed() > GRACE && nothing_is_lost {
+                self.watch.leave();
+            }
+        }
+    }
+
     /// Runs the cells that have no rows yet.
     fn run(&self, rows: &mut [Option<S::Rows>]) -> Result<()> {
         let left: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].is_none() && self.mine[*at]).collect();
@@ -122,14 +167,13 @@ impl<S: Study> Driver<'_, S> {
         let cell = &self.plan[at];
         let found = self.study.run(&cell.of, input)?;
         self.journal.write(&cell.key, &found)?;
+        self.finished.fetch_add(1, Ordering::Relaxed);
         Ok(found)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::super::{Fingerprint, Hand, RunFolder, Unwatched};
     use super::*;
 
@@ -210,6 +254,75 @@ mod tests {
                 assert_eq!(run(&second, &open(true), &Unwatched).unwrap(), (whole.clone(), true));
                 assert_eq!(second.ran.into_inner(), 10 - ran, "no cell is run twice");
             }
+        }
+    }
+
+    /// Cells that never look whether they are to stop: they are left when nothing is lost by it, and not before.
+    #[test]
+    fn late_work_is_left_if_its_cells_are_recorded() {
+        struct Late {
+            left: AtomicUsize,
+        }
+        impl Watch for Late {
+            fn stopped(&self) -> bool {
+                true
+            }
+
+            // As if the first cells had begun before the stop.
+            fn check(&self) -> Result<()> {
+                Ok(())
+            }
+
+            fn leave(&self) {
+                self.left.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder { path: Some(dir.path().into()), ..RunFolder::default() };
+        let kept = Journal::open(&folder, &Fingerprint::of_study("slow")).unwrap();
+        let late = GRACE + 5 * LOOK;
+        for (journal, left) in [(&kept, true), (&Journal::default(), false)] {
+            let watch = Late { left: AtomicUsize::new(0) };
+            run(&Slow { pause: [Duration::ZERO, late] }, journal, &watch).unwrap();
+            assert_eq!(watch.left.into_inner() > 0, left);
+        }
+        let watch = Late { left: AtomicUsize::new(0) };
+        run(&Slow { pause: [late, Duration::ZERO] }, &Journal::default(), &watch).unwrap();
+        assert!(watch.left.into_inner() > 0, "no cell was finished when it was late");
+    }
+
+    /// Two cells of these times.
+    struct Slow {
+        pause: [Duration; 2],
+    }
+
+    impl Study for Slow {
+        type Cell = Duration;
+        type Input = ();
+        type Rows = ();
+        type View = ();
+
+        fn unit(&self) -> &'static str {
+            "pauses"
+        }
+
+        fn plan(&self) -> Vec<Cell<Duration>> {
+            let cell =
+                |(at, of): (usize, &Duration)| Cell { key: at.to_string(), steps: 1, cost: 1.0, of: *of };
+            self.pause.iter().enumerate().map(cell).collect()
+        }
+
+        fn inputs(&self, cells: &[(usize, &Duration)], hand: &mut Hand<'_, ()>) -> Result<()> {
+            cells.iter().try_for_each(|(at, _)| hand(*at, ()))
+        }
+
+        fn run(&self, of: &Duration, (): &()) -> Result<()> {
+            thread::sleep(*of);
+            Ok(())
+        }
+
+        fn view(&self, _: Vec<(Duration, ())>) -> Result<()> {
+            Ok(())
         }
     }
 

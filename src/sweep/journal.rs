@@ -109,6 +109,11 @@ impl Journal {
         }
     }
 
+    /// Whether cells are recorded in a file.
+    pub(super) fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The part of the cells that is run.
     pub fn shard(&self) -> Option<Shard> {
         self.shard

@@ -21,6 +21,9 @@ pub trait Watch: Sync {
         false
     }
 
+    /// Work goes on although it was asked to stop, and nothing is lost if the program ends now.
+    fn leave(&self) {}
+
     /// The error of a study that was stopped, to leave loops with `?`.
     fn check(&self) -> Result<()> {
         if self.stopped() { Err(Error::Interrupted) } else { Ok(()) }
