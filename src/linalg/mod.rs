@@ -20,6 +20,7 @@ pub mod krylov;
 pub mod lanes;
 pub mod norm;
 pub mod outer;
+mod ql;
 mod reduction;
 pub mod rounding;
 pub mod rows;
