@@ -40,12 +40,16 @@ impl SvdSpectrum {
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
         let mut config = self.config.clone();
         config.folder = self.cells.folder(&self.output, global);
-        if config.method == Method::Exact {
+        if config.method != Some(Method::Lanczos) {
             config.aggregate = self.output.aggregate(config.aggregate);
         }
-        if let (Some(engine), Method::Lanczos) = (self.engine, config.method) {
-            let accepted = "none: its iterations decompose nothing by an engine; --method exact does";
-            return Err(Error::value("--engine with --method lanczos", engine.name(), accepted).into());
+        if let Some(engine) = self.engine {
+            let method = *config.method.get_or_insert(Method::Exact);
+            if method != Method::Exact {
+                let what = format!("--engine with --method {}", method.name());
+                let accepted = "none: its iterations decompose nothing by an engine; --method exact does";
+                return Err(Error::value(what, engine.name(), accepted).into());
+            }
         }
         let engine = self.engine.unwrap_or_default();
         let columns = svd_spectrum::columns(&config)?;
@@ -55,13 +59,7 @@ impl SvdSpectrum {
             (&config.folder, config.unnamed().is_some()),
             columns,
             out,
-            |context| {
-                let mut outcome = svd_spectrum::run(&config, Context { engine, ..context })?;
-                if config.method == Method::Exact {
-                    outcome.report.stamp.push("engine", engine.name());
-                }
-                Ok(outcome)
-            },
+            |context| svd_spectrum::run(&config, Context { engine, ..context }),
         )
     }
 }

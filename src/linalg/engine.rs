@@ -8,7 +8,10 @@
 
 use std::str::FromStr;
 
-use faer::Side;
+use faer::diag::Diag;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{Mat, Par, Side};
 use ndarray::{Array2, ArrayView2};
 
 use super::convert::view;
@@ -75,11 +78,20 @@ pub fn thin_svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Vec<f64>, Array2
 
 /// Eigenvalues in ascending order, and an eigenvector in each row of (n, n), of a symmetric matrix of which the lower
 /// triangle is read.
+///
+/// On the calling thread: faer's sums over several threads depend on their number.
 pub(crate) fn symmetric_eigen(a: ArrayView2<'_, f64>) -> Result<(Vec<f64>, Array2<f64>)> {
-    let eigen = view(a).self_adjoint_eigen(Side::Lower).map_err(|_| no_eigenvalues(a))?;
-    let vectors = eigen.U();
-    let vectors = Array2::from_shape_fn((vectors.ncols(), vectors.nrows()), |(i, j)| vectors[(j, i)]);
-    Ok((eigen.S().column_vector().iter().copied().collect(), vectors))
+    let n = a.nrows();
+    let (mut values, mut vectors) = (Diag::<f64>::zeros(n), Mat::<f64>::zeros(n, n));
+    let settings = (ComputeEigenvectors::Yes, Par::Seq);
+    let scratch = self_adjoint_evd_scratch::<f64>(n, settings.0, settings.1, Default::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    let out = Some(vectors.as_mut());
+    self_adjoint_evd(view(a), values.as_mut(), out, settings.1, stack, Default::default())
+        .map_err(|_| no_eigenvalues(a))?;
+    let vectors = Array2::from_shape_fn((n, n), |(i, j)| vectors[(j, i)]);
+    Ok((values.column_vector().iter().copied().collect(), vectors))
 }
 
 /// The eigenvalues of a symmetric matrix of which the lower triangle is read, in ascending order.

@@ -46,7 +46,7 @@ pub(super) fn reflected(
                 let (weight, product) = (-tau * v, &product[start..]);
                 match row.as_slice() {
                     Some(row) => {
-                        block.extend(row.iter().zip(product).map(|(x, y)| f64::from(*x) + weight * y))
+                        block.extend(row.iter().zip(product).map(|(x, y)| f64::from(*x) + weight * y));
                     }
                     None => block.extend(row.iter().zip(product).map(|(x, y)| f64::from(*x) + weight * y)),
                 }

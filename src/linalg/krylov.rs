@@ -37,7 +37,12 @@ pub trait Operator: Sync {
     /// Rows and columns.
     fn shape(&self) -> (usize, usize);
 
-    /// Writes the rows of `range` into `out`, shape (`range.len()`, columns).
+    /// The columns outside of which these rows are 0, so that products may leave them out.
+    fn support(&self, _rows: Range<usize>) -> Range<usize> {
+        0..self.shape().1
+    }
+
+    /// Writes the rows of `range` into `out`, shape (`range.len()`, those of [`support`](Self::support)).
     fn rows(&self, range: Range<usize>, out: ArrayViewMut2<'_, f32>);
 }
 
@@ -124,11 +129,13 @@ pub struct Progress {
     pub converged: usize,
 }
 
-/// Finds the leading singular values of `a`; `on_round` is called after every round and may stop the iteration.
+/// Finds the leading singular values of `a`; `check` is called many times a round and `on_round` after every round, and both
+/// may stop the iteration.
 pub fn leading(
     a: &dyn Operator,
     options: KrylovOptions,
     rng: &mut Rng,
+    check: &(dyn Fn() -> Result<()> + Sync),
     on_round: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Leading> {
     let (n, m) = a.shape();
@@ -139,7 +146,7 @@ pub fn leading(
     let (mut next, _) = orthonormal(normal(rng, m, block).view(), None);
     let mut rounds = 0;
     let (vectors, energy) = loop {
-        let image = gram_product(a, next.view());
+        let image = gram_product(a, next.view(), check)?;
         rounds += 1;
         let coupling = iteration.extend(&next, image.product.view());
         let ritz = iteration.ritz(top, coupling.residual.view())?;
@@ -168,7 +175,7 @@ pub fn leading(
             next = coupling.next;
         }
     };
-    let values = verify(a, vectors.view(), energy, options.tolerance);
+    let values = verify(&gram_product(a, vectors.view(), check)?, vectors.view(), options.tolerance);
     Ok(Leading { values, energy, rounds: rounds + 1 })
 }
 
@@ -258,8 +265,12 @@ struct Image {
     squares: Vec<f64>,
 }
 
-/// One round over the matrix.
-fn gram_product(a: &dyn Operator, x: ArrayView2<'_, f32>) -> Image {
+/// One round over the matrix; `check` is called for every tile.
+fn gram_product(
+    a: &dyn Operator,
+    x: ArrayView2<'_, f32>,
+    check: &(dyn Fn() -> Result<()> + Sync),
+) -> Result<Image> {
     let (n, m) = a.shape();
     let b = x.ncols();
     // Groups of rows with a partial sum each: their number, and so the order of the sums, depends on the sizes only.
@@ -271,26 +282,29 @@ fn gram_product(a: &dyn Operator, x: ArrayView2<'_, f32>) -> Image {
             let mut sum = Image { product: Array2::zeros((m, b).f()), energy: 0.0, squares: vec![0.0; b] };
             let mut tile = Array2::zeros((TILE, m));
             for start in (group * each..((group + 1) * each).min(n)).step_by(TILE) {
+                check()?;
                 let rows = start..(start + TILE).min(n);
-                let mut tile = tile.slice_mut(s![..rows.len(), ..]);
+                let columns = a.support(rows.clone());
+                let mut tile = tile.slice_mut(s![..rows.len(), ..columns.len()]);
                 a.rows(rows, tile.view_mut());
-                let y = product(tile.view(), x, Threads::One);
-                product_into(sum.product.view_mut(), 1.0, tile.t(), y.view(), 1.0, Threads::One);
+                let y = product(tile.view(), x.slice(s![columns.clone(), ..]), Threads::One);
+                let product = sum.product.slice_mut(s![columns, ..]);
+                product_into(product, 1.0, tile.t(), y.view(), 1.0, Threads::One);
                 sum.energy += tile.rows().into_iter().map(|row| f64::from(row.dot(&row))).sum::<f64>();
                 for (square, column) in sum.squares.iter_mut().zip(y.columns()) {
                     *square += column.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
                 }
             }
-            sum
+            Ok(sum)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let none = Image { product: Array2::zeros((m, b).f()), energy: 0.0, squares: vec![0.0; b] };
-    partial.into_iter().fold(none, |mut all, part| {
+    Ok(partial.into_iter().fold(none, |mut all, part| {
         all.product += &part.product;
         all.energy += part.energy;
         all.squares.iter_mut().zip(&part.squares).for_each(|(all, part)| *all += part);
         all
-    })
+    }))
 }
 
 /// An orthonormal basis of the columns of `x` without their projections onto `basis`, and the coordinates R with
@@ -315,10 +329,9 @@ fn orthonormal(x: ArrayView2<'_, f32>, basis: Option<ArrayView2<'_, f32>>) -> (A
     (q, r)
 }
 
-/// One more round, and the bounds computed from it alone.
-fn verify(a: &dyn Operator, vectors: ArrayView2<'_, f32>, energy: f64, tolerance: f64) -> Vec<SingularValue> {
-    let image = gram_product(a, vectors);
-    let rounding = ROUNDING * energy.sqrt();
+/// The bounds of one more round, computed from it alone.
+fn verify(image: &Image, vectors: ArrayView2<'_, f32>, tolerance: f64) -> Vec<SingularValue> {
+    let rounding = ROUNDING * image.energy.sqrt();
     let columns = vectors.columns().into_iter().zip(image.product.columns());
     let mut values: Vec<SingularValue> = columns
         .zip(&image.squares)
@@ -344,7 +357,7 @@ mod tests {
 
     fn find(a: &Array2<f32>, top: usize, block: usize) -> Leading {
         let options = KrylovOptions { block, ..KrylovOptions::for_top(top) };
-        leading(a, options, &mut stream(5, "krylov"), &mut |_| Ok(())).unwrap()
+        leading(a, options, &mut stream(5, "krylov"), &|| Ok(()), &mut |_| Ok(())).unwrap()
     }
 
     fn check(a: &Array2<f32>, top: usize, block: usize) {

@@ -1,7 +1,7 @@
 //! Matrix products, decompositions and spectra.
 //!
 //! [`spectra`] computes whole spectra, [`krylov`] the leading values of a matrix that does not fit in memory, [`norm`] the
-//! largest value alone; [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best
+//! largest value alone; [`quadrature`] estimates whole spectra without the matrix; [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best
 //! approximation of each rank. [`engine`] holds the dense decompositions, by faer or LAPACK, and says why there are two.
 //! [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
 //! allocates, copies and adds in parallel.
@@ -21,6 +21,7 @@ pub mod lanes;
 pub mod norm;
 pub mod outer;
 mod ql;
+pub mod quadrature;
 mod reduction;
 pub mod rounding;
 pub mod rows;

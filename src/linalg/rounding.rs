@@ -32,7 +32,8 @@ pub struct EntryRounding {
 pub const F64: EntryRounding =
     EntryRounding { epsilon: f64::EPSILON, relative: 0.5 * f64::EPSILON, absolute: 0.0 };
 
-const F32: EntryRounding =
+/// Entries computed in f32.
+pub const F32: EntryRounding =
     EntryRounding { epsilon: f32::EPSILON as f64, relative: 0.5 * f32::EPSILON as f64, absolute: 0.0 };
 
 /// float16 (11 bits; its smallest number is 2^-24) and bfloat16 (8 bits), stored as f32.
@@ -60,7 +61,6 @@ impl Rounding {
     /// `||N||_2` is estimated by the largest norm of a row plus that of a column (what random entries of any pattern reach,
     /// up to a small factor), `||N||_*` by the smallest of three bounds.
     pub fn of<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, unit: EntryRounding) -> Self {
-        let (relative, absolute) = (unit.relative * unit.relative, unit.absolute * unit.absolute);
         let mut columns = vec![0.0_f64; a.ncols()];
         let mut rows = Vec::with_capacity(a.nrows());
         let mut squares = vec![0.0; a.ncols()];
@@ -68,7 +68,7 @@ impl Rounding {
             for row in a.axis_iter(Axis(0)) {
                 for (square, x) in squares.iter_mut().zip(row) {
                     let x: f64 = (*x).into();
-                    *square = relative * x * x + absolute;
+                    *square = x * x;
                 }
                 for (column, square) in columns.iter_mut().zip(&squares) {
                     *column += square;
@@ -84,10 +84,20 @@ impl Rounding {
                 rows.push(sums.iter().sum::<f64>() + rest);
             }
         });
+        Self::of_squares(&rows, &columns, unit)
+    }
+
+    /// As [`of`](Self::of), from the sums of squares of every row and every column.
+    pub fn of_squares(rows: &[f64], columns: &[f64], unit: EntryRounding) -> Self {
+        let (relative, absolute) = (unit.relative * unit.relative, unit.absolute * unit.absolute);
+        let noise = |squares: &[f64], length: usize| -> Vec<f64> {
+            squares.iter().map(|square| relative * square + absolute * length as f64).collect()
+        };
+        let rank = rows.len().min(columns.len()) as f64;
+        let (rows, columns) = (noise(rows, columns.len()), noise(columns, rows.len()));
         let largest = |squares: &[f64]| squares.iter().copied().fold(0.0, f64::max).sqrt();
         let norms = |squares: &[f64]| squares.iter().map(|square| square.sqrt()).sum::<f64>();
         let frobenius = rows.iter().sum::<f64>().sqrt();
-        let rank = a.nrows().min(a.ncols()) as f64;
         Self {
             epsilon: unit.epsilon,
             spectral: largest(&rows) + largest(&columns),

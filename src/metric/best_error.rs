@@ -23,6 +23,10 @@ pub(super) const FROBENIUS: Metric = Metric {
 };
 
 fn spectral(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
+    // Of a density only where the values up to this one stand apart, each a node that counts once.
+    if spectrum.values().take(k + 1).any(|(_, weight)| weight != 1.0) {
+        return None;
+    }
     let next = match spectrum.sigma.get(k) {
         Some(next) => *next,
         None if spectrum.is_whole() => 0.0,
@@ -34,9 +38,15 @@ fn spectral(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
 fn frobenius(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
     let rest: f64 = if spectrum.is_whole() {
         // Added from the smallest: a difference of sums would lose small tails.
-        spectrum.sigma.iter().skip(k).rev().map(|s| s * s).sum()
+        let mut open = k as f64;
+        let beyond = spectrum.values().map(|(s, weight)| {
+            let within = weight.min(open);
+            open -= within;
+            (weight - within) * s * s
+        });
+        beyond.collect::<Vec<f64>>().iter().rev().sum()
     } else if k <= spectrum.sigma.len() {
-        spectrum.energy - spectrum.sigma.iter().take(k).map(|s| s * s).sum::<f64>()
+        spectrum.energy - spectrum.sum_to(k, |s| s * s)
     } else {
         return None;
     };

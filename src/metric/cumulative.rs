@@ -23,11 +23,11 @@ pub(super) const ENERGY: Metric = Metric {
 };
 
 fn l1(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
-    spectrum.of_sum(|all| spectrum.sigma.iter().take(k).sum::<f64>() / all)
+    spectrum.of_sum(|all| spectrum.sum_to(k, |s| s) / all)
 }
 
 fn energy(spectrum: &Spectrum<'_>, k: usize) -> Option<f64> {
     let known = spectrum.is_whole() || k <= spectrum.sigma.len();
-    let share = || spectrum.sigma.iter().take(k).map(|s| s * s).sum::<f64>() / spectrum.energy;
+    let share = || spectrum.sum_to(k, |s| s * s) / spectrum.energy;
     known.then(|| spectrum.of_squares(share)).flatten()
 }

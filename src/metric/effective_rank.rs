@@ -14,7 +14,7 @@ pub(super) const METRIC: Metric = Metric {
 
 fn effective_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
     spectrum.of_sum(|all| {
-        let shares = spectrum.sigma.iter().map(|s| s / all).filter(|p| *p > 0.0);
-        (-shares.map(|p| p * p.ln()).sum::<f64>()).exp()
+        let term = |p: f64| if p > 0.0 { p * p.ln() } else { 0.0 };
+        (-spectrum.sum(|s| term(s / all))).exp()
     })
 }

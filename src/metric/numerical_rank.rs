@@ -13,6 +13,10 @@ pub(super) const METRIC: Metric = Metric {
 };
 
 fn numerical_rank(spectrum: &Spectrum<'_>) -> Option<f64> {
+    // A density says nothing of values that small.
+    if spectrum.weights.is_some() {
+        return None;
+    }
     let relative = spectrum.longest as f64 * spectrum.epsilon * spectrum.first();
     // A centred matrix keeps the rounding error of the original entries, which may be large relative to it.
     let tolerance = relative.max(2.0 * spectrum.rounding.spectral);

@@ -15,7 +15,6 @@ pub(super) const METRIC: Metric = Metric {
 fn participation_ratio(spectrum: &Spectrum<'_>) -> Option<f64> {
     // Shares of the largest value keep the fourth powers in range.
     let first = spectrum.first();
-    let squares = || spectrum.sigma.iter().map(|s| (s / first) * (s / first));
-    let ratio = || squares().sum::<f64>().powi(2) / squares().map(|square| square * square).sum::<f64>();
+    let ratio = || spectrum.sum(|s| (s / first).powi(2)).powi(2) / spectrum.sum(|s| (s / first).powi(4));
     spectrum.is_whole().then(|| spectrum.of_squares(ratio)).flatten()
 }

@@ -40,11 +40,5 @@ fn energy(spectrum: &Spectrum<'_>, share: f64) -> Option<f64> {
 
 fn reach(spectrum: &Spectrum<'_>, goal: f64, weight: fn(f64) -> f64) -> Option<f64> {
     // Rounding in the sums must not move an exact fraction (10 of 10 equal values) to the next value.
-    let goal = goal * (1.0 - 1e-12);
-    let mut sum = 0.0;
-    let reached = spectrum.sigma.iter().position(|s| {
-        sum += weight(*s);
-        sum >= goal
-    });
-    reached.map(|index| (index + 1) as f64)
+    spectrum.reach(goal * (1.0 - 1e-12), weight)
 }

@@ -9,6 +9,7 @@ mod independence;
 mod interrupted;
 mod laws;
 mod published;
+mod quadrature;
 mod rounding;
 mod rows;
 

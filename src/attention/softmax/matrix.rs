@@ -62,7 +62,9 @@ pub fn within(matrix: &mut Array2<f64>, logits: ArrayView2<'_, f64>, visible: &V
 /// The attention matrix of an input in f32, with everything that it carries, on the calling thread.
 pub fn matrix_f32(input: &Input<'_>) -> Array2<f32> {
     let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
-    rows_into(input, 0..input.q.nrows(), a.view_mut());
+    let queries = 0..input.q.nrows();
+    let keys = reach(input, &queries);
+    weigh(input, queries, &keys, a.slice_mut(s![.., keys.clone()]));
     a
 }
 
@@ -85,14 +87,6 @@ fn reach(input: &Input<'_>, queries: &Range<usize>) -> Range<usize> {
         }
         _ => 0..0,
     }
-}
-
-/// Rows of the attention matrix, into `out` (queries, m).
-fn rows_into(input: &Input<'_>, queries: Range<usize>, mut out: ArrayViewMut2<'_, f32>) {
-    let keys = reach(input, &queries);
-    out.slice_mut(s![.., ..keys.start]).fill(0.0);
-    out.slice_mut(s![.., keys.end..]).fill(0.0);
-    weigh(input, queries, &keys, out.slice_mut(s![.., keys.clone()]));
 }
 
 /// The weights of these queries over these keys, which hold all that they see.
@@ -131,8 +125,13 @@ impl Operator for Unmaterialised<'_> {
         (self.0.q.nrows(), self.0.k.nrows())
     }
 
+    fn support(&self, rows: Range<usize>) -> Range<usize> {
+        reach(&self.0, &rows)
+    }
+
     fn rows(&self, range: Range<usize>, out: ArrayViewMut2<'_, f32>) {
-        rows_into(&self.0, range, out);
+        let keys = reach(&self.0, &range);
+        weigh(&self.0, range, &keys, out);
     }
 }
 
@@ -144,6 +143,15 @@ mod tests {
     use crate::attention::{HeadTerms, Window};
     use crate::rng::{normal, stream};
 
+    /// Whole rows of an operator.
+    fn tile(a: &Unmaterialised<'_>, rows: Range<usize>) -> Array2<f32> {
+        let mut tile = Array2::zeros((rows.len(), a.shape().1));
+        let columns = a.support(rows.clone());
+        tile.slice_mut(s![.., columns.clone()]).fill(f32::NAN);
+        a.rows(rows, tile.slice_mut(s![.., columns]));
+        tile
+    }
+
     #[test]
     fn f32_f64_and_tiles_agree() {
         let mut rng = stream(3, "softmax");
@@ -154,8 +162,7 @@ mod tests {
             let far = (&whole.mapv(f64::from) - &exact).fold(0.0_f64, |far, x| far.max(x.abs()));
             assert!(far < 1e-6, "{mask:?}: {far}");
             let lazy = Unmaterialised(Input { scale: 0.7, ..Input::new(q.view(), k.view(), mask) });
-            let mut tile = Array2::from_elem((10, 33), f32::NAN);
-            lazy.rows(20..30, tile.view_mut());
+            let tile = tile(&lazy, 20..30);
             let far = (&tile - &whole.slice(s![20..30, ..])).fold(0.0_f32, |far, x| far.max(x.abs()));
             assert!(far < 1e-6, "{mask:?}: {far}");
         }
@@ -185,8 +192,7 @@ mod tests {
                     (&a.mapv(f64::from) - &exact).fold(0.0_f64, |far, x| far.max(x.abs()))
                 };
                 assert!(far(&matrix_f32(&input), exact.view()) < 1e-6, "{mask:?} {terms:?}");
-                let mut tile = Array2::from_elem((10, 40), f32::NAN);
-                Unmaterialised(input).rows(20..30, tile.view_mut());
+                let tile = tile(&Unmaterialised(input), 20..30);
                 assert!(far(&tile, exact.slice(s![20..30, ..])) < 1e-6, "{mask:?} {terms:?}");
                 let (keys, part) = block(&input, 20..30);
                 assert!(far(&part, exact.slice(s![20..30, keys])) < 1e-6, "{mask:?} {terms:?}");

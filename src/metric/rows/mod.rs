@@ -75,7 +75,10 @@ fn by_tiles<T: Clone + Send + Sync>(
                 check()?;
                 let rows = start..(start + TILE).min(n);
                 let mut tile = tile.slice_mut(s![..rows.len(), ..]);
-                a.rows(rows, tile.view_mut());
+                let columns = a.support(rows.clone());
+                tile.slice_mut(s![.., ..columns.start]).fill(0.0);
+                tile.slice_mut(s![.., columns.end..]).fill(0.0);
+                a.rows(rows, tile.slice_mut(s![.., columns]));
                 add(&mut sums, tile.view(), start);
             }
             Ok(sums)

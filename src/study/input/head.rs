@@ -157,14 +157,15 @@ impl Head {
     }
 
     /// The share of zeros (or of what is too small for a normal f32) among the probabilities that the mask leaves open;
-    /// `rows` are the figures of `matrix`, which is the head's own.
-    pub fn zeros(&self, matrix: &Matrix, rows: &RowProfile) -> f64 {
+    /// `rows` are the figures of the head's matrix.
+    pub fn zeros(&self, rows: &RowProfile) -> f64 {
         let ((n, m), visible) = (self.shape, self.visible());
         let all = visible.count(n, m);
         let positive = match visible {
             Visible::Mask(_) | Visible::Window(..) => rows.positive,
             Visible::Rows(_) => {
-                let seen = |i: usize, j: usize| match matrix {
+                let matrix = self.matrix();
+                let seen = |i: usize, j: usize| match &*matrix {
                     Matrix::F32(a) => a[[i, j]] >= f32::MIN_POSITIVE,
                     Matrix::F64(a) => a[[i, j]] >= f64::from(f32::MIN_POSITIVE),
                 };

@@ -19,7 +19,7 @@ fn keys() -> Vec<Column> {
 pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
     let mut all = keys();
     all.push(Column::new("windows", "", "windows that the means are over", Digits::Integer));
-    all.extend(columns::measured(figures, nulls).into_iter().flat_map(with_ends));
+    all.extend(columns::measured(figures, nulls, false).into_iter().flat_map(with_ends));
     all.extend(verdict::columns(&names(nulls)));
     all
 }

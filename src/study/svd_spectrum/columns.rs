@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::null::NullSpec;
 use crate::metric::{self, Metric, Of, RowProfile, Spectrum};
 use crate::report::{Cell, Column, Digits};
+use crate::study::columns::with_ends;
 use crate::sweep::bits;
 
 /// A metric, and its index where it has one.
@@ -65,10 +66,18 @@ impl Figure {
         match (self.metric.of, self.at) {
             (Of::Spectrum(value), _) => value(spectrum),
             (Of::SpectrumAt(value), Some(k)) if k < spectrum.size => value(spectrum, k),
-            (Of::Rows(value), _) => rows.and_then(value),
-            (Of::RowsAt(value), Some(k)) => rows.and_then(|rows| value(rows, k)),
+            (Of::Rows(_) | Of::RowsAt(_), _) => rows.and_then(|rows| self.of_rows(rows)),
             // An index beyond the spectrum; and what is not among these figures.
-            (Of::SpectrumAt(_) | Of::RowsAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
+            (Of::SpectrumAt(_) | Of::Pair(_) | Of::Output(_), _) => None,
+        }
+    }
+
+    /// Its value of rows; none of figures of spectra.
+    pub(super) fn of_rows(&self, rows: &RowProfile) -> Option<f64> {
+        match (self.metric.of, self.at) {
+            (Of::Rows(value), _) => value(rows),
+            (Of::RowsAt(value), Some(k)) => value(rows, k),
+            _ => None,
         }
     }
 
@@ -118,9 +127,16 @@ fn figure_columns(figures: &[Figure], prefix: &str, of: &str) -> Vec<Column> {
     plain.chain(centred.map(|figure| figure.column(&format!("{prefix}centred_"), &of))).collect()
 }
 
-/// The columns of everything that is measured of a head: itself, and each null model.
-pub(super) fn measured(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
+/// The columns of everything that is measured of a head: itself, with the ends of its intervals where its figures are
+/// estimated, and each null model.
+pub(super) fn measured(figures: &[Figure], nulls: &[NullSpec], estimated: bool) -> Vec<Column> {
     let mut columns = figure_columns(figures, "", "");
+    if estimated {
+        let ends = |(figure, column): (&Figure, Column)| {
+            if figure.is_of_rows() { vec![column] } else { with_ends(column).into() }
+        };
+        columns = both(figures).zip(columns).flat_map(ends).collect();
+    }
     for null in nulls {
         let name = null.model.name;
         columns.extend(figure_columns(
@@ -130,6 +146,11 @@ pub(super) fn measured(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
         ));
     }
     columns
+}
+
+/// The figures in the order of their columns: plain, then centred.
+pub(super) fn both(figures: &[Figure]) -> impl Iterator<Item = &Figure> {
+    figures.iter().chain(figures.iter().filter(|figure| !figure.is_of_rows()))
 }
 
 /// A cell of a figure.

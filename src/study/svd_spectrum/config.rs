@@ -3,23 +3,33 @@
 use clap::{Args, ValueEnum};
 
 use super::columns::Figure;
+use super::estimated::Effort;
 use super::null;
 use super::subject::Subject;
 use crate::error::{Error, Result};
 use crate::linalg::krylov::KrylovOptions as Options;
+use crate::linalg::quadrature;
 use crate::name::List;
 use crate::study::Aggregate;
 use crate::study::input::{DumpArgs, InputArgs, Unnamed};
 use crate::sweep::RunFolder;
 
 /// How singular values are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
     /// All of them, from the matrix
-    #[default]
     Exact,
+    /// Figures of all of them with 95 % intervals, by stochastic Lanczos quadrature that never holds the matrix
+    Quadrature,
     /// The leading ones, by block Krylov iterations that never hold the matrix
     Lanczos,
+}
+
+impl Method {
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        name_of(&self)
+    }
 }
 
 /// What `luna svd-spectrum` takes.
@@ -47,16 +57,20 @@ pub struct Config {
     /// Draws of each null model a head and window [default: 3; 10 for --attention, whose heads have few windows]
     #[arg(long, value_name = "D")]
     pub null_draws: Option<usize>,
-    /// How singular values are found
-    #[arg(long, value_enum, default_value_t)]
-    pub method: Method,
+    /// How singular values are found [default: exact, or quadrature where that does not fit in memory]
+    #[arg(long, value_enum)]
+    pub method: Option<Method>,
     /// How many leading values --method lanczos finds [default: 128]
     #[arg(long, value_name = "K")]
     pub top: Option<usize>,
-    /// Rounds over the matrix after which --method lanczos gives up [default: 80]
+    /// Random vectors of --method quadrature; more of them make its intervals narrower [default: 16]
+    #[arg(long, value_name = "P")]
+    pub probes: Option<usize>,
+    /// Maximum rounds over the matrix of --method quadrature and --method lanczos [default: 64 and 80]
     #[arg(long, value_name = "R")]
     pub rounds: Option<usize>,
-    /// A value of --method lanczos has converged when its bound is below this share of it [default: 0.001]
+    /// Of --method quadrature: rounds end when the interval of the effective rank is narrower than this share of it [default:
+    /// 0.05]; of --method lanczos: a value has converged when its bound is below this share of it [default: 0.001]
     #[arg(long, value_name = "SHARE")]
     pub tolerance: Option<f64>,
     /// What the rows of the result are; alone it means yes
@@ -96,6 +110,9 @@ impl Config {
         {
             return Err(Error::value("--tolerance", tolerance, "a finite number above 0"));
         }
+        if let Some(probes) = self.probes.filter(|probes| !(4..=1024).contains(probes)) {
+            return Err(Error::value("--probes", probes, "4 to 1024"));
+        }
         self.check_method()
     }
 
@@ -108,9 +125,9 @@ impl Config {
         if self.dump.attention.is_some() {
             return Err(Error::value("--of", name, format!("attention: {given}")));
         }
-        if self.method != Method::Exact {
+        if let Some(method) = self.method.filter(|method| *method != Method::Exact) {
             let accepted = format!("exact beside --of {name}, whose spectra are exact at any n");
-            return Err(Error::value("--method", name_of(&self.method), accepted));
+            return Err(Error::value("--method", method.name(), accepted));
         }
         match null::find(self.null())?.iter().find(|null| !null.spec.params.is_empty()) {
             Some(null) => {
@@ -130,27 +147,34 @@ impl Config {
 
     /// Refuses what the method that was asked for would ignore.
     fn check_method(&self) -> Result<()> {
-        let exact = [
-            ("--null", self.null.clone().filter(|null| null.trim() != "none")),
-            ("--null-draws", self.null_draws.map(|draws| draws.to_string())),
-            ("--aggregate", (self.aggregate != Aggregate::Auto).then(|| name_of(&self.aggregate))),
+        use Method::{Exact, Lanczos, Quadrature};
+        let null = self.null.clone().filter(|null| null.trim() != "none");
+        let aggregate = (self.aggregate != Aggregate::Auto).then(|| name_of(&self.aggregate));
+        let flags: [(&str, Option<String>, &[Method]); 7] = [
+            ("--null", null, &[Exact, Quadrature]),
+            ("--null-draws", self.null_draws.map(|draws| draws.to_string()), &[Exact, Quadrature]),
+            ("--aggregate", aggregate, &[Exact, Quadrature]),
+            ("--top", self.top.map(|top| top.to_string()), &[Lanczos]),
+            ("--probes", self.probes.map(|probes| probes.to_string()), &[Quadrature]),
+            ("--rounds", self.rounds.map(|rounds| rounds.to_string()), &[Quadrature, Lanczos]),
+            ("--tolerance", self.tolerance.map(|tolerance| tolerance.to_string()), &[Quadrature, Lanczos]),
         ];
-        let lanczos = [
-            ("--top", self.top.map(|top| top.to_string())),
-            ("--rounds", self.rounds.map(|rounds| rounds.to_string())),
-            ("--tolerance", self.tolerance.map(|tolerance| tolerance.to_string())),
-        ];
-        let (ignored, other): (&[_], _) = match self.method {
-            Method::Exact => (&lanczos, Method::Lanczos),
-            Method::Lanczos => (&exact, Method::Exact),
-        };
-        for (flag, value) in ignored {
-            if let Some(value) = value {
-                let accepted = format!("only beside --method {}", name_of(&other));
-                return Err(Error::value(*flag, value, accepted));
+        let method = self.method.unwrap_or(Exact);
+        for (flag, value, methods) in flags {
+            if let Some(value) = value.filter(|_| !methods.contains(&method)) {
+                let names: Vec<String> = methods.iter().map(name_of).collect();
+                let accepted = format!("only beside --method {}", names.join(" or "));
+                return Err(Error::value(flag, value, accepted));
             }
         }
         Ok(())
+    }
+
+    /// The effort of estimates.
+    pub(super) fn effort(&self) -> Effort {
+        let options =
+            quadrature::Options { probes: self.probes.unwrap_or(16), rounds: self.rounds.unwrap_or(64) };
+        Effort { options, tolerance: self.tolerance.unwrap_or(0.05) }
     }
 
     /// How the leading values are found.

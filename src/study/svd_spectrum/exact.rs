@@ -88,12 +88,12 @@ impl Study for Exact<'_> {
 }
 
 /// Refuses lengths whose decompositions would not fit in memory.
-fn check_memory(n: usize) -> Result<()> {
+pub(super) fn check_memory(n: usize) -> Result<()> {
     let threads = rayon::current_num_threads() as u64;
     // A matrix in f32 that waits; and for each thread its copy, its Gram matrix and what the decomposition works in.
     let square = (n as u64).saturating_mul(n as u64);
     let needed = square.saturating_mul(4 + 40 * threads);
-    let instead =
-        "--method lanczos --top K finds the leading K values without the matrix, or use fewer --threads";
+    let instead = "--method quadrature estimates all figures without the matrix, and --method lanczos --top K finds the leading K values; or \
+         use fewer --threads";
     ram::require(format!("--method exact at n = {n} on {threads} threads"), needed, instead)
 }

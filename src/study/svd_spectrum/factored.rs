@@ -2,7 +2,7 @@
 
 use super::columns::{Figure, Values};
 use super::measure::Measurement;
-use super::measured::Measured;
+use super::measured::{Measured, NullMeasured};
 use super::subject::{Factors, Subject};
 use crate::error::Result;
 use crate::linalg::spectra::Spectra;
@@ -32,12 +32,13 @@ impl Measurement<'_> {
                     head.window
                 );
                 let mut rng = stream(self.context.seed, &label);
-                drawn.push(self.factors(&factors.map(|x| (null.model.columns)(x, &mut rng)))?);
+                let (spectra, values) = self.factors(&factors.map(|x| (null.model.columns)(x, &mut rng)))?;
+                drawn.push((spectra.plain, values));
                 watch.step(1, &head.label);
             }
-            nulls.push(self.mean(&drawn));
+            nulls.push(NullMeasured::mean(self.figures, &drawn));
         }
-        Ok(Measured { at, spectra, values, zeros: 0.0, nulls })
+        Ok(Measured { at, spectra, values, ends: None, zeros: 0.0, nulls })
     }
 
     fn factors(&self, factors: &Factors) -> Result<(Spectra, Values)> {
@@ -119,7 +120,8 @@ mod tests {
         let expected = LEVEL * heads as f64;
         let most = expected + 3.0 * (expected * (1.0 - LEVEL)).sqrt();
         assert!(each.iter().all(|decided| *decided as f64 <= most), "{each:?} of {heads}");
+        // Four draws and one window decide few heads; of independent columns hardly any are lower than both.
         let (_, lower) = decided(20, true);
-        assert!(lower >= 18, "{lower} of 20");
+        assert!(lower >= 10, "{lower} of 20");
     }
 }

@@ -3,9 +3,9 @@
 use super::Config;
 use super::columns::Figure;
 use super::leading_view::{self, Found};
-use crate::attention::softmax::Unmaterialised;
+use super::operator::HeadMatrix;
 use crate::error::Result;
-use crate::linalg::krylov::{self, KrylovOptions as Options, Leading, Operator};
+use crate::linalg::krylov::{self, KrylovOptions as Options, Leading};
 use crate::metric::RowProfile;
 use crate::profile::ram;
 use crate::report::Report;
@@ -13,7 +13,6 @@ use crate::rng::stream;
 use crate::study::input::{Head, HeadWindow, Source};
 use crate::study::{Context, Outcome};
 use crate::sweep::{self, Cell, Hand, Journal, Study};
-use crate::task::dump::Matrix;
 
 /// Rounds that a head takes as a rule, for the estimate of the time left.
 const ROUNDS: usize = 20;
@@ -81,31 +80,17 @@ impl Study for LeadingValues<'_> {
 
 /// The leading values, and the figures of the rows with the mass of the largest `at` keys.
 fn find(head: &Head, options: Options, at: &[usize], context: Context<'_>) -> Result<(Leading, RowProfile)> {
-    let owned;
-    let lazy;
-    let operator: &dyn Operator = match (&head.own, head.input()) {
-        (Some(own), _) => own,
-        (None, Some(input)) => {
-            lazy = Unmaterialised(input);
-            &lazy
-        }
-        (None, None) => {
-            owned = match head.matrix().into_owned() {
-                Matrix::F32(a) => a,
-                Matrix::F64(a) => a.mapv(|x| x as f32),
-            };
-            &owned
-        }
-    };
+    let a = HeadMatrix::of(head);
     let label = format!("krylov {} n {} window {}", head.label, head.shape.0, head.window);
     let mut on_round = |round: krylov::Progress| {
         let message = format!("{}: {} of {} values converged", head.label, round.converged, options.top);
         context.watch.step(usize::from(round.rounds < ROUNDS), &message);
         context.watch.check()
     };
-    let leading = krylov::leading(operator, options, &mut stream(context.seed, &label), &mut on_round)?;
+    let check = || context.watch.check();
+    let leading = krylov::leading(&a, options, &mut stream(context.seed, &label), &check, &mut on_round)?;
     context.watch.step(0, &format!("{}: rows", head.label));
-    Ok((leading, RowProfile::of_operator(operator, at, &|| context.watch.check())?))
+    Ok((leading, RowProfile::of_operator(&a, at, &check)?))
 }
 
 fn check_memory(n: usize, options: Options) -> Result<()> {

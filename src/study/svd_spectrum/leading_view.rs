@@ -198,6 +198,7 @@ pub(super) fn values(
     let sigma = leading.converged();
     let spectrum = Spectrum {
         sigma: &sigma,
+        weights: None,
         size: n.min(m),
         longest: n.max(m),
         energy: leading.energy,

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use ndarray::Array2;
 
 use super::columns::{Figure, Values};
-use super::curves;
 use super::measured::{Measured, NullMeasured};
 use super::null::NullSpec;
 use crate::error::Result;
@@ -44,13 +43,13 @@ impl Measurement<'_> {
                 );
                 let matrix = null.draw(head, &matrix, &rows, &mut stream(self.context.seed, &label))?;
                 let (spectra, _, values) = self.matrix(&matrix, &|| None)?;
-                drawn.push((spectra, values));
+                drawn.push((spectra.plain, values));
                 watch.step(1, &head.label);
             }
-            nulls.push(self.mean(&drawn));
+            nulls.push(NullMeasured::mean(self.figures, &drawn));
         }
-        let zeros = head.zeros(&matrix, &rows);
-        Ok(Measured { at, spectra, values, zeros, nulls })
+        let zeros = head.zeros(&rows);
+        Ok(Measured { at, spectra, values, ends: None, zeros, nulls })
     }
 
     /// The figures of a matrix; `precise` makes it once more in f64, if it can, where little is left of it without its
@@ -78,21 +77,6 @@ impl Measurement<'_> {
             centred: self.figures.iter().map(|figure| figure.of(&centred, None)).collect(),
         };
         Ok((spectra, profile, values))
-    }
-
-    pub(super) fn mean(&self, drawn: &[(Spectra, Values)]) -> NullMeasured {
-        let mean = |side: fn(&Values) -> &Vec<Option<f64>>| {
-            let of = |i: usize| drawn.iter().map(|(_, values)| side(values)[i]).collect::<Option<Vec<f64>>>();
-            (0..self.figures.len()).map(|i| of(i).map(|values| crate::stats::mean(&values))).collect()
-        };
-        let effective_rank = Figure::effective_rank(self.figures);
-        let shares: Vec<Vec<f64>> =
-            drawn.iter().map(|(spectra, _)| curves::cumulative(&spectra.plain)).collect();
-        NullMeasured {
-            values: Values { plain: mean(|values| &values.plain), centred: mean(|values| &values.centred) },
-            effective_ranks: drawn.iter().filter_map(|(_, values)| values.plain[effective_rank]).collect(),
-            cumulative: curves::mean(shares.iter().map(Vec::as_slice)),
-        }
     }
 }
 

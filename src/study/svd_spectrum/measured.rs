@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Figure, Values};
+use super::curves;
+use super::estimated::Ends;
 use super::subject::Subject;
 use super::verdict::{Difference, difference};
 use crate::linalg::rounding::Rounding;
@@ -18,6 +20,8 @@ pub(super) struct Measured {
     #[serde(with = "bits")]
     pub(super) spectra: Spectra,
     pub(super) values: Values,
+    /// Of figures that are estimated, their intervals; `spectra` then hold smooth curves.
+    pub(super) ends: Option<Ends>,
     /// The share of zeros among the probabilities that the mask leaves open.
     #[serde(with = "bits")]
     pub(super) zeros: f64,
@@ -35,6 +39,23 @@ pub(super) struct NullMeasured {
     /// Mean over draws of the cumulative share of the singular values.
     #[serde(with = "bits")]
     pub(super) cumulative: Vec<f64>,
+}
+
+impl NullMeasured {
+    /// Of draws, each with its singular values and figures.
+    pub(super) fn mean(figures: &[Figure], drawn: &[(Vec<f64>, Values)]) -> Self {
+        let mean = |side: fn(&Values) -> &Vec<Option<f64>>| {
+            let of = |i: usize| drawn.iter().map(|(_, values)| side(values)[i]).collect::<Option<Vec<f64>>>();
+            (0..figures.len()).map(|i| of(i).map(|values| stats::mean(&values))).collect()
+        };
+        let effective_rank = Figure::effective_rank(figures);
+        let shares: Vec<Vec<f64>> = drawn.iter().map(|(sigma, _)| curves::cumulative(sigma)).collect();
+        Self {
+            values: Values { plain: mean(|values| &values.plain), centred: mean(|values| &values.centred) },
+            effective_ranks: drawn.iter().filter_map(|(_, values)| values.plain[effective_rank]).collect(),
+            cumulative: curves::mean(shares.iter().map(Vec::as_slice)),
+        }
+    }
 }
 
 impl Bits for Spectra {

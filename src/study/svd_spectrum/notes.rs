@@ -2,9 +2,11 @@
 
 use super::Config;
 use super::columns::Figure;
+use super::estimated::Effort;
 use super::measured::{Heads, Measured, differences};
 use super::null::NullSpec;
 use super::subject::Subject;
+use super::summary::half_width;
 use super::verdict::{self, Verdict, decide};
 use crate::attention::Mask;
 use crate::linalg::engine::Engine;
@@ -47,8 +49,37 @@ pub(super) fn all(
         ));
     }
     notes.extend(shared(config.of, heads));
-    if engine == Engine::Faer && source.is_layered() && config.of == Subject::Attention {
+    let estimated = heads.0.iter().flatten().any(|one| one.ends.is_some());
+    if estimated {
+        notes.extend(estimates(config, heads, figures));
+    }
+    if engine == Engine::Faer && source.is_layered() && config.of == Subject::Attention && !estimated {
         notes.push("values below 1e-8 sigma_max of matrices made in f32 are rounding".into());
+    }
+    notes
+}
+
+/// What estimates rest on, and how wide their intervals are.
+fn estimates(config: &Config, heads: &Heads<'_>, figures: &[Figure]) -> Vec<String> {
+    let Effort { options, tolerance } = config.effort();
+    let rank = Figure::effective_rank(figures);
+    let share = |one: &Measured| Some(2.0 * half_width(one, rank)? / one.values.plain[rank]?);
+    let widths: Vec<f64> = heads.0.iter().flatten().filter_map(|one| share(one)).collect();
+    let widest = widths.iter().copied().fold(0.0, f64::max);
+    let mut notes = vec![format!(
+        "figures of singular values are estimates from {} random vectors: _low and _high are 95 % intervals, whose width is \
+         {:.1} % of the effective rank at most",
+        options.probes,
+        100.0 * widest
+    )];
+    let wide = widths.iter().filter(|width| **width > tolerance).count();
+    if wide > 0 {
+        notes.push(format!(
+            "{wide} of {} effective ranks have intervals wider than --tolerance {tolerance} after --rounds {}: more --probes or \
+             --rounds narrow them",
+            widths.len(),
+            options.rounds
+        ));
     }
     notes
 }

@@ -1,9 +1,12 @@
 //! Runs the study on the input that the configuration names.
 
-use super::config::{Method, name_of};
+use super::config::Method;
+use super::estimated::Effort;
 use super::null::NullSpec;
 use super::subject::Subject;
-use super::{Config, aggregated, exact, leading, null, rows, summary};
+use super::{Config, aggregated, estimated, exact, leading, null, rows, summary};
+use serde_json::Value;
+
 use crate::error::{Error, Result};
 use crate::report::Column;
 use crate::study::input::{KEYS, Source, Unnamed, needs_softmax};
@@ -14,9 +17,11 @@ use crate::sweep::{Fingerprint, Journal};
 pub fn columns(config: &Config) -> Result<Columns> {
     let (figures, nulls) = (config.figures(), null::find(config.null())?);
     let known: Option<Vec<Column>> = match (config.method, config.aggregate) {
-        (Method::Lanczos, _) => None,
-        (Method::Exact, Aggregate::Yes) => Some(aggregated::columns(&figures, &nulls)),
-        (Method::Exact, Aggregate::Auto | Aggregate::No) => Some(rows::columns(&figures, &nulls)),
+        (Some(Method::Lanczos), _) => None,
+        (_, Aggregate::Yes) => Some(aggregated::columns(&figures, &nulls)),
+        (method, Aggregate::Auto | Aggregate::No) => {
+            Some(rows::columns(&figures, &nulls, method == Some(Method::Quadrature)))
+        }
     };
     Ok(Columns { known, keys: &KEYS, short: summary::SHORT })
 }
@@ -26,7 +31,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     config.check()?;
     // Mistakes in names cost nothing if they are found before a model is opened.
     let nulls = null::find(config.null())?;
-    let compared = config.method == Method::Exact && !nulls.is_empty();
+    let compared = config.method != Some(Method::Lanczos) && !nulls.is_empty();
     if let Some(mask) = config.dump.mask.as_ref().filter(|_| !compared) {
         return Err(Error::value("--mask", mask, "only beside null models, which draw under it"));
     }
@@ -41,12 +46,14 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if compared {
         source.comparable()?;
     }
-    let open = || Journal::open(&config.folder, &facts(config, source, &nulls, context));
-    let mut outcome = match config.method {
+    let method = config.method.unwrap_or_else(|| fitting(config.of, source, context));
+    let open = || Journal::open(&config.folder, &facts(config, method, source, &nulls, context));
+    let mut outcome = match method {
         Method::Exact => exact::run(config, source, &nulls, &open()?, context)?,
+        Method::Quadrature => estimated::run(config, source, &nulls, &open()?, context)?,
         Method::Lanczos => leading::run(config, source, &open()?, context)?,
     };
-    stamp(&mut outcome, config, source);
+    stamp(&mut outcome, config, method, source, context);
     let report = &mut outcome.report;
     // After the word on an interruption, which stands first.
     let first = usize::from(!outcome.complete).min(report.notes.len());
@@ -58,19 +65,40 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// The method where none is named: exact if every length fits in memory.
+fn fitting(of: Subject, source: &dyn Source, context: Context<'_>) -> Method {
+    let too_long = source.lengths().iter().find(|n| exact::check_memory(**n).is_err());
+    match too_long.filter(|_| of == Subject::Attention) {
+        Some(n) => {
+            context.watch.say(&format!(
+                "matrices of {n} x {n} do not fit in memory: figures are estimated by --method quadrature"
+            ));
+            Method::Quadrature
+        }
+        None => Method::Exact,
+    }
+}
+
 /// What decides the figures of a cell, and which cells there are.
-fn facts(config: &Config, source: &dyn Source, nulls: &[NullSpec], context: Context<'_>) -> Fingerprint {
+fn facts(
+    config: &Config,
+    method: Method,
+    source: &dyn Source,
+    nulls: &[NullSpec],
+    context: Context<'_>,
+) -> Fingerprint {
     let mut facts = Fingerprint::of_study("svd-spectrum");
     facts.push("seed", context.seed);
-    facts.push("method", name_of(&config.method));
+    facts.push("method", method.name());
     facts.push("of", config.of.name());
     facts.push("at", config.at.to_string());
-    match config.method {
-        Method::Exact => {
-            facts.push("null", nulls.iter().map(|null| null.spec.to_string()).collect::<Vec<_>>());
-            facts.push("null_draws", config.draws());
-            facts.push("engine", context.engine.name());
-        }
+    if method != Method::Lanczos {
+        facts.push("null", nulls.iter().map(|null| null.spec.to_string()).collect::<Vec<_>>());
+        facts.push("null_draws", config.draws());
+    }
+    match method {
+        Method::Exact => facts.push("engine", context.engine.name()),
+        Method::Quadrature => effort(config, &mut |key, value| facts.push(key, value)),
         Method::Lanczos => {
             let options = config.leading();
             facts.push("top", options.top);
@@ -85,7 +113,15 @@ fn facts(config: &Config, source: &dyn Source, nulls: &[NullSpec], context: Cont
     facts
 }
 
-fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
+/// What an estimate depends on.
+fn effort(config: &Config, push: &mut dyn FnMut(&'static str, Value)) {
+    let Effort { options, tolerance } = config.effort();
+    push("probes", options.probes.into());
+    push("rounds", options.rounds.into());
+    push("tolerance", tolerance.into());
+}
+
+fn stamp(outcome: &mut Outcome, config: &Config, method: Method, source: &dyn Source, context: Context<'_>) {
     let Outcome { report, complete } = outcome;
     let stamp = &mut report.stamp;
     stamp.push("study", "svd-spectrum");
@@ -96,12 +132,14 @@ fn stamp(outcome: &mut Outcome, config: &Config, source: &dyn Source) {
     stamp.push("seq_len", source.lengths().to_vec());
     stamp.push("windows", source.windows());
     stamp.push("of", config.of.name());
-    stamp.push("method", name_of(&config.method));
-    match config.method {
-        Method::Exact => {
-            stamp.push("null", config.null());
-            stamp.push("null_draws", config.draws());
-        }
+    stamp.push("method", method.name());
+    if method != Method::Lanczos {
+        stamp.push("null", config.null());
+        stamp.push("null_draws", config.draws());
+    }
+    match method {
+        Method::Exact => stamp.push("engine", context.engine.name()),
+        Method::Quadrature => effort(config, &mut |key, value| stamp.push(key, value)),
         Method::Lanczos => {
             let options = config.leading();
             stamp.push("top", options.top);

@@ -56,6 +56,9 @@ impl Subject {
                 Self::Values | Self::Attention => {}
             }
         }
+        if let (Self::Logits, Body::Logits(logits)) = (self, &head.body) {
+            return Ok(one(&logits.mapv(|x| x as f32)));
+        }
         let accepted = format!("attention: this input has no {} of '{}'", self.name(), head.label);
         Err(Error::value("--of", self.name(), accepted))
     }

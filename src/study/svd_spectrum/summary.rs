@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::columns::Figure;
-use super::measured::{Heads, Measured, differences, mean_of};
+use super::measured::{Heads, Measured, differences, mean_of, windows_of};
 use super::null::{NullSpec, names};
 use super::verdict::{self, decide};
 use crate::report::{Cell, Column, Digits, Table};
@@ -44,11 +44,19 @@ pub(super) fn table(
         Column::new("erank", "", "effective_rank: exp of the entropy of s_i / sum s", Digits::Fixed(1)),
         Column::new("centred_erank", "", "effective_rank of the matrix less its mean row", Digits::Fixed(1)),
     ]);
+    let estimated = heads.0.iter().flatten().any(|one| one.ends.is_some());
+    if estimated {
+        let about = "half-width of the 95 % interval of erank as an estimate of this window's, or the mean of these windows'";
+        all.insert(all.len() - 1, Column::new("pm", "", about, Digits::Fixed(1)));
+    }
+    // The ends of the difference would not fit in 80 columns beside those of the estimate.
+    let is_shown = |at: usize| !estimated || !(2..4).contains(&at);
     if mark_windows {
         all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
     }
     if !nulls.is_empty() {
-        all.extend(verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]));
+        let columns = verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]);
+        all.extend(columns.into_iter().enumerate().filter(|(at, _)| is_shown(*at)).map(|(_, column)| column));
     }
     let title = format!("Spectra of {}: {}, n = {}", config.of.name(), source.name(), lengths(source));
     let mut table = Table::new(title, all);
@@ -57,19 +65,33 @@ pub(super) fn table(
         let mut row = first.at.cells(&keys);
         row.extend(shares.map(|index| mean_of(head, |one| one.values.plain[index]).into()));
         row.push(mean_of(head, |one| one.values.plain[rank]).into());
+        if estimated {
+            // The errors of windows are independent.
+            let halves = windows_of(head, |one| half_width(one, rank));
+            let half =
+                |all: Vec<f64>| all.iter().map(|half| half * half).sum::<f64>().sqrt() / all.len() as f64;
+            row.push(halves.map(half).into());
+        }
         row.push(mean_of(head, |one| one.values.centred[rank]).into());
         if mark_windows {
             row.push(head.len().into());
         }
         if !nulls.is_empty() {
             let decision = decide(&differences(head, figures, nulls.len()));
-            row.extend(verdict::deciding_cells(decision, &names(nulls), |null| {
+            let cells = verdict::deciding_cells(decision, &names(nulls), |null| {
                 mean_of(head, |one| one.nulls[null].values.plain[rank])
-            }));
+            });
+            row.extend(cells.into_iter().enumerate().filter(|(at, _)| is_shown(*at)).map(|(_, cell)| cell));
         }
         table.push(row);
     }
     table
+}
+
+/// The half-width of the interval of a figure of one window.
+pub(super) fn half_width(one: &Measured, figure: usize) -> Option<f64> {
+    let ends = one.ends.as_ref()?;
+    Some(0.5 * (ends.high.plain[figure]? - ends.low.plain[figure]?))
 }
 
 /// Means over all heads, of the heads and of what stands beside them.

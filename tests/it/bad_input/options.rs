@@ -28,7 +28,7 @@ fn values_that_are_none() {
     misused(&["--at", ""], &["'--at", "a whole number"]);
     misused(&["--heads", "3-1"], &["'--heads", "'3-1'", "0-3,7"]);
     misused(&["--windows", "many"], &["'--windows", "'many'"]);
-    misused(&["--method", "lanczoz"], &["'--method", "exact, lanczos", "'lanczos'"]);
+    misused(&["--method", "lanczoz"], &["'--method", "exact, quadrature, lanczos", "'lanczos'"]);
     misused(&["--threads", "0"], &["'--threads", "1..=1024"]);
     misused(&["--bogus"], &["'--bogus'"]);
 }
@@ -37,15 +37,23 @@ fn values_that_are_none() {
 #[test]
 fn options_of_the_other_method() {
     let lanczos = |flag: &str, value: &str| {
-        let accepted = [&format!("{flag}: '{value}'"), "only beside --method exact"];
+        let accepted = [&format!("{flag}: '{value}'"), "only beside --method exact or quadrature"];
         refused(with(&["--method", "lanczos", &format!("{flag}={value}")]), &accepted);
     };
     lanczos("--null", "gaussian");
     lanczos("--null-draws", "5");
     lanczos("--aggregate", "yes");
     refused(with(&["--top", "4"]), &["--top: '4'", "only beside --method lanczos"]);
-    refused(with(&["--rounds", "4"]), &["--rounds: '4'", "only beside --method lanczos"]);
-    refused(with(&["--tolerance", "0.1"]), &["--tolerance: '0.1'", "only beside --method lanczos"]);
+    refused(with(&["--rounds", "4"]), &["--rounds: '4'", "only beside --method quadrature or lanczos"]);
+    refused(
+        with(&["--tolerance", "0.1"]),
+        &["--tolerance: '0.1'", "only beside --method quadrature or lanczos"],
+    );
+    refused(with(&["--probes", "8"]), &["--probes: '8'", "only beside --method quadrature"]);
+    let quadrature = |flags: &[&str]| with(&[&["--method", "quadrature"], flags].concat());
+    refused(quadrature(&["--top", "8"]), &["--top: '8'", "only beside --method lanczos"]);
+    refused(quadrature(&["--probes", "3"]), &["--probes: '3'", "4 to 1024"]);
+    refused(quadrature(&["--engine", "faer"]), &["--engine with --method quadrature: 'faer'"]);
 }
 
 #[test]
@@ -122,12 +130,13 @@ fn conflicting_options() {
 
 #[test]
 fn more_than_the_memory() {
-    let exact = with(&["--seq-len", "4000000"]);
-    refused(exact, &["--method exact at n = 4000000", "PiB, this machine has", "--method lanczos --top K"]);
+    let exact = with(&["--method", "exact", "--seq-len", "4000000"]);
+    refused(exact, &["--method exact at n = 4000000", "PiB, this machine has", "--method quadrature"]);
     // So long that the number of bytes overflows.
     let uncountable = usize::MAX.to_string();
     for n in ["100000000000", &uncountable] {
-        refused(with(&["--seq-len", n]), &[n, "--method lanczos"]);
+        // Where exact does not fit, quadrature is chosen.
+        refused(with(&["--seq-len", n]), &["--method quadrature", n, "--method lanczos"]);
         let lanczos = with(&["--synthetic", "gaussian", "--method", "lanczos", "--seq-len", n]);
         refused(lanczos, &["--method lanczos", n, "this machine has", "need less"]);
         let top = with(&["--synthetic", "gaussian", "--method", "lanczos", "--top", n]);

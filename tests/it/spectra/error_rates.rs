@@ -50,6 +50,22 @@ fn untrained_heads_of_one_window_are_decided_in_one_of_twenty() {
     }
 }
 
+/// Heads and draws that are estimated alike: their errors are as random as their differences.
+#[test]
+fn estimated_heads_of_one_window_are_decided_in_one_of_twenty() {
+    let effort = ["--method", "quadrature", "--probes", "6", "--rounds", "8", "--null-draws", "3"];
+    for input in
+        [["--synthetic", "gaussian", "--null", "gaussian"], ["--synthetic", "iid", "--null", "shuffled"]]
+    {
+        for mask in [&[][..], &["--causal"]] {
+            let windows = HEADS.to_string();
+            let common = ["--seq-len", "80", "--at", "8", "--windows", &windows, "--aggregate=no"];
+            let report = svd_spectrum(&[&common[..], &effort, &input, mask].concat(), 22);
+            assert_rate(&report, &format!("{input:?}, {mask:?}"));
+        }
+    }
+}
+
 #[test]
 fn untrained_heads_of_several_windows_are_decided_in_one_of_twenty() {
     // The label of a head draws it: heads of slightly different temperatures are different draws.

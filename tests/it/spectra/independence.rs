@@ -54,7 +54,15 @@ fn rows(report: &Report, chosen: &[(&str, i64)], without: &[&str]) -> Vec<Vec<(S
 fn threads_do_not_change_a_bit() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| [svd_spectrum(&SYNTHETIC, 3), on_model("bert", &[]), on_model("llama-gqa", &[])])
+        let estimated = ["--method", "quadrature", "--probes", "8", "--rounds", "9", "--null-draws", "1"];
+        pool.install(|| {
+            [
+                svd_spectrum(&SYNTHETIC, 3),
+                svd_spectrum(&[&SYNTHETIC[..], &estimated].concat(), 3),
+                on_model("bert", &[]),
+                on_model("llama-gqa", &[]),
+            ]
+        })
     };
     for (one, three) in with(1).iter().zip(&with(3)) {
         assert_eq!(one.rows, three.rows);

@@ -8,7 +8,7 @@ use luna::rng::{below, stream};
 use serde_json::Value;
 
 /// Small runs of every kind of cell.
-pub(super) const RUNS: [&str; 7] = [
+pub(super) const RUNS: [&str; 8] = [
     "svd-spectrum --synthetic gaussian:logit_sd=1,iid --seq-len 24,32 --windows 5 --at 4 --null-draws 2",
     "svd-spectrum --method lanczos --top 4 --synthetic gaussian:logit_sd=4,iid --seq-len 64 --windows 4",
     "approx-error --synthetic gaussian:logit_sd=1,gaussian:logit_sd=2 --seq-len 24 --windows 4 --l 4 --fit-steps 20 \
@@ -18,6 +18,7 @@ pub(super) const RUNS: [&str; 7] = [
      --model MODEL --text TEXT",
     "approx-error --check linformer-theorem-1 --seq-len 32 --windows 4 --draws 2",
     "scale-sweep --mechanism luna,linear --seq-len 32,64 --l 4 --num-heads 2 --measure flops,error --windows 2",
+    "svd-spectrum --method quadrature --probes 4 --synthetic gaussian:logit_sd=4,iid --seq-len 64 --windows 4 --null-draws 1",
 ];
 
 /// Starts one of them into a folder `run`, or continues it.

@@ -29,7 +29,13 @@ fn run(flags: &[&str], seed: u64, folder: &Path) -> luna::Result<Report> {
 
 #[test]
 fn a_truncated_or_damaged_journal_gives_the_same_result() {
-    for flags in [&FLAGS[..], &[&FLAGS[..], &["--method", "lanczos", "--top", "3"]].concat()] {
+    let other: [&[&str]; 3] = [
+        &[],
+        &["--method", "lanczos", "--top", "3"],
+        &["--method", "quadrature", "--probes", "4", "--null-draws", "1"],
+    ];
+    for flags in other.map(|other| [&FLAGS[..], other].concat()) {
+        let flags = &flags[..];
         let folder = tempfile::tempdir().unwrap();
         let expected = run(flags, 0, folder.path()).unwrap();
         let path = folder.path().join("journal.jsonl");

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, Axis, s};
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 
 use crate::attention::{Input, Mask, Terms, Visible, softmax};
 use crate::error::Result;
@@ -74,19 +75,29 @@ pub(super) fn gaussian(
     Ok(drawn)
 }
 
+/// Rows of logits that are held at a time.
+const TILE: usize = 64;
+
 /// The standard deviation of a head's logits within rows over the keys that each query sees, before softcap and bias;
 /// pooled over rows with one degree of freedom less for each row.
-fn spread(input: &Input<'_>) -> f64 {
+pub(super) fn spread(input: &Input<'_>) -> f64 {
     let [q, k] = [input.q, input.k].map(|x| x.mapv(f64::from));
-    let logits = product(q.view(), k.t(), Threads::One) * f64::from(input.scale);
-    let (mut squares, mut freedom) = (0.0, 0);
-    for (i, row) in logits.rows().into_iter().enumerate() {
-        let seen = row.slice(s![input.sees(i)]);
-        if let Some(mean) = seen.mean() {
-            squares += seen.fold(0.0, |sum, x| sum + (x - mean).powi(2));
-            freedom += seen.len() - 1;
-        }
-    }
+    let n = q.nrows();
+    let tiles: Vec<(f64, usize)> = (0..n.div_ceil(TILE))
+        .into_par_iter()
+        .map(|tile| {
+            let rows = tile * TILE..((tile + 1) * TILE).min(n);
+            let logits = product(q.slice(s![rows.clone(), ..]), k.t(), Threads::One) * f64::from(input.scale);
+            rows.zip(logits.rows()).fold((0.0, 0), |(squares, freedom), (i, row)| {
+                let seen = row.slice(s![input.sees(i)]);
+                seen.mean().map_or((squares, freedom), |mean| {
+                    let apart = seen.fold(0.0, |sum, x| sum + (x - mean).powi(2));
+                    (squares + apart, freedom + seen.len() - 1)
+                })
+            })
+        })
+        .collect();
+    let (squares, freedom) = tiles.iter().fold((0.0, 0), |all, tile| (all.0 + tile.0, all.1 + tile.1));
     if freedom > 0 { (squares / freedom as f64).sqrt() } else { 0.0 }
 }
 

@@ -2,6 +2,7 @@
 
 mod draw;
 mod model;
+mod operator;
 mod spec;
 #[cfg(test)]
 mod terms_tests;
@@ -9,6 +10,7 @@ mod terms_tests;
 mod tests;
 
 pub use model::NullModel;
+pub(super) use operator::Beside;
 pub(super) use spec::{NullSpec, find, names};
 
 use crate::name::Param;
@@ -24,6 +26,7 @@ pub const ALL: &[NullModel] = &[
                 deviations",
         takes: &[Param { name: "d_h", default: None, about: "head width [default: the head's own, or 64]" }],
         draw: draw::gaussian,
+        operator: operator::gaussian,
         columns: draw::gaussian_columns,
     },
     NullModel {
@@ -33,6 +36,7 @@ pub const ALL: &[NullModel] = &[
                 random order",
         takes: &[],
         draw: draw::shuffled,
+        operator: operator::shuffled,
         columns: draw::shuffled_columns,
     },
 ];

@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use super::operator::DrawOperator;
 use crate::error::Result;
 use crate::metric::RowProfile;
 use crate::name::{Param, Params};
@@ -18,6 +19,8 @@ pub struct NullModel {
     /// Its parameters with defaults.
     pub takes: &'static [Param],
     pub(super) draw: Draw,
+    /// The same, of a head whose matrix is never kept.
+    pub(super) operator: DrawOperator,
     /// Draws a matrix beside queries, keys or values: in logits beside both factors.
     pub(in crate::study::svd_spectrum) columns: Columns,
 }

@@ -1,8 +1,9 @@
 //! Null models that were asked for.
 
 use super::draw::params_width;
-use super::{ALL, NullModel};
+use super::{ALL, Beside, NullModel};
 use crate::error::Result;
+use crate::linalg::krylov::Operator;
 use crate::metric::RowProfile;
 use crate::name::{Spec, specs};
 use crate::rng::Rng;
@@ -45,6 +46,16 @@ impl NullSpec {
     ) -> Result<Matrix> {
         let params = self.spec.params("null model", self.model.takes)?;
         (self.model.draw)(&params, head, matrix, rows, rng)
+    }
+
+    /// The operator of one draw beside a head whose matrix is never kept.
+    pub(in crate::study::svd_spectrum) fn operator<'a>(
+        &self,
+        beside: &Beside<'a>,
+        rng: &mut Rng,
+    ) -> Result<Box<dyn Operator + 'a>> {
+        let params = self.spec.params("null model", self.model.takes)?;
+        (self.model.operator)(&params, beside, rng)
     }
 }
 

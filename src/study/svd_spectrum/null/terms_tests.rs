@@ -8,6 +8,7 @@ use super::draw::wide;
 use super::*;
 use crate::attention::{HeadTerms, Mask, Window};
 use crate::linalg::engine::Engine;
+use crate::linalg::krylov::Operator;
 use crate::metric::RowProfile;
 use crate::rng::{normal, stream};
 use crate::study::input::{Body, Head, HeadPlace, HeadWindow, InputArgs, Unnamed};
@@ -127,4 +128,54 @@ fn rows_of_nulls_sum_to_what_a_sink_leaves() {
         let off: Array2<f64> = (sums(&drawn) - sums(&matrix)).insert_axis(Axis(1));
         assert!(off.iter().all(|off| off.abs() < 1e-6), "{null}");
     }
+}
+
+/// Null models of heads that are never kept are those of heads that are.
+#[test]
+fn operators_draw_what_matrices_draw() {
+    for (what, mask, terms) in cases()
+        .into_iter()
+        .chain([("causal", Mask::Causal, HeadTerms::default()), ("full", Mask::Full, HeadTerms::default())])
+    {
+        let head = untrained(what, 0, mask, &terms);
+        let matrix = head.matrix().into_owned();
+        let own = wide(&matrix);
+        let rows = RowProfile::of(own.mapv(|x| x as f32).view(), &[]);
+        let rng = || stream(7, what);
+        let beside = Beside { input: head.input().unwrap(), terms: &head.terms, rows: &rows };
+        let operator = |null: &str| {
+            let a = find(null).unwrap()[0].operator(&beside, &mut rng()).unwrap();
+            let whole = read(a.as_ref(), &[0, N]);
+            let far = (&whole - &read(a.as_ref(), &[0, 7, 19, N])).fold(0.0_f64, |far, x| far.max(x.abs()));
+            assert!(far < 1e-6, "{what} {null}: other rows in other tiles, {far} apart");
+            whole
+        };
+        let drawn = find("gaussian").unwrap()[0].draw(&head, &matrix, &rows, &mut rng()).unwrap();
+        let far = (&operator("gaussian") - &wide(&drawn)).fold(0.0_f64, |far, x| far.max(x.abs()));
+        assert!(far < 1e-6, "{what}: {far}");
+        let shuffled = operator("shuffled");
+        let mut moved = 0;
+        for (i, (own, shuffled)) in own.rows().into_iter().zip(shuffled.rows()).enumerate() {
+            let seen = beside.input.sees(i);
+            let sorted = |row: ndarray::ArrayView1<'_, f64>| {
+                let mut row = row.slice(ndarray::s![seen.clone()]).to_vec();
+                row.sort_by(f64::total_cmp);
+                row
+            };
+            assert_eq!(sorted(own), sorted(shuffled), "{what}: row {i}");
+            moved += usize::from(own != shuffled);
+        }
+        assert!(moved > N / 2, "{what}: {moved} rows moved");
+    }
+}
+
+/// All rows of an operator, in tiles that begin at these rows.
+fn read(a: &dyn Operator, starts: &[usize]) -> Array2<f64> {
+    let mut all = Array2::<f32>::zeros(a.shape());
+    for rows in starts.windows(2) {
+        let rows = rows[0]..rows[1];
+        let support = a.support(rows.clone());
+        a.rows(rows.clone(), all.slice_mut(ndarray::s![rows, support]));
+    }
+    all.mapv(f64::from)
 }

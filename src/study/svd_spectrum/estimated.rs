@@ -1,0 +1,257 @@
+//! Every figure of heads whose matrices are too large to hold, with its interval, beside null models: a cell is a head over
+//! one window.
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use super::columns::{Figure, Values};
+use super::measured::{Measured, NullMeasured};
+use super::null::{Beside, NullSpec};
+use super::operator::{HeadMatrix, kept};
+use super::view;
+use crate::error::Result;
+use crate::linalg::krylov::Operator;
+use crate::linalg::quadrature::{self, Density, Estimate, Options};
+use crate::linalg::rounding::{self, EntryRounding, Rounding};
+use crate::linalg::spectra::Spectra;
+use crate::metric::{RowProfile, Spectrum};
+use crate::profile::ram;
+use crate::report::Report;
+use crate::rng::stream;
+use crate::stats::Interval;
+use crate::study::input::{Head, HeadWindow, Source};
+use crate::study::{Context, Outcome};
+use crate::sweep::{self, Cell, Hand, Journal, Study};
+
+/// Rounds that a matrix takes as a rule, for the estimate of the time left.
+const ROUNDS: usize = 24;
+
+/// The effort of an estimate.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    pub(super) options: Options,
+    /// The width of the interval of the effective rank, plain and centred, as a share of it, below which rounds end.
+    pub(super) tolerance: f64,
+}
+
+/// What is recorded of an estimate beside its figures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Ends {
+    /// Lower ends of the 95 % intervals.
+    pub(super) low: Values,
+    /// Upper ends.
+    pub(super) high: Values,
+    /// Rounds over the matrix.
+    pub(super) rounds: usize,
+    /// Leading values that are known one by one.
+    pub(super) apart: usize,
+}
+
+/// The study, on its input.
+struct Estimated<'a> {
+    config: &'a Config,
+    source: &'a dyn Source,
+    estimator: Estimator<'a>,
+}
+
+/// Estimates what the journal does not hold, and shows all of it.
+pub(super) fn run(
+    config: &Config,
+    source: &dyn Source,
+    nulls: &[NullSpec],
+    journal: &Journal,
+    context: Context<'_>,
+) -> Result<Outcome> {
+    let effort = config.effort();
+    source.lengths().iter().try_for_each(|n| check_memory(*n, effort.options))?;
+    let figures = config.figures();
+    let estimator = Estimator { figures: &figures, nulls, draws: config.draws(), effort, context };
+    let study = Estimated { config, source, estimator };
+    let (report, complete) = sweep::run(&study, journal, context.watch)?;
+    Ok(Outcome { report, complete })
+}
+
+impl Study for Estimated<'_> {
+    type Cell = HeadWindow;
+    type Input = Head;
+    type Rows = Measured;
+    type View = Report;
+
+    fn unit(&self) -> &'static str {
+        "rounds"
+    }
+
+    fn plan(&self) -> Vec<Cell<HeadWindow>> {
+        let Estimator { nulls, draws, effort, .. } = self.estimator;
+        let rounds = ROUNDS * (1 + nulls.len() * draws);
+        let work = rounds as f64 * effort.options.probes as f64;
+        HeadWindow::plan(self.source, rounds, |n| work * n * n)
+    }
+
+    fn inputs(&self, cells: &[(usize, &HeadWindow)], hand: &mut Hand<'_, Head>) -> Result<()> {
+        HeadWindow::inputs(self.source, cells, false, hand)
+    }
+
+    fn run(&self, cell: &HeadWindow, head: &Head) -> Result<Measured> {
+        self.estimator.head(cell.clone(), head)
+    }
+
+    fn view(&self, rows: Vec<(HeadWindow, Measured)>) -> Result<Report> {
+        let mut measured: Vec<Measured> = rows.into_iter().map(|(_, measured)| measured).collect();
+        measured.sort_by(|a, b| a.at.cmp(&b.at));
+        let Estimator { figures, nulls, context, .. } = self.estimator;
+        Ok(view::report(self.config, self.source, (figures, nulls), &measured, context.engine))
+    }
+}
+
+/// What estimating needs beside the head.
+#[derive(Clone, Copy)]
+pub(super) struct Estimator<'a> {
+    pub(super) figures: &'a [Figure],
+    pub(super) nulls: &'a [NullSpec],
+    pub(super) draws: usize,
+    pub(super) effort: Effort,
+    pub(super) context: Context<'a>,
+}
+
+impl Estimator<'_> {
+    /// All figures of a head.
+    pub(super) fn head(&self, at: HeadWindow, head: &Head) -> Result<Measured> {
+        let watch = self.context.watch;
+        let a = HeadMatrix::of(head);
+        watch.step(0, &format!("{}: rows", head.label));
+        let rows = RowProfile::of_operator(&a, &Figure::indices(self.figures), &|| watch.check())?;
+        let place = format!("{} n {} window {}", head.label, head.shape.0, head.window);
+        let found = self.matrix(&a, a.rounding(), &place, &head.label)?;
+        let (mut values, ends) = self.values(&found);
+        for (value, figure) in values.plain.iter_mut().zip(self.figures) {
+            if figure.is_of_rows() {
+                *value = figure.of_rows(&rows);
+            }
+        }
+        let mut nulls = Vec::new();
+        for null in self.nulls {
+            let mut drawn = Vec::new();
+            for draw in 0..self.draws {
+                let label = format!("null {} {place} draw {draw}", null.spec);
+                let mut rng = stream(self.context.seed, &label);
+                let owned;
+                let (a, unit): (Box<dyn Operator + '_>, _) = match (&head.own, head.input()) {
+                    (None, Some(input)) => (
+                        null.operator(&Beside { input, terms: &head.terms, rows: &rows }, &mut rng)?,
+                        rounding::F32,
+                    ),
+                    _ => {
+                        owned = null.draw(head, &head.matrix(), &rows, &mut rng)?;
+                        let a = kept(owned);
+                        let unit = rounding::unit(a.view());
+                        (Box::new(a), unit)
+                    }
+                };
+                let shown = format!("{}, {} null, draw {}", head.label, null.model.name, draw + 1);
+                let found = self.matrix(a.as_ref(), unit, &label, &shown)?;
+                drawn.push((found.plain.values(size(&*a)), self.values(&found).0));
+            }
+            nulls.push(NullMeasured::mean(self.figures, &drawn));
+        }
+        let size = size(&a);
+        let spectra = Spectra {
+            plain: found.plain.values(size),
+            centred: found.centred.values(size),
+            rounding: found.rounding,
+        };
+        Ok(Measured { at, spectra, values, ends: Some(ends), zeros: head.zeros(&rows), nulls })
+    }
+
+    /// Rounds over a matrix until its effective rank is known; the random stream is that of `label`.
+    fn matrix(&self, a: &dyn Operator, unit: EntryRounding, label: &str, shown: &str) -> Result<Estimate> {
+        let Context { watch, seed, .. } = self.context;
+        let effective_rank = &self.figures[Figure::effective_rank(self.figures)];
+        let shape = a.shape();
+        let mut last = String::new();
+        let mut on_round = |round: usize, found: Option<&Estimate>| {
+            let mut is_enough = false;
+            if let Some(found) = found {
+                let ranks = sides(found)
+                    .map(|(density, energy)| figure(density, effective_rank, shape, energy, found.rounding));
+                let narrow = |rank: &Option<Interval>| {
+                    rank.is_none_or(|rank| rank.high - rank.low <= self.effort.tolerance * rank.mid)
+                };
+                is_enough = ranks.iter().all(narrow);
+                last = ranks[0].map_or_else(String::new, |rank| {
+                    format!(", effective rank {:.1} ± {:.1}", rank.mid, rank.high - rank.mid)
+                });
+            }
+            watch.step(usize::from(round <= ROUNDS), &format!("{shown}: round {round}{last}"));
+            watch.check()?;
+            Ok(is_enough)
+        };
+        let mut rng = stream(seed, &format!("quadrature {label}"));
+        let check = || watch.check();
+        let found = quadrature::estimate(a, self.effort.options, unit, &mut rng, &check, &mut on_round)?;
+        // A matrix that needed fewer rounds than expected is as done as one that needed more.
+        watch.step(ROUNDS.saturating_sub(found.rounds), shown);
+        Ok(found)
+    }
+
+    /// The figures of a spectrum with the ends of their intervals; none of those of rows.
+    fn values(&self, found: &Estimate) -> (Values, Ends) {
+        let shape = found.shape;
+        let [plain, centred] = sides(found).map(|(density, energy)| -> Vec<Option<Interval>> {
+            let of = |one: &Figure| figure(density, one, shape, energy, found.rounding);
+            self.figures.iter().map(of).collect()
+        });
+        let side = |end: fn(Interval) -> f64| {
+            let of = |side: &[Option<Interval>]| side.iter().map(|one| one.map(end)).collect();
+            Values { plain: of(&plain), centred: of(&centred) }
+        };
+        let ends = Ends {
+            low: side(|one| one.low),
+            high: side(|one| one.high),
+            rounds: found.rounds,
+            apart: found.plain.apart(),
+        };
+        (side(|one| one.mid), ends)
+    }
+}
+
+/// Both spectra with the sums of their squares.
+fn sides(found: &Estimate) -> [(&Density, f64); 2] {
+    [(&found.plain, found.energy), (&found.centred, found.centred_energy)]
+}
+
+/// min(n, m).
+fn size(a: &dyn Operator) -> usize {
+    let (n, m) = a.shape();
+    n.min(m)
+}
+
+/// A figure of a spectrum with its interval; a number of values is rounded up as it is where all are known.
+fn figure(
+    density: &Density,
+    figure: &Figure,
+    (n, m): (usize, usize),
+    energy: f64,
+    rounding: Rounding,
+) -> Option<Interval> {
+    let of = |sigma: &[f64], weights: &[f64]| {
+        let size = n.min(m);
+        let weights = Some(weights);
+        let epsilon = rounding.epsilon;
+        figure.of(&Spectrum { sigma, weights, size, longest: n.max(m), energy, epsilon, rounding }, None)
+    };
+    let found = density.figure(&of)?;
+    if !figure.metric.integer {
+        return Some(found);
+    }
+    // A count that is whole but for the rounding of sums stays.
+    let up = |x: f64| (x - 1e-9 * x.abs()).ceil().clamp(0.0, n.min(m) as f64);
+    Some(Interval { mid: up(found.mid), low: up(found.low), high: up(found.high) })
+}
+
+fn check_memory(n: usize, options: Options) -> Result<()> {
+    let needed = options.bytes((n, n), rayon::current_num_threads()) as u64;
+    let what = format!("--method quadrature at n = {n}");
+    let instead = "fewer --probes, --rounds or --threads need less, and --method lanczos --top K";
+    ram::require(what, needed, instead)
+}
