@@ -20,6 +20,7 @@ pub mod krylov;
 pub mod lanes;
 pub mod norm;
 pub mod outer;
+mod ql;
 pub mod quadrature;
 mod reduction;
 pub mod rounding;

@@ -15,7 +15,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::engine::{Engine, singular_values};
 use super::rounding::{self, Rounding};
-use super::{eigenvalues, gram, reduction};
+use super::{eigenvalues, gram, ql, reduction};
 use crate::error::Result;
 
 /// What a decomposition calls again and again while it works, a few times a second: its error ends the decomposition.
@@ -109,6 +109,9 @@ thread_local! {
 /// Elements of the largest Gram matrix whose memory a thread keeps for the next one (64 MiB).
 const KEPT: usize = 1 << 23;
 
+/// Below this order the QL iteration is the faster one.
+const SMALL_ORDER: usize = 128;
+
 /// The squares of both spectra, from one reduction of the smaller Gram matrix.
 fn squares(a: ArrayView2<'_, f32>, alive: Alive<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
     let (n, m) = a.dim();
@@ -135,7 +138,11 @@ fn squares(a: ArrayView2<'_, f32>, alive: Alive<'_>) -> Result<(Vec<f64>, Vec<f6
         let centred = plain.without_first();
         (plain, centred)
     };
-    let (plain, mut centred) = (eigenvalues::of(&plain, alive)?, eigenvalues::of(&centred, alive)?);
+    let (plain, mut centred) = if order < SMALL_ORDER {
+        ql::pair(&plain, &centred, alive)?
+    } else {
+        (eigenvalues::of(&plain, alive)?, eigenvalues::of(&centred, alive)?)
+    };
     centred.resize(order, 0.0);
     Ok((plain, centred))
 }
