@@ -63,15 +63,27 @@ impl Rounding {
     pub fn of<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, unit: EntryRounding) -> Self {
         let mut columns = vec![0.0_f64; a.ncols()];
         let mut rows = Vec::with_capacity(a.nrows());
-        for row in a.axis_iter(Axis(0)) {
-            let mut sum = 0.0;
-            for (x, column) in row.iter().zip(&mut columns) {
-                let x: f64 = (*x).into();
-                sum += x * x;
-                *column += x * x;
+        let mut squares = vec![0.0; a.ncols()];
+        pulp::Arch::new().dispatch(|| {
+            for row in a.axis_iter(Axis(0)) {
+                for (square, x) in squares.iter_mut().zip(row) {
+                    let x: f64 = (*x).into();
+                    *square = x * x;
+                }
+                for (column, square) in columns.iter_mut().zip(&squares) {
+                    *column += square;
+                }
+                // Eight sums: one alone waits for each addition.
+                let (mut sums, eights) = ([0.0; 8], squares.chunks_exact(8));
+                let rest: f64 = eights.remainder().iter().sum();
+                for eight in eights {
+                    for (sum, square) in sums.iter_mut().zip(eight) {
+                        *sum += square;
+                    }
+                }
+                rows.push(sums.iter().sum::<f64>() + rest);
             }
-            rows.push(sum);
-        }
+        });
         Self::of_squares(&rows, &columns, unit)
     }
 

@@ -3,15 +3,29 @@
 //! Centring subtracts from every row the mean of all rows: `C = (1 - u u^T) A` with `u = (1, ..., 1) / sqrt(n)`.
 //! Let `A A^T = Q T Q^T` with `T` tridiagonal and `Q e_1 = u`. Then `C C^T = Q (1 - e_1 e_1^T) T (1 - e_1 e_1^T) Q^T`:
 //! the spectrum of the centred matrix is that of `T` without its first row and column. So the reduction, which is
-//! nearly all of the work, is done once for both.
+//! nearly all of the work, is done once for both. A reflection maps `u` to `e_1` before the Gram matrix is made, and both
+//! stages of the reduction ([`band`](super::band), [`chase`](super::chase)) leave `e_1` alone.
+//!
+//! With more rows than columns `A^T A = Q T Q^T` is the smaller one. With the sums of the columns `s = A^T (1, ..., 1)` and `Q e_1`
+//! along `s`, `C^T C = A^T A - s s^T / n = Q (T - |s|^2 / n e_1 e_1^T) Q^T`: `T` with another first element.
+
+use std::cell::Cell;
 
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::engine::{Engine, singular_values};
-use super::gemm::{Threads, gram_lower};
 use super::rounding::{self, Rounding};
-use super::{eigenvalues, tridiagonal};
+use super::{eigenvalues, gram, reduction};
 use crate::error::Result;
+
+/// What a decomposition calls again and again while it works, a few times a second: its error ends the decomposition.
+pub type Alive<'a> = &'a dyn Fn() -> Result<()>;
+
+/// The [`Alive`] of a decomposition that nothing interrupts.
+#[allow(clippy::unnecessary_wraps)] // it is one of the functions that may fail
+pub fn uninterrupted() -> Result<()> {
+    Ok(())
+}
 
 /// The share of the largest plain value below which the largest centred one counts as small.
 ///
@@ -41,11 +55,15 @@ impl Spectra {
 
 /// Both spectra of an f32 matrix (n, m), by `engine`.
 ///
-/// The faer engine takes the eigenvalues of the f64 matrix `A A^T`: exact to about `1e-8 sigma_max`, which is below
-/// the rounding of the f32 entries themselves (`6e-8` of each). A matrix that is nearly its mean row is decomposed as
-/// an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is large relative to them.
-pub fn of_f32(a: ArrayView2<'_, f32>, engine: Engine) -> Result<Spectra> {
-    of_f32_or(a, engine, || None)
+/// The faer engine takes the eigenvalues of the f64 matrix `A A^T` or `A^T A`, by this project's own reduction: exact to about
+/// `1e-8 sigma_max`, which is below the rounding of the f32 entries themselves (`6e-8` of each). A matrix that is nearly its
+/// mean row is decomposed as an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is large
+/// relative to them.
+///
+/// `alive` is called for every block of the Gram matrix, every panel of the reduction and every few sweeps of the two
+/// iterations.
+pub fn of_f32(a: ArrayView2<'_, f32>, engine: Engine, alive: Alive<'_>) -> Result<Spectra> {
+    of_f32_or(a, engine, || None, alive)
 }
 
 /// As [`of_f32`] for a matrix that was made in f32 and that `precise` can make once more in f64: that one is
@@ -57,34 +75,69 @@ pub fn of_f32_or(
     a: ArrayView2<'_, f32>,
     engine: Engine,
     precise: impl FnOnce() -> Option<Array2<f64>>,
+    alive: Alive<'_>,
 ) -> Result<Spectra> {
-    let (n, m) = a.dim();
     let rounding = Rounding::of(a, rounding::unit(a));
     let whole = |a: ArrayView2<'_, f32>| -> Result<Spectra> {
-        Ok(Spectra { rounding, ..of_f64(a.mapv(f64::from).view(), engine)? })
+        Ok(Spectra { rounding, ..of_f64(a.mapv(f64::from).view(), engine, alive)? })
     };
-    let fast = if engine == Engine::Lapack || n > m {
-        whole(a)?
-    } else {
-        let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
-        let mut gram = gram.into_raw_vec_and_offset().0;
-        let t = tridiagonal::reduce(&mut gram, n, &vec![1.0; n]);
-        let (plain, mut centred) = eigenvalues::pair(&t)?;
-        centred.resize(n, 0.0);
-        let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
-        Spectra { plain: root(plain), centred: root(centred), rounding }
+    let fast = match engine {
+        Engine::Lapack => whole(a)?,
+        Engine::Faer => {
+            let (plain, centred) = squares(a, alive)?;
+            let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
+            Spectra { plain: root(plain), centred: root(centred), rounding }
+        }
     };
     if !fast.is_nearly_its_mean() {
         return Ok(fast);
     }
     match precise().filter(|made| is_same(made, a, &fast)) {
         Some(made) => {
-            let found = of_f64(made.view(), engine)?;
+            let found = of_f64(made.view(), engine, alive)?;
             // The numerical rank still counts at the precision of what the matrix is made from.
             Ok(Spectra { rounding: Rounding { epsilon: rounding.epsilon, ..found.rounding }, ..found })
         }
         None => whole(a),
     }
+}
+
+thread_local! {
+    static WORK: Cell<gram::Work> = Cell::default();
+}
+
+/// Elements of the largest Gram matrix whose memory a thread keeps for the next one (64 MiB).
+const KEPT: usize = 1 << 23;
+
+/// The squares of both spectra, from one reduction of the smaller Gram matrix.
+fn squares(a: ArrayView2<'_, f32>, alive: Alive<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (n, m) = a.dim();
+    if a.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let order = n.min(m);
+    let reduced = |a: ArrayView2<'_, f32>, first: &[f64]| {
+        let mut work = WORK.take();
+        gram::reflected(a, first, &mut work, alive)?;
+        let found = reduction::tridiagonal(&mut work.gram, order, alive);
+        if work.gram.len() <= KEPT {
+            WORK.set(work);
+        }
+        found
+    };
+    let (plain, centred) = if n > m {
+        let sums = gram::column_sums(a);
+        let plain = reduced(a.reversed_axes(), &sums)?;
+        let centred = plain.with_less_first(sums.iter().map(|sum| sum * sum).sum::<f64>() / n as f64);
+        (plain, centred)
+    } else {
+        let plain = reduced(a, &vec![1.0; n])?;
+        let centred = plain.without_first();
+        (plain, centred)
+    };
+    let (plain, mut centred) = (eigenvalues::of(&plain, alive)?, eigenvalues::of(&centred, alive)?);
+    centred.resize(order, 0.0);
+    Ok((plain, centred))
 }
 
 /// Whether `made` is `a`, whose spectra these are, but for rounding.
@@ -101,12 +154,14 @@ fn is_same(made: &Array2<f64>, a: ArrayView2<'_, f32>, spectra: &Spectra) -> boo
 const SAME: f64 = 1e-2;
 
 /// Both spectra of an f64 matrix (n, m), by two full decompositions of `engine`: small values are exact as well.
-pub fn of_f64(a: ArrayView2<'_, f64>, engine: Engine) -> Result<Spectra> {
-    Ok(Spectra {
-        plain: singular_values(a, engine)?,
-        centred: singular_values(centred(a).view(), engine)?,
-        rounding: Rounding::of(a, rounding::F64),
-    })
+///
+/// `alive` is called before each of the two; neither faer nor LAPACK can be interrupted within one.
+pub fn of_f64(a: ArrayView2<'_, f64>, engine: Engine, alive: Alive<'_>) -> Result<Spectra> {
+    alive()?;
+    let plain = singular_values(a, engine)?;
+    alive()?;
+    let centred = singular_values(centred(a).view(), engine)?;
+    Ok(Spectra { plain, centred, rounding: Rounding::of(a, rounding::F64) })
 }
 
 /// The matrix minus the mean of its rows.
@@ -128,19 +183,104 @@ mod tests {
         Array2::from_shape_fn((n, m), |(i, j)| ((i * 37 + j * 101 + i * j) as f32 * 0.7).sin() + 0.3)
     }
 
+    /// Compares with two decompositions by faer, within `bound` of the largest value.
+    fn assert_near(a: &Array2<f32>, bound: f64, what: &str) {
+        let fast = of_f32(a.view(), Engine::Faer, &uninterrupted).unwrap();
+        let slow = of_f64(a.mapv(f64::from).view(), Engine::Faer, &uninterrupted).unwrap();
+        for (fast, slow, which) in
+            [(&fast.plain, &slow.plain, "plain"), (&fast.centred, &slow.centred, "centred")]
+        {
+            assert_eq!(fast.len(), a.nrows().min(a.ncols()), "{what}");
+            for (x, y) in fast.iter().zip(slow) {
+                let off = (x - y).abs();
+                assert!(off <= bound * slow[0].max(1e-300), "{what}, {:?}, {which}: {x} {y}", a.dim());
+            }
+        }
+    }
+
     #[test]
     fn one_reduction_equals_two_decompositions() {
-        for (n, m) in [(1, 1), (2, 2), (3, 3), (7, 5), (5, 7), (20, 20), (31, 31), (33, 64), (100, 100)] {
-            let a = matrix(n, m);
-            let fast = of_f32(a.view(), Engine::Faer).unwrap();
-            let slow = of_f64(a.mapv(f64::from).view(), Engine::Faer).unwrap();
-            let bound = 3e-8 * slow.plain[0];
-            for (fast, slow) in [(&fast.plain, &slow.plain), (&fast.centred, &slow.centred)] {
-                assert_eq!(fast.len(), n.min(m));
-                for (x, y) in fast.iter().zip(slow) {
-                    assert!((x - y).abs() <= bound, "{n} x {m}: {x} {y}");
+        let squares = (1..=40).chain([63, 64, 65, 66, 95, 96, 97, 100, 127, 128, 129, 257]).map(|n| (n, n));
+        let wide = [(1, 9), (7, 31), (16, 17), (20, 300), (33, 64), (65, 129)];
+        for (n, m) in squares.chain(wide).chain(wide.map(|(n, m)| (m, n))) {
+            assert_near(&matrix(n, m), 3e-8, "no pattern");
+        }
+    }
+
+    #[test]
+    fn no_rows_or_no_columns_have_no_values() {
+        for shape in [(0, 0), (0, 5), (5, 0)] {
+            let found = of_f32(Array2::zeros(shape).view(), Engine::Faer, &uninterrupted).unwrap();
+            assert!(found.plain.is_empty() && found.centred.is_empty());
+        }
+    }
+
+    #[test]
+    fn matrices_of_every_kind() {
+        for n in [5, 33, 64, 100] {
+            let causal =
+                |i: usize, j: usize| if j <= i { (i as f32 * 0.3 + j as f32).sin().exp() } else { 0.0 };
+            let softmax = |of: &dyn Fn(usize, usize) -> f32| {
+                let mut a = Array2::from_shape_fn((n, n), |(i, j)| of(i, j));
+                for mut row in a.rows_mut() {
+                    let sum = row.sum();
+                    row /= sum;
                 }
+                a
+            };
+            let kinds = [
+                ("zero", Array2::zeros((n, n))),
+                ("identity", Array2::eye(n)),
+                ("rank one", Array2::from_shape_fn((n, n), |(i, j)| (1.0 + i as f32) / (2.0 + j as f32))),
+                ("causal", softmax(&causal)),
+                ("sink", softmax(&|i, j| if j == 0 { 40.0 } else { causal(i, j) })),
+                ("tiny", matrix(n, n).mapv(|x| x * 1e-38)),
+                ("huge", matrix(n, n).mapv(|x| x * 1e37)),
+                ("a row", Array2::from_shape_fn((n, n), |(i, _)| if i == n / 2 { 1.0 } else { 0.0 })),
+            ];
+            for (what, a) in kinds {
+                assert_near(&a, 1e-7, what);
             }
+        }
+    }
+
+    /// Singular values over twelve decades, in f32 rounding of their matrix.
+    #[test]
+    fn a_graded_spectrum_is_right_to_a_share_of_its_largest_value() {
+        for n in [40, 100, 130] {
+            let basis = |seed: u64| {
+                let a = crate::rng::normal(&mut crate::rng::stream(seed, "graded"), n, n).mapv(f64::from);
+                crate::linalg::engine::thin_svd(a.view()).unwrap().0
+            };
+            let sigma = Array2::from_shape_fn((1, n), |(_, i)| 10.0_f64.powf(-12.0 * i as f64 / n as f64));
+            let a = (basis(1) * sigma).dot(&basis(2).t()).mapv(|x| x as f32);
+            assert_near(&a, 1e-7, "graded");
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_an_error() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for (n, at) in [(1, (0, 0)), (2, (1, 0)), (40, (0, 7)), (70, (69, 69))] {
+                let mut a = matrix(n, n);
+                a[at] = odd;
+                assert!(of_f32(a.view(), Engine::Faer, &uninterrupted).is_err(), "{odd} of {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_caller_ends_the_work_wherever_it_is() {
+        let a = matrix(700, 700);
+        for calls in [1, 4, 30] {
+            let left = std::cell::Cell::new(calls);
+            let stop = || match left.replace(left.get() - 1) {
+                1 => Err(crate::error::Error::Interrupted),
+                _ => Ok(()),
+            };
+            let found = of_f32(a.view(), Engine::Faer, &stop);
+            assert!(matches!(found, Err(crate::error::Error::Interrupted)), "{calls}");
+            assert_eq!(left.get(), 0, "no work after the error");
         }
     }
 }

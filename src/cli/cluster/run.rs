@@ -29,6 +29,8 @@ pub(super) struct Run {
     pub(super) cells: usize,
     /// How often an element that ran out of time is started again.
     pub(super) requeues: usize,
+    /// Seconds before the time limit at which an element is asked to stop.
+    pub(super) stop_before: usize,
     /// Lines `#SBATCH` of every element, without their beginning.
     pub(super) options: Vec<String>,
     /// What the cluster says of itself, and the rules that follow.

@@ -26,9 +26,9 @@ fn head(run: &Run, dir: &Path, name: &str, log: &str, options: &[&str]) -> Vec<S
 
 /// What an element of an array executes; its shard is its index after `offset`.
 pub(super) fn element(run: &Run, dir: &Path) -> String {
-    // SIGTERM two minutes before the end: the element stops within seconds, and is put back into the queue.
-    let options = ["--requeue", "--signal=B:TERM@120"];
-    let mut lines = head(run, dir, "luna", "%A_%a.log", &options);
+    // SIGTERM before the end: the element stops within seconds, and is put back into the queue.
+    let signal = format!("--signal=B:TERM@{}", run.stop_before);
+    let mut lines = head(run, dir, "luna", "%A_%a.log", &["--requeue", &signal]);
     lines.extend(run.options.iter().map(|option| format!("#SBATCH {option}")));
     // From Slurm 22.05 on srun does not inherit it.
     lines.push("export SRUN_CPUS_PER_TASK=\"${SLURM_CPUS_PER_TASK:-1}\"".into());
@@ -71,6 +71,7 @@ mod tests {
             shards: 3,
             cells: 9,
             requeues: 3,
+            stop_before: 120,
             options: vec!["--partition=cpu".into(), "--mem=4G".into()],
             slurm: Facts::default(),
             arrays: Vec::new(),

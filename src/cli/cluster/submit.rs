@@ -79,6 +79,9 @@ struct SlurmArgs {
     /// How often an element that ran out of time is started again
     #[arg(long, value_name = "N", default_value_t = 5)]
     requeues: usize,
+    /// Seconds before its time limit at which an element is asked to stop
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    stop_before: usize,
 }
 
 impl SlurmArgs {
@@ -139,7 +142,7 @@ impl SubmitArgs {
             facts => facts?,
         };
         let dir = absolute(&self.out)?;
-        let mut run = new_run(&plan, facts, options, self.slurm.requeues)?;
+        let mut run = new_run(&plan, facts, options, &self.slurm)?;
         let missing: Vec<usize> = (0..run.shards).collect();
         if self.dry_run {
             write!(out, "\n{}\n{}\n", script::element(&run, &dir), script::merge(&run, &dir))?;
@@ -176,6 +179,7 @@ impl ResubmitArgs {
         run.options.retain(|old| !options.iter().any(|new| name(new) == name(old)));
         run.options.extend(options);
         run.requeues = self.slurm.requeues;
+        run.stop_before = self.slurm.stop_before;
         submit(&mut run, &dir, &missing, self.slurm.parallel, out)
     }
 }
@@ -184,7 +188,7 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
     std::path::absolute(dir).map_err(Error::file(dir))
 }
 
-fn new_run(plan: &Plan, slurm: Facts, options: Vec<String>, requeues: usize) -> Result<Run> {
+fn new_run(plan: &Plan, slurm: Facts, options: Vec<String>, asked: &SlurmArgs) -> Result<Run> {
     Ok(Run {
         version: env!("CARGO_PKG_VERSION").into(),
         program: std::env::current_exe().map_err(Error::file("luna"))?,
@@ -192,7 +196,8 @@ fn new_run(plan: &Plan, slurm: Facts, options: Vec<String>, requeues: usize) -> 
         arguments: plan.arguments.clone(),
         shards: plan.elements,
         cells: plan.cells.len(),
-        requeues,
+        requeues: asked.requeues,
+        stop_before: asked.stop_before,
         options,
         slurm,
         arrays: Vec::new(),

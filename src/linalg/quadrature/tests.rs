@@ -81,7 +81,7 @@ fn shifted(seed: u64, strength: f32) -> Array2<f32> {
 
 /// The densities, squared norms and exact values of a matrix, plain and centred.
 fn both(a: &Array2<f32>, options: Options, seed: u64) -> [(Density, f64, Vec<f64>); 2] {
-    let exact = spectra::of_f64(a.mapv(f64::from).view(), Engine::Faer).unwrap();
+    let exact = spectra::of_f64(a.mapv(f64::from).view(), Engine::Faer, &spectra::uninterrupted).unwrap();
     let found = find(a, options, seed);
     [(found.plain, found.energy, exact.plain), (found.centred, found.centred_energy, exact.centred)]
 }
@@ -154,7 +154,7 @@ fn intervals_cover() {
             }
         });
         a /= &a.sum_axis(Axis(1)).insert_axis(Axis(1));
-        let exact = spectra::of_f64(a.mapv(f64::from).view(), Engine::Faer).unwrap();
+        let exact = spectra::of_f64(a.mapv(f64::from).view(), Engine::Faer, &spectra::uninterrupted).unwrap();
         let found = find(&a, Options { probes: 8, rounds: 6 }, seed);
         for (density, exact) in [(&found.plain, exact.plain), (&found.centred, exact.centred)] {
             for of in [sum as fn(&[f64], &[f64]) -> Option<f64>, effective_rank] {

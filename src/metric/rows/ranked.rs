@@ -22,8 +22,6 @@ pub(super) struct Ranked {
     pub(super) keys: [f64; SHARES.len()],
     /// For each l, ascending, the sum over rows of the share of a row's mass in its l largest entries.
     pub(super) top: Vec<(usize, f64)>,
-    /// Rows in lanes: bits of f32, which are ordered as the numbers are where these are not negative.
-    sorted: Vec<[i32; LANES]>,
 }
 
 impl Ranked {
@@ -31,7 +29,7 @@ impl Ranked {
         let mut top: Vec<(usize, f64)> = at.iter().map(|l| (*l, 0.0)).collect();
         top.sort_unstable_by_key(|(l, _)| *l);
         top.dedup_by_key(|(l, _)| *l);
-        Self { keys: [0.0; SHARES.len()], top, sorted: Vec::new() }
+        Self { keys: [0.0; SHARES.len()], top }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -42,73 +40,53 @@ impl Ranked {
     /// Adds rows; those without mass count nothing.
     #[inline(always)]
     pub(super) fn add(&mut self, rows: ArrayView2<'_, f32>) {
+        // Rows in lanes: bits of f32, which are ordered as the numbers are where these are not negative.
+        let mut sorted = Vec::new();
+        let mut sums = Vec::new();
         for rows in rows.axis_chunks_iter(Axis(0), LANES) {
             let columns = used(rows);
-            self.sorted.clear();
-            self.sorted.resize(columns.len(), [0; LANES]);
+            sorted.clear();
+            sorted.resize(columns.len(), [0; LANES]);
             for (lane, row) in rows.slice(s![.., columns]).rows().into_iter().enumerate() {
                 if let Some(row) = row.to_slice() {
-                    self.sorted
-                        .iter_mut()
-                        .zip(row)
-                        .for_each(|(all, p)| all[lane] = p.to_bits().cast_signed());
+                    sorted.iter_mut().zip(row).for_each(|(all, p)| all[lane] = p.to_bits().cast_signed());
                 }
             }
-            sort(&mut self.sorted);
-            self.read();
+            sort(&mut sorted);
+            cumulate(&sorted, &mut sums);
+            self.read(&sums);
         }
     }
 
-    /// Adds the rows that are sorted.
+    /// Adds rows by the sums of their k largest entries for k = 0, 1, ...
     #[inline(always)]
-    fn read(&mut self) {
-        let mut all = [0.0; LANES];
-        for p in &self.sorted {
-            (0..LANES).for_each(|lane| all[lane] += mass(p[lane]));
-        }
-        // Rounding in the sums must not move an exact share (9 of 10 equal weights) to the next key.
-        let goals = SHARES.map(|share| all.map(|all| share * (1.0 - 1e-12) * all));
-        let mut so_far = SoFar { sum: [0.0; LANES], keys: [[0.0; LANES]; SHARES.len()], goals };
-        let mut from = 0;
+    fn read(&mut self, sums: &[[f64; LANES]]) {
+        let Some(all) = sums.last() else { return };
         for (l, top) in &mut self.top {
-            let to = (*l).min(self.sorted.len());
-            so_far.add(&self.sorted[from..to]);
-            from = to;
-            *top += so_far
-                .sum
-                .iter()
-                .zip(&all)
-                .filter(|(_, all)| **all > 0.0)
-                .map(|(sum, all)| sum / all)
-                .sum::<f64>();
+            let sum = &sums[(*l).min(sums.len() - 1)];
+            *top +=
+                sum.iter().zip(all).filter(|(_, all)| **all > 0.0).map(|(sum, all)| sum / all).sum::<f64>();
         }
-        so_far.add(&self.sorted[from..]);
-        self.keys.iter_mut().zip(&so_far.keys).for_each(|(keys, lanes)| *keys += lanes.iter().sum::<f64>());
+        for (keys, share) in self.keys.iter_mut().zip(SHARES) {
+            for (lane, all) in all.iter().enumerate() {
+                // Rounding in the sums must not move an exact share (9 of 10 equal weights) to the next key.
+                let goal = share * (1.0 - 1e-12) * all;
+                *keys += sums.partition_point(|sum| sum[lane] < goal) as f64;
+            }
+        }
     }
 }
 
-/// Of the largest entries of the rows in lanes.
-struct SoFar {
-    /// Their sums.
-    sum: [f64; LANES],
-    /// For each share how many of them were needed.
-    keys: [[f64; LANES]; SHARES.len()],
-    goals: [[f64; LANES]; SHARES.len()],
-}
-
-impl SoFar {
-    #[inline(always)]
-    fn add(&mut self, entries: &[[i32; LANES]]) {
-        let Self { mut sum, mut keys, goals } = *self;
-        for p in entries {
-            for (keys, goals) in keys.iter_mut().zip(&goals) {
-                for lane in 0..LANES {
-                    keys[lane] += if sum[lane] < goals[lane] { 1.0 } else { 0.0 };
-                }
-            }
-            (0..LANES).for_each(|lane| sum[lane] += mass(p[lane]));
-        }
-        (self.sum, self.keys) = (sum, keys);
+/// Sums of the first k entries of each lane for k = 0, 1, ... up to all of them.
+#[inline(always)]
+fn cumulate(sorted: &[[i32; LANES]], sums: &mut Vec<[f64; LANES]>) {
+    sums.resize(sorted.len() + 1, [0.0; LANES]);
+    let mut sum = [0.0; LANES];
+    sums[0] = sum;
+    for (p, sums) in sorted.iter().zip(&mut sums[1..]) {
+        let p = p.map(mass);
+        (0..LANES).for_each(|lane| sum[lane] += p[lane]);
+        *sums = sum;
     }
 }
 

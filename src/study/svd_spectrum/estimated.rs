@@ -1,16 +1,15 @@
 //! Every figure of heads whose matrices are too large to hold, with its interval, beside null models: a cell is a head over
 //! one window.
 
-use serde::{Deserialize, Serialize};
-
 use super::Config;
 use super::columns::{Figure, Values};
-use super::measured::{Measured, NullMeasured};
+use super::config::Effort;
+use super::measured::{Ends, Measured, NullMeasured};
 use super::null::{Beside, NullSpec};
 use super::operator::{HeadMatrix, kept};
 use super::view;
 use crate::error::Result;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::quadrature::{self, Density, Estimate, Options};
 use crate::linalg::rounding::{self, EntryRounding, Rounding};
 use crate::linalg::spectra::Spectra;
@@ -25,27 +24,6 @@ use crate::sweep::{self, Cell, Hand, Journal, Study};
 
 /// Rounds that a matrix takes as a rule, for the estimate of the time left.
 const ROUNDS: usize = 24;
-
-/// The effort of an estimate.
-#[derive(Clone, Copy)]
-pub(super) struct Effort {
-    pub(super) options: Options,
-    /// The width of the interval of the effective rank, plain and centred, as a share of it, below which rounds end.
-    pub(super) tolerance: f64,
-}
-
-/// What is recorded of an estimate beside its figures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Ends {
-    /// Lower ends of the 95 % intervals.
-    pub(super) low: Values,
-    /// Upper ends.
-    pub(super) high: Values,
-    /// Rounds over the matrix.
-    pub(super) rounds: usize,
-    /// Leading values that are known one by one.
-    pub(super) apart: usize,
-}
 
 /// The study, on its input.
 struct Estimated<'a> {

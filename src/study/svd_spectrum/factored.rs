@@ -120,7 +120,8 @@ mod tests {
         let expected = LEVEL * heads as f64;
         let most = expected + 3.0 * (expected * (1.0 - LEVEL)).sqrt();
         assert!(each.iter().all(|decided| *decided as f64 <= most), "{each:?} of {heads}");
+        // Four draws and one window decide few heads; of independent columns hardly any are lower than both.
         let (_, lower) = decided(20, true);
-        assert!(lower >= 18, "{lower} of 20");
+        assert!(lower >= 10, "{lower} of 20");
     }
 }

@@ -60,9 +60,14 @@ impl Measurement<'_> {
         precise: &dyn Fn() -> Option<Array2<f64>>,
     ) -> Result<(Spectra, RowProfile, Values)> {
         let engine = self.context.engine;
+        let alive = || self.context.watch.check();
         let (spectra, shape, rows) = match matrix {
-            Matrix::F32(a) => (spectra::of_f32_or(a.view(), engine, precise)?, a.dim(), Cow::Borrowed(a)),
-            Matrix::F64(a) => (spectra::of_f64(a.view(), engine)?, a.dim(), Cow::Owned(a.mapv(|x| x as f32))),
+            Matrix::F32(a) => {
+                (spectra::of_f32_or(a.view(), engine, precise, &alive)?, a.dim(), Cow::Borrowed(a))
+            }
+            Matrix::F64(a) => {
+                (spectra::of_f64(a.view(), engine, &alive)?, a.dim(), Cow::Owned(a.mapv(|x| x as f32)))
+            }
         };
         let profile = RowProfile::of(rows.view(), &Figure::indices(self.figures));
         let plain = Spectrum::rounded(&spectra.plain, shape, spectra.rounding);

@@ -56,6 +56,9 @@ impl Subject {
                 Self::Values | Self::Attention => {}
             }
         }
+        if let (Self::Logits, Body::Logits(logits)) = (self, &head.body) {
+            return Ok(one(&logits.mapv(|x| x as f32)));
+        }
         let accepted = format!("attention: this input has no {} of '{}'", self.name(), head.label);
         Err(Error::value("--of", self.name(), accepted))
     }
@@ -132,7 +135,7 @@ mod tests {
             let (left, right) = (normal(&mut rng, n, d) + 0.5, normal(&mut rng, m, d));
             let product = left.mapv(f64::from).dot(&right.mapv(f64::from).t()) * 0.3;
             let factors = Factors { left, right: Some(right), scale: 0.3 };
-            let expected = spectra::of_f64(product.view(), Engine::Faer).unwrap();
+            let expected = spectra::of_f64(product.view(), Engine::Faer, &spectra::uninterrupted).unwrap();
             let found = factors.spectra(Engine::Faer).unwrap();
             assert_eq!((found.plain.len(), factors.shape()), (d.min(n).min(m), (n.max(m), d.min(n).min(m))));
             for (found, exact) in [(&found.plain, &expected.plain), (&found.centred, &expected.centred)] {

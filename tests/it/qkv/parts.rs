@@ -1,4 +1,4 @@
-//! Spectra of logits, queries, keys and values (`--of`) through the program, against NumPy.
+//! Spectra of logits, queries, keys and values (`--of`) through the program, against `NumPy`.
 
 use std::path::Path;
 
@@ -61,6 +61,11 @@ fn what_cannot_be_had_is_refused_by_name() {
         |spec: &'static str| ["svd-spectrum", "--synthetic", spec, "--seq-len", "16", "--null", "none"];
     let with = |spec, rest: &[&'static str]| [&synthetic(spec)[..], rest].concat();
     refused(&with("iid", &["--of", "keys"]), 1, &["--of: 'keys'", "attention", "'iid'"]);
+    let drawn = json(&with("iid", &["--of", "logits", "--at", "4", "--windows", "1"]));
+    assert!(
+        drawn["rows"][0]["effective_rank"].as_f64().unwrap() > 12.0,
+        "logits that are drawn as such are there"
+    );
     let lanczos = ["svd-spectrum", "--synthetic", "gaussian", "--of", "logits", "--method", "lanczos"];
     refused(&lanczos, 1, &["--method: 'lanczos'", "exact beside --of logits"]);
     refused(

@@ -33,12 +33,12 @@ proptest! {
         let shape = (sigma.len() + extra.0, sigma.len() + extra.1);
         let a = planted(seed, shape, &sigma);
         sigma.resize(shape.0.min(shape.1), 0.0);
-        let found = spectra::of_f64(a.view(), Engine::Faer).unwrap().plain;
+        let found = spectra::of_f64(a.view(), Engine::Faer, &spectra::uninterrupted).unwrap().plain;
         prop_assert!(far(&found, &sigma) <= 1e-13 * sigma[0], "{:e}", far(&found, &sigma) / sigma[0]);
         // Half a unit of 2^-23 in each entry moves no value by more than the same share of ||A||_F; the Gram matrix
         // adds the root of f64's unit.
         let norm = a.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let found = spectra::of_f32(a.mapv(|x| x as f32).view(), Engine::Faer).unwrap().plain;
+        let found = spectra::of_f32(a.mapv(|x| x as f32).view(), Engine::Faer, &spectra::uninterrupted).unwrap().plain;
         prop_assert!(far(&found, &sigma) <= 6e-8 * norm + 5e-8 * sigma[0], "{:e}", far(&found, &sigma) / sigma[0]);
     }
 }
@@ -69,8 +69,8 @@ fn faer_and_lapack_agree() {
         ("zero", Array2::zeros((20, 30))),
     ];
     for (kind, a) in kinds {
-        let [faer, lapack] =
-            [Engine::Faer, Engine::Lapack].map(|engine| spectra::of_f64(a.view(), engine).unwrap());
+        let [faer, lapack] = [Engine::Faer, Engine::Lapack]
+            .map(|engine| spectra::of_f64(a.view(), engine, &spectra::uninterrupted).unwrap());
         let largest = lapack.plain[0];
         for (side, faer, lapack) in
             [("plain", &faer.plain, &lapack.plain), ("centred", &faer.centred, &lapack.centred)]
@@ -84,8 +84,8 @@ fn faer_and_lapack_agree() {
         // The reduction of f32 matrices against LAPACK on the same entries.
         if largest < 1e30 {
             let a = a.mapv(|x| x as f32);
-            let [faer, lapack] =
-                [Engine::Faer, Engine::Lapack].map(|engine| spectra::of_f32(a.view(), engine).unwrap());
+            let [faer, lapack] = [Engine::Faer, Engine::Lapack]
+                .map(|engine| spectra::of_f32(a.view(), engine, &spectra::uninterrupted).unwrap());
             assert!(far(&faer.plain, &lapack.plain) <= 5e-8 * largest, "{kind} in f32");
             assert!(far(&faer.centred, &lapack.centred) <= 5e-8 * largest, "{kind} in f32, centred");
         }

@@ -21,7 +21,7 @@ fn attention() -> impl Strategy<Value = Array2<f64>> {
 }
 
 fn both(a: &Array2<f64>) -> Spectra {
-    spectra::of_f64(a.view(), Engine::Faer).unwrap()
+    spectra::of_f64(a.view(), Engine::Faer, &spectra::uninterrupted).unwrap()
 }
 
 fn by_name(name: &str, spectrum: &Spectrum<'_>, k: usize) -> f64 {
@@ -54,7 +54,7 @@ proptest! {
         prop_assert!(far(&before.plain, &after.plain) <= bound);
         prop_assert!(far(&before.centred, &after.centred) <= bound);
         let [before, after] = [&a, &permuted].map(|a| {
-            spectra::of_f32(a.mapv(|x| x as f32).view(), Engine::Faer).unwrap()
+            spectra::of_f32(a.mapv(|x| x as f32).view(), Engine::Faer, &spectra::uninterrupted).unwrap()
         });
         let bound = 5e-8 * before.plain[0];
         prop_assert!(far(&before.plain, &after.plain) <= bound);

@@ -121,10 +121,14 @@ fn planted_ranks_fade_into_none() {
         let rounded = a.mapv(|x| x as f32);
         let short = rounded.mapv(|x| f32::from_bits((x.to_bits() + 0x7fff) & 0xffff_0000));
         for (kind, spectra) in [
-            ("f64", spectra::of_f64(a.view(), Engine::Faer).unwrap()),
-            ("f32", spectra::of_f32(rounded.view(), Engine::Faer).unwrap()),
-            ("f32 made again", spectra::of_f32_or(rounded.view(), Engine::Faer, || Some(a.clone())).unwrap()),
-            ("bf16", spectra::of_f32(short.view(), Engine::Faer).unwrap()),
+            ("f64", spectra::of_f64(a.view(), Engine::Faer, &spectra::uninterrupted).unwrap()),
+            ("f32", spectra::of_f32(rounded.view(), Engine::Faer, &spectra::uninterrupted).unwrap()),
+            (
+                "f32 made again",
+                spectra::of_f32_or(rounded.view(), Engine::Faer, || Some(a.clone()), &spectra::uninterrupted)
+                    .unwrap(),
+            ),
+            ("bf16", spectra::of_f32(short.view(), Engine::Faer, &spectra::uninterrupted).unwrap()),
         ] {
             let spectrum = Spectrum::rounded(&spectra.centred, (n, n), spectra.rounding);
             let Some(rank) = figure("effective_rank", &spectra.centred, (n, n), spectra.rounding) else {
@@ -145,7 +149,9 @@ fn planted_ranks_fade_into_none() {
         }
         // Made again in f64, the rank is there long after f32 has lost it.
         if exponent < 32 {
-            let again = spectra::of_f32_or(rounded.view(), Engine::Faer, || Some(a.clone())).unwrap();
+            let again =
+                spectra::of_f32_or(rounded.view(), Engine::Faer, || Some(a.clone()), &spectra::uninterrupted)
+                    .unwrap();
             let rank = figure("effective_rank", &again.centred, (n, n), again.rounding).unwrap();
             let allowed = if exponent < 6 { 1e-4 } else { 1e-5 };
             assert!((rank / truth - 1.0).abs() < allowed, "10^-{exponent}/4: {rank} for {truth}");
@@ -160,9 +166,10 @@ fn planted_ranks_fade_into_none() {
 fn another_matrix_is_not_taken_for_the_same() {
     let a = planted(64, 1e-3);
     let rounded = a.mapv(|x| x as f32);
-    let plain = spectra::of_f32(rounded.view(), Engine::Faer).unwrap();
+    let plain = spectra::of_f32(rounded.view(), Engine::Faer, &spectra::uninterrupted).unwrap();
     for other in [planted(64, 2e-3), a.t().to_owned(), Array2::zeros((64, 63))] {
-        let found = spectra::of_f32_or(rounded.view(), Engine::Faer, || Some(other)).unwrap();
+        let found = spectra::of_f32_or(rounded.view(), Engine::Faer, || Some(other), &spectra::uninterrupted)
+            .unwrap();
         assert_eq!(found, plain);
     }
 }
@@ -175,9 +182,15 @@ fn a_sink_has_the_centred_rank_of_f64() {
     for mut row in a.rows_mut() {
         row[0] = 1.0 - row.iter().skip(1).sum::<f64>();
     }
-    let exact = spectra::of_f64(a.view(), Engine::Faer).unwrap();
+    let exact = spectra::of_f64(a.view(), Engine::Faer, &spectra::uninterrupted).unwrap();
     let rank = |found: &spectra::Spectra| figure("effective_rank", &found.centred, (n, n), found.rounding);
-    let again = spectra::of_f32_or(a.mapv(|x| x as f32).view(), Engine::Faer, || Some(a.clone())).unwrap();
+    let again = spectra::of_f32_or(
+        a.mapv(|x| x as f32).view(),
+        Engine::Faer,
+        || Some(a.clone()),
+        &spectra::uninterrupted,
+    )
+    .unwrap();
     assert!((rank(&again).unwrap() / rank(&exact).unwrap() - 1.0).abs() < 1e-9);
     assert_eq!(again.rounding.epsilon, f64::from(f32::EPSILON));
 }

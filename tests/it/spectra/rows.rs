@@ -1,4 +1,4 @@
-//! Figures of rows against NumPy, which sorts each row.
+//! Figures of rows against `NumPy`, which sorts each row.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use std::path::Path;

@@ -21,7 +21,7 @@ const DRAWS: usize = 9;
 
 fn effective_rank(matrix: &Matrix) -> f64 {
     let a = wide(matrix);
-    let sigma = spectra::of_f64(a.view(), Engine::Faer).unwrap().plain;
+    let sigma = spectra::of_f64(a.view(), Engine::Faer, &spectra::uninterrupted).unwrap().plain;
     let spectrum = Spectrum::whole(&sigma, a.dim(), f64::EPSILON);
     let metric = metric::ALL.iter().find(|metric| metric.name == "effective_rank").unwrap();
     let Of::Spectrum(value) = metric.of else { panic!("a figure of the spectrum") };
