@@ -16,7 +16,7 @@ use crate::linalg::spectra::Spectra;
 use crate::metric::{RowProfile, Spectrum};
 use crate::profile::ram;
 use crate::report::Report;
-use crate::rng::stream;
+use crate::rng::{Rng, stream};
 use crate::stats::Interval;
 use crate::study::input::{Head, HeadWindow, Source};
 use crate::study::{Context, Outcome};
@@ -113,19 +113,7 @@ impl Estimator<'_> {
             for draw in 0..self.draws {
                 let label = format!("null {} {place} draw {draw}", null.spec);
                 let mut rng = stream(self.context.seed, &label);
-                let owned;
-                let (a, unit): (Box<dyn Operator + '_>, _) = match (&head.own, head.input()) {
-                    (None, Some(input)) => (
-                        null.operator(&Beside { input, terms: &head.terms, rows: &rows }, &mut rng)?,
-                        rounding::F32,
-                    ),
-                    _ => {
-                        owned = null.draw(head, &head.matrix(), &rows, &mut rng)?;
-                        let a = kept(owned);
-                        let unit = rounding::unit(a.view());
-                        (Box::new(a), unit)
-                    }
-                };
+                let (a, unit) = drawn(null, head, &rows, &mut rng)?;
                 let shown = format!("{}, {} null, draw {}", head.label, null.model.name, draw + 1);
                 let found = self.matrix(a.as_ref(), unit, &label, &shown)?;
                 drawn.push((found.plain.values(size(&*a)), self.values(&found).0));
@@ -191,6 +179,22 @@ impl Estimator<'_> {
         };
         (side(|one| one.mid), ends)
     }
+}
+
+/// One draw of a null model beside a head, and how its entries are rounded.
+fn drawn<'a>(
+    null: &NullSpec,
+    head: &'a Head,
+    rows: &'a RowProfile,
+    rng: &mut Rng,
+) -> Result<(Box<dyn Operator + 'a>, EntryRounding)> {
+    if let (None, Some(input)) = (&head.own, head.input()) {
+        let beside = Beside { input, terms: &head.terms, rows };
+        return Ok((null.operator(&beside, rng)?, rounding::F32));
+    }
+    let a = kept(null.draw(head, &head.matrix(), rows, rng)?);
+    let unit = rounding::unit(a.view());
+    Ok((Box::new(a), unit))
 }
 
 /// Both spectra with the sums of their squares.
