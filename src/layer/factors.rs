@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use crate::linalg::gemm::{Threads, product, product_into};
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::softmax::softmax_rows;
 
 /// The weights by which one head packs and unpacks, and the matrix that they make together.

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
-use faer::{Mat, Par, Side};
+use faer::{Mat, Par, Side, Spec};
 use ndarray::{Array2, ArrayView2};
 
 use super::convert::view;
@@ -84,11 +84,11 @@ pub(crate) fn symmetric_eigen(a: ArrayView2<'_, f64>) -> Result<(Vec<f64>, Array
     let n = a.nrows();
     let (mut values, mut vectors) = (Diag::<f64>::zeros(n), Mat::<f64>::zeros(n, n));
     let settings = (ComputeEigenvectors::Yes, Par::Seq);
-    let scratch = self_adjoint_evd_scratch::<f64>(n, settings.0, settings.1, Default::default());
+    let scratch = self_adjoint_evd_scratch::<f64>(n, settings.0, settings.1, Spec::default());
     let mut memory = MemBuffer::new(scratch);
     let stack = MemStack::new(&mut memory);
     let out = Some(vectors.as_mut());
-    self_adjoint_evd(view(a), values.as_mut(), out, settings.1, stack, Default::default())
+    self_adjoint_evd(view(a), values.as_mut(), out, settings.1, stack, Spec::default())
         .map_err(|_| no_eigenvalues(a))?;
     let vectors = Array2::from_shape_fn((n, n), |(i, j)| vectors[(j, i)]);
     Ok((values.column_vector().iter().copied().collect(), vectors))

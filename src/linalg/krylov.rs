@@ -11,14 +11,13 @@
 //!
 //! The order of sums depends on the sizes only, so results do not depend on the number of threads.
 
-use std::ops::Range;
-
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, ShapeBuilder, s};
+use ndarray::{Array2, ArrayView2, ShapeBuilder, s};
 use rayon::prelude::*;
 
 use super::convert::view;
 use super::engine::symmetric_eigen;
 use super::gemm::{Threads, product, product_into};
+use super::operator::Operator;
 use crate::error::Result;
 use crate::rng::{Rng, normal};
 
@@ -31,30 +30,6 @@ const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
 /// The fraction of the tolerance that the iteration aims at: its own residuals are estimates, the reported ones are
 /// computed at the end.
 const AIM: f64 = 0.9;
-
-/// A matrix that computes its rows on request.
-pub trait Operator: Sync {
-    /// Rows and columns.
-    fn shape(&self) -> (usize, usize);
-
-    /// The columns outside of which these rows are 0, so that products may leave them out.
-    fn support(&self, _rows: Range<usize>) -> Range<usize> {
-        0..self.shape().1
-    }
-
-    /// Writes the rows of `range` into `out`, shape (`range.len()`, those of [`support`](Self::support)).
-    fn rows(&self, range: Range<usize>, out: ArrayViewMut2<'_, f32>);
-}
-
-impl Operator for Array2<f32> {
-    fn shape(&self) -> (usize, usize) {
-        self.dim()
-    }
-
-    fn rows(&self, range: Range<usize>, mut out: ArrayViewMut2<'_, f32>) {
-        out.assign(&self.slice(s![range, ..]));
-    }
-}
 
 /// How many values are computed, to which tolerance, within how many rounds.
 #[derive(Clone, Copy, Debug)]

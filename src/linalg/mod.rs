@@ -1,8 +1,9 @@
 //! Matrix products, decompositions and spectra.
 //!
 //! [`spectra`] computes whole spectra, [`krylov`] the leading values of a matrix that does not fit in memory, [`norm`] the
-//! largest value alone; [`quadrature`] estimates whole spectra without the matrix; [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best
-//! approximation of each rank. [`engine`] holds the dense decompositions, by faer or LAPACK, and says why there are two.
+//! largest value alone; [`quadrature`] estimates whole spectra without the matrix, which an [`operator`] computes by rows;
+//! [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best approximation of each rank.
+//! [`engine`] holds the dense decompositions, by faer or LAPACK, and says why there are two.
 //! [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
 //! allocates, copies and adds in parallel.
 
@@ -19,6 +20,7 @@ mod householder;
 pub mod krylov;
 pub mod lanes;
 pub mod norm;
+pub mod operator;
 pub mod outer;
 mod ql;
 pub mod quadrature;

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use super::terms;
 use crate::attention::{Input, Mask, Visible};
 use crate::linalg::gemm::{Threads, product, product_into};
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::softmax::{softmax_rows, softmax_rows_causal_from, softmax_rows_within};
 
 /// The attention matrix (n, m) of queries (n, `d_h`) and keys (m, `d_h`) in f32, on the calling thread.

@@ -20,6 +20,9 @@ pub struct Density {
     probes: usize,
 }
 
+/// A figure of singular values and of how many each stands for.
+pub type Figure<'a> = dyn Fn(&[f64], &[f64]) -> Option<f64> + 'a;
+
 /// Nodes, with the weights from all probes and from all probes but one.
 #[derive(Clone)]
 struct Weighted {
@@ -46,7 +49,7 @@ impl Density {
     /// negative), with its 95 % interval.
     ///
     /// The jackknife over probes, with Student's quantile, and the error of the quadrature. None where the figure is none.
-    pub fn figure(&self, of: &dyn Fn(&[f64], &[f64]) -> Option<f64>) -> Option<Interval> {
+    pub fn figure(&self, of: &Figure<'_>) -> Option<Interval> {
         let with = |row: usize| -> Option<[f64; 2]> {
             let [gauss, radau] = &self.rules;
             Some([gauss.figure(row, of)?, radau.figure(row, of)?])
@@ -98,7 +101,7 @@ impl Weighted {
         Self { sigma: rule.nodes.iter().map(|node| node.sqrt()).collect(), weights }
     }
 
-    fn figure(&self, row: usize, of: &dyn Fn(&[f64], &[f64]) -> Option<f64>) -> Option<f64> {
+    fn figure(&self, row: usize, of: &Figure<'_>) -> Option<f64> {
         of(&self.sigma, self.weights.row(row).to_slice()?)
     }
 

@@ -29,5 +29,5 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use density::Density;
+pub use density::{Density, Figure};
 pub use run::{Estimate, Options, estimate};

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::linalg::gemm::{Threads, product_into};
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::rounding::{EntryRounding, Rounding};
 
 /// Rows of the matrix that a thread holds at a time.

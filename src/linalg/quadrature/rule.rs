@@ -46,24 +46,22 @@ pub(super) fn rules(
     let tails = product(last, residual.t(), Threads::One);
     let apart = if whole { size } else { apart(&values, &tails, probes.ncols()) };
     let gauss = rule(&values, vectors.view(), probes);
-    let radau = match residual.nrows() {
-        0 => Rule { nodes: gauss.nodes.clone(), weights: gauss.weights.clone() },
-        _ => {
-            check()?;
-            // The block that makes the projection singular: with it 0 is an eigenvalue, as many times as the block is wide.
-            let floor = ROUNDING * values.last().copied().unwrap_or(0.0);
-            let inverse = |value: f64| if value > floor { 1.0 / value } else { 0.0 };
-            let scaled =
-                Array2::from_shape_fn(tails.dim(), |(i, j)| tails[[i, j]] * inverse(values[i]).sqrt());
-            let corner = product(scaled.t(), scaled.view(), Threads::One);
-            let mut side = Array2::zeros((size, residual.nrows()));
-            side.slice_mut(s![size - residual.ncols().., ..]).assign(&residual.t());
-            let upper = concatenate![Axis(1), t, side];
-            let lower = concatenate![Axis(1), side.t(), corner];
-            let (values, vectors) = symmetric_eigen(concatenate![Axis(0), upper, lower].view())?;
-            rule(&values, vectors.view(), probes)
-        }
-    };
+    if residual.nrows() == 0 {
+        let radau = Rule { nodes: gauss.nodes.clone(), weights: gauss.weights.clone() };
+        return Ok(Rules { gauss, radau, apart });
+    }
+    check()?;
+    // The block that makes the projection singular: with it 0 is an eigenvalue, as many times as the block is wide.
+    let floor = ROUNDING * values.last().copied().unwrap_or(0.0);
+    let inverse = |value: f64| if value > floor { 1.0 / value } else { 0.0 };
+    let scaled = Array2::from_shape_fn(tails.dim(), |(i, j)| tails[[i, j]] * inverse(values[i]).sqrt());
+    let corner = product(scaled.t(), scaled.view(), Threads::One);
+    let mut side = Array2::zeros((size, residual.nrows()));
+    side.slice_mut(s![size - residual.ncols().., ..]).assign(&residual.t());
+    let upper = concatenate![Axis(1), t, side];
+    let lower = concatenate![Axis(1), side.t(), corner];
+    let (values, vectors) = symmetric_eigen(concatenate![Axis(0), upper, lower].view())?;
+    let radau = rule(&values, vectors.view(), probes);
     Ok(Rules { gauss, radau, apart })
 }
 

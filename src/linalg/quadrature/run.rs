@@ -8,7 +8,7 @@ use super::lanczos::Lanczos;
 use super::round::{self, round};
 use super::rule::rules;
 use crate::error::Result;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::rounding::{EntryRounding, Rounding};
 use crate::rng::Rng;
 

@@ -12,6 +12,7 @@ fn find(a: &Array2<f32>, options: Options, seed: u64) -> Estimate {
     estimate(a, options, rounding::F32, &mut rng, &|| Ok(()), &mut |_, _| Ok(false)).unwrap()
 }
 
+#[allow(clippy::unnecessary_wraps)] // the form of every figure
 fn sum(sigma: &[f64], weights: &[f64]) -> Option<f64> {
     Some(sigma.iter().zip(weights).map(|(s, w)| s * w).sum())
 }
@@ -45,7 +46,8 @@ fn planted_spectra_are_recovered() {
             0.02
         }
     };
-    let kinds: [(&str, Box<dyn Fn(usize) -> f64>, f64); 6] = [
+    type Value = Box<dyn Fn(usize) -> f64>;
+    let kinds: [(&str, Value, f64); 6] = [
         ("rank 30", Box::new(|i| if i < 30 { 1.0 + i as f64 } else { 0.0 }), 1e-5),
         ("one value", Box::new(|_| 2.0), 1e-5),
         ("steps", Box::new(steps), 0.1),

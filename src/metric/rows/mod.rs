@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use self::part::{Part, Residual};
 use crate::error::Result;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 
 pub use profile::{NEAR, Positions, RowProfile};
 pub use ranked::SHARES;

@@ -3,7 +3,6 @@
 use clap::{Args, ValueEnum};
 
 use super::columns::Figure;
-use super::estimated::Effort;
 use super::null;
 use super::subject::Subject;
 use crate::error::{Error, Result};
@@ -208,6 +207,14 @@ impl Config {
         let quarter = self.at.iter().copied().filter(|k| *k <= (n / 4).min(top)).max();
         self.show_at.unwrap_or_else(|| quarter.unwrap_or(smallest))
     }
+}
+
+/// The effort of an estimate.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    pub(super) options: quadrature::Options,
+    /// The width of the interval of the effective rank, plain and centred, as a share of it, below which rounds end.
+    pub(super) tolerance: f64,
 }
 
 /// What a choice is called on the command line.

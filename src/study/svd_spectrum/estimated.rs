@@ -1,23 +1,22 @@
 //! Every figure of heads whose matrices are too large to hold, with its interval, beside null models: a cell is a head over
 //! one window.
 
-use serde::{Deserialize, Serialize};
-
 use super::Config;
 use super::columns::{Figure, Values};
-use super::measured::{Measured, NullMeasured};
+use super::config::Effort;
+use super::measured::{Ends, Measured, NullMeasured};
 use super::null::{Beside, NullSpec};
 use super::operator::{HeadMatrix, kept};
 use super::view;
 use crate::error::Result;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::quadrature::{self, Density, Estimate, Options};
 use crate::linalg::rounding::{self, EntryRounding, Rounding};
 use crate::linalg::spectra::Spectra;
 use crate::metric::{RowProfile, Spectrum};
 use crate::profile::ram;
 use crate::report::Report;
-use crate::rng::stream;
+use crate::rng::{Rng, stream};
 use crate::stats::Interval;
 use crate::study::input::{Head, HeadWindow, Source};
 use crate::study::{Context, Outcome};
@@ -25,27 +24,6 @@ use crate::sweep::{self, Cell, Hand, Journal, Study};
 
 /// Rounds that a matrix takes as a rule, for the estimate of the time left.
 const ROUNDS: usize = 24;
-
-/// The effort of an estimate.
-#[derive(Clone, Copy)]
-pub(super) struct Effort {
-    pub(super) options: Options,
-    /// The width of the interval of the effective rank, plain and centred, as a share of it, below which rounds end.
-    pub(super) tolerance: f64,
-}
-
-/// What is recorded of an estimate beside its figures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Ends {
-    /// Lower ends of the 95 % intervals.
-    pub(super) low: Values,
-    /// Upper ends.
-    pub(super) high: Values,
-    /// Rounds over the matrix.
-    pub(super) rounds: usize,
-    /// Leading values that are known one by one.
-    pub(super) apart: usize,
-}
 
 /// The study, on its input.
 struct Estimated<'a> {
@@ -135,19 +113,7 @@ impl Estimator<'_> {
             for draw in 0..self.draws {
                 let label = format!("null {} {place} draw {draw}", null.spec);
                 let mut rng = stream(self.context.seed, &label);
-                let owned;
-                let (a, unit): (Box<dyn Operator + '_>, _) = match (&head.own, head.input()) {
-                    (None, Some(input)) => (
-                        null.operator(&Beside { input, terms: &head.terms, rows: &rows }, &mut rng)?,
-                        rounding::F32,
-                    ),
-                    _ => {
-                        owned = null.draw(head, &head.matrix(), &rows, &mut rng)?;
-                        let a = kept(owned);
-                        let unit = rounding::unit(a.view());
-                        (Box::new(a), unit)
-                    }
-                };
+                let (a, unit) = drawn(null, head, &rows, &mut rng)?;
                 let shown = format!("{}, {} null, draw {}", head.label, null.model.name, draw + 1);
                 let found = self.matrix(a.as_ref(), unit, &label, &shown)?;
                 drawn.push((found.plain.values(size(&*a)), self.values(&found).0));
@@ -213,6 +179,22 @@ impl Estimator<'_> {
         };
         (side(|one| one.mid), ends)
     }
+}
+
+/// One draw of a null model beside a head, and how its entries are rounded.
+fn drawn<'a>(
+    null: &NullSpec,
+    head: &'a Head,
+    rows: &'a RowProfile,
+    rng: &mut Rng,
+) -> Result<(Box<dyn Operator + 'a>, EntryRounding)> {
+    if let (None, Some(input)) = (&head.own, head.input()) {
+        let beside = Beside { input, terms: &head.terms, rows };
+        return Ok((null.operator(&beside, rng)?, rounding::F32));
+    }
+    let a = kept(null.draw(head, &head.matrix(), rows, rng)?);
+    let unit = rounding::unit(a.view());
+    Ok((Box::new(a), unit))
 }
 
 /// Both spectra with the sums of their squares.

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Figure, Values};
-use super::curves;
-use super::estimated::Ends;
+use super::shares;
 use super::subject::Subject;
 use super::verdict::{Difference, difference};
 use crate::linalg::rounding::Rounding;
@@ -28,6 +27,19 @@ pub(super) struct Measured {
     pub(super) nulls: Vec<NullMeasured>,
 }
 
+/// What is recorded of an estimate beside its figures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Ends {
+    /// Lower ends of the 95 % intervals.
+    pub(super) low: Values,
+    /// Upper ends.
+    pub(super) high: Values,
+    /// Rounds over the matrix.
+    pub(super) rounds: usize,
+    /// Leading values that are known one by one.
+    pub(super) apart: usize,
+}
+
 /// What was measured of one null model beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct NullMeasured {
@@ -49,11 +61,11 @@ impl NullMeasured {
             (0..figures.len()).map(|i| of(i).map(|values| stats::mean(&values))).collect()
         };
         let effective_rank = Figure::effective_rank(figures);
-        let shares: Vec<Vec<f64>> = drawn.iter().map(|(sigma, _)| curves::cumulative(sigma)).collect();
+        let shares: Vec<Vec<f64>> = drawn.iter().map(|(sigma, _)| shares::cumulative(sigma)).collect();
         Self {
             values: Values { plain: mean(|values| &values.plain), centred: mean(|values| &values.centred) },
             effective_ranks: drawn.iter().filter_map(|(_, values)| values.plain[effective_rank]).collect(),
-            cumulative: curves::mean(shares.iter().map(Vec::as_slice)),
+            cumulative: shares::mean(shares.iter().map(Vec::as_slice)),
         }
     }
 }

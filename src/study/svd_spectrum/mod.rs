@@ -24,6 +24,7 @@ mod operator;
 mod rounding;
 mod rows;
 mod run;
+mod shares;
 mod sparsity;
 mod subject;
 mod summary;

@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::columns::Figure;
-use super::estimated::Effort;
+use super::config::Effort;
 use super::measured::{Heads, Measured, differences};
 use super::null::NullSpec;
 use super::subject::Subject;

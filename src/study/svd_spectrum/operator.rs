@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayViewMut2};
 
 use crate::attention::softmax::Unmaterialised;
 use crate::layer::Factors;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::linalg::rounding::{self, EntryRounding};
 use crate::study::input::Head;
 use crate::task::dump::Matrix;

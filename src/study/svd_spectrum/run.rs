@@ -1,7 +1,6 @@
 //! Runs the study on the input that the configuration names.
 
-use super::config::Method;
-use super::estimated::Effort;
+use super::config::{Effort, Method};
 use super::null::NullSpec;
 use super::subject::Subject;
 use super::{Config, aggregated, estimated, exact, leading, null, rows, summary};

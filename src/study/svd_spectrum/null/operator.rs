@@ -9,7 +9,7 @@ use super::draw::{params_width, spread};
 use crate::attention::softmax::Unmaterialised;
 use crate::attention::{HeadTerms, Input};
 use crate::error::Result;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::metric::RowProfile;
 use crate::name::Params;
 use crate::rng::{Rng, normal};

@@ -3,7 +3,7 @@
 use super::draw::params_width;
 use super::{ALL, Beside, NullModel};
 use crate::error::Result;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::metric::RowProfile;
 use crate::name::{Spec, specs};
 use crate::rng::Rng;

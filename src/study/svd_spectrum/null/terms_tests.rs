@@ -8,7 +8,7 @@ use super::draw::wide;
 use super::*;
 use crate::attention::{HeadTerms, Mask, Window};
 use crate::linalg::engine::Engine;
-use crate::linalg::krylov::Operator;
+use crate::linalg::operator::Operator;
 use crate::metric::RowProfile;
 use crate::rng::{normal, stream};
 use crate::study::input::{Body, Head, HeadPlace, HeadWindow, InputArgs, Unnamed};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use luna::attention::luna_causal::Weight;
 use luna::layer::{CausalLunaAttention, Context, LunaAttention, Rows};
-use luna::linalg::krylov::Operator;
+use luna::linalg::operator::Operator;
 use luna::model::{HeadTap, ModelInput, Named, Observer};
 use luna::network::{Encoder, EncoderConfig, Head, Mechanism, Network};
 use ndarray::{Array2, ArrayView2, Axis, s};
