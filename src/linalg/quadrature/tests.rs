@@ -34,6 +34,9 @@ fn planted(sigma: &[f64], seed: u64) -> Array2<f32> {
 
 const EFFORT: Options = Options { probes: 8, rounds: 12 };
 
+/// A singular value by its place.
+type Value = Box<dyn Fn(usize) -> f64>;
+
 #[test]
 fn planted_spectra_are_recovered() {
     let n = 240;
@@ -46,7 +49,6 @@ fn planted_spectra_are_recovered() {
             0.02
         }
     };
-    type Value = Box<dyn Fn(usize) -> f64>;
     let kinds: [(&str, Value, f64); 6] = [
         ("rank 30", Box::new(|i| if i < 30 { 1.0 + i as f64 } else { 0.0 }), 1e-5),
         ("one value", Box::new(|_| 2.0), 1e-5),

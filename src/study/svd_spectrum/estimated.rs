@@ -109,16 +109,16 @@ impl Estimator<'_> {
         }
         let mut nulls = Vec::new();
         for null in self.nulls {
-            let mut drawn = Vec::new();
+            let mut draws = Vec::new();
             for draw in 0..self.draws {
                 let label = format!("null {} {place} draw {draw}", null.spec);
                 let mut rng = stream(self.context.seed, &label);
                 let (a, unit) = drawn(null, head, &rows, &mut rng)?;
                 let shown = format!("{}, {} null, draw {}", head.label, null.model.name, draw + 1);
                 let found = self.matrix(a.as_ref(), unit, &label, &shown)?;
-                drawn.push((found.plain.values(size(&*a)), self.values(&found).0));
+                draws.push((found.plain.values(size(&*a)), self.values(&found).0));
             }
-            nulls.push(NullMeasured::mean(self.figures, &drawn));
+            nulls.push(NullMeasured::mean(self.figures, &draws));
         }
         let size = size(&a);
         let spectra = Spectra {
