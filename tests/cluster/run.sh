@@ -5,6 +5,8 @@
 set -euo pipefail
 luna=$(realpath "$1")
 cd "$2"
+[[ $(sinfo --noheader --Node --format=%T | grep -c idle) == 2 ]]
+touch up
 
 spectra=(svd-spectrum --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,iid" --seq-len 800 --windows 8 --at 64
   --null-draws 2 --threads 1 --quiet)
