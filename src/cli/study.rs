@@ -257,7 +257,7 @@ impl Watch for Terminal {
     #[allow(clippy::exit)] // the work does not look whether it is to stop
     fn leave(&self) {
         self.finish();
-        let said = "interrupted; every finished cell is recorded, where there is one";
+        let said = "interrupted; nothing that was finished is lost";
         let _ = writeln!(std::io::stderr(), "luna: {said}");
         std::process::exit(i32::from(signal::code()));
     }

@@ -91,7 +91,7 @@ pub(super) fn read(merged: &Merged, facts: &Fingerprint) -> Result<BTreeMap<Stri
             && let Some(what) = head.facts.differs_from(before, ["there", "here"])
         {
             let what =
-                format!("not made on the machine of '{}' ({what}), and its times with it", other.display());
+                format!("its times are of another machine than those in '{}' ({what})", other.display());
             return Err(Error::malformed(path, what, "runs of one kind of machine, or --mixed-machines"));
         }
         for (cell, record) in records {

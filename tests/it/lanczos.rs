@@ -203,7 +203,7 @@ fn a_head_is_a_line_of_the_summary() {
 fn figures_of_rows_are_those_of_the_matrix_and_a_head_has_one_line() {
     let heads = ["--synthetic", "gaussian:logit_sd=3,iid:logit_sd=1", "--causal", "--seq-len", "150"];
     let flags = [&heads[..], &["--windows", "2", "--at", "4,16"]].concat();
-    let exact = svd_spectrum(&[&flags[..], &["--null", "none", "--aggregate", "no"]].concat(), SEED);
+    let exact = svd_spectrum(&[&flags[..], &["--null", "none", "--aggregate=no"]].concat(), SEED);
     let leading =
         svd_spectrum(&[&flags[..], &["--method", "lanczos", "--top", "8", "--show-at", "4"]].concat(), SEED);
     assert_eq!((exact.rows.rows.len(), leading.rows.rows.len()), (4, 4));

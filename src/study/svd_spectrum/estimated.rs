@@ -41,7 +41,7 @@ pub(super) fn run(
     context: Context<'_>,
 ) -> Result<Outcome> {
     let effort = config.effort();
-    source.lengths().iter().try_for_each(|n| check_memory(*n, effort.options))?;
+    check_memory(config, source)?;
     let figures = config.figures();
     let estimator = Estimator { figures: &figures, nulls, draws: config.draws(), effort, context };
     let study = Estimated { config, source, estimator };
@@ -231,9 +231,12 @@ fn figure(
     Some(Interval { mid: up(found.mid), low: up(found.low), high: up(found.high) })
 }
 
-fn check_memory(n: usize, options: Options) -> Result<()> {
-    let needed = options.bytes((n, n), rayon::current_num_threads()) as u64;
-    let what = format!("--method quadrature at n = {n}");
-    let instead = "fewer --probes, --rounds or --threads need less, and --method lanczos --top K";
-    ram::require(what, needed, instead)
+pub(super) fn check_memory(config: &Config, source: &dyn Source) -> Result<()> {
+    let options = config.effort().options;
+    source.lengths().iter().try_for_each(|n| {
+        let needed = options.bytes((*n, *n), rayon::current_num_threads()) as u64;
+        let what = format!("--method quadrature at n = {n}");
+        let instead = "fewer --probes, --rounds or --threads need less, and --method lanczos --top K";
+        ram::require(what, needed, instead)
+    })
 }

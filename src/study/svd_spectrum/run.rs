@@ -45,7 +45,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if compared {
         source.comparable()?;
     }
-    let method = config.method.unwrap_or_else(|| fitting(config.of, source, context));
+    let method = config.method.unwrap_or_else(|| fitting(config, source, context));
     let open = || Journal::open(&config.folder, &facts(config, method, source, &nulls, context));
     let mut outcome = match method {
         Method::Exact => exact::run(config, source, &nulls, &open()?, context)?,
@@ -65,13 +65,16 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
 }
 
 /// The method where none is named: exact if every length fits in memory.
-fn fitting(of: Subject, source: &dyn Source, context: Context<'_>) -> Method {
+fn fitting(config: &Config, source: &dyn Source, context: Context<'_>) -> Method {
     let too_long = source.lengths().iter().find(|n| exact::check_memory(**n).is_err());
-    match too_long.filter(|_| of == Subject::Attention) {
+    match too_long.filter(|_| config.of == Subject::Attention) {
         Some(n) => {
-            context.watch.say(&format!(
-                "matrices of {n} x {n} do not fit in memory: figures are estimated by --method quadrature"
-            ));
+            // Where that does not fit either, its refusal says so.
+            if estimated::check_memory(config, source).is_ok() {
+                context.watch.say(&format!(
+                    "matrices of {n} x {n} do not fit in memory: figures are estimated by --method quadrature"
+                ));
+            }
             Method::Quadrature
         }
         None => Method::Exact,
