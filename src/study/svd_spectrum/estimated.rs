@@ -10,7 +10,7 @@ use super::operator::{HeadMatrix, kept};
 use super::view;
 use crate::error::Result;
 use crate::linalg::operator::Operator;
-use crate::linalg::quadrature::{self, Density, Estimate, Options};
+use crate::linalg::quadrature::{self, Density, Estimate};
 use crate::linalg::rounding::{self, EntryRounding, Rounding};
 use crate::linalg::spectra::Spectra;
 use crate::metric::{RowProfile, Spectrum};
@@ -231,6 +231,7 @@ fn figure(
     Some(Interval { mid: up(found.mid), low: up(found.low), high: up(found.high) })
 }
 
+/// Refuses lengths of which the basis would not fit in memory.
 pub(super) fn check_memory(config: &Config, source: &dyn Source) -> Result<()> {
     let options = config.effort().options;
     source.lengths().iter().try_for_each(|n| {
