@@ -11,13 +11,13 @@
 //! | before: reduction in one stage in panels of 20 columns, two QL iterations in turn | plain, centred | 1.5 to 1.8 | 1.7 to 2.0 |
 //! | faer 0.24, f32 SVD (accurate to 1e-6 of the largest) | plain | 2.1 | 2.4 |
 //! | faer 0.24, eigenvalues of the f64 Gram matrix | plain | 2.1 | 2.4 |
-//! | OpenBLAS, `dsyrk` and `dsyevd` without vectors | plain | 2.5 | 3.2 |
-//! | OpenBLAS, `dsyrk` and `dsytrd_2stage`, before any eigenvalue | none | 2.6 | 2.7 |
+//! | `OpenBLAS`, `dsyrk` and `dsyevd` without vectors | plain | 2.5 | 3.2 |
+//! | `OpenBLAS`, `dsyrk` and `dsytrd_2stage`, before any eigenvalue | none | 2.6 | 2.7 |
 //! | faer 0.24, f64 SVD | plain | 3.3 | 4.2 |
-//! | OpenBLAS, `dgesdd` without vectors | plain | 3.6 | 5.3 |
+//! | `OpenBLAS`, `dgesdd` without vectors | plain | 3.6 | 5.3 |
 //!
 //! The way before takes 1.95 times as long at n = 2048 (1.54 to 2.32, five pairs) and 1.84 at n = 4096 (two pairs); with a
-//! matrix on each of two threads 1.6 (n = 512), 1.5 to 1.7 (1024) and 1.83 (2048, three pairs) times. NumPy's Gram matrix with
+//! matrix on each of two threads 1.6 (n = 512), 1.5 to 1.7 (1024) and 1.83 (2048, three pairs) times. `NumPy`'s Gram matrix with
 //! `eigvalsh` (plain only, one thread) takes 1.24 s at n = 2048 where this takes 0.70 s for both spectra. Other work took most of
 //! the two cores: all times here are about twice those of an idle machine, and ratios vary by a fifth.
 //!
