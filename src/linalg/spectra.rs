@@ -4,7 +4,7 @@
 //! Let `A A^T = Q T Q^T` with `T` tridiagonal and `Q e_1 = u`. Then `C C^T = Q (1 - e_1 e_1^T) T (1 - e_1 e_1^T) Q^T`:
 //! the spectrum of the centred matrix is that of `T` without its first row and column. So the reduction, which is
 //! nearly all of the work, is done once for both. A reflection maps `u` to `e_1` before the Gram matrix is made, and both
-//! stages of the reduction ([`band`](super::band), [`chase`](super::chase)) leave `e_1` alone.
+//! stages of the reduction (`band`, `chase`) leave `e_1` alone.
 //!
 //! With more rows than columns `A^T A = Q T Q^T` is the smaller one. With the sums of the columns `s = A^T (1, ..., 1)` and `Q e_1`
 //! along `s`, `C^T C = A^T A - s s^T / n = Q (T - |s|^2 / n e_1 e_1^T) Q^T`: `T` with another first element.

@@ -6,14 +6,14 @@
 //! coordinates of z on its eigenvectors weights (Golub and Meurant 2010; Ubaru, Chen, Saad 2017).
 //!
 //! What is added to that, and why the intervals are narrow:
-//! - One Krylov basis for all probes ([`lanczos`]), in f64 and fully orthogonalised. One round over the matrix serves the whole
+//! - One Krylov basis for all probes (`lanczos`), in f64 and fully orthogonalised. One round over the matrix serves the whole
 //!   block, and a node of one probe is one of all.
 //! - The centred matrix `C = (1 - u u^T) A` has `C^T C = B - w w^T` with `w = A^T u`. With w in the second block, the same
 //!   basis holds the Krylov space of both operators, so both spectra take the rounds of one.
-//! - Leading eigenvalues that the basis separates from the rest ([`rule`]) count exactly once each; only the rest is sampled
+//! - Leading eigenvalues that the basis separates from the rest (`rule`) count exactly once each; only the rest is sampled
 //!   (Hutch++, Meyer et al. 2021; from the basis itself: Chen and Hallman 2022).
 //! - The sum of squares is known exactly, and each probe's estimate of it, too: probes are weighted so that their mean is
-//!   right (calibration weights, Deville and Särndal 1992; [`density`]). The weights are the same for all figures.
+//!   right (calibration weights, Deville and Särndal 1992; `density`). The weights are the same for all figures.
 //! - Both Gauss's rule and that of Gauss and Radau with a node at 0 are computed; the former lies above `tr B^(1/2)`, the
 //!   latter below. Their mean is used, and a share of their distance is the error of the quadrature.
 //!
