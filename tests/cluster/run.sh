@@ -10,15 +10,15 @@ touch up
 
 spectra=(svd-spectrum --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,iid" --seq-len 800 --windows 8 --at 64
   --null-draws 2 --threads 1 --quiet)
-errors=(approx-error --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4" --seq-len 256 --windows 8
+errors=(approx-error --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4" --seq-len 512 --windows 8
   --l 16,64 --mechanism "luna:p=fitted,nystrom,linear,local" --threads 1 --quiet)
 
 "$luna" "${spectra[@]}" --out spectra.one >/dev/null
 "$luna" "${errors[@]}" --out errors.one >/dev/null
 
-# A minute is the shortest limit; whatever is not done after 40 s is stopped and put back into the queue.
+# A minute is the shortest limit; whatever is not done after 10 s is stopped and put back into the queue.
 "$luna" cluster submit --out spectra --elements 6 --cpus 1 --time 10 -- "${spectra[@]}"
-"$luna" cluster submit --out errors --elements 2 --cpus 1 --time 1 --stop-before 20 -- "${errors[@]}"
+"$luna" cluster submit --out errors --elements 2 --cpus 1 --time 1 --stop-before 50 -- "${errors[@]}"
 for _ in $(seq 60); do
   sleep 1
   [[ $(cat spectra/parts/*/journal.jsonl 2>/dev/null | wc -l) -gt 4 ]] && break

@@ -119,9 +119,10 @@ fn runs_that_are_not_of_one_study_are_refused_by_what_differs() {
     let said = refused("merge unlike", folder);
     assert!(said.contains("of another machine") && said.contains("(threads: '1' there, '2' here)"), "{said}");
     assert!(luna("merge unlike --mixed-machines", folder).status.success());
+    std::fs::create_dir(folder.join("empty")).unwrap();
     for (wrong, what) in [
         ("merge nothing", "'nothing': No such file"),
-        ("merge .", "no journal.jsonl there, nor in a folder in it"),
+        ("merge empty", "no journal.jsonl there, nor in a folder in it"),
         ("merge parts --out parts/1", "'parts/1': holds an earlier run"),
     ] {
         let said = refused(wrong, folder);
