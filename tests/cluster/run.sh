@@ -16,9 +16,9 @@ errors=(approx-error --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,gaussi
 "$luna" "${spectra[@]}" --out spectra.one >/dev/null
 "$luna" "${errors[@]}" --out errors.one >/dev/null
 
-# A minute is the shortest limit; whatever is not done after 10 s is stopped and put back into the queue.
+# A minute is the shortest limit; whatever is not done after 4 s is stopped and put back into the queue.
 "$luna" cluster submit --out spectra --elements 6 --cpus 1 --time 10 -- "${spectra[@]}"
-"$luna" cluster submit --out errors --elements 2 --cpus 1 --time 1 --stop-before 50 -- "${errors[@]}"
+"$luna" cluster submit --out errors --elements 2 --cpus 1 --time 1 --stop-before 56 -- "${errors[@]}"
 for _ in $(seq 60); do
   sleep 1
   [[ $(cat spectra/parts/*/journal.jsonl 2>/dev/null | wc -l) -gt 4 ]] && break

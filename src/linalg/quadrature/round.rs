@@ -79,7 +79,10 @@ impl Round {
 
 /// Groups of rows with a partial sum each: how many there are, and so the order of the sums, depends on the sizes only.
 fn groups((n, m): (usize, usize), block: usize) -> usize {
-    (PARTIAL_BYTES / (8 * m * block).max(1)).clamp(4, 64).min(n.div_ceil(TILE)).max(1)
+    (PARTIAL_BYTES / m.saturating_mul(8).saturating_mul(block).max(1))
+        .clamp(4, 64)
+        .min(n.div_ceil(TILE))
+        .max(1)
 }
 
 /// Bytes that a round needs on so many threads, not counting the operator, X and the result.

@@ -34,8 +34,9 @@ impl Options {
     pub fn bytes(&self, shape: (usize, usize), threads: usize) -> usize {
         let (basis, block) = (self.basis(shape.1), self.probes.saturating_add(1));
         // The basis, some blocks, and the projection with its eigenvectors, twice for two operators.
-        let vectors = 8_usize.saturating_mul(shape.1).saturating_mul(basis.saturating_add(6 * block));
-        let projections = 8_usize.saturating_mul(12).saturating_mul(basis.saturating_mul(basis));
+        let vectors =
+            8_usize.saturating_mul(shape.1).saturating_mul(basis.saturating_add(block.saturating_mul(6)));
+        let projections = basis.saturating_mul(basis).saturating_mul(96);
         vectors.saturating_add(projections).saturating_add(round::bytes(shape, block, threads))
     }
 }
