@@ -1,6 +1,5 @@
 //! Runs the cells of a study that are still to be run, and shows all of them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -46,8 +45,7 @@ pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<
     if done > 0 {
         watch.skip(done);
     }
-    let finished = AtomicUsize::new(rows.iter().flatten().count());
-    let driver = Driver { study, plan: &plan, mine: &mine, journal, watch, finished: &finished };
+    let driver = Driver { study, plan: &plan, mine: &mine, journal, watch };
     let ended = thread::scope(|scope| {
         let (end, ended) = mpsc::channel();
         scope.spawn(move || driver.leave_if_late(&ended));
@@ -97,8 +95,6 @@ struct Driver<'a, S: Study> {
     mine: &'a [bool],
     journal: &'a Journal,
     watch: &'a dyn Watch,
-    /// Cells whose rows are here.
-    finished: &'a AtomicUsize,
 }
 
 impl<S: Study> Clone for Driver<'_, S> {
@@ -119,8 +115,7 @@ impl<S: Study> Driver<'_, S> {
                 continue;
             }
             let since = asked.get_or_insert_with(Stopwatch::start);
-            let nothing_is_lost = self.journal.is_kept() || self.finished.load(Ordering::Relaxed) == 0;
-            if since.elapsed() > GRACE && nothing_is_lost {
+            if since.elapsed() > GRACE && self.journal.loses_nothing() {
                 self.watch.leave();
             }
         }
@@ -167,13 +162,14 @@ impl<S: Study> Driver<'_, S> {
         let cell = &self.plan[at];
         let found = self.study.run(&cell.of, input)?;
         self.journal.write(&cell.key, &found)?;
-        self.finished.fetch_add(1, Ordering::Relaxed);
         Ok(found)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::{Fingerprint, Hand, RunFolder, Unwatched};
     use super::*;
 

@@ -32,6 +32,11 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Whether cells are run: what they need must then be there. A merge and a list need none of it.
+    pub fn runs_cells(&self) -> bool {
+        self.merged.is_none() && !self.listed
+    }
+
     /// Refuses a folder with an earlier run, unless that is to be continued.
     pub fn refuse_used(&self) -> Result<()> {
         let Some(path) = self.path.as_ref().filter(|_| !self.resume) else { return Ok(()) };

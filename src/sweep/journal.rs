@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
@@ -44,6 +45,8 @@ pub struct Journal {
     file: Option<(PathBuf, Mutex<Log>)>,
     /// Records of earlier runs as they stand, by the keys of their cells.
     earlier: Mutex<BTreeMap<String, String>>,
+    /// Cells whose rows were read or written.
+    finished: AtomicUsize,
     shard: Option<Shard>,
     merged: Option<Merged>,
     /// The cells that were planned with their costs, where they are listed and not run.
@@ -109,9 +112,14 @@ impl Journal {
         }
     }
 
-    /// Whether cells are recorded in a file.
-    pub(super) fn is_kept(&self) -> bool {
-        self.file.is_some()
+    /// Whether the program may end at any moment: cells are recorded in a file, or none is finished.
+    pub(super) fn loses_nothing(&self) -> bool {
+        self.file.is_some() || self.finished.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether cells are run; see [`RunFolder::runs_cells`].
+    pub fn runs_cells(&self) -> bool {
+        self.merged.is_none() && self.listed.is_none()
     }
 
     /// The part of the cells that is run.
@@ -127,12 +135,16 @@ impl Journal {
     /// The rows of a cell that an earlier run finished, once; none if they cannot be read any more.
     pub fn take<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let record = self.earlier.lock().unwrap_or_else(PoisonError::into_inner).remove(key)?;
-        serde_json::from_str::<Rows<T>>(&record).ok().map(|record| record.rows)
+        let rows = serde_json::from_str::<Rows<T>>(&record).ok()?.rows;
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        Some(rows)
     }
 
     /// Appends the rows of a finished cell.
     pub fn write<T: Serialize>(&self, key: &str, rows: &T) -> Result<()> {
-        self.append(&Record { cell: key, rows })
+        self.append(&Record { cell: key, rows })?;
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn append(&self, line: &impl Serialize) -> Result<()> {

@@ -62,7 +62,9 @@ impl Candidates {
             for one in Candidate::each(&spec, &config.l, source, n)? {
                 match one.refusal(mask)? {
                     None => {
-                        one.check_memory(n)?;
+                        if config.folder.runs_cells() {
+                            one.check_memory(n)?;
+                        }
                         one.add_to(&mut all)?;
                     }
                     Some(error) => unusable.push((one.name, error)),

@@ -31,7 +31,7 @@ pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     candidates.restrict(source.as_mut(), "--layers", context.watch)?;
     let (source, Candidates { all, left_out }) = (source.as_ref(), candidates);
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
-    frame::check_memory(source, windows)?;
+    frame::check_memory(config, source, windows)?;
     let facts = frame::facts(config, "comparison", source, context);
     let journal = frame::journal(config, facts, &all, windows)?;
     let mine = heads_of(journal.shard(), &plan(source, &all), windows > 0);

@@ -56,7 +56,10 @@ pub(super) fn stamp(report: &mut Report, source: &dyn Source) {
 }
 
 /// Refuses lengths whose matrices would not fit in memory, and fits whose windows would not.
-pub(super) fn check_memory(source: &dyn Source, fit_windows: usize) -> Result<()> {
+pub(super) fn check_memory(config: &Config, source: &dyn Source, fit_windows: usize) -> Result<()> {
+    if !config.folder.runs_cells() {
+        return Ok(());
+    }
     let threads = rayon::current_num_threads() as u64;
     for n in source.lengths() {
         // For each thread the matrix, a stand-in and their difference in f32, and in f64 the matrix, its Gram matrix,

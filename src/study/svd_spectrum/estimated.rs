@@ -41,7 +41,9 @@ pub(super) fn run(
     context: Context<'_>,
 ) -> Result<Outcome> {
     let effort = config.effort();
-    check_memory(config, source)?;
+    if config.folder.runs_cells() {
+        check_memory(config, source)?;
+    }
     let figures = config.figures();
     let estimator = Estimator { figures: &figures, nulls, draws: config.draws(), effort, context };
     let study = Estimated { config, source, estimator };

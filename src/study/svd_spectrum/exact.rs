@@ -31,7 +31,7 @@ pub(super) fn run(
     journal: &Journal,
     context: Context<'_>,
 ) -> Result<Outcome> {
-    if config.of == Subject::Attention {
+    if config.of == Subject::Attention && config.folder.runs_cells() {
         source.lengths().iter().try_for_each(|n| check_memory(*n))?;
     }
     let (figures, draws) = (config.figures(), config.draws());

@@ -34,7 +34,9 @@ pub(super) fn run(
     context: Context<'_>,
 ) -> Result<Outcome> {
     let options = config.leading();
-    source.lengths().iter().try_for_each(|n| check_memory(*n, options))?;
+    if config.folder.runs_cells() {
+        source.lengths().iter().try_for_each(|n| check_memory(*n, options))?;
+    }
     let study = LeadingValues { config, source, options, figures: config.figures(), context };
     let cells = study.plan().len();
     let ((mut report, found), complete) = sweep::run(&study, journal, context.watch)?;

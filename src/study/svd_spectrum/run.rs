@@ -45,7 +45,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     if compared {
         source.comparable()?;
     }
-    let method = config.method.unwrap_or_else(|| fitting(config, source, context));
+    let method = config.method.map_or_else(|| fitting(config, source, context), Ok)?;
     let open = || Journal::open(&config.folder, &facts(config, method, source, &nulls, context));
     let mut outcome = match method {
         Method::Exact => exact::run(config, source, &nulls, &open()?, context)?,
@@ -64,10 +64,19 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The method where none is named: exact if every length fits in memory.
-fn fitting(config: &Config, source: &dyn Source, context: Context<'_>) -> Method {
-    let too_long = source.lengths().iter().find(|n| exact::check_memory(**n).is_err());
-    match too_long.filter(|_| config.of == Subject::Attention) {
+/// The method where none is named: exact if every length fits in memory. Parts of a study on several machines must not choose
+/// each for itself, and a merge measures nothing.
+fn fitting(config: &Config, source: &dyn Source, context: Context<'_>) -> Result<Method> {
+    let folder = &config.folder;
+    let too_long = || source.lengths().iter().find(|n| exact::check_memory(**n).is_err());
+    let asks = config.of == Subject::Attention && folder.merged.is_none();
+    Ok(match asks.then(too_long).flatten() {
+        Some(n) if folder.shard.is_some() || folder.listed => {
+            return Err(Error::Refused(format!(
+                "matrices of {n} x {n} do not fit in the memory of this machine, and another one may decide otherwise; name \
+                 --method exact or --method quadrature"
+            )));
+        }
         Some(n) => {
             // Where that does not fit either, its refusal says so.
             if estimated::check_memory(config, source).is_ok() {
@@ -78,7 +87,7 @@ fn fitting(config: &Config, source: &dyn Source, context: Context<'_>) -> Method
             Method::Quadrature
         }
         None => Method::Exact,
-    }
+    })
 }
 
 /// What decides the figures of a cell, and which cells there are.

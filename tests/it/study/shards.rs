@@ -170,3 +170,35 @@ fn jobs_find_what_one_process_finds() {
     let said = refused("scale-sweep --seq-len 16 --jobs 2 --out times", folder.path());
     assert!(said.contains("would measure each other"), "{said}");
 }
+
+/// What a batch system grants a job counts: threads, and memory, which a part needs and a merge does not.
+#[test]
+#[cfg(target_os = "linux")]
+fn parts_need_what_the_job_was_granted_and_a_merge_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let granted = |arguments: &str, mebibytes: &str| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
+        command.args(arguments.split_whitespace()).current_dir(folder);
+        command.env("SLURM_JOB_ID", "7").env("SLURM_CPUS_PER_TASK", "1").env("SLURM_MEM_PER_NODE", mebibytes);
+        command.output().unwrap()
+    };
+    let found: Value = serde_json::from_slice(&granted("doctor --format json", "300").stdout).unwrap();
+    assert_eq!((&found["cores"], &found["threads"]), (&1.into(), &1.into()));
+    assert_eq!(found["memory_total_bytes"], 300 << 20);
+    let run = "svd-spectrum --synthetic gaussian --seq-len 300 --windows 1 --null none --quiet";
+    let said = |ran: &Output| String::from_utf8(ran.stderr.clone()).unwrap();
+    let small = granted(&format!("{run} --method exact --shard 1/1 --out small"), "1");
+    assert!(
+        small.status.code() == Some(1) && said(&small).contains("--method exact at n = 300"),
+        "{small:?}"
+    );
+    let unnamed = granted(&format!("{run} --shard 1/1 --out unnamed"), "1");
+    assert!(
+        unnamed.status.code() == Some(1) && said(&unnamed).contains("name --method exact"),
+        "{unnamed:?}"
+    );
+    assert!(granted(&format!("{run} --shard 1/1 --out large"), "4000").status.success());
+    let merged = granted("merge large --format csv", "1");
+    assert!(merged.status.success() && merged.stdout.len() > 100, "{merged:?}");
+}

@@ -34,8 +34,10 @@ pub(in super::super) fn measure(
     (watch, context): (Stopwatch, Context<'_>),
 ) -> Result<Records> {
     let facts = plan.cells.iter().map(|cell| build::facts(cell, settings)).collect::<Result<Vec<_>>>()?;
-    require_memory(plan, &facts, settings)?;
-    gemm::warm_up();
+    if journal.runs_cells() {
+        require_memory(plan, &facts, settings)?;
+        gemm::warm_up();
+    }
     let budget = Budget::new(watch, settings, &plan.cells, &facts);
     let cells = &plan.cells;
     let study = Costs { cells, settings, facts: &facts, spawn, context, budget, gates: Mutex::default() };

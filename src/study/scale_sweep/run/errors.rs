@@ -63,7 +63,7 @@ pub(in super::super) fn measure(
             }
             Err(error) => return Err(error),
         };
-        check(source.as_ref(), n, settings)?;
+        check(source.as_ref(), n, settings, journal)?;
         let kinds: Vec<&Kind> = cells.iter().filter(|cell| cell.n == n).map(|cell| cell.kind).collect();
         errors.notes.extend(restrict(source.as_mut(), &kinds, None, context.watch)?);
         let source = source.as_ref();
@@ -170,12 +170,15 @@ impl Study for Windows<'_> {
 }
 
 /// Refuses heads without softmax, heads under another mask, and matrices that do not fit in memory.
-fn check(source: &dyn Source, n: usize, settings: &Settings) -> Result<()> {
+fn check(source: &dyn Source, n: usize, settings: &Settings, journal: &Journal) -> Result<()> {
     needs_softmax(source)?;
     if source.mask() != settings.mask {
         let flag = if settings.causal() { "run without --causal" } else { "run with --causal" };
         let name = source.name();
         return Err(Error::Refused(format!("--model: '{name}' has a {} mask; {flag}", source.mask().name())));
+    }
+    if !journal.runs_cells() {
+        return Ok(());
     }
     let square = (n as u64).saturating_mul(n as u64).saturating_mul(4);
     ram::require(
