@@ -48,7 +48,7 @@ pub(super) fn reduce<const B: usize>(
     n: usize,
     alive: &dyn Fn() -> Result<()>,
 ) -> Result<Band<B>> {
-    let mut band = Band::<B>::zeros(n, nothing((0..n).map(|i| a[i * n + i].abs()).sum()));
+    let mut band = Band::<B>::zeros(n, nothing((1..n).map(|i| a[i * n + i].abs()).sum()));
     let mut panel = Panel::<B>::default();
     for start in (0..n).step_by(B) {
         alive()?;

@@ -1,4 +1,4 @@
-//! The Gram matrix of an f32 matrix in f64, in coordinates whose first is the mean of its rows.
+//! The Gram matrix of a matrix in f64, in coordinates whose first is any one that is asked for.
 
 use ndarray::{ArrayView2, Axis, Slice};
 use pulp::Arch;
@@ -19,12 +19,14 @@ pub(super) struct Work {
     packed: Packed,
 }
 
-/// `H A A^T H` for the reflection `H` that maps `first` (any length of vector but zero) to a multiple of `e_1`: on and above the
-/// diagonal of the row-major matrix `work.gram` (n, n). What is below it has no meaning.
+/// `H B B^T H` for the matrix `B` that is `a` minus `less[i]` from each element of row `i`, and the reflection `H` that maps `first`
+/// to a multiple of `e_1`: on and above the diagonal of the row-major matrix `work.gram` (n, n). What is below it has no meaning.
 ///
+/// `H B` is made before the product: what is small in `B` but for its part along `first` is not rounded as that part is.
 /// `alive` is called for every block.
-pub(super) fn reflected(
-    a: ArrayView2<'_, f32>,
+pub(super) fn reflected<T: Copy + Into<f64>>(
+    a: ArrayView2<'_, T>,
+    less: &[f64],
     first: &[f64],
     work: &mut Work,
     alive: &dyn Fn() -> Result<()>,
@@ -33,7 +35,9 @@ pub(super) fn reflected(
     let arch = Arch::new();
     let mut v = first.to_vec();
     let tau = Reflection::of(&mut v, 0.0).tau;
-    let product = weighted_sums(a, &v);
+    let mut product = weighted_sums(a, &v);
+    let less_product: f64 = less.iter().zip(&v).map(|(less, v)| less * v).sum();
+    product.iter_mut().for_each(|x| *x -= less_product);
     let Work { gram, block, packed } = work;
     gram.clear();
     gram.resize(n * n, 0.0);
@@ -42,13 +46,13 @@ pub(super) fn reflected(
         let k = DEPTH.min(m - start);
         block.clear();
         arch.dispatch(|| {
-            for (row, v) in a.slice_axis(Axis(1), Slice::from(start..start + k)).rows().into_iter().zip(&v) {
+            let rows = a.slice_axis(Axis(1), Slice::from(start..start + k));
+            for ((row, less), v) in rows.rows().into_iter().zip(less).zip(&v) {
                 let (weight, product) = (-tau * v, &product[start..]);
+                let entry = |(x, y): (&T, &f64)| ((*x).into() - less) + weight * y;
                 match row.as_slice() {
-                    Some(row) => {
-                        block.extend(row.iter().zip(product).map(|(x, y)| f64::from(*x) + weight * y));
-                    }
-                    None => block.extend(row.iter().zip(product).map(|(x, y)| f64::from(*x) + weight * y)),
+                    Some(row) => block.extend(row.iter().zip(product).map(entry)),
+                    None => block.extend(row.iter().zip(product).map(entry)),
                 }
             }
         });
@@ -59,7 +63,7 @@ pub(super) fn reflected(
 }
 
 /// `A^T v`, (n, m) and (n) to (m).
-fn weighted_sums(a: ArrayView2<'_, f32>, v: &[f64]) -> Vec<f64> {
+fn weighted_sums<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, v: &[f64]) -> Vec<f64> {
     let mut total = vec![0.0; a.ncols()];
     let mut sums = vec![0.0; a.ncols()];
     Arch::new().dispatch(|| {
@@ -67,8 +71,8 @@ fn weighted_sums(a: ArrayView2<'_, f32>, v: &[f64]) -> Vec<f64> {
             sums.fill(0.0);
             for (row, v) in rows.rows().into_iter().zip(v) {
                 match row.as_slice() {
-                    Some(row) => sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += v * f64::from(*x)),
-                    None => sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += v * f64::from(*x)),
+                    Some(row) => sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += v * (*x).into()),
+                    None => sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += v * (*x).into()),
                 }
             }
             for (total, sum) in total.iter_mut().zip(&sums) {
@@ -79,7 +83,8 @@ fn weighted_sums(a: ArrayView2<'_, f32>, v: &[f64]) -> Vec<f64> {
     total
 }
 
-/// The sums of the columns of `a`, (n, m) to (m).
-pub(super) fn column_sums(a: ArrayView2<'_, f32>) -> Vec<f64> {
-    weighted_sums(a, &vec![1.0; a.nrows()])
+/// The mean of the rows of `a`, (n, m) to (m).
+pub(super) fn mean_row<T: Copy + Into<f64>>(a: ArrayView2<'_, T>) -> Vec<f64> {
+    let sums = weighted_sums(a, &vec![1.0; a.nrows()]);
+    sums.into_iter().map(|sum| sum / a.nrows() as f64).collect()
 }

@@ -18,7 +18,8 @@ pub(super) struct Reflection {
 /// Without a bound, columns of a matrix of low rank shrink with every reflection until their squares underflow.
 const NOTHING: f64 = 1e-44;
 
-/// The largest sum of squares that counts as zero in a positive semidefinite matrix with this trace.
+/// The largest sum of squares that counts as zero in a positive semidefinite matrix with this trace; the first row and column, which
+/// may be much larger than all others, do not count.
 pub(super) fn nothing(trace: f64) -> f64 {
     (NOTHING * trace * trace).max(f64::MIN_POSITIVE / f64::EPSILON)
 }

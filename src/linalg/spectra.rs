@@ -6,8 +6,11 @@
 //! nearly all of the work, is done once for both. A reflection maps `u` to `e_1` before the Gram matrix is made, and both
 //! stages of the reduction (`band`, `chase`) leave `e_1` alone.
 //!
-//! With more rows than columns `A^T A = Q T Q^T` is the smaller one. With the sums of the columns `s = A^T (1, ..., 1)` and `Q e_1`
-//! along `s`, `C^T C = A^T A - s s^T / n = Q (T - |s|^2 / n e_1 e_1^T) Q^T`: `T` with another first element.
+//! With more rows than columns `C^T C = Q T Q^T` is the smaller one. With the mean row `r` and `Q e_1` along it,
+//! `A^T A = C^T C + n r r^T = Q (T + n |r|^2 e_1 e_1^T) Q^T`: `T` with another first element.
+//!
+//! In neither case is the centred Gram matrix a difference of large ones: the centred values are exact relative to their own
+//! largest, however small that is beside the mean row.
 
 use std::cell::Cell;
 
@@ -27,11 +30,8 @@ pub fn uninterrupted() -> Result<()> {
     Ok(())
 }
 
-/// The share of the largest plain value below which the largest centred one counts as small.
-///
-/// The eigenvalues of `A A^T` are exact to about `1e-16 sigma_max^2`, and so the singular values to `1e-8 sigma_max`. With
-/// 512 values that far off, the sum of a centred spectrum of this size is off by 1e-4 of itself at most; below, both
-/// spectra are decomposed without squaring.
+/// The share of the largest plain value below which the largest centred one counts as small: what the f32 rounding of the entries
+/// adds to a centred spectrum of this size is 1e-4 of its sum at most, for 512 values.
 const SMALL: f64 = 0.05;
 
 /// Singular values, largest first; both lists have min(n, m) entries.
@@ -55,10 +55,8 @@ impl Spectra {
 
 /// Both spectra of an f32 matrix (n, m), by `engine`.
 ///
-/// The faer engine takes the eigenvalues of the f64 matrix `A A^T` or `A^T A`, by this project's own reduction: exact to about
-/// `1e-8 sigma_max`, which is below the rounding of the f32 entries themselves (`6e-8` of each). A matrix that is nearly its
-/// mean row is decomposed as an f64 matrix: its centred values are small, and `1e-8` of the largest plain one is large
-/// relative to them.
+/// The faer engine takes the eigenvalues of Gram matrices in f64, by this project's own reduction: exact to about 1e-8 of the
+/// largest value of either list, which is below the rounding of the f32 entries themselves (`6e-8` of each).
 ///
 /// `alive` is called for every block of the Gram matrix, every panel of the reduction and every few sweeps of the two
 /// iterations.
@@ -78,27 +76,19 @@ pub fn of_f32_or(
     alive: Alive<'_>,
 ) -> Result<Spectra> {
     let rounding = Rounding::of(a, rounding::unit(a));
-    let whole = |a: ArrayView2<'_, f32>| -> Result<Spectra> {
-        Ok(Spectra { rounding, ..of_f64(a.mapv(f64::from).view(), engine, alive)? })
+    let found = match engine {
+        Engine::Lapack => Spectra { rounding, ..of_f64(a.mapv(f64::from).view(), engine, alive)? },
+        Engine::Faer => of_gram(a, rounding, alive)?,
     };
-    let fast = match engine {
-        Engine::Lapack => whole(a)?,
-        Engine::Faer => {
-            let (plain, centred) = squares(a, alive)?;
-            let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
-            Spectra { plain: root(plain), centred: root(centred), rounding }
-        }
-    };
-    if !fast.is_nearly_its_mean() {
-        return Ok(fast);
+    if !found.is_nearly_its_mean() {
+        return Ok(found);
     }
-    match precise().filter(|made| is_same(made, a, &fast)) {
-        Some(made) => {
-            let found = of_f64(made.view(), engine, alive)?;
-            // The numerical rank still counts at the precision of what the matrix is made from.
-            Ok(Spectra { rounding: Rounding { epsilon: rounding.epsilon, ..found.rounding }, ..found })
-        }
-        None => whole(a),
+    let Some(made) = precise().filter(|made| is_same(made, a, &found)) else { return Ok(found) };
+    // The numerical rank still counts at the precision of what the matrix is made from.
+    let rounding = Rounding { epsilon: rounding.epsilon, ..Rounding::of(made.view(), rounding::F64) };
+    match engine {
+        Engine::Lapack => Ok(Spectra { rounding, ..of_f64(made.view(), engine, alive)? }),
+        Engine::Faer => of_gram(made.view(), rounding, alive),
     }
 }
 
@@ -112,16 +102,20 @@ const KEPT: usize = 1 << 23;
 /// Below this order the QL iteration is the faster one.
 const SMALL_ORDER: usize = 128;
 
-/// The squares of both spectra, from one reduction of the smaller Gram matrix.
-fn squares(a: ArrayView2<'_, f32>, alive: Alive<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
+/// Both spectra, from one reduction of the smaller Gram matrix.
+fn of_gram<T: Copy + Into<f64>>(
+    a: ArrayView2<'_, T>,
+    rounding: Rounding,
+    alive: Alive<'_>,
+) -> Result<Spectra> {
     let (n, m) = a.dim();
     if a.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Spectra { plain: Vec::new(), centred: Vec::new(), rounding });
     }
     let order = n.min(m);
-    let reduced = |a: ArrayView2<'_, f32>, first: &[f64]| {
+    let reduced = |a: ArrayView2<'_, T>, less: &[f64], first: &[f64]| {
         let mut work = WORK.take();
-        gram::reflected(a, first, &mut work, alive)?;
+        gram::reflected(a, less, first, &mut work, alive)?;
         let found = reduction::tridiagonal(&mut work.gram, order, alive);
         if work.gram.len() <= KEPT {
             WORK.set(work);
@@ -129,12 +123,11 @@ fn squares(a: ArrayView2<'_, f32>, alive: Alive<'_>) -> Result<(Vec<f64>, Vec<f6
         found
     };
     let (plain, centred) = if n > m {
-        let sums = gram::column_sums(a);
-        let plain = reduced(a.reversed_axes(), &sums)?;
-        let centred = plain.with_less_first(sums.iter().map(|sum| sum * sum).sum::<f64>() / n as f64);
-        (plain, centred)
+        let mean = gram::mean_row(a);
+        let centred = reduced(a.reversed_axes(), &mean, &mean)?;
+        (centred.with_more_first(n as f64 * mean.iter().map(|x| x * x).sum::<f64>()), centred)
     } else {
-        let plain = reduced(a, &vec![1.0; n])?;
+        let plain = reduced(a, &vec![0.0; n], &vec![1.0; n])?;
         let centred = plain.without_first();
         (plain, centred)
     };
@@ -144,7 +137,14 @@ fn squares(a: ArrayView2<'_, f32>, alive: Alive<'_>) -> Result<(Vec<f64>, Vec<f6
         (eigenvalues::of(&plain, alive)?, eigenvalues::of(&centred, alive)?)
     };
     centred.resize(order, 0.0);
-    Ok((plain, centred))
+    let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(0.0).sqrt()).collect();
+    let (mut plain, centred): (Vec<_>, Vec<_>) = (root(plain), root(centred));
+    // Both differ by a matrix of rank one, so their values interlace (Cauchy): bounds for small plain values, which the largest
+    // one has rounded.
+    for (plain, bounds) in plain[1..].iter_mut().zip(centred.windows(2)) {
+        *plain = plain.clamp(bounds[1], bounds[0]);
+    }
+    Ok(Spectra { plain, centred, rounding })
 }
 
 /// Whether `made` is `a`, whose spectra these are, but for rounding.
@@ -190,10 +190,14 @@ mod tests {
         Array2::from_shape_fn((n, m), |(i, j)| ((i * 37 + j * 101 + i * j) as f32 * 0.7).sin() + 0.3)
     }
 
-    /// Compares with two decompositions by faer, within `bound` of the largest value.
-    fn assert_near(a: &Array2<f32>, bound: f64, what: &str) {
+    fn assert_right(a: &Array2<f32>, bound: f64, what: &str) {
         let fast = of_f32(a.view(), Engine::Faer, &uninterrupted).unwrap();
-        let slow = of_f64(a.mapv(f64::from).view(), Engine::Faer, &uninterrupted).unwrap();
+        assert_near(&fast, &a.mapv(f64::from), bound, what);
+    }
+
+    /// Compares with two decompositions by faer, each list within `bound` of its largest value.
+    fn assert_near(fast: &Spectra, a: &Array2<f64>, bound: f64, what: &str) {
+        let slow = of_f64(a.view(), Engine::Faer, &uninterrupted).unwrap();
         for (fast, slow, which) in
             [(&fast.plain, &slow.plain, "plain"), (&fast.centred, &slow.centred, "centred")]
         {
@@ -210,7 +214,7 @@ mod tests {
         let squares = (1..=40).chain([63, 64, 65, 66, 95, 96, 97, 100, 127, 128, 129, 257]).map(|n| (n, n));
         let wide = [(1, 9), (7, 31), (16, 17), (20, 300), (33, 64), (65, 129)];
         for (n, m) in squares.chain(wide).chain(wide.map(|(n, m)| (m, n))) {
-            assert_near(&matrix(n, m), 3e-8, "no pattern");
+            assert_right(&matrix(n, m), 3e-8, "no pattern");
         }
     }
 
@@ -246,7 +250,7 @@ mod tests {
                 ("a row", Array2::from_shape_fn((n, n), |(i, _)| if i == n / 2 { 1.0 } else { 0.0 })),
             ];
             for (what, a) in kinds {
-                assert_near(&a, 1e-7, what);
+                assert_right(&a, 1e-7, what);
             }
         }
     }
@@ -261,7 +265,7 @@ mod tests {
             };
             let sigma = Array2::from_shape_fn((1, n), |(_, i)| 10.0_f64.powf(-12.0 * i as f64 / n as f64));
             let a = (basis(1) * sigma).dot(&basis(2).t()).mapv(|x| x as f32);
-            assert_near(&a, 1e-7, "graded");
+            assert_right(&a, 1e-7, "graded");
         }
     }
 
@@ -288,6 +292,38 @@ mod tests {
             let found = of_f32(a.view(), Engine::Faer, &stop);
             assert!(matches!(found, Err(crate::error::Error::Interrupted)), "{calls}");
             assert_eq!(left.get(), 0, "no work after the error");
+        }
+    }
+
+    /// Whatever the mean row is, the centred values are right to a share of their own largest.
+    #[test]
+    fn centred_values_of_nearly_mean_matrices_are_right_relative_to_the_largest_of_them() {
+        for (n, m) in [(36, 36), (36, 50), (50, 36), (130, 130), (130, 150), (150, 130)] {
+            let noise = crate::rng::normal(&mut crate::rng::stream(5, "mean"), n, m).mapv(f64::from);
+            let of = |entry: &dyn Fn(usize, f64) -> f64| {
+                Array2::from_shape_fn((n, m), |(i, j)| entry(j, noise[[i, j]]))
+            };
+            let softmax = |scale: f64| {
+                let a = of(&|_, x| (scale * x).exp());
+                &a / &a.sum_axis(Axis(1)).insert_axis(Axis(1))
+            };
+            let product =
+                Array2::from_shape_fn((n, m), |(i, j)| 1.0 + 1e-7 * (i as f64).sin() * (j as f64).cos());
+            let kinds = [
+                ("softmax", softmax(0.1)),
+                ("even softmax", softmax(1e-3)),
+                ("mean row and noise", of(&|j, x| 1.0 / (2.0 + j as f64) + 1e-5 * x)),
+                ("mean row and less noise", of(&|j, x| 1.0 / (2.0 + j as f64) + 1e-9 * x)),
+                ("sink", of(&|j, x| if j == 0 { 1.0 + 1e-5 * x } else { 1e-5 * x.exp() })),
+                ("a mean row and one other dimension", product),
+            ];
+            for (what, a) in kinds {
+                let fast = of_gram(a.view(), Rounding::default(), &uninterrupted).unwrap();
+                assert_near(&fast, &a, 5e-8, what);
+                let a = a.mapv(|x| x as f32);
+                let fast = of_f32(a.view(), Engine::Faer, &uninterrupted).unwrap();
+                assert_near(&fast, &a.mapv(f64::from), 5e-8, what);
+            }
         }
     }
 }

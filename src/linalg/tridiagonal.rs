@@ -14,11 +14,11 @@ impl Tridiagonal {
         Self { diagonal: rest(&self.diagonal), off_diagonal: rest(&self.off_diagonal) }
     }
 
-    /// With a first element that is `less` smaller.
-    pub(super) fn with_less_first(&self, less: f64) -> Self {
+    /// With a first element that is `more` larger.
+    pub(super) fn with_more_first(&self, more: f64) -> Self {
         let mut other = self.clone();
         if let Some(first) = other.diagonal.first_mut() {
-            *first -= less;
+            *first += more;
         }
         other
     }
