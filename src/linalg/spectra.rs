@@ -298,7 +298,7 @@ mod tests {
     /// Whatever the mean row is, the centred values are right to a share of their own largest.
     #[test]
     fn centred_values_of_nearly_mean_matrices_are_right_relative_to_the_largest_of_them() {
-        for (n, m) in [(36, 36), (36, 50), (50, 36), (130, 130), (130, 150), (150, 130)] {
+        for (n, m) in [(36, 36), (36, 50), (50, 36), (129, 129), (140, 129)] {
             let noise = crate::rng::normal(&mut crate::rng::stream(5, "mean"), n, m).mapv(f64::from);
             let of = |entry: &dyn Fn(usize, f64) -> f64| {
                 Array2::from_shape_fn((n, m), |(i, j)| entry(j, noise[[i, j]]))
