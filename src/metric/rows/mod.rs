@@ -1,6 +1,7 @@
 //! One pass over the rows of an attention matrix, for every metric that reads rows; of a matrix that is never kept, two
 //! passes over tiles of its rows.
 
+mod histogram;
 mod part;
 mod profile;
 mod ranked;

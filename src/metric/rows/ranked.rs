@@ -1,4 +1,5 @@
-//! How the mass of rows is spread over their largest entries: sums over rows that are sorted, many rows together.
+//! How the mass of rows is spread over their largest entries: sums over rows that are sorted, many rows together. Long rows are
+//! not sorted (see [`super::histogram`]).
 //!
 //! Each lane of a vector holds one row, and a sorting network (Batcher's merge exchange, Knuth 5.2.2 algorithm M) puts
 //! all of them in order by minima and maxima alone: no branch depends on an entry, so the time is the same for every head.
@@ -8,10 +9,13 @@ use std::ops::Range;
 
 use ndarray::{ArrayView1, ArrayView2, Axis, s};
 
+use super::histogram::{Histogram, MAX_ENTRIES, is_countable};
 use super::row::LANES;
 
 /// The shares of a row's mass whose keys are counted.
 pub const SHARES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+/// Rows of so many entries are not sorted.
+const LONG: usize = 2048;
 /// Columns that are looked at together for zeros at the ends.
 const COLUMNS: usize = 64;
 
@@ -43,14 +47,22 @@ impl Ranked {
         // Rows in lanes: bits of f32, which are ordered as the numbers are where these are not negative.
         let mut sorted = Vec::new();
         let mut sums = Vec::new();
+        let mut histogram = Histogram::default();
         for rows in rows.axis_chunks_iter(Axis(0), LANES) {
             let columns = used(rows);
+            let long = (LONG..=MAX_ENTRIES).contains(&columns.len());
+            let rows = rows.slice_move(s![.., columns.clone()]);
+            let slices = rows.rows().into_iter().filter_map(|row| row.to_slice());
+            if long && slices.clone().all(is_countable) {
+                for row in slices {
+                    histogram.add(row, self);
+                }
+                continue;
+            }
             sorted.clear();
             sorted.resize(columns.len(), [0; LANES]);
-            for (lane, row) in rows.slice(s![.., columns]).rows().into_iter().enumerate() {
-                if let Some(row) = row.to_slice() {
-                    sorted.iter_mut().zip(row).for_each(|(all, p)| all[lane] = p.to_bits().cast_signed());
-                }
+            for (lane, row) in slices.enumerate() {
+                sorted.iter_mut().zip(row).for_each(|(all, p)| all[lane] = p.to_bits().cast_signed());
             }
             sort(&mut sorted);
             cumulate(&sorted, &mut sums);
@@ -67,14 +79,18 @@ impl Ranked {
             *top +=
                 sum.iter().zip(all).filter(|(_, all)| **all > 0.0).map(|(sum, all)| sum / all).sum::<f64>();
         }
-        for (keys, share) in self.keys.iter_mut().zip(SHARES) {
-            for (lane, all) in all.iter().enumerate() {
-                // Rounding in the sums must not move an exact share (9 of 10 equal weights) to the next key.
-                let goal = share * (1.0 - 1e-12) * all;
+        for (lane, all) in all.iter().enumerate() {
+            for (keys, goal) in self.keys.iter_mut().zip(goals(*all)) {
                 *keys += sums.partition_point(|sum| sum[lane] < goal) as f64;
             }
         }
     }
+}
+
+/// The mass at which each of [`SHARES`] of all mass is reached. Rounding in the sums must not move an exact share (9 of 10 equal
+/// weights) to the next key.
+pub(super) fn goals(all: f64) -> [f64; SHARES.len()] {
+    SHARES.map(|share| share * (1.0 - 1e-12) * all)
 }
 
 /// Sums of the first k entries of each lane for k = 0, 1, ... up to all of them.
@@ -178,24 +194,57 @@ mod tests {
     #[test]
     fn figures_are_those_of_sorted_rows() {
         let mut rng = stream(3, "ranked");
-        for (n, m, first, last) in
-            [(1, 1, 0, 1), (5, 3, 0, 3), (16, 16, 0, 9), (40, 300, 70, 211), (17, 513, 0, 513)]
-        {
+        for (n, m, first, last) in [
+            (1, 1, 0, 1),
+            (5, 3, 0, 3),
+            (16, 16, 0, 9),
+            (40, 300, 70, 211),
+            (17, 513, 0, 513),
+            (18, 3000, 300, 2900),
+            (2, LONG, 0, LONG),
+        ] {
             let mut a = normal(&mut rng, n, m).mapv(|x| (2.0 * x).exp());
             a.indexed_iter_mut().for_each(|((i, j), x)| {
                 *x *= if (first..last).contains(&j) && (i + j) % 7 != 3 && i % 5 != 4 { 1.0 } else { 0.0 };
             });
-            let at = [2, 1, 64, 64, 1000];
-            let mut found = Ranked::new(&at);
-            found.add(a.view());
-            let (keys, top) = by_sorting(&a, &[1, 2, 64, 1000]);
-            assert_eq!(found.keys, keys, "{n} x {m}");
-            for ((l, found), exact) in found.top.iter().zip(&top) {
-                assert!(
-                    (found - exact).abs() < 1e-12 * exact.max(1.0),
-                    "{n} x {m}, l = {l}: {found} {exact}"
-                );
-            }
+            assert_sorted(&a, "zeros");
+        }
+    }
+
+    #[test]
+    fn long_rows_of_every_kind_have_the_figures_of_sorted_rows() {
+        let (n, m) = (3, LONG + 37);
+        let noise = normal(&mut stream(4, "long"), n, m);
+        let kinds: [(&str, &dyn Fn(usize, usize) -> f32); 10] = [
+            ("equal", &|_, _| 1.0 / m as f32),
+            ("one entry", &|i, j| if i == j { 1.0 } else { 0.0 }),
+            ("one large entry", &|i, j| if i == j { 1.0 } else { 1e-7 * noise[[i, j]].exp() }),
+            ("two values", &|_, j| if j % 3 == 0 { 0.5 } else { 0.25 }),
+            ("few values", &|i, j| (noise[[i, j]].abs() * 4.0).floor() / 64.0),
+            ("one bin", &|i, j| 1.0 + 1e-4 * noise[[i, j]].abs()),
+            ("far apart", &|i, j| (20.0 * noise[[i, j]]).exp()),
+            ("below normal numbers", &|i, j| noise[[i, j]].abs() * 1e-39),
+            ("ten equal", &|_, j| if j % 200 == 5 && j < 2000 { 0.1 } else { 0.0 }),
+            ("negative", &|i, j| if j == 7 { -1e-3 } else { noise[[i, j]].exp() }),
+        ];
+        for (what, of) in kinds {
+            assert_sorted(&Array2::from_shape_fn((n, m), |(i, j)| of(i, j)), what);
+        }
+        let mut odd = noise.mapv(f32::exp);
+        odd[[1, 3]] = f32::NAN;
+        let mut found = Ranked::new(&[]);
+        found.add(odd.slice(s![1..2, ..]));
+        assert_eq!(found.keys, [0.0; SHARES.len()], "no share of NaN");
+    }
+
+    fn assert_sorted(a: &Array2<f32>, what: &str) {
+        let mut found = Ranked::new(&[2, 1, 64, 0, 64, 1000, 5000]);
+        found.add(a.view());
+        let (keys, top) = by_sorting(a, &[0, 1, 2, 64, 1000, 5000]);
+        assert_eq!(found.keys, keys, "{what}, {:?}", a.dim());
+        for ((l, found), exact) in found.top.iter().zip(&top) {
+            let off = (found - exact).abs();
+            assert!(off < 1e-12 * exact.max(1.0), "{what}, {:?}, l = {l}: {found} {exact}", a.dim());
         }
     }
 
@@ -204,13 +253,18 @@ mod tests {
         for row in a.rows() {
             let mut row: Vec<f64> = row.iter().map(|p| f64::from(*p)).collect();
             row.sort_unstable_by(|a, b| b.total_cmp(a));
-            let all: f64 = row.iter().sum();
-            let sum = |k: usize| row.iter().take(k).sum::<f64>();
+            let sums = row.iter().scan(0.0, |sum, p| {
+                *sum += p;
+                Some(*sum)
+            });
+            let sums: Vec<f64> = std::iter::once(0.0).chain(sums).collect();
+            let all = sums[row.len()];
             if all > 0.0 {
                 for (keys, share) in keys.iter_mut().zip(SHARES) {
-                    *keys += (1..=row.len()).find(|k| sum(*k) >= share * (1.0 - 1e-12) * all).unwrap() as f64;
+                    let goal = share * (1.0 - 1e-12) * all;
+                    *keys += sums.iter().position(|sum| *sum >= goal).unwrap() as f64;
                 }
-                top.iter_mut().zip(at).for_each(|(top, l)| *top += sum(*l) / all);
+                top.iter_mut().zip(at).for_each(|(top, l)| *top += sums[(*l).min(row.len())] / all);
             }
         }
         (keys, top)
