@@ -159,12 +159,15 @@ impl Lines {
         let (seconds, done) = (elapsed.as_secs_f64(), self.done.load(Ordering::Relaxed));
         let line = format!("{} {done}/{}, {seconds:.0} s elapsed", self.what, self.total);
         let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed));
+        let message = match self.message.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+            "" => String::new(),
+            message => format!(" ({message})"),
+        };
         if timed == 0 {
-            return line;
+            return line + &message;
         }
         let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
-        let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("{line}, about {left:.0} s left ({message})")
+        format!("{line}, about {left:.0} s left{message}")
     }
 }
 
@@ -175,12 +178,13 @@ mod tests {
     #[test]
     fn lines_tell_the_time_left() {
         let lines = Lines::new("heads", 40);
-        *lines.message.lock().unwrap() = "head 1".into();
         let at = |done, seconds| {
             lines.done.store(done, Ordering::Relaxed);
             lines.line(Duration::from_secs(seconds))
         };
-        assert_eq!(at(0, 20), "heads 0/40, 20 s elapsed");
+        assert_eq!(at(0, 10), "heads 0/40, 10 s elapsed");
+        *lines.message.lock().unwrap() = "head 1".into();
+        assert_eq!(at(0, 20), "heads 0/40, 20 s elapsed (head 1)");
         assert_eq!(at(10, 10), "heads 10/40, 10 s elapsed, about 30 s left (head 1)");
         // Of 30 that are done 25 took no time: five in 50 seconds, and ten are to come.
         lines.skipped.store(25, Ordering::Relaxed);

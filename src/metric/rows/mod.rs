@@ -23,6 +23,9 @@ const TILE: usize = 64;
 /// Groups of tiles, each with sums of its own: their number, and so the order of the sums, depends on the sizes only.
 const GROUPS: usize = 32;
 
+/// What is called with a number of rows that are done.
+type OnRows<'a> = &'a (dyn Fn(usize) -> Result<()> + Sync);
+
 impl RowProfile {
     /// The profile of `a`, and the mass of its l largest entries for each l of `at`; all zeros for an empty matrix.
     pub fn of(a: ArrayView2<'_, f32>, at: &[usize]) -> Self {
@@ -37,22 +40,19 @@ impl RowProfile {
         part.profile(&residual)
     }
 
-    /// The profile of a matrix that is never kept; `check` is called at every tile and may end the pass.
+    /// The profile of a matrix that is never kept; `on_rows` is called with the rows of every tile that is done, and may end the
+    /// pass.
     ///
-    /// Each row is computed twice, since the mean row must be known before distances from it. Memory is O(m) a group of
+    /// Each row is computed twice, and so is counted twice, since the mean row must be known before distances from it. Memory is O(m) a group of
     /// rows; the figures do not depend on the number of threads.
-    pub fn of_operator(
-        a: &dyn Operator,
-        at: &[usize],
-        check: &(dyn Fn() -> Result<()> + Sync),
-    ) -> Result<Self> {
+    pub fn of_operator(a: &dyn Operator, at: &[usize], on_rows: OnRows<'_>) -> Result<Self> {
         let shape = a.shape();
         if shape.0 == 0 || shape.1 == 0 {
             return Ok(Self::default());
         }
-        let part = by_tiles(a, check, &Part::new(shape, at), Part::add, Part::merge)?;
+        let part = by_tiles(a, on_rows, &Part::new(shape, at), Part::add, Part::merge)?;
         let residual = Residual::new(&part.mean());
-        let residual = by_tiles(a, check, &residual, |sums, tile, _| sums.add(tile), Residual::merge)?;
+        let residual = by_tiles(a, on_rows, &residual, |sums, tile, _| sums.add(tile), Residual::merge)?;
         Ok(part.profile(&residual))
     }
 }
@@ -60,7 +60,7 @@ impl RowProfile {
 /// Sums over all rows, tile by tile: each group of tiles begins with `zero`, and the groups are merged in their order.
 fn by_tiles<T: Clone + Send + Sync>(
     a: &dyn Operator,
-    check: &(dyn Fn() -> Result<()> + Sync),
+    on_rows: OnRows<'_>,
     zero: &T,
     add: impl Fn(&mut T, ArrayView2<'_, f32>, usize) + Sync,
     merge: impl Fn(&mut T, &T),
@@ -73,7 +73,6 @@ fn by_tiles<T: Clone + Send + Sync>(
             let mut sums = zero.clone();
             let mut tile = Array2::zeros((TILE, m));
             for start in (group * each..((group + 1) * each).min(n)).step_by(TILE) {
-                check()?;
                 let rows = start..(start + TILE).min(n);
                 let mut tile = tile.slice_mut(s![..rows.len(), ..]);
                 let columns = a.support(rows.clone());
@@ -81,6 +80,7 @@ fn by_tiles<T: Clone + Send + Sync>(
                 tile.slice_mut(s![.., columns.end..]).fill(0.0);
                 a.rows(rows, tile.slice_mut(s![.., columns]));
                 add(&mut sums, tile.view(), start);
+                on_rows(tile.nrows())?;
             }
             Ok(sums)
         })
@@ -202,7 +202,7 @@ mod tests {
                 });
                 let of = |threads: usize| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                    pool.install(|| RowProfile::of_operator(&a, &[3, 40], &|| Ok(())).unwrap())
+                    pool.install(|| RowProfile::of_operator(&a, &[3, 40], &|_| Ok(())).unwrap())
                 };
                 let (whole, tiles) = (RowProfile::of(a.view(), &[3, 40]), of(1));
                 assert_eq!(tiles, of(3), "{n} x {m}");
@@ -228,12 +228,19 @@ mod tests {
 
     #[test]
     fn a_pass_over_tiles_ends_where_it_is_asked_to() {
-        let calls = std::sync::atomic::AtomicUsize::new(0);
-        let check = || match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-            0 => Ok(()),
-            _ => Err(crate::error::Error::Interrupted),
+        let tiles = std::sync::atomic::AtomicUsize::new(0);
+        let ended = |after: usize| {
+            tiles.store(0, std::sync::atomic::Ordering::Relaxed);
+            let on_rows = |_| match tiles.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                before if before < after => Ok(()),
+                _ => Err(crate::error::Error::Interrupted),
+            };
+            RowProfile::of_operator(&Array2::zeros((5000, 3)), &[], &on_rows)
         };
-        let found = RowProfile::of_operator(&Array2::zeros((5000, 3)), &[], &check);
-        assert!(matches!(found, Err(crate::error::Error::Interrupted)));
+        // Both passes have 79 tiles.
+        for after in [0, 1, 78, 79, 157] {
+            assert!(matches!(ended(after), Err(crate::error::Error::Interrupted)), "{after}");
+        }
+        assert!(ended(158).is_ok());
     }
 }

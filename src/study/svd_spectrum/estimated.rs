@@ -4,9 +4,10 @@
 use super::Config;
 use super::columns::{Figure, Values};
 use super::config::Effort;
-use super::measured::{Ends, Measured, NullMeasured};
+use super::measure::{Draw, Measurement, place};
+use super::measured::{Ends, Measured};
 use super::null::{Beside, NullSpec};
-use super::operator::{HeadMatrix, kept};
+use super::operator::{self, HeadMatrix, kept};
 use super::view;
 use crate::error::Result;
 use crate::linalg::operator::Operator;
@@ -45,7 +46,8 @@ pub(super) fn run(
         check_memory(config, source)?;
     }
     let figures = config.figures();
-    let estimator = Estimator { figures: &figures, nulls, draws: config.draws(), effort, context };
+    let measurement = Measurement { figures: &figures, nulls, draws: config.draws(), context };
+    let estimator = Estimator { measurement, effort };
     let study = Estimated { config, source, estimator };
     let (report, complete) = sweep::run(&study, journal, context.watch)?;
     Ok(Outcome { report, complete })
@@ -62,7 +64,7 @@ impl Study for Estimated<'_> {
     }
 
     fn plan(&self) -> Vec<Cell<HeadWindow>> {
-        let Estimator { nulls, draws, effort, .. } = self.estimator;
+        let Estimator { measurement: Measurement { nulls, draws, .. }, effort } = self.estimator;
         let rounds = ROUNDS * (1 + nulls.len() * draws);
         let work = rounds as f64 * effort.options.probes as f64;
         HeadWindow::plan(self.source, rounds, |n| work * n * n)
@@ -79,49 +81,38 @@ impl Study for Estimated<'_> {
     fn view(&self, rows: Vec<(HeadWindow, Measured)>) -> Result<Report> {
         let mut measured: Vec<Measured> = rows.into_iter().map(|(_, measured)| measured).collect();
         measured.sort_by(|a, b| a.at.cmp(&b.at));
-        let Estimator { figures, nulls, context, .. } = self.estimator;
+        let Measurement { figures, nulls, context, .. } = self.estimator.measurement;
         Ok(view::report(self.config, self.source, (figures, nulls), &measured, context.engine))
     }
 }
 
 /// What estimating needs beside the head.
 #[derive(Clone, Copy)]
-pub(super) struct Estimator<'a> {
-    pub(super) figures: &'a [Figure],
-    pub(super) nulls: &'a [NullSpec],
-    pub(super) draws: usize,
-    pub(super) effort: Effort,
-    pub(super) context: Context<'a>,
+struct Estimator<'a> {
+    measurement: Measurement<'a>,
+    effort: Effort,
 }
 
 impl Estimator<'_> {
     /// All figures of a head.
-    pub(super) fn head(&self, at: HeadWindow, head: &Head) -> Result<Measured> {
-        let watch = self.context.watch;
+    fn head(&self, at: HeadWindow, head: &Head) -> Result<Measured> {
+        let Measurement { figures, context, .. } = self.measurement;
         let a = HeadMatrix::of(head);
-        watch.step(0, &format!("{}: rows", head.label));
-        let rows = RowProfile::of_operator(&a, &Figure::indices(self.figures), &|| watch.check())?;
-        let place = format!("{} n {} window {}", head.label, head.shape.0, head.window);
+        let rows = operator::rows(&a, &Figure::indices(figures), &head.label, context.watch)?;
+        let place = place(head);
         let found = self.matrix(&a, a.rounding(), &place, &head.label)?;
         let (mut values, ends) = self.values(&found);
-        for (value, figure) in values.plain.iter_mut().zip(self.figures) {
+        for (value, figure) in values.plain.iter_mut().zip(figures) {
             if figure.is_of_rows() {
                 *value = figure.of_rows(&rows);
             }
         }
-        let mut nulls = Vec::new();
-        for null in self.nulls {
-            let mut draws = Vec::new();
-            for draw in 0..self.draws {
-                let label = format!("null {} {place} draw {draw}", null.spec);
-                let mut rng = stream(self.context.seed, &label);
-                let (a, unit) = drawn(null, head, &rows, &mut rng)?;
-                let shown = format!("{}, {} null, draw {}", head.label, null.model.name, draw + 1);
-                let found = self.matrix(a.as_ref(), unit, &label, &shown)?;
-                draws.push((found.plain.values(size(&*a)), self.values(&found).0));
-            }
-            nulls.push(NullMeasured::mean(self.figures, &draws));
-        }
+        let nulls = self.measurement.nulls(&place, |null, Draw { number, label, mut rng }| {
+            let (a, unit) = drawn(null, head, &rows, &mut rng)?;
+            let shown = format!("{}, {} null, draw {}", head.label, null.model.name, number + 1);
+            let found = self.matrix(a.as_ref(), unit, &label, &shown)?;
+            Ok((found.plain.values(size(&*a)), self.values(&found).0))
+        })?;
         let size = size(&a);
         let spectra = Spectra {
             plain: found.plain.values(size),
@@ -133,8 +124,8 @@ impl Estimator<'_> {
 
     /// Rounds over a matrix until its effective rank is known; the random stream is that of `label`.
     fn matrix(&self, a: &dyn Operator, unit: EntryRounding, label: &str, shown: &str) -> Result<Estimate> {
-        let Context { watch, seed, .. } = self.context;
-        let effective_rank = &self.figures[Figure::effective_rank(self.figures)];
+        let Measurement { figures, context: Context { watch, seed, .. }, .. } = self.measurement;
+        let effective_rank = &figures[Figure::effective_rank(figures)];
         let shape = a.shape();
         let mut last = String::new();
         let mut on_round = |round: usize, found: Option<&Estimate>| {
@@ -167,7 +158,7 @@ impl Estimator<'_> {
         let shape = found.shape;
         let [plain, centred] = sides(found).map(|(density, energy)| -> Vec<Option<Interval>> {
             let of = |one: &Figure| figure(density, one, shape, energy, found.rounding);
-            self.figures.iter().map(of).collect()
+            self.measurement.figures.iter().map(of).collect()
         });
         let side = |end: fn(Interval) -> f64| {
             let of = |side: &[Option<Interval>]| side.iter().map(|one| one.map(end)).collect();

@@ -1,13 +1,12 @@
 //! Measures what the attention matrix is made from, over one window: spectra of small matrices and of their products.
 
 use super::columns::{Figure, Values};
-use super::measure::Measurement;
-use super::measured::{Measured, NullMeasured};
+use super::measure::{Draw, Measurement, place};
+use super::measured::Measured;
 use super::subject::{Factors, Subject};
 use crate::error::Result;
 use crate::linalg::spectra::Spectra;
 use crate::metric::Spectrum;
-use crate::rng::stream;
 use crate::study::input::{Head, HeadWindow};
 
 impl Measurement<'_> {
@@ -18,26 +17,12 @@ impl Measurement<'_> {
         let factors = subject.factors(head)?;
         let (spectra, values) = self.factors(&factors)?;
         watch.step(1, &head.label);
-        let mut nulls = Vec::new();
-        for null in self.nulls {
-            let mut drawn = Vec::new();
-            for draw in 0..self.draws {
-                watch.check()?;
-                let label = format!(
-                    "null {} of {} {} n {} window {} draw {draw}",
-                    null.spec,
-                    subject.name(),
-                    head.label,
-                    head.shape.0,
-                    head.window
-                );
-                let mut rng = stream(self.context.seed, &label);
-                let (spectra, values) = self.factors(&factors.map(|x| (null.model.columns)(x, &mut rng)))?;
-                drawn.push((spectra.plain, values));
-                watch.step(1, &head.label);
-            }
-            nulls.push(NullMeasured::mean(self.figures, &drawn));
-        }
+        let place = format!("of {} {}", subject.name(), place(head));
+        let nulls = self.nulls(&place, |null, Draw { mut rng, .. }| {
+            let (spectra, values) = self.factors(&factors.map(|x| (null.model.columns)(x, &mut rng)))?;
+            watch.step(1, &head.label);
+            Ok((spectra.plain, values))
+        })?;
         Ok(Measured { at, spectra, values, ends: None, zeros: 0.0, nulls })
     }
 
@@ -61,7 +46,7 @@ mod tests {
     use super::*;
     use crate::attention::{HeadTerms, Mask};
     use crate::linalg::engine::Engine;
-    use crate::rng::normal;
+    use crate::rng::{normal, stream};
     use crate::study::input::{Body, HeadPlace};
     use crate::study::{Context, Unwatched};
 

@@ -3,7 +3,7 @@
 use super::Config;
 use super::columns::Figure;
 use super::leading_view::{self, Found};
-use super::operator::HeadMatrix;
+use super::operator::{self, HeadMatrix};
 use crate::error::Result;
 use crate::linalg::krylov::{self, KrylovOptions as Options, Leading};
 use crate::metric::RowProfile;
@@ -91,8 +91,7 @@ fn find(head: &Head, options: Options, at: &[usize], context: Context<'_>) -> Re
     };
     let check = || context.watch.check();
     let leading = krylov::leading(&a, options, &mut stream(context.seed, &label), &check, &mut on_round)?;
-    context.watch.step(0, &format!("{}: rows", head.label));
-    Ok((leading, RowProfile::of_operator(&a, at, &check)?))
+    Ok((leading, operator::rows(&a, at, &head.label, context.watch)?))
 }
 
 fn check_memory(n: usize, options: Options) -> Result<()> {

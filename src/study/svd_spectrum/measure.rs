@@ -10,7 +10,7 @@ use super::null::NullSpec;
 use crate::error::Result;
 use crate::linalg::spectra::{self, Spectra};
 use crate::metric::{RowProfile, Spectrum};
-use crate::rng::stream;
+use crate::rng::{Rng, stream};
 use crate::study::Context;
 use crate::study::input::{Head, HeadWindow};
 use crate::task::dump::Matrix;
@@ -24,7 +24,40 @@ pub(super) struct Measurement<'a> {
     pub(super) context: Context<'a>,
 }
 
+/// One draw of a null model.
+pub(super) struct Draw {
+    /// Counted from 0.
+    pub(super) number: usize,
+    /// The label of its random stream.
+    pub(super) label: String,
+    pub(super) rng: Rng,
+}
+
+/// A head over a window, as the labels of random streams name it.
+pub(super) fn place(head: &Head) -> String {
+    format!("{} n {} window {}", head.label, head.shape.0, head.window)
+}
+
 impl Measurement<'_> {
+    /// What stands beside the matrix that `place` names: `measure` gives the singular values and the figures of each draw.
+    pub(super) fn nulls(
+        &self,
+        place: &str,
+        measure: impl Fn(&NullSpec, Draw) -> Result<(Vec<f64>, Values)>,
+    ) -> Result<Vec<NullMeasured>> {
+        let draw = |null: &NullSpec, number: usize| {
+            self.context.watch.check()?;
+            let label = format!("null {} {place} draw {number}", null.spec);
+            let rng = stream(self.context.seed, &label);
+            measure(null, Draw { number, label, rng })
+        };
+        let of = |null| -> Result<NullMeasured> {
+            let drawn = (0..self.draws).map(|number| draw(null, number)).collect::<Result<Vec<_>>>()?;
+            Ok(NullMeasured::mean(self.figures, &drawn))
+        };
+        self.nulls.iter().map(of).collect()
+    }
+
     /// All figures of a head.
     pub(super) fn head(&self, at: HeadWindow, head: &Head) -> Result<Measured> {
         let watch = self.context.watch;
@@ -32,22 +65,11 @@ impl Measurement<'_> {
         let matrix = head.matrix();
         let (spectra, rows, values) = self.matrix(&matrix, &|| head.precise())?;
         watch.step(1, &head.label);
-        let mut nulls = Vec::new();
-        for null in self.nulls {
-            let mut drawn = Vec::new();
-            for draw in 0..self.draws {
-                watch.check()?;
-                let label = format!(
-                    "null {} {} n {} window {} draw {draw}",
-                    null.spec, head.label, head.shape.0, head.window
-                );
-                let matrix = null.draw(head, &matrix, &rows, &mut stream(self.context.seed, &label))?;
-                let (spectra, _, values) = self.matrix(&matrix, &|| None)?;
-                drawn.push((spectra.plain, values));
-                watch.step(1, &head.label);
-            }
-            nulls.push(NullMeasured::mean(self.figures, &drawn));
-        }
+        let nulls = self.nulls(&place(head), |null, Draw { mut rng, .. }| {
+            let (spectra, _, values) = self.matrix(&null.draw(head, &matrix, &rows, &mut rng)?, &|| None)?;
+            watch.step(1, &head.label);
+            Ok((spectra.plain, values))
+        })?;
         let zeros = head.zeros(&rows);
         Ok(Measured { at, spectra, values, ends: None, zeros, nulls })
     }

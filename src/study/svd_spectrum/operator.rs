@@ -1,14 +1,18 @@
 //! A head's matrix, computed row by row wherever it can be.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array2, ArrayViewMut2};
 
 use crate::attention::softmax::Unmaterialised;
+use crate::error::Result;
 use crate::layer::Factors;
 use crate::linalg::operator::Operator;
 use crate::linalg::rounding::{self, EntryRounding};
+use crate::metric::RowProfile;
 use crate::study::input::Head;
+use crate::sweep::Watch;
 use crate::task::dump::Matrix;
 
 /// The matrix of a head.
@@ -45,6 +49,18 @@ impl<'a> HeadMatrix<'a> {
             Self::Kept(a) => a,
         }
     }
+}
+
+/// The figures of the rows of a head's matrix, and the mass of the largest `at` keys; tells `watch` how far it is.
+pub(super) fn rows(a: &HeadMatrix<'_>, at: &[usize], label: &str, watch: &dyn Watch) -> Result<RowProfile> {
+    let (all, done) = (2 * a.shape().0, AtomicUsize::new(0));
+    let on_rows = |rows: usize| {
+        let done = done.fetch_add(rows, Ordering::Relaxed) + rows;
+        watch.step(0, &format!("{label}: rows, {} % done", 100 * done / all));
+        watch.check()
+    };
+    watch.step(0, &format!("{label}: rows"));
+    RowProfile::of_operator(a, at, &on_rows)
 }
 
 /// A matrix as an operator holds it.
