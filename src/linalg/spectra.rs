@@ -17,6 +17,7 @@ use std::cell::Cell;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::engine::{Engine, singular_values};
+use super::gram::Less;
 use super::rounding::{self, Rounding};
 use super::{eigenvalues, gram, ql, reduction};
 use crate::error::Result;
@@ -113,21 +114,22 @@ fn of_gram<T: Copy + Into<f64>>(
         return Ok(Spectra { plain: Vec::new(), centred: Vec::new(), rounding });
     }
     let order = n.min(m);
-    let reduced = |a: ArrayView2<'_, T>, less: &[f64], first: &[f64]| {
+    let reduced = |of: Less<'_, T>| {
         let mut work = WORK.take();
-        gram::reflected(a, less, first, &mut work, alive)?;
+        gram::reflected(of, &mut work, alive)?;
         let found = reduction::tridiagonal(&mut work.gram, order, alive);
         if work.gram.len() <= KEPT {
             WORK.set(work);
         }
         found
     };
+    let mean = gram::mean_row(a);
+    let (zeros, ones) = (vec![0.0; n], vec![1.0; n]);
     let (plain, centred) = if n > m {
-        let mean = gram::mean_row(a);
-        let centred = reduced(a.reversed_axes(), &mean, &mean)?;
+        let centred = reduced(Less { a: a.reversed_axes(), rows: &mean, first: &mean, columns: &zeros })?;
         (centred.with_more_first(n as f64 * mean.iter().map(|x| x * x).sum::<f64>()), centred)
     } else {
-        let plain = reduced(a, &vec![0.0; n], &vec![1.0; n])?;
+        let plain = reduced(Less { a, rows: &zeros, first: &ones, columns: &mean })?;
         let centred = plain.without_first();
         (plain, centred)
     };
@@ -184,6 +186,7 @@ pub fn centred(a: ArrayView2<'_, f64>) -> Array2<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linalg::tridiagonal::Tridiagonal;
 
     /// Entries that repeat nowhere, without a generator.
     fn matrix(n: usize, m: usize) -> Array2<f32> {
@@ -269,6 +272,48 @@ mod tests {
         }
     }
 
+    /// The eigenvalues of a matrix and of the same without its first row, by QL and by Sturm counts.
+    fn by_each(matrix: &Tridiagonal) -> [(Vec<f64>, Vec<f64>); 2] {
+        let (rest, alive) = (matrix.without_first(), &uninterrupted);
+        let of = |matrix| eigenvalues::of(matrix, alive).unwrap();
+        [ql::pair(matrix, &rest, alive).unwrap(), (of(matrix), of(&rest))]
+    }
+
+    /// The second-difference matrix has the eigenvalues 2 - 2 cos(pi j / (n + 1)).
+    #[test]
+    fn second_differences_have_known_eigenvalues() {
+        for n in [1_usize, 2, 3, 5, 64, 257] {
+            let matrix = Tridiagonal { diagonal: vec![2.0; n], off_diagonal: vec![-1.0; n - 1] };
+            for (values, n) in by_each(&matrix).into_iter().flat_map(|(all, rest)| [(all, n), (rest, n - 1)])
+            {
+                assert_eq!(values.len(), n);
+                for (j, value) in values.iter().rev().enumerate() {
+                    let angle = std::f64::consts::PI * (j + 1) as f64 / (n + 1) as f64;
+                    assert!((value - (2.0 - 2.0 * angle.cos())).abs() < 1e-13, "n {n}, {j}: {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn decoupled_zero_and_graded_matrices() {
+        let of = |diagonal: &[f64], off_diagonal: &[f64]| {
+            by_each(&Tridiagonal { diagonal: diagonal.to_vec(), off_diagonal: off_diagonal.to_vec() })
+        };
+        for found in of(&[0.0; 4], &[0.0; 3]) {
+            assert_eq!(found, (vec![0.0; 4], vec![0.0; 3]));
+        }
+        for (all, _) in of(&[1e8, 1.0, 1e-8], &[0.0; 2]) {
+            assert_eq!(all, [1e8, 1.0, 1e-8]);
+        }
+        let root = 2.0_f64.sqrt();
+        for (all, _) in of(&[0.0; 3], &[1.0; 2]) {
+            for (value, expected) in all.iter().zip([root, 0.0, -root]) {
+                assert!((value - expected).abs() < 1e-15);
+            }
+        }
+    }
+
     #[test]
     fn what_is_not_finite_is_an_error() {
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -314,6 +359,8 @@ mod tests {
                 ("even softmax", softmax(1e-3)),
                 ("mean row and noise", of(&|j, x| 1.0 / (2.0 + j as f64) + 1e-5 * x)),
                 ("mean row and less noise", of(&|j, x| 1.0 / (2.0 + j as f64) + 1e-9 * x)),
+                ("mean row and hardly any noise", of(&|j, x| 1.0 / (2.0 + j as f64) + 1e-13 * x)),
+                ("mean row only", of(&|j, _| 1.0 / (2.0 + j as f64))),
                 ("sink", of(&|j, x| if j == 0 { 1.0 + 1e-5 * x } else { 1e-5 * x.exp() })),
                 ("a mean row and one other dimension", product),
             ];
