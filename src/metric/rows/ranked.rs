@@ -213,9 +213,11 @@ mod tests {
 
     #[test]
     fn long_rows_of_every_kind_have_the_figures_of_sorted_rows() {
+        type Entry<'a> = &'a dyn Fn(usize, usize) -> f32;
+
         let (n, m) = (3, LONG + 37);
         let noise = normal(&mut stream(4, "long"), n, m);
-        let kinds: [(&str, &dyn Fn(usize, usize) -> f32); 10] = [
+        let kinds: [(&str, Entry<'_>); 10] = [
             ("equal", &|_, _| 1.0 / m as f32),
             ("one entry", &|i, j| if i == j { 1.0 } else { 0.0 }),
             ("one large entry", &|i, j| if i == j { 1.0 } else { 1e-7 * noise[[i, j]].exp() }),
