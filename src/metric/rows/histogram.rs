@@ -9,7 +9,7 @@
 //! 65,536; at 1024 there is no difference.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
-use super::ranked::{Ranked, goals};
+use super::concentration::{Ranked, goals};
 use super::row::LANES;
 
 /// Bits of an f32 that do not choose the bin.

@@ -1,6 +1,7 @@
 //! One pass over the rows of an attention matrix, for every metric that reads rows; of a matrix that is never kept, two
 //! passes over tiles of its rows.
 
+mod concentration;
 mod histogram;
 mod part;
 mod profile;
@@ -14,8 +15,9 @@ use self::part::{Part, Residual};
 use crate::error::Result;
 use crate::linalg::operator::Operator;
 
+pub use concentration::SHARES;
 pub use profile::{NEAR, Positions, RowProfile};
-pub use ranked::SHARES;
+
 pub(super) use row::{LANES, ln, total};
 
 /// Rows of the matrix that a thread holds at a time.

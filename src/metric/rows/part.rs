@@ -4,8 +4,8 @@
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 
+use super::concentration::Ranked;
 use super::profile::{NEAR, Positions, RowProfile};
-use super::ranked::Ranked;
 use super::row::{CHUNK, LANES, distances, row_sums, sum, total};
 
 /// Rows whose entries are summed in f32 before the sums of columns are added in f64: the mean row must be more accurate

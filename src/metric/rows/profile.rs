@@ -1,6 +1,6 @@
 //! What is known of the rows of an attention matrix.
 
-use super::ranked::SHARES;
+use super::concentration::SHARES;
 
 /// Keys on either side of a query that count as near it, its own among them.
 pub const NEAR: usize = 64;

@@ -9,38 +9,16 @@ use std::ops::Range;
 
 use ndarray::{ArrayView1, ArrayView2, Axis, s};
 
+use super::concentration::{Ranked, goals};
 use super::histogram::{Histogram, MAX_ENTRIES, is_countable};
 use super::row::LANES;
 
-/// The shares of a row's mass whose keys are counted.
-pub const SHARES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// Rows of so many entries are not sorted.
 const LONG: usize = 2048;
 /// Columns that are looked at together for zeros at the ends.
 const COLUMNS: usize = 64;
 
-/// Sums over rows.
-#[derive(Clone, Debug)]
-pub(super) struct Ranked {
-    /// Of the keys that hold each of [`SHARES`].
-    pub(super) keys: [f64; SHARES.len()],
-    /// For each l, ascending, the sum over rows of the share of a row's mass in its l largest entries.
-    pub(super) top: Vec<(usize, f64)>,
-}
-
 impl Ranked {
-    pub(super) fn new(at: &[usize]) -> Self {
-        let mut top: Vec<(usize, f64)> = at.iter().map(|l| (*l, 0.0)).collect();
-        top.sort_unstable_by_key(|(l, _)| *l);
-        top.dedup_by_key(|(l, _)| *l);
-        Self { keys: [0.0; SHARES.len()], top }
-    }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.keys.iter_mut().zip(&other.keys).for_each(|(keys, other)| *keys += other);
-        self.top.iter_mut().zip(&other.top).for_each(|((_, top), (_, other))| *top += other);
-    }
-
     /// Adds rows; those without mass count nothing.
     #[inline(always)]
     pub(super) fn add(&mut self, rows: ArrayView2<'_, f32>) {
@@ -85,12 +63,6 @@ impl Ranked {
             }
         }
     }
-}
-
-/// The mass at which each of [`SHARES`] of all mass is reached. Rounding in the sums must not move an exact share (9 of 10 equal
-/// weights) to the next key.
-pub(super) fn goals(all: f64) -> [f64; SHARES.len()] {
-    SHARES.map(|share| share * (1.0 - 1e-12) * all)
 }
 
 /// Sums of the first k entries of each lane for k = 0, 1, ... up to all of them.
@@ -168,6 +140,7 @@ fn exchange(left: &mut [[i32; LANES]], right: &mut [[i32; LANES]]) {
 mod tests {
     use ndarray::Array2;
 
+    use super::super::concentration::SHARES;
     use super::*;
     use crate::rng::{normal, stream};
 
