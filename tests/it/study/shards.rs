@@ -171,6 +171,40 @@ fn jobs_find_what_one_process_finds() {
     assert!(said.contains("would measure each other"), "{said}");
 }
 
+/// However the process that was asked ends, those that it started end too: a run that goes on finds no other at its journals.
+#[test]
+#[cfg(target_os = "linux")] // the flags of its `ps`
+fn jobs_end_with_the_process_that_started_them() {
+    let folder = tempfile::tempdir().unwrap();
+    // Minutes of work, of which seconds are waited for.
+    let run = "svd-spectrum --synthetic gaussian --seq-len 700 --windows 400 --at 4 --null-draws 9";
+    let ps = |arguments: String| {
+        let ran = Command::new("ps").args(arguments.split(' ')).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let mut child = start(run, &["--jobs", "2"], folder.path());
+    let journal = |part: &str| folder.path().join("run/parts").join(part).join("journal.jsonl");
+    while !["1-of-2", "2-of-2"].iter().all(|part| journal(part).exists()) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let jobs: Vec<String> = {
+        let list = ps(format!("-o pid= --ppid {}", child.id()));
+        list.split_whitespace().map(String::from).collect()
+    };
+    assert_eq!(jobs.len(), 2);
+    // One that ended and that nobody waited for is still listed.
+    let runs = |job: &String| ps(format!("-o stat= -p {job}")).trim().starts_with(['R', 'S', 'D']);
+    assert!(jobs.iter().all(runs));
+    send("KILL", &child);
+    child.wait().unwrap();
+    let watch = luna::profile::clock::Stopwatch::start();
+    while jobs.iter().any(runs) {
+        assert!(watch.seconds() < 20.0, "they go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// What a batch system grants a job counts: threads, and memory, which a part needs and a merge does not.
 #[test]
 #[cfg(target_os = "linux")]
