@@ -81,6 +81,15 @@ fn what_is_missing_is_counted_and_named() {
     let result: Value = serde_json::from_slice(&partial.stdout).unwrap();
     assert_eq!(result["stamp"]["interrupted"], true);
     assert_eq!(result["rows"].as_array().map(Vec::len), Some(4));
+    // An earlier merge is made again, whether cells were missing or it was killed before it wrote its result.
+    let again = |runs: &str| luna(&format!("merge {runs} --out again"), folder).status.code();
+    assert_eq!(again("parts/1 parts/3 --partial"), Some(75));
+    assert_eq!(again("parts"), Some(0));
+    for name in ["manifest.json", "result.json"] {
+        std::fs::remove_file(folder.join("again").join(name)).unwrap();
+    }
+    assert_eq!(again("parts"), Some(0));
+    assert!(refused("merge parts/1 --partial --out again", folder).contains("'again': holds an earlier run"));
     // What was merged is a run that can be continued; and a run that lost a part is one.
     std::fs::remove_dir_all(folder.join("merged")).ok();
     assert_eq!(luna("merge parts/1 parts/3 --partial --out merged", folder).status.code(), Some(75));
