@@ -254,6 +254,17 @@ impl Watch for Terminal {
         self.stop.load(Ordering::Relaxed)
     }
 
+    fn has_time(&self, seconds: f64) -> bool {
+        let Some(left) = interrupt::seconds_left().filter(|left| *left < seconds) else { return true };
+        if signal::first_stop(signal::TRY_AGAIN) {
+            let left = left.max(0.0);
+            self.say(&format!(
+                "the next cell takes about {seconds:.0} s, and {left:.0} s are left: it is not begun"
+            ));
+        }
+        false
+    }
+
     #[allow(clippy::exit)] // the work does not look whether it is to stop
     fn leave(&self) {
         self.finish();

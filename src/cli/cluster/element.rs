@@ -8,7 +8,7 @@ use clap::Args;
 use super::program::Program;
 use super::run::{self, Done, Run, is_done, write_done};
 use super::{slurm, task};
-use crate::cli::{Failure, Global};
+use crate::cli::{Failure, Global, interrupt};
 use crate::error::Error;
 use crate::profile::clock::Stopwatch;
 
@@ -47,6 +47,9 @@ impl ElementArgs {
         };
         if is_done(&self.dir, number) {
             return Ok(());
+        }
+        if let Some(left) = task::seconds_left() {
+            interrupt::end_in(left - run.stop_before as f64);
         }
         let watch = Stopwatch::start();
         let mut part: Vec<OsString> = vec!["--shard".into(), shard.to_string().into(), "--out".into()];
