@@ -258,9 +258,10 @@ impl Watch for Terminal {
         let Some(left) = interrupt::seconds_left().filter(|left| *left < seconds) else { return true };
         if signal::first_stop(signal::TRY_AGAIN) {
             let left = left.max(0.0);
-            self.say(&format!(
+            let said = format!(
                 "the next cell takes about {seconds:.0} s, and {left:.0} s are left: it is not begun"
-            ));
+            );
+            let _ = writeln!(std::io::stderr(), "luna: {said}");
         }
         false
     }

@@ -28,10 +28,11 @@ pub(super) struct ElementArgs {
 
 impl ElementArgs {
     pub(super) fn run(&self, program: Program, global: &Global) -> Result<(), Failure> {
-        let run = Run::read(&self.dir)?;
+        let dir = std::path::absolute(&self.dir).map_err(Error::file(&self.dir))?;
+        let run = Run::read(&dir)?;
         if run.version != env!("CARGO_PKG_VERSION") {
             let what = format!("was planned by version {} of luna", run.version);
-            return Err(Error::malformed(&self.dir, what, env!("CARGO_PKG_VERSION")).into());
+            return Err(Error::malformed(&dir, what, env!("CARGO_PKG_VERSION")).into());
         }
         let Some(number) = self.number.or_else(|| Some(task::number()? + self.offset)) else {
             let accepted = format!("--number, or a task's number in one of {}", task::variables());
@@ -45,22 +46,26 @@ impl ElementArgs {
             )
             .into());
         };
-        if is_done(&self.dir, number) {
+        if is_done(&dir, number) {
             return Ok(());
         }
         if let Some(left) = task::seconds_left() {
             interrupt::end_in(left - run.stop_before as f64);
         }
+        // What the study names is relative to it; a node that has it elsewhere needs whole paths.
+        if run.started_in.is_dir() {
+            std::env::set_current_dir(&run.started_in).map_err(Error::file(&run.started_in))?;
+        }
         let watch = Stopwatch::start();
         let mut part: Vec<OsString> = vec!["--shard".into(), shard.to_string().into(), "--out".into()];
-        part.extend([run::part(&self.dir, number).into(), "--resume".into()]);
+        part.extend([run::part(&dir, number).into(), "--resume".into()]);
         let ended = (program.run)(&run.arguments, &part, global);
         let slurm = task::of_slurm();
         match (&ended, slurm) {
             (Ok(()), slurm) => {
                 let restarts = slurm.map_or(0, |(_, restarts)| restarts);
                 let done = Done { node: task::node(), seconds: watch.seconds(), restarts };
-                write_done(&self.dir, number, &done)?;
+                write_done(&dir, number, &done)?;
             }
             // Its time is over: what is recorded stays, and the rest is run when it is started again.
             (Err(Failure::Luna(Error::Interrupted)), Some((task, restarts))) if restarts < run.requeues => {

@@ -58,24 +58,15 @@ pub(super) fn merge(run: &Run, dir: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::Facts;
     use super::*;
 
     #[test]
     fn scripts_quote_what_a_shell_would_split() {
         let run = Run {
-            version: String::new(),
             program: "/opt/it's/luna".into(),
             started_in: "/home/a b".into(),
-            arguments: Vec::new(),
-            shards: 3,
-            cells: 9,
-            requeues: 3,
-            stop_before: 120,
             options: vec!["--partition=cpu".into(), "--mem=4G".into()],
-            slurm: Facts::default(),
-            arrays: Vec::new(),
-            merges: Vec::new(),
+            ..Run::default()
         };
         let element = element(&run, Path::new("/data/my run"));
         assert!(element.ends_with(

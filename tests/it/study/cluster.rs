@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use super::killed::files;
 
 const STUDY: &str =
-    "svd-spectrum --synthetic gaussian,iid --seq-len 24 --windows 3 --at 4 --null none --threads 1";
+    "svd-spectrum --synthetic gaussian,iid --seq-len 24 --windows 3 --at 4 --null none --threads 1 --quiet";
 
 /// Commands of a cluster whose arrays have at most 4 elements; they write what they were asked into files beside them.
 const SLURM: [(&str, &str); 3] = [
@@ -52,7 +52,7 @@ impl Cluster {
 fn elements_of_any_system_are_merged_to_the_bytes_of_one_run() {
     let cluster = Cluster::new();
     let folder: &Path = cluster.0.path();
-    assert!(cluster.luna(&format!("{STUDY} --quiet --out run"), &[]).status.success());
+    assert!(cluster.luna(&format!("{STUDY} --out run"), &[]).status.success());
     let expected = files(folder);
     // From inside of another job, whose variables are not passed on.
     let inside = [("SLURM_CPU_BIND", "none"), ("SLURM_JOB_ID", "3")];
@@ -79,6 +79,33 @@ fn elements_of_any_system_are_merged_to_the_bytes_of_one_run() {
     element("--offset 4", &[("SLURM_ARRAY_TASK_ID", "0")]);
     assert!(cluster.luna("merge study/parts --out merged/run --quiet", &[]).status.success());
     assert_eq!(files(&folder.join("merged")), expected);
+}
+
+/// Where there is no Slurm, tasks of any system are elements of a run that was planned only.
+#[test]
+fn a_run_is_planned_for_other_systems() {
+    let cluster = Cluster::new();
+    std::fs::write(cluster.0.path().join("a.txt"), "to be or not to be, ".repeat(40)).unwrap();
+    let study = "svd-spectrum --model byte-transformer --text a.txt --seq-len 24 --windows 1 --at 4 --null none --quiet";
+    let plan = || cluster.luna(&format!("cluster plan --out study --elements 2 -- {study}"), &[("PATH", "")]);
+    let said = String::from_utf8(plan().stdout).unwrap();
+    assert!(
+        said.ends_with("a task is 'luna cluster element study'; all of them, 'luna merge study/parts'\n"),
+        "{said}"
+    );
+    for number in ["0", "1"] {
+        // Whatever folder the system starts it in.
+        let mut task = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
+        task.args(["cluster", "element"]).arg(cluster.0.path().join("study")).current_dir("/");
+        assert!(task.env("JOB_COMPLETION_INDEX", number).status().unwrap().success());
+    }
+    let status = cluster.luna("cluster status study", &[]);
+    assert_eq!(
+        String::from_utf8_lossy(&status.stdout),
+        "2 of 2 elements are done; 16 of 16 cells are recorded\n"
+    );
+    assert!(cluster.luna("merge study/parts", &[]).status.success());
+    assert!(String::from_utf8_lossy(&plan().stderr).contains("'study': holds an earlier run"));
 }
 
 /// An element that is near its time limit finishes what it began, and begins nothing that does not fit. Every start gets on.
