@@ -16,6 +16,23 @@ pub(super) fn end_in(seconds: f64) {
     let _ = END.set((Stopwatch::start(), seconds));
 }
 
+/// What is done before the program ends in the middle of work that does not stop.
+static LAST: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// Says what is done before the program ends in the middle of work that does not stop.
+pub(super) fn before_leaving(act: impl Fn() + Send + Sync + 'static) {
+    let _ = LAST.set(Box::new(act));
+}
+
+/// Ends the program in the middle of work that does not stop.
+#[allow(clippy::exit)] // the work does not look whether it is to stop
+pub(super) fn leave() -> ! {
+    if let Some(act) = LAST.get() {
+        act();
+    }
+    std::process::exit(i32::from(signal::code()))
+}
+
 /// Seconds that are left; none if nobody said when the time is over.
 pub(super) fn seconds_left() -> Option<f64> {
     END.get().map(|(since, seconds)| seconds - since.seconds())

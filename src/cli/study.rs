@@ -266,11 +266,10 @@ impl Watch for Terminal {
         false
     }
 
-    #[allow(clippy::exit)] // the work does not look whether it is to stop
     fn leave(&self) {
         self.finish();
         let said = "interrupted; nothing that was finished is lost";
         let _ = writeln!(std::io::stderr(), "luna: {said}");
-        std::process::exit(i32::from(signal::code()));
+        interrupt::leave();
     }
 }

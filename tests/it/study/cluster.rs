@@ -3,9 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use super::killed::files;
+use super::killed::{files, send};
 
 const STUDY: &str =
     "svd-spectrum --synthetic gaussian,iid --seq-len 24 --windows 3 --at 4 --null none --threads 1 --quiet";
@@ -30,11 +31,15 @@ impl Cluster {
         Self(folder)
     }
 
-    fn luna(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
+    fn command(&self, arguments: &str) -> Command {
         let path = format!("{}:{}", self.0.path().display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("luna"));
         command.args(arguments.split_whitespace()).current_dir(self.0.path()).env("PATH", path);
-        command.envs(variables.iter().copied()).output().unwrap()
+        command
+    }
+
+    fn luna(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
+        self.command(arguments).envs(variables.iter().copied()).output().unwrap()
     }
 
     fn asked(&self, name: &str) -> String {
@@ -44,7 +49,7 @@ impl Cluster {
     /// Cells that an element recorded.
     fn cells(&self, part: &str) -> usize {
         let journal = self.0.path().join("study/parts").join(part).join("journal.jsonl");
-        std::fs::read_to_string(journal).map_or(0, |text| text.lines().count() - 1)
+        std::fs::read_to_string(journal).map_or(0, |text| text.lines().count().saturating_sub(1))
     }
 }
 
@@ -115,14 +120,16 @@ fn an_element_begins_no_cell_that_does_not_fit() {
     let submitted =
         cluster.luna(&format!("cluster submit --out study --elements 1 --requeues 3 -- {STUDY}"), &[]);
     assert!(submitted.status.success(), "{submitted:?}");
+    let script = std::fs::read_to_string(cluster.0.path().join("study/element.sh")).unwrap();
+    assert!(script.contains("--requeues 3 --stop-before 120\n"), "{script}");
+    let element = "cluster element study --requeues 3 --stop-before 120";
     let task = [("SLURM_JOB_ID", "9"), ("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "0")];
     let now = luna::profile::clock::since_epoch();
     // Below the two minutes before the limit at which the element is asked to stop.
     let (soon, later) = ((now + 100).to_string(), (now + 4000).to_string());
     let mut before = 0;
     for (end, restarts) in [(("SLURM_JOB_END_TIME", soon.as_str()), "0"), (("TIME_LEFT", "1:30"), "1")] {
-        let ran = cluster
-            .luna("cluster element study", &[&task[..], &[end, ("SLURM_RESTART_COUNT", restarts)]].concat());
+        let ran = cluster.luna(element, &[&task[..], &[end, ("SLURM_RESTART_COUNT", restarts)]].concat());
         let said = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(75), "{said}");
         assert!(said.contains("are left: it is not begun"), "{said}");
@@ -132,9 +139,31 @@ fn an_element_begins_no_cell_that_does_not_fit() {
     }
     assert_eq!(cluster.asked("scontrol"), "7_0\n7_0\n");
     let often = [&task[..], &[("TIME_LEFT", "1:30"), ("SLURM_RESTART_COUNT", "3")]].concat();
-    assert_eq!(cluster.luna("cluster element study", &often).status.code(), Some(75));
+    assert_eq!(cluster.luna(element, &often).status.code(), Some(75));
     assert_eq!(cluster.asked("scontrol"), "7_0\n7_0\n", "as often as was asked for");
     let enough = [&task[..], &[("SLURM_JOB_END_TIME", later.as_str())]].concat();
-    assert_eq!(cluster.luna("cluster element study", &enough).status.code(), Some(0));
+    assert_eq!(cluster.luna(element, &enough).status.code(), Some(0));
     assert_eq!(cluster.cells("1"), 6);
+}
+
+/// A cell that does not stop is left, and the element is back in the queue all the same.
+#[test]
+fn an_element_in_the_middle_of_a_long_cell_is_requeued() {
+    let cluster = Cluster::new();
+    let long = STUDY.replace("--seq-len 24", "--seq-len 24,2048 --method exact");
+    assert!(
+        cluster.luna(&format!("cluster submit --out study --elements 1 -- {long}"), &[]).status.success()
+    );
+    let mut element = cluster.command("cluster element study --requeues 1");
+    element.envs([("SLURM_JOB_ID", "9"), ("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "0")]);
+    let child = element.stderr(Stdio::piped()).spawn().unwrap();
+    while cluster.cells("1") < 6 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    send("TERM", &child);
+    let ran = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!((ran.status.code(), cluster.asked("scontrol").as_str()), (Some(75), "7_0\n"), "{said}");
+    assert!(said.contains("nothing that was finished is lost"), "{said}");
 }
