@@ -206,10 +206,13 @@ fn run(app: &App) -> Result<(), Failure> {
     if let Command::Merge(merge) = &app.command {
         return run(&merged(merge, &app.global)?);
     }
-    if let Some((cells, out)) = app.command.in_cells()?
-        && let (Some(jobs), Some(out)) = (cells.jobs, out)
-    {
-        return run(&in_jobs(usize::from(jobs), (out, cells.resume), &app.global)?);
+    if let Some((cells, out)) = app.command.in_cells()? {
+        if let (Some(jobs), Some(out)) = (cells.jobs, out) {
+            return run(&in_jobs(usize::from(jobs), (out, cells.resume), &app.global)?);
+        }
+        if cells.while_stdin {
+            jobs::end_with_stdin();
+        }
     }
     // An element starts the study's own.
     if !matches!(app.command, Command::Cluster(_)) {

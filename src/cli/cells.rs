@@ -25,6 +25,9 @@ pub(super) struct CellArgs {
     #[arg(long, requires = "out", conflicts_with = "shard", value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
+    /// End when standard input does; what a process of `--jobs` is told.
+    #[arg(long, hide = true, requires = "shard")]
+    pub(super) while_stdin: bool,
     /// List the cells with their predicted costs, and run none.
     #[arg(long, hide = true)]
     pub(super) list_cells: bool,
@@ -67,12 +70,13 @@ fn machine() -> String {
 }
 
 /// Flags that say where a result goes and which cells are run, and not what is measured; with a value or without.
-const PLACE: [(&str, bool); 8] = [
+const PLACE: [(&str, bool); 9] = [
     ("--out", true),
     ("--shard", true),
     ("--jobs", true),
     ("--merge-from", true),
     ("--resume", false),
+    ("--while-stdin", false),
     ("--list-cells", false),
     ("--partial", false),
     ("--mixed-machines", false),

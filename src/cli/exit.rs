@@ -21,8 +21,8 @@ pub enum Failure {
     Output(#[from] io::Error),
 }
 
-/// Reports a failure and returns the exit code: 0 done, 1 failed, 75 stopped by SIGTERM (another start can continue) or merged
-/// with cells missing, 130 interrupted. (2, invalid arguments, is clap's.)
+/// Reports a failure and returns the exit code: 0 done, 1 failed, 75 stopped by SIGTERM or before a time limit (another start can
+/// continue) or merged with cells missing, 130 interrupted. (2, invalid arguments, is clap's.)
 pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
     let code = match &failure {

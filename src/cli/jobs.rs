@@ -1,10 +1,11 @@
 //! `--jobs N`: a study as N processes beside each other, each a shard, and their merge.
 //!
 //! The processes share nothing: each writes the journal of its shard, and what they wrote decides what is left when the same
-//! command is given again with --resume. One that is killed from outside is started again.
+//! command is given again with --resume. One that is killed from outside is started again. All end with the one that
+//! started them, however that ends: it holds the other end of their standard inputs.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -36,6 +37,7 @@ pub(super) fn run(jobs: usize, out: &Path, resume: bool, global: &Global) -> Res
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         command.args(&global.arguments).arg("--out").arg(folder);
         command.args(["--shard", &shard.to_string(), "--threads", &threads.to_string(), "--resume"]);
+        command.arg("--while-stdin");
         running.push(Job::start(shard, command, global.quiet)?);
     }
     let mut asked = false;
@@ -71,6 +73,15 @@ pub(super) fn run(jobs: usize, out: &Path, resume: bool, global: &Global) -> Res
             failed.len()
         ))),
     }
+}
+
+/// Ends this process when its standard input ends: whoever started it is gone, and nothing would stop it any more.
+#[allow(clippy::exit)] // at any moment, as a kill does: what is finished is in the journal
+pub(super) fn end_with_stdin() {
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(i32::from(signal::TRY_AGAIN));
+    });
 }
 
 /// One line on how a job failed.
@@ -112,7 +123,7 @@ struct Job {
 
 impl Job {
     fn start(shard: Shard, mut command: Command, quiet: bool) -> Result<Self> {
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.map_err(Error::file("luna"))?;
         let stderr = child.stderr.take();
         let said = thread::spawn(move || {
@@ -123,7 +134,7 @@ impl Job {
                 if !quiet {
                     let line = printable(line.trim_start_matches("luna: "));
                     // A closed stderr loses progress and nothing else.
-                    let _ = writeln!(std::io::stderr(), "luna: [{shard}] {line}");
+                    let _ = writeln!(io::stderr(), "luna: [{shard}] {line}");
                 }
                 last = line;
             }

@@ -22,8 +22,8 @@ pub(super) fn code() -> u8 {
     CODE.load(Ordering::Relaxed)
 }
 
-/// Notes a request to stop; whether it is the first.
-fn first_stop(code: u8) -> bool {
+/// Notes a request to stop, and the exit code that follows from it; whether it is the first.
+pub(super) fn first_stop(code: u8) -> bool {
     let first = !STOPPED.swap(true, Ordering::Relaxed);
     if first {
         CODE.store(code, Ordering::Relaxed);

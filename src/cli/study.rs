@@ -254,11 +254,22 @@ impl Watch for Terminal {
         self.stop.load(Ordering::Relaxed)
     }
 
-    #[allow(clippy::exit)] // the work does not look whether it is to stop
+    fn has_time(&self, seconds: f64) -> bool {
+        let Some(left) = interrupt::seconds_left().filter(|left| *left < seconds) else { return true };
+        if signal::first_stop(signal::TRY_AGAIN) {
+            let left = left.max(0.0);
+            let said = format!(
+                "the next cell takes about {seconds:.0} s, and {left:.0} s are left: it is not begun"
+            );
+            let _ = writeln!(std::io::stderr(), "luna: {said}");
+        }
+        false
+    }
+
     fn leave(&self) {
         self.finish();
         let said = "interrupted; nothing that was finished is lost";
         let _ = writeln!(std::io::stderr(), "luna: {said}");
-        std::process::exit(i32::from(signal::code()));
+        interrupt::leave();
     }
 }

@@ -32,10 +32,15 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
 }
 
 /// The date and time in UTC, as ISO 8601 has it: `2026-11-23T19:39:02Z`.
-#[allow(clippy::disallowed_methods)] // the only file that may
 pub fn today() -> String {
+    iso(since_epoch())
+}
+
+/// Seconds since 1970-01-01 in UTC, as batch systems say when a job ends.
+#[allow(clippy::disallowed_methods)] // the only file that may
+pub fn since_epoch() -> u64 {
     // A clock set before 1970 is broken, and shown as 1970.
-    iso(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn iso(seconds: u64) -> String {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use super::pace::Pace;
 use super::{Cell, Journal, Study, Watch};
 use crate::error::{Error, Result};
-use crate::profile::clock::Stopwatch;
+use crate::profile::clock::{Stopwatch, timed};
 
 /// Between two looks at whether work was asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -45,7 +46,8 @@ pub fn run<S: Study>(study: &S, journal: &Journal, watch: &dyn Watch) -> Result<
     if done > 0 {
         watch.skip(done);
     }
-    let driver = Driver { study, plan: &plan, mine: &mine, journal, watch };
+    let pace = Pace::default();
+    let driver = Driver { study, plan: &plan, mine: &mine, journal, watch, pace: &pace };
     let ended = thread::scope(|scope| {
         let (end, ended) = mpsc::channel();
         scope.spawn(move || driver.leave_if_late(&ended));
@@ -95,6 +97,7 @@ struct Driver<'a, S: Study> {
     mine: &'a [bool],
     journal: &'a Journal,
     watch: &'a dyn Watch,
+    pace: &'a Pace,
 }
 
 impl<S: Study> Clone for Driver<'_, S> {
@@ -160,7 +163,12 @@ impl<S: Study> Driver<'_, S> {
     fn cell(&self, at: usize, input: &S::Input) -> Result<S::Rows> {
         self.watch.check()?;
         let cell = &self.plan[at];
-        let found = self.study.run(&cell.of, input)?;
+        if self.pace.seconds(cell.cost).is_some_and(|seconds| !self.watch.has_time(seconds)) {
+            return Err(Error::Interrupted);
+        }
+        let (found, seconds) = timed(|| self.study.run(&cell.of, input));
+        let found = found?;
+        self.pace.add(cell.cost, seconds);
         self.journal.write(&cell.key, &found)?;
         Ok(found)
     }
@@ -285,6 +293,29 @@ mod tests {
         let watch = Late { left: AtomicUsize::new(0) };
         run(&Slow { pause: [late, Duration::ZERO] }, &Journal::default(), &watch).unwrap();
         assert!(watch.left.into_inner() > 0, "no cell was finished when it was late");
+    }
+
+    /// The first cell begins always, so that every start gets on; of the second it is known that it takes too long.
+    #[test]
+    fn a_cell_that_does_not_fit_is_not_begun() {
+        struct Late;
+        impl Watch for Late {
+            fn has_time(&self, seconds: f64) -> bool {
+                assert!((0.02..10.0).contains(&seconds), "{seconds}");
+                false
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder {
+            path: Some(dir.path().into()),
+            shard: Some("1/1".parse().unwrap()),
+            ..RunFolder::default()
+        };
+        let journal = Journal::open(&folder, &Fingerprint::of_study("slow")).unwrap();
+        let study = Slow { pause: [Duration::from_millis(20), Duration::from_secs(3600)] };
+        assert!(matches!(run(&study, &journal, &Late), Err(Error::Interrupted)));
+        let text = std::fs::read_to_string(dir.path().join("journal.jsonl")).unwrap();
+        assert_eq!(text.lines().count(), 2);
     }
 
     /// Two cells of these times.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Shard;
-use super::lines::{JOURNAL, Origin};
+use super::lines::{JOURNAL, Origin, used};
 use super::merge::Merged;
 use crate::error::{Error, Result};
 
@@ -37,15 +37,13 @@ impl RunFolder {
         self.merged.is_none() && !self.listed
     }
 
-    /// Refuses a folder with an earlier run, unless that is to be continued.
+    /// Refuses a folder with an earlier run, unless that is to be continued. What a merge may replace is known only when its
+    /// cells are; see [`Merged`].
     pub fn refuse_used(&self) -> Result<()> {
-        let Some(path) = self.path.as_ref().filter(|_| !self.resume) else { return Ok(()) };
+        let is_new = !self.resume && self.merged.is_none();
+        let Some(path) = self.path.as_ref().filter(|_| is_new) else { return Ok(()) };
         let is_used = path.join(MANIFEST).exists() || has_records(&path.join(JOURNAL));
-        if is_used {
-            let accepted = "another folder, or --resume to continue that run";
-            return Err(Error::malformed(path, "holds an earlier run", accepted));
-        }
-        Ok(())
+        if is_used { Err(used(path)) } else { Ok(()) }
     }
 
     /// The journal's file. Refuses a result without a journal, which cannot be continued.

@@ -69,6 +69,9 @@ impl Journal {
             let earlier = Mutex::new(merged.unwrap_or_default());
             return Ok(Self { earlier, shard, merged: runs, ..Self::default() });
         };
+        if let (Some(runs), Some(cells), Some(into), false) = (&runs, &merged, &folder.path, folder.resume) {
+            runs.refuse_used(into, cells)?;
+        }
         let continues = folder.resume && path.exists();
         let (earlier, length) = match merged {
             Some(merged) => (merged, 0),

@@ -14,6 +14,11 @@ pub(super) const JOURNAL: &str = "journal.jsonl";
 /// What is accepted where another run stands in the folder.
 pub(super) const ACCEPTED: &str = "for --resume the same settings, inputs and version; or another folder";
 
+/// The refusal of a folder with a run that is not this one.
+pub(super) fn used(path: &Path) -> Error {
+    Error::malformed(path, "holds an earlier run", "another folder, or --resume to continue that run")
+}
+
 /// Between the body of a line and its hash, and after it.
 const HASH: (&str, &str) = (",\"sha256\":\"", "\"}");
 /// Digits of the hash.

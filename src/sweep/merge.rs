@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Fingerprint;
-use super::lines::{JOURNAL, Origin, Recorded, recorded};
+use super::lines::{JOURNAL, Origin, Recorded, recorded, used};
 use crate::error::{Error, Result};
 
 /// What is accepted beside a run that another one cannot be merged with.
@@ -36,6 +36,19 @@ impl Merged {
                 Err(Error::malformed(path, "no journal there says which command began it", ACCEPTED))
             }
         }
+    }
+
+    /// Refuses a folder to merge into that is one of the runs, or has other cells than these. An earlier merge of the same runs
+    /// that was partial or killed is made again.
+    pub(super) fn refuse_used(&self, folder: &Path, cells: &BTreeMap<String, String>) -> Result<()> {
+        let journal = folder.join(JOURNAL);
+        let Ok(own) = journal.canonicalize() else { return Ok(()) };
+        let is_run = self.journals()?.iter().any(|run| run.canonicalize().is_ok_and(|run| run == own));
+        let is_known = |(cell, record): (&String, &String)| cells.get(cell) == Some(record);
+        if is_run || !recorded(&journal)?.records.iter().all(is_known) {
+            return Err(used(folder));
+        }
+        Ok(())
     }
 
     /// The journals of the runs: of a folder its own, or those of the folders in it.

@@ -9,8 +9,8 @@
 //! - [`view`](Study::view): the rows of all cells in, tables, figures and notes out. It measures nothing.
 //!
 //! [`run`] is the one driver: it runs the cells (in parallel where [`together`](Study::together) says so), appends each
-//! finished cell to the [`Journal`] at once, takes the cells that the journal holds from there, obeys stops and shows
-//! progress. Cells reach the view in the order of the plan, whichever of them was finished first or in an earlier run: an
+//! finished cell to the [`Journal`] at once, takes the cells that the journal holds from there, obeys stops, begins none for
+//! which the time that is left is too short ([`Watch::has_time`]), and shows progress. Cells reach the view in the order of the plan, whichever of them was finished first or in an earlier run: an
 //! interrupted run that is resumed shows the same as one that was not.
 //!
 //! # The journal
@@ -42,6 +42,7 @@ mod folder;
 mod journal;
 mod lines;
 mod merge;
+mod pace;
 mod shard;
 mod study;
 mod watch;

@@ -21,6 +21,11 @@ pub trait Watch: Sync {
         false
     }
 
+    /// Whether work that takes about so many seconds may begin. If not, the study ends as one that was stopped.
+    fn has_time(&self, _seconds: f64) -> bool {
+        true
+    }
+
     /// Work goes on although it was asked to stop, and nothing is lost if the program ends now.
     fn leave(&self) {}
 

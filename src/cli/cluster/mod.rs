@@ -40,7 +40,7 @@ pub struct Cluster {
 #[derive(Clone, Debug, Subcommand)]
 enum What {
     /// Say how many cells a study has, how long they take, and in how many elements they would run
-    Plan(plan::PlanArgs),
+    Plan(plan::PlanOnlyArgs),
     /// Submit a study as an array job of Slurm, and the merge of what it finds
     Submit(submit::SubmitArgs),
     /// Say what is done, running, waiting and missing

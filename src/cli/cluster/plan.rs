@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::Args;
 
 use super::program::Program;
+use super::run::{Run, parts};
 use crate::cli::Failure;
 use crate::error::{Error, Result};
 use crate::profile::clock::Stopwatch;
@@ -29,6 +31,16 @@ pub(super) struct PlanArgs {
     command: Vec<OsString>,
 }
 
+/// What planning alone takes.
+#[derive(Args, Clone, Debug)]
+pub(super) struct PlanOnlyArgs {
+    /// Write the folder of a run whose elements another system than Slurm starts
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
+}
+
 /// A study in elements.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -41,11 +53,25 @@ pub(super) struct Plan {
     pub(super) cell_seconds: Option<f64>,
 }
 
-impl PlanArgs {
+impl PlanOnlyArgs {
     pub(super) fn run(&self, program: Program, out: &mut dyn Write) -> Result<(), Failure> {
-        self.plan(program)?.show(out)
+        if let Some(dir) = &self.out {
+            Run::refuse_used(dir)?;
+        }
+        let plan = self.plan.plan(program)?;
+        plan.show(out)?;
+        if let Some(dir) = &self.out {
+            let parts = parts(dir);
+            std::fs::create_dir_all(&parts).map_err(Error::file(&parts))?;
+            plan.run()?.write(dir)?;
+            let [dir, parts] = [dir, &parts].map(|path| path.display());
+            writeln!(out, "a task is 'luna cluster element {dir}'; all of them, 'luna merge {parts}'")?;
+        }
+        Ok(())
     }
+}
 
+impl PlanArgs {
     pub(super) fn plan(&self, program: Program) -> Result<Plan, Failure> {
         for (flag, value) in [("--minutes", Some(self.minutes)), ("--cell-seconds", self.cell_seconds)] {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
@@ -79,6 +105,19 @@ impl PlanArgs {
 }
 
 impl Plan {
+    /// A run of it, of which nothing is submitted.
+    pub(super) fn run(&self) -> Result<Run> {
+        Ok(Run {
+            version: env!("CARGO_PKG_VERSION").into(),
+            program: std::env::current_exe().map_err(Error::file("luna"))?,
+            started_in: std::env::current_dir().map_err(Error::file("."))?,
+            arguments: self.arguments.clone(),
+            shards: self.elements,
+            cells: self.cells.len(),
+            ..Run::default()
+        })
+    }
+
     pub(super) fn show(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let (cells, elements) = (self.cells.len(), self.elements);
         let each = |seconds: f64| format!(", each about {}", duration(seconds));

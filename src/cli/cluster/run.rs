@@ -13,7 +13,7 @@ const RECORD: &str = "cluster.json";
 const DONE: &str = "done";
 
 /// What was planned and submitted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Run {
     /// The program that planned it; elements of another one are refused.
     pub(super) version: String,
@@ -78,9 +78,13 @@ impl Run {
         save_text(&path, &text.map_err(|error| Error::malformed(&path, error, "plain values"))?)
     }
 
-    /// Whether a run stands in a folder.
-    pub(super) fn is_in(dir: &Path) -> bool {
-        dir.join(RECORD).exists()
+    /// Refuses a folder in which a run stands.
+    pub(super) fn refuse_used(dir: &Path) -> Result<()> {
+        if dir.join(RECORD).exists() {
+            let accepted = "another folder, or luna cluster resubmit for what is missing";
+            return Err(Error::malformed(dir, "holds an earlier run", accepted));
+        }
+        Ok(())
     }
 
     /// The shard of this number, counted from 0.

@@ -35,9 +35,11 @@ pub(super) fn element(run: &Run, dir: &Path) -> String {
     lines.extend(THREADS.map(|name| format!("export {name}=\"$SRUN_CPUS_PER_TASK\"")));
     // In the place of the shell, so that the signal reaches it.
     lines.push(format!(
-        "exec {} cluster element {} --offset \"$LUNA_OFFSET\"",
+        "exec {} cluster element {} --offset \"$LUNA_OFFSET\" --requeues {} --stop-before {}",
         quoted(&run.program.display().to_string()),
-        quoted(&dir.display().to_string())
+        quoted(&dir.display().to_string()),
+        run.requeues,
+        run.stop_before
     ));
     lines.join("\n") + "\n"
 }
@@ -58,28 +60,19 @@ pub(super) fn merge(run: &Run, dir: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::Facts;
     use super::*;
 
     #[test]
     fn scripts_quote_what_a_shell_would_split() {
         let run = Run {
-            version: String::new(),
             program: "/opt/it's/luna".into(),
             started_in: "/home/a b".into(),
-            arguments: Vec::new(),
-            shards: 3,
-            cells: 9,
-            requeues: 3,
-            stop_before: 120,
             options: vec!["--partition=cpu".into(), "--mem=4G".into()],
-            slurm: Facts::default(),
-            arrays: Vec::new(),
-            merges: Vec::new(),
+            ..Run::default()
         };
         let element = element(&run, Path::new("/data/my run"));
         assert!(element.ends_with(
-            "exec '/opt/it'\\''s/luna' cluster element '/data/my run' --offset \"$LUNA_OFFSET\"\n"
+            "exec '/opt/it'\\''s/luna' cluster element '/data/my run' --offset \"$LUNA_OFFSET\" --requeues 0 --stop-before 0\n"
         ));
         assert!(element.contains("#SBATCH --chdir='/home/a b'\n") && element.contains("#SBATCH --mem=4G\n"));
         let merge = merge(&run, Path::new("/data/my run"));

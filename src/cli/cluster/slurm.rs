@@ -89,6 +89,21 @@ pub(super) fn queued(jobs: &[String]) -> Option<BTreeMap<(String, usize), String
     Some(states)
 }
 
+/// Seconds until the time limit of a running job; none if it has none, or the queue does not tell.
+pub(super) fn seconds_left(job: &str) -> Option<f64> {
+    let mut squeue = command("squeue");
+    squeue.args(["--noheader", "--format=%L", "--jobs", job]);
+    seconds(output(squeue).ok()?.trim())
+}
+
+/// The seconds of `[D-][[HH:]MM:]SS`; none of words, such as UNLIMITED.
+fn seconds(time: &str) -> Option<f64> {
+    let (days, clock) = time.split_once('-').unwrap_or(("0", time));
+    let digits = |part: &str| part.parse::<u32>().ok().map(f64::from);
+    let clock = clock.split(':').try_fold(0.0, |sum, part| Some(60.0 * sum + digits(part)?));
+    Some(86_400.0 * digits(days)? + clock?)
+}
+
 /// Puts a running task back into the queue.
 pub(super) fn requeue(task: &str) -> Result<()> {
     let mut scontrol = command("scontrol");
@@ -106,4 +121,20 @@ pub(super) fn cancel(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let jobs = count(jobs.len(), "job");
     writeln!(out, "cancelled {jobs}; what is recorded stays, and luna cluster resubmit goes on")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_slurm_writes_them() {
+        for (time, found) in [("0:09", 9.0), ("59:01", 3541.0), ("2:00:00", 7200.0), ("1-02:03:04", 93_784.0)]
+        {
+            assert_eq!(seconds(time), Some(found), "{time}");
+        }
+        for time in ["UNLIMITED", "INVALID", "NOT_SET", ""] {
+            assert_eq!(seconds(time), None, "{time}");
+        }
+    }
 }

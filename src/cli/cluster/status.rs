@@ -41,7 +41,8 @@ pub(super) fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "{state}: {count}")?;
     }
     let lost: Vec<usize> = left.into_iter().filter(|number| !queued.contains_key(number)).collect();
-    if !lost.is_empty() {
+    // Of another system than Slurm the queue is not known.
+    if !lost.is_empty() && !run.arrays.is_empty() {
         writeln!(out, "not done and not in the queue: {} (luna cluster resubmit submits them)", lost.len())?;
         for number in lost.iter().take(SHOWN) {
             let said = last_line(&run, dir, *number).unwrap_or_else(|| "it said nothing".into());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::plan::{Plan, PlanArgs, count};
+use super::plan::{PlanArgs, count};
 use super::program::Program;
 use super::run::{Array, Facts, Run, is_done, logs, parts};
 use super::{script, slurm, status};
@@ -129,10 +129,7 @@ impl SlurmArgs {
 
 impl SubmitArgs {
     pub(super) fn run(&self, program: Program, out: &mut dyn Write) -> Result<(), Failure> {
-        if Run::is_in(&self.out) {
-            let accepted = "another folder, or luna cluster resubmit for what is missing";
-            return Err(Error::malformed(&self.out, "holds an earlier run", accepted).into());
-        }
+        Run::refuse_used(&self.out)?;
         let options = self.slurm.options()?;
         let plan = self.plan.plan(program)?;
         plan.show(out)?;
@@ -142,7 +139,8 @@ impl SubmitArgs {
             facts => facts?,
         };
         let dir = absolute(&self.out)?;
-        let mut run = new_run(&plan, facts, options, &self.slurm)?;
+        let SlurmArgs { requeues, stop_before, .. } = self.slurm;
+        let mut run = Run { requeues, stop_before, options, slurm: facts, ..plan.run()? };
         let missing: Vec<usize> = (0..run.shards).collect();
         if self.dry_run {
             write!(out, "\n{}\n{}\n", script::element(&run, &dir), script::merge(&run, &dir))?;
@@ -186,23 +184,6 @@ impl ResubmitArgs {
 
 fn absolute(dir: &Path) -> Result<PathBuf> {
     std::path::absolute(dir).map_err(Error::file(dir))
-}
-
-fn new_run(plan: &Plan, slurm: Facts, options: Vec<String>, asked: &SlurmArgs) -> Result<Run> {
-    Ok(Run {
-        version: env!("CARGO_PKG_VERSION").into(),
-        program: std::env::current_exe().map_err(Error::file("luna"))?,
-        started_in: std::env::current_dir().map_err(Error::file("."))?,
-        arguments: plan.arguments.clone(),
-        shards: plan.elements,
-        cells: plan.cells.len(),
-        requeues: asked.requeues,
-        stop_before: asked.stop_before,
-        options,
-        slurm,
-        arrays: Vec::new(),
-        merges: Vec::new(),
-    })
 }
 
 /// Shards as array jobs: an offset, and indices below the largest that the cluster takes.

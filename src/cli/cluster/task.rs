@@ -2,6 +2,9 @@
 
 use std::env::var;
 
+use super::slurm;
+use crate::profile::clock;
+
 /// Where systems say the number of a task of an array, and the number of the first: Slurm, Kubernetes (indexed jobs), GNU
 /// parallel, `HyperQueue`, PBS, LSF, Grid Engine.
 const NUMBERS: [(&str, usize); 7] = [
@@ -29,6 +32,14 @@ pub(super) fn of_slurm() -> Option<(String, usize)> {
     let (job, task) = (var("SLURM_ARRAY_JOB_ID").ok()?, var("SLURM_ARRAY_TASK_ID").ok()?);
     let restarts = var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     Some((format!("{job}_{task}"), restarts))
+}
+
+/// Seconds until the task's time limit; none outside Slurm, and if nothing says it.
+pub(super) fn seconds_left() -> Option<f64> {
+    let job = var("SLURM_JOB_ID").ok()?;
+    let end = var("SLURM_JOB_END_TIME").ok().and_then(|end| end.parse::<f64>().ok());
+    // Older versions of Slurm do not tell the task.
+    end.map(|end| end - clock::since_epoch() as f64).or_else(|| slurm::seconds_left(&job))
 }
 
 /// The node, for the record.

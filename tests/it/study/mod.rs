@@ -1,6 +1,8 @@
 //! A study run as the program runs it: its flags in, its report out.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+#[cfg(unix)]
+mod cluster;
 mod killed;
 mod program;
 mod resumed;

@@ -81,6 +81,15 @@ fn what_is_missing_is_counted_and_named() {
     let result: Value = serde_json::from_slice(&partial.stdout).unwrap();
     assert_eq!(result["stamp"]["interrupted"], true);
     assert_eq!(result["rows"].as_array().map(Vec::len), Some(4));
+    // An earlier merge is made again, whether cells were missing or it was killed before it wrote its result.
+    let again = |runs: &str| luna(&format!("merge {runs} --out again"), folder).status.code();
+    assert_eq!(again("parts/1 parts/3 --partial"), Some(75));
+    assert_eq!(again("parts"), Some(0));
+    for name in ["manifest.json", "result.json"] {
+        std::fs::remove_file(folder.join("again").join(name)).unwrap();
+    }
+    assert_eq!(again("parts"), Some(0));
+    assert!(refused("merge parts/1 --partial --out again", folder).contains("'again': holds an earlier run"));
     // What was merged is a run that can be continued; and a run that lost a part is one.
     std::fs::remove_dir_all(folder.join("merged")).ok();
     assert_eq!(luna("merge parts/1 parts/3 --partial --out merged", folder).status.code(), Some(75));
@@ -169,6 +178,40 @@ fn jobs_find_what_one_process_finds() {
     assert_eq!(but_parts(folder.path()), files(whole.path()));
     let said = refused("scale-sweep --seq-len 16 --jobs 2 --out times", folder.path());
     assert!(said.contains("would measure each other"), "{said}");
+}
+
+/// However the process that was asked ends, those that it started end too: a run that goes on finds no other at its journals.
+#[test]
+#[cfg(target_os = "linux")] // the flags of its `ps`
+fn jobs_end_with_the_process_that_started_them() {
+    let folder = tempfile::tempdir().unwrap();
+    // Minutes of work, of which seconds are waited for.
+    let run = "svd-spectrum --synthetic gaussian --seq-len 700 --windows 400 --at 4 --null-draws 9";
+    let ps = |arguments: String| {
+        let ran = Command::new("ps").args(arguments.split(' ')).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let mut child = start(run, &["--jobs", "2"], folder.path());
+    let journal = |part: &str| folder.path().join("run/parts").join(part).join("journal.jsonl");
+    while !["1-of-2", "2-of-2"].iter().all(|part| journal(part).exists()) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let jobs: Vec<String> = {
+        let list = ps(format!("-o pid= --ppid {}", child.id()));
+        list.split_whitespace().map(String::from).collect()
+    };
+    assert_eq!(jobs.len(), 2);
+    // One that ended and that nobody waited for is still listed.
+    let runs = |job: &String| ps(format!("-o stat= -p {job}")).trim().starts_with(['R', 'S', 'D']);
+    assert!(jobs.iter().all(runs));
+    send("KILL", &child);
+    child.wait().unwrap();
+    let watch = luna::profile::clock::Stopwatch::start();
+    while jobs.iter().any(runs) {
+        assert!(watch.seconds() < 20.0, "they go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// What a batch system grants a job counts: threads, and memory, which a part needs and a merge does not.
