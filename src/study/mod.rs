@@ -7,6 +7,7 @@
 
 mod aggregate;
 pub mod approx_error;
+pub mod claim;
 mod columns;
 mod context;
 mod difference;
