@@ -34,7 +34,7 @@ impl Check {
         let mut config = self.config.clone();
         config.folder = RunFolder { resume: self.resume, ..self.output.folder() };
         config.spawn = Some(spawn);
-        let embedded = config.unnamed().is_some();
+        let embedded = claim::reads_built_in(&config);
         let failed = RefCell::new(Vec::new());
         let columns = Some(claim::columns());
         study::run(global, &self.output, (&config.folder, embedded), columns, out, |context| {

@@ -87,7 +87,8 @@ fn what_is_wrong_is_said_in_one_line() {
         (&["check", "linformer-spectra"][..], "did you mean 'linformer-spectrum'"),
         (&["check", "linformer-log-rank", "--seq-len", "16,32"], "one length"),
         (&["check", "luna-text", "--runs", "/nowhere"], "/nowhere"),
-        (&["check", "luna-rank", "--model", "/nowhere"], "/nowhere"),
+        (&["check", "linformer-spectrum", "--model", "/nowhere"], "/nowhere"),
+        (&["check", "luna-rank", "--windows", "3"], "not measured on an input"),
     ] {
         let (code, out, error) = luna(args);
         assert_eq!(

@@ -19,12 +19,12 @@ pub(super) enum Figure {
 }
 
 impl Figure {
-    /// Its value, and its 95 % interval where there is one (Student's over a sample).
+    /// Its value, and its 95 % interval (Student's over a sample) where it has an error of sampling.
     pub(super) fn interval(&self) -> (f64, Option<Interval>) {
         match self {
             Self::Sample { values, .. } => (crate::stats::mean(values), student_mean(values)),
             Self::Estimate(interval) => (interval.mid, Some(*interval)),
-            Self::Exact(value) => (*value, Some(Interval { mid: *value, low: *value, high: *value })),
+            Self::Exact(value) => (*value, None),
         }
     }
 }
@@ -87,8 +87,11 @@ impl Judge {
     /// interval.
     pub(super) fn verdict(self, figure: &Figure) -> (Verdict, Option<String>) {
         let (low, high) = self.bounds();
-        let Some(ends) = figure.interval().1.filter(|ends| ends.low.is_finite() && ends.high.is_finite())
-        else {
+        let ends = match *figure {
+            Figure::Exact(value) => Some(Interval { mid: value, low: value, high: value }),
+            _ => figure.interval().1,
+        };
+        let Some(ends) = ends.filter(|ends| ends.low.is_finite() && ends.high.is_finite()) else {
             let why = match figure {
                 Figure::Sample { of, values } => {
                     format!("{} {of} has no interval: two or more are needed", values.len())

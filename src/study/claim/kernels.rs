@@ -153,8 +153,7 @@ pub(super) fn linear(setting: &Setting<'_>, mechanism: &str) -> Result<Evidence>
     Drawn::all(setting, &["draw", "mask", "difference"], |drawn| {
         let mask = if drawn.number % 2 == 0 { Mask::Full } else { Mask::Causal };
         let found = Attention::plain(mechanism, None)?.forward(&drawn.input(mask), drawn.v.view())?;
-        let phi =
-            |x: &Array2<f32>| x.mapv(|x| f64::from(x)).mapv(|x| if x > 0.0 { x + 1.0 } else { x.exp() });
+        let phi = |x: &Array2<f32>| x.mapv(f64::from).mapv(|x| if x > 0.0 { x + 1.0 } else { x.exp() });
         let mut matrix = phi(&drawn.q).dot(&phi(&drawn.k).t());
         for ((i, j), x) in matrix.indexed_iter_mut() {
             if mask == Mask::Causal && j > i {

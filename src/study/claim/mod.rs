@@ -8,13 +8,15 @@
 //! A `const` [`Claim`] in the file of its paper, and its line in [`ALL`]: help, `luna list claim` and the tests over all claims
 //! follow.
 
+mod checked;
+mod config;
 mod costs;
 mod drawn;
 mod evidence;
 mod judge;
 mod kernels;
 mod linformer;
-mod luna;
+mod nested;
 mod run;
 mod setting;
 mod softmax;
@@ -24,7 +26,8 @@ mod tests;
 mod trained;
 mod view;
 
-pub use run::{Config, run};
+pub use config::Config;
+pub use run::{reads_built_in, run};
 pub use statement::Claim;
 pub use view::{columns, failed};
 
@@ -37,13 +40,13 @@ pub const ALL: &[&Claim] = &[
     &linformer::CONSTANT_L,
     &linformer::TIME,
     &linformer::MEMORY,
-    &luna::FLOPS,
-    &luna::TIME,
-    &luna::MEMORY,
-    &luna::SPEED_4K,
-    &luna::MEMORY_4K,
-    &luna::RANK,
-    &luna::CAUSAL,
+    &nested::FLOPS,
+    &nested::TIME,
+    &nested::MEMORY,
+    &nested::SPEED_4K,
+    &nested::MEMORY_4K,
+    &nested::RANK,
+    &nested::CAUSAL,
     &trained::CARRIED,
     &trained::TEXT,
     &trained::TRANSLATION,

@@ -1,82 +1,53 @@
 //! Checks claims one after the other.
 
-use std::path::PathBuf;
-
-use clap::Args;
-
 use super::ALL;
-use super::evidence::Evidence;
-use super::judge::Verdict;
+use super::checked::check;
+use super::config::Config;
 use super::setting::Setting;
 use super::statement::Claim;
 use super::view;
 use crate::error::{Error, Result};
 use crate::name;
-use crate::study::input::{InputArgs, Unnamed};
-use crate::study::scale_sweep::Spawn;
+use crate::study::input::Unnamed;
 use crate::study::{Context, Outcome};
-use crate::sweep::RunFolder;
 
-/// What `luna check` takes.
-#[derive(Args, Clone, Debug)]
-pub struct Config {
-    /// Claims to check (see `luna list claim`) [default: all]
-    #[arg(value_name = "CLAIM")]
-    pub claims: Vec<String>,
-    /// Where the heads come from.
-    #[command(flatten)]
-    pub input: InputArgs,
-    /// Finished runs that claims about training are judged by: folders of luna train or luna translate
-    #[arg(long, value_name = "DIR")]
-    pub runs: Vec<PathBuf>,
-    /// Where the cells of what is measured are recorded.
-    #[arg(skip)]
-    pub folder: RunFolder,
-    /// Starts this program again, for cells in a process of their own.
-    #[arg(skip)]
-    pub spawn: Option<Spawn>,
+/// The claims that are checked, each once.
+fn chosen(config: &Config) -> Result<Vec<&'static Claim>> {
+    if config.claims.is_empty() {
+        return Ok(ALL.to_vec());
+    }
+    let mut chosen: Vec<&'static Claim> = Vec::new();
+    for name in &config.claims {
+        let claim = name::find("claim", name, ALL, |claim| claim.name)?;
+        if !chosen.iter().any(|other| other.name == claim.name) {
+            chosen.push(claim);
+        }
+    }
+    Ok(chosen)
 }
 
-impl Config {
-    /// What is read although no input was named.
-    pub fn unnamed(&self) -> Option<Unnamed> {
-        self.input.unnamed(Unnamed::Model)
-    }
-
-    /// The claims that are checked, each once.
-    fn chosen(&self) -> Result<Vec<&'static Claim>> {
-        if self.claims.is_empty() {
-            return Ok(ALL.to_vec());
-        }
-        let mut chosen: Vec<&'static Claim> = Vec::new();
-        for name in &self.claims {
-            let claim = name::find("claim", name, ALL, |claim| claim.name)?;
-            if !chosen.iter().any(|other| other.name == claim.name) {
-                chosen.push(claim);
-            }
-        }
-        Ok(chosen)
-    }
-}
-
-/// A claim, and what was found of it.
-pub(super) struct Checked {
-    pub(super) claim: &'static Claim,
-    pub(super) verdict: Verdict,
-    /// Why there is no verdict.
-    pub(super) why: Option<String>,
-    pub(super) evidence: Option<Evidence>,
+/// Whether the built-in model is measured because no input was named.
+pub fn reads_built_in(config: &Config) -> bool {
+    let on_input = chosen(config).is_ok_and(|chosen| chosen.iter().any(|claim| claim.is_on_input()));
+    on_input && config.input.unnamed(Unnamed::Model).is_some()
 }
 
 /// Checks the claims.
 pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
-    let chosen = config.chosen()?;
+    let chosen = chosen(config)?;
     if let Some(lengths) = config.input.seq_len.as_ref().filter(|lengths| lengths.len() > 1) {
         let accepted = "one length: claims about growth are judged at a quarter, a half and all of it";
         return Err(Error::value("--seq-len", lengths, accepted));
     }
-    let source = config.input.open(context.seed, Unnamed::Model)?;
-    let n = source.lengths().last().copied().unwrap_or_default();
+    let on_input = chosen.iter().any(|claim| claim.is_on_input());
+    let lengths = config.input.seq_len.as_ref().map(|_| "--seq-len".to_string());
+    if !on_input && let Some(word) = config.input.words().into_iter().chain(lengths).next() {
+        let names: Vec<&str> = chosen.iter().map(|claim| claim.name).collect();
+        let accepted = format!("none beside {}: they are not measured on an input", names.join(", "));
+        return Err(Error::value("option", word, accepted));
+    }
+    let source = if on_input { Some(config.input.open(context.seed, Unnamed::Model)?) } else { None };
+    let n = source.as_ref().and_then(|source| source.lengths().last().copied()).unwrap_or_default();
     let setting = Setting::new(config, n, context);
     let mut checked = Vec::new();
     let mut complete = true;
@@ -91,27 +62,14 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
             Err(error) => return Err(error),
         }
     }
-    let mut report = view::report(source.name(), n, checked);
+    let input = source.as_ref().map(|source| (source.name(), n));
+    let mut report = view::report(input, checked);
     report.stamp.push("study", "check");
-    for (key, value) in source.facts() {
-        report.stamp.push(key, value);
+    if let Some(source) = &source {
+        for (key, value) in source.facts() {
+            report.stamp.push(key, value);
+        }
+        report.notes.extend(source.notes());
     }
-    report.notes.extend(source.notes());
     Ok(Outcome { report, complete })
-}
-
-/// Measures and judges one claim. What the input is not fit for is no verdict.
-pub(super) fn check(claim: &'static Claim, setting: &Setting<'_>) -> Result<Checked> {
-    setting.context.watch.check()?;
-    match (claim.measure)(setting) {
-        Ok(evidence) => {
-            let (verdict, why) = claim.judge.verdict(&evidence.figure);
-            Ok(Checked { claim, verdict, why, evidence: Some(evidence) })
-        }
-        Err(error @ (Error::Interrupted | Error::File { .. })) => Err(error),
-        Err(error) => {
-            let why = Some(error.to_string());
-            Ok(Checked { claim, verdict: Verdict::Inconclusive, why, evidence: None })
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::run::Config;
+use super::config::Config;
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::study::scale_sweep::{self, ScaleSweepConfig};
@@ -95,9 +95,8 @@ impl<'a> Setting<'a> {
         words: Vec<String>,
         run: impl FnOnce(&[String], RunFolder) -> Result<Outcome>,
     ) -> Result<(String, Report)> {
-        let quoted = |word: &String| match word.contains(char::is_whitespace) {
-            true => format!("'{word}'"),
-            false => word.clone(),
+        let quoted = |word: &String| {
+            if word.contains(char::is_whitespace) { format!("'{word}'") } else { word.clone() }
         };
         let command =
             [study.to_string()].into_iter().chain(words.iter().map(quoted)).collect::<Vec<_>>().join(" ");

@@ -41,6 +41,11 @@ pub(super) enum On {
 }
 
 impl Claim {
+    /// Whether it is measured on the input.
+    pub(super) fn is_on_input(&self) -> bool {
+        matches!(self.on, On::Heads | On::Model)
+    }
+
     /// When it holds, in words.
     pub fn holds(&self) -> String {
         format!("{}: {}", self.figure, self.judge.words())

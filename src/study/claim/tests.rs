@@ -1,10 +1,12 @@
 //! Every claim on an input where it is planted to hold, and on one where it is planted not to.
 
+use super::checked::check;
+use super::config::Config;
 use super::judge::Verdict;
-use super::run::{Config, check};
 use super::setting::Setting;
 use super::statement::{Claim, On};
-use super::{ALL, drawn, kernels, linformer, luna, softmax, trained};
+use super::{ALL, drawn, kernels, linformer, nested, softmax, trained};
+use crate::attention::Mask;
 use crate::linalg::engine::Engine;
 use crate::report::{Cell, Report, Table};
 use crate::rng::{Rng, normal, stream};
@@ -139,12 +141,12 @@ fn costs(mechanism: &str, speed: f64, memory: f64) -> Table {
 
 #[test]
 fn claims_about_costs_are_told_apart() {
-    for (claim, mechanism) in [(&linformer::TIME, "linformer"), (&luna::SPEED_4K, "luna")] {
+    for (claim, mechanism) in [(&linformer::TIME, "linformer"), (&nested::SPEED_4K, "luna")] {
         assert_eq!(planted(claim, costs(mechanism, 2.0, 1.0)), Verdict::Pass);
         assert_eq!(planted(claim, costs(mechanism, 1.1, 1.0)), Verdict::Inconclusive);
         assert_eq!(planted(claim, costs(mechanism, 0.5, 1.0)), Verdict::Fail);
     }
-    for (claim, mechanism) in [(&linformer::MEMORY, "linformer"), (&luna::MEMORY_4K, "luna")] {
+    for (claim, mechanism) in [(&linformer::MEMORY, "linformer"), (&nested::MEMORY_4K, "luna")] {
         assert_eq!(planted(claim, costs(mechanism, 1.0, 4.0)), Verdict::Pass);
         assert_eq!(planted(claim, costs(mechanism, 1.0, 0.5)), Verdict::Fail);
     }
@@ -153,7 +155,7 @@ fn claims_about_costs_are_told_apart() {
         let luna = Cell::from("luna");
         rows(columns, [[luna, of.into(), of.into(), of.into(), (of - 0.05).into(), (of + 0.05).into()]])
     };
-    for claim in [&luna::FLOPS, &luna::TIME, &luna::MEMORY] {
+    for claim in [&nested::FLOPS, &nested::TIME, &nested::MEMORY] {
         assert_eq!(planted(claim, exponents(1.0)), Verdict::Pass, "{}", claim.name);
         assert_eq!(planted(claim, exponents(2.0)), Verdict::Fail, "{}", claim.name);
     }
@@ -174,12 +176,14 @@ fn claims_about_costs_are_told_apart() {
 #[test]
 fn claims_about_every_input_are_told_apart() {
     let own = |claim: &'static Claim| measured(claim, claim.measure);
-    for claim in [&luna::RANK, &luna::CAUSAL, &kernels::LINEAR, &kernels::EXACT] {
+    for claim in [&nested::RANK, &nested::CAUSAL, &kernels::LINEAR, &kernels::EXACT] {
         assert_eq!(own(claim), Verdict::Pass, "{}", claim.name);
     }
-    use crate::attention::Mask;
-    assert_eq!(measured(&luna::RANK, |setting| luna::rank(setting, "softmax")), Verdict::Fail);
-    assert_eq!(measured(&luna::CAUSAL, |setting| luna::causal(setting, "luna", Mask::Full)), Verdict::Fail);
+    assert_eq!(measured(&nested::RANK, |setting| nested::rank(setting, "softmax")), Verdict::Fail);
+    assert_eq!(
+        measured(&nested::CAUSAL, |setting| nested::causal(setting, "luna", Mask::Full)),
+        Verdict::Fail
+    );
     assert_eq!(measured(&kernels::LINEAR, |setting| kernels::linear(setting, "softmax")), Verdict::Fail);
     assert_eq!(measured(&kernels::EXACT, |setting| kernels::nystrom_exact(setting, 16)), Verdict::Fail);
 }

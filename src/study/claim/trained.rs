@@ -180,7 +180,7 @@ fn read(path: &Path) -> Result<Report> {
     let file = if path.is_dir() { path.join("result.json") } else { path.to_path_buf() };
     let text = fs::read_to_string(&file).map_err(Error::file(&file))?;
     Report::from_json(&text)
-        .map_err(|error| Error::malformed(&file, &error.to_string(), "result.json of a run"))
+        .map_err(|error| Error::malformed(&file, error.to_string(), "result.json of a run"))
 }
 
 /// A table of CSV as this program writes it.

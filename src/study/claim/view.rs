@@ -1,7 +1,7 @@
 //! What was found, as tables and notes.
 
+use super::checked::Checked;
 use super::judge::Verdict;
-use super::run::Checked;
 use crate::report::{Cell, Column, Digits, Report, Table};
 use crate::study::columns::described;
 
@@ -36,10 +36,11 @@ pub fn columns() -> Vec<Column> {
 /// What people read of them.
 const SHOWN: [&str; 7] = ["claim", "verdict", "figure", "low", "high", "holds_if", "published"];
 
-/// The result.
-pub(super) fn report(input: &str, n: usize, checked: Vec<Checked>) -> Report {
+/// The result; `input` is the name and the length of what was measured, if any was.
+pub(super) fn report(input: Option<(&str, usize)>, checked: Vec<Checked>) -> Report {
+    let of_input = input.map_or_else(String::new, |(name, n)| format!(": {name}, n = {n}"));
     let mut report = Report {
-        rows: Table::new(format!("Published claims: {input}, n = {n}"), columns()),
+        rows: Table::new(format!("Published claims{of_input}"), columns()),
         notes: vec![counts(&checked)],
         ..Report::default()
     };
