@@ -13,6 +13,7 @@ mod context;
 mod difference;
 pub mod evaluate;
 pub mod generate;
+mod hue;
 pub mod input;
 pub mod scale_sweep;
 pub mod svd_spectrum;

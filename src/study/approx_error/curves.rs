@@ -7,6 +7,7 @@ use super::group::Group;
 use super::measure::Job;
 use super::rows::place;
 use crate::report::{Curves, Dot, Dots, Figure, Mark, Plot, Series};
+use crate::study::hue;
 use crate::study::input::Source;
 
 /// What a point is beside the mechanisms that are compared.
@@ -95,8 +96,9 @@ fn dots(mut points: Vec<Point>, axis: Axis) -> Dots {
     };
     let dot = |point: Point| {
         let Point { label, value, ends, apart, l } = point;
+        let hue = hue::of(&label);
         let label = if l.is_none() { format!("{label} (takes no l)") } else { label };
-        Dot { label, value, ends, faint: apart != Apart::No }
+        Dot { label, value, ends, faint: apart != Apart::No, hue }
     };
     Dots { value_label, log: axis.log, dots: points.into_iter().map(dot).collect(), marks: axis.marks }
 }
@@ -111,7 +113,9 @@ fn series(points: Vec<Point>, (first, last): (f64, f64)) -> Vec<Series> {
             let label = if train { String::new() } else { point.label.clone() };
             let band = (!train && point.ends.is_some()).then(|| (vec![], vec![]));
             let dashed = point.apart != Apart::No;
-            all.push((point.label.clone(), Series { label, dashed, band, dots: true, ..Series::default() }));
+            let hue = hue::of(&point.label);
+            let line = Series { label, dashed, band, dots: true, hue, ..Series::default() };
+            all.push((point.label.clone(), line));
             all.len() - 1
         });
         // What takes no l is as good at every l.
