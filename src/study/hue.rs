@@ -7,7 +7,11 @@ const APART: [&str; 7] = ["luna", "linformer", "performer", "linear", "nystrom",
 
 /// The number of the colour of a mechanism, by a label that begins with its name ("luna:p=segment", "luna l=16").
 pub(super) fn of(label: &str) -> Option<usize> {
-    let name = label.split([':', ' ', ',']).next().unwrap_or_default();
+    let name = match label.split([':', ' ', ',']).next().unwrap_or_default() {
+        // The floor is dashed, as exact attention is.
+        "best" | "svd" => "softmax",
+        name => name,
+    };
     let own = APART.iter().position(|other| *other == name);
     own.or_else(|| attention::ALL.iter().position(|kind| kind.name == name))
 }
@@ -24,6 +28,7 @@ mod tests {
             assert_eq!(of(name), of(&format!("{name} l=256")));
         }
         assert!(attention::ALL.iter().all(|kind| of(kind.name).is_some()));
-        assert_eq!(of("best of rank l (SVD)"), None);
+        assert_eq!(of("best of rank l (SVD)"), of("softmax"));
+        assert_eq!(of("another"), None);
     }
 }
