@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::approx_error::ApproxError;
 use super::cells::{self, CellArgs};
+use super::check::Check;
 use super::cluster::{Cluster, Program};
 use super::completions::Completions;
 use super::doctor::Doctor;
@@ -63,6 +64,9 @@ pub enum Command {
     /// Train Transformer, Linformer, Luna and others on the papers' tasks, with the same batches
     #[command(after_help = "Examples and definitions: docs/train.md")]
     Train(Box<Train>),
+    /// Published claims as tests: PASS, FAIL or INCONCLUSIVE, with figures and intervals
+    #[command(after_help = "Examples: docs/check.md")]
+    Check(Box<Check>),
     /// Evaluate a trained network on another file
     #[command(after_help = "Examples and definitions: docs/train.md")]
     Evaluate(Box<Evaluate>),
@@ -229,6 +233,7 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Command::ApproxError(study) => study.run(&app.global, out),
         Command::ScaleSweep(study) => study.run(&app.global, out),
         Command::Train(study) => study.run(&app.global, out),
+        Command::Check(check) => check.run(&app.global, out),
         Command::Evaluate(study) => study.run(&app.global, out),
         Command::Generate(generate) => generate.run(&app.global, out),
         Command::Translate(translate) => translate.run(&app.global, out),

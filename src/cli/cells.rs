@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use clap::Args;
 
@@ -62,6 +63,13 @@ impl CellArgs {
             },
         }
     }
+}
+
+/// Runs this program with arguments; returns what it writes, if it can be started and succeeds.
+pub(super) fn spawn(args: &[String]) -> Option<String> {
+    let mut child = Command::new(std::env::current_exe().ok()?);
+    let ran = child.args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
 fn machine() -> String {

@@ -11,6 +11,7 @@ use super::plain::{PlainFormat, write_json};
 use crate::linalg::engine;
 use crate::network::translator::DecoderKind;
 use crate::study::approx_error::TRAINED;
+use crate::study::claim;
 use crate::study::scale_sweep::preset;
 use crate::study::svd_spectrum::null;
 use crate::task;
@@ -171,6 +172,15 @@ pub fn registries() -> Vec<Registry> {
             metric::ALL.iter().map(|metric| Entry {
                 source: metric.source.into(),
                 ..Entry::new(metric.name, metric.about)
+            }),
+        ),
+        Registry::of(
+            "claim",
+            "published claims, for luna check",
+            claim::ALL.iter().map(|claim| Entry {
+                equation: claim.holds(),
+                source: claim.source.into(),
+                ..Entry::new(claim.name, claim.about)
             }),
         ),
         Registry::of(

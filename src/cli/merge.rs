@@ -26,7 +26,7 @@ pub struct Merge {
     /// Merge times of unlike machines: they compare within one length only
     #[arg(long)]
     pub mixed_machines: bool,
-    /// How to write the result: table, json, csv or markdown
+    /// How to write the result: table, json, csv, jsonl, markdown or latex
     #[arg(long, value_name = "NAME", default_value = "table")]
     pub format: String,
 }

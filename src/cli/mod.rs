@@ -8,6 +8,7 @@
 mod app;
 mod approx_error;
 mod cells;
+mod check;
 mod cluster;
 mod completions;
 pub mod doctor;

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::cells::CellArgs;
+use super::cells::{CellArgs, spawn};
 use super::study::{self, OutputArgs};
 use super::{Failure, Global};
 use crate::error::{Error, Result};
@@ -53,11 +52,4 @@ impl ScaleSweep {
             scale_sweep::run(&config, context)
         })
     }
-}
-
-/// Runs this program with arguments; returns what it writes, if it can be started and succeeds.
-fn spawn(args: &[String]) -> Option<String> {
-    let mut child = Command::new(std::env::current_exe().ok()?);
-    let ran = child.args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
 }

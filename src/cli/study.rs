@@ -27,7 +27,7 @@ const PLOT_HEIGHT: usize = 20;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// How to write the result: table, json, csv or markdown
+    /// How to write the result: table, json, csv, jsonl, markdown or latex
     #[arg(long, value_name = "NAME", default_value = "table", value_parser = format)]
     pub format: &'static Format,
     /// Folder for result.json, result.csv, figures and arrays, and the journal of finished cells

@@ -16,7 +16,7 @@ use crate::study::{Context, Outcome};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub(super) struct TextOutputArgs {
-    /// How to write the result: text (as it is made), table, json, csv or markdown
+    /// How to write the result: text (as it is made), table, json, csv, jsonl, markdown or latex
     #[arg(long, value_name = "NAME", default_value = "text", value_parser = format)]
     format: TextFormat,
     /// Folder for result.json and result.csv

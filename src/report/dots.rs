@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn every_value_has_a_dot_on_a_line_of_its_own() {
-        let dot = |label: &str, value: f64, ends| Dot { label: label.into(), value, ends, faint: false };
+        let dot =
+            |label: &str, value: f64, ends| Dot { label: label.into(), value, ends, faint: false, hue: None };
         let dots = Dots {
             value_label: "error".into(),
             log: true,

@@ -3,6 +3,7 @@
 
 use ndarray::Array2;
 
+use super::palette;
 use super::scale::Scale;
 
 /// One figure; its name is the name of its file.
@@ -63,6 +64,26 @@ pub struct Series {
     pub faint: bool,
     /// Drawn with a dot at each point: few points, each of them a measurement.
     pub dots: bool,
+    /// The number of its colour, by which one thing has one colour in every figure; the next one if none.
+    pub hue: Option<usize>,
+}
+
+impl Series {
+    /// The number of the colour of each line, and how many lines before it have that colour. A series without a label has
+    /// those of the one before it.
+    pub(super) fn colours(all: &[Self]) -> Vec<(usize, usize)> {
+        let (mut next, mut found) = (0, Vec::<(usize, usize)>::new());
+        for series in all {
+            let last = found.last().copied().filter(|_| series.label.is_empty());
+            found.push(last.unwrap_or_else(|| {
+                let number = series.hue.unwrap_or(next) % palette::COLOURS;
+                next += usize::from(series.hue.is_none());
+                let before = found.iter().filter(|(colour, _)| *colour == number);
+                (number, before.map(|(_, variant)| variant + 1).max().unwrap_or(0))
+            }));
+        }
+        found
+    }
 }
 
 /// A straight reference line across the whole plot.
@@ -108,6 +129,8 @@ pub struct Dot {
     pub ends: Option<(f64, f64)>,
     /// Drawn pale: a lower bound, a control.
     pub faint: bool,
+    /// The number of its colour; the first if none.
+    pub hue: Option<usize>,
 }
 
 impl Dots {
@@ -143,4 +166,26 @@ pub struct Heat {
     pub value_label: String,
     /// The values.
     pub values: Array2<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hue_is_kept_and_lines_of_one_colour_are_counted() {
+        let line = |label: &str, hue| Series { label: label.into(), hue, ..Series::default() };
+        let all = [
+            line("a", Some(6)),
+            line("b", None),
+            line("", None),
+            line("c", Some(6)),
+            line("d", None),
+            line("e", Some(7)),
+            line("", Some(3)),
+        ];
+        // 7 is the first colour again, which 'b' has.
+        assert_eq!(Series::colours(&all), [(6, 0), (0, 0), (0, 0), (6, 1), (1, 0), (0, 1), (0, 1)]);
+        assert_eq!(Series::colours(&[line("", None)]), [(0, 0)]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Report, Style, csv, json, markdown, text};
+use super::{Report, Style, csv, json, latex, markdown, text};
 use crate::{Result, name};
 
 /// A way to write a report.
@@ -21,7 +21,9 @@ impl Format {
         Self { name: "table", about: "aligned columns for the terminal, with notes", write: text::write },
         Self { name: "json", about: "everything, with stamp, units and full precision", write: json::write },
         Self { name: "csv", about: "every row in full precision, under one header", write: csv::write },
+        Self { name: "jsonl", about: "every row as a line of JSON in full precision", write: json::lines },
         Self { name: "markdown", about: "tables to paste into a page", write: markdown::write },
+        Self { name: "latex", about: "tables for a paper, with booktabs and siunitx", write: latex::write },
     ];
 
     /// The format of this name.
@@ -55,6 +57,6 @@ mod tests {
     #[test]
     fn an_unknown_format_is_answered_with_the_list() {
         let error = Format::find("yaml").err().unwrap().to_string();
-        assert!(error.ends_with("known: table, json, csv, markdown"), "{error}");
+        assert!(error.ends_with("known: table, json, csv, jsonl, markdown, latex"), "{error}");
     }
 }

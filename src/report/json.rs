@@ -15,6 +15,11 @@ pub(super) fn write(report: &Report, _: Style, out: &mut dyn Write) -> io::Resul
     writeln!(out)
 }
 
+/// Every row as a line of its own.
+pub(super) fn lines(report: &Report, _: Style, out: &mut dyn Write) -> io::Result<()> {
+    report.rows.rows.iter().try_for_each(|cells| writeln!(out, "{}", row(&report.rows, cells)))
+}
+
 /// The whole report but for its figures and arrays.
 fn value(report: &Report) -> Value {
     let named = |tables: &[(String, Table)]| -> Map<String, Value> {
@@ -105,6 +110,15 @@ mod tests {
         assert_eq!(row["effective_rank"], Value::Null);
         assert_eq!(row["status"], json!({ "effective_rank": "NaN" }));
         assert!(value["rows"][0].get("status").is_none());
+    }
+
+    #[test]
+    fn lines_are_rows() {
+        let mut out = Vec::new();
+        lines(&sample::report(), Style::default(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let read: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(Value::Array(read), value(&sample::report())["rows"]);
     }
 
     #[test]

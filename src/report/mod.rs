@@ -21,6 +21,7 @@ pub mod folder;
 mod format;
 mod heat;
 mod json;
+mod latex;
 mod markdown;
 mod palette;
 mod printable;

@@ -20,14 +20,12 @@ const RAMP: [Rgb; 9] = [
     (253, 231, 37),
 ];
 
-/// The colour of the `index`-th line; the colours repeat after seven.
-pub(super) fn line(index: usize) -> Rgb {
-    LINES[index % LINES.len()]
-}
+/// How many colours of lines there are.
+pub(super) const COLOURS: usize = LINES.len();
 
-/// Whether the `index`-th line repeats a colour and needs dashes.
-pub(super) fn is_repeated(index: usize) -> bool {
-    index >= LINES.len()
+/// The colour of lines of a number; the colours repeat.
+pub(super) fn line(number: usize) -> Rgb {
+    LINES[number % COLOURS]
 }
 
 /// The colour of a value between 0 (dark) and 1 (light).

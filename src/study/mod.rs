@@ -7,11 +7,13 @@
 
 mod aggregate;
 pub mod approx_error;
+pub mod claim;
 mod columns;
 mod context;
 mod difference;
 pub mod evaluate;
 pub mod generate;
+mod hue;
 pub mod input;
 pub mod scale_sweep;
 pub mod svd_spectrum;

@@ -8,6 +8,7 @@ mod approx_error;
 mod attention;
 mod bad_input;
 mod calibration;
+mod check;
 mod dumped;
 mod figures;
 mod floors;

@@ -226,22 +226,21 @@ impl LineStyle {
     }
 }
 
-/// A series without a label has the style of the one before it.
+/// Lines of one colour differ in their dashes.
 fn styles(series: &[Series]) -> Vec<LineStyle> {
-    let mut next = 0;
-    let style = |(place, series): (usize, &Series)| {
-        next += usize::from(place == 0 || !series.label.is_empty());
-        let index: usize = next - 1;
-        let rgb = palette::line(index);
-        let dashes = match (series.dashed, palette::is_repeated(index)) {
-            (true, false) => "6 3.5",
-            (true, true) => "1.5 2.5",
-            (false, true) => "9 2.5 2 2.5",
-            (false, false) => "",
+    let style = |((number, variant), series): ((usize, usize), &Series)| {
+        let rgb = palette::line(number);
+        let dashes = match (series.dashed, variant) {
+            (true, 0) => "6 3.5",
+            (true, _) => "1.5 2.5",
+            (false, 0) => "",
+            (false, 1) => "9 2.5 2 2.5",
+            (false, 2) => "3 2",
+            (false, _) => "12 2 2 2 2 2",
         };
         LineStyle { rgb, colour: palette::css(rgb), dashes, faint: series.faint }
     };
-    series.iter().enumerate().map(style).collect()
+    Series::colours(series).into_iter().zip(series).map(style).collect()
 }
 
 /// Whether all points coincide.

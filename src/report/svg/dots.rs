@@ -63,7 +63,7 @@ pub(super) fn draw(dots: &Dots, svg: &mut Svg, (x, y): (f64, f64)) {
 }
 
 fn one(dot: &Dot, layout: &Layout, svg: &mut Svg, (x, y): (f64, f64)) {
-    let colour = if dot.faint { GREY.to_string() } else { palette::css(palette::line(0)) };
+    let colour = if dot.faint { GREY.to_string() } else { palette::css(palette::line(dot.hue.unwrap_or(0))) };
     if let Some((low, high)) = dot.ends.filter(|(low, high)| low <= high) {
         let pen = Pen::solid(&colour, 1.6);
         let [low, high] = [low, high].map(|end| x + layout.x(layout.x.clamped(end)));

@@ -7,6 +7,7 @@ use super::group::Group;
 use super::measure::Job;
 use super::rows::place;
 use crate::report::{Curves, Dot, Dots, Figure, Mark, Plot, Series};
+use crate::study::hue;
 use crate::study::input::Source;
 
 /// What a point is beside the mechanisms that are compared.
@@ -36,21 +37,25 @@ pub(super) struct Axis {
     pub(super) marks: Vec<(f64, String)>,
 }
 
-/// One figure: output errors beside matrix errors, at the longest n.
-pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Vec<Figure> {
+/// One figure: output errors, with those that are asked for, beside matrix errors, at the longest n.
+pub(super) fn figures(source: &dyn Source, job: &Job<'_>, groups: &[Group], targets: &[f64]) -> Vec<Figure> {
     let Some(n) = groups.iter().map(|group| group.n).max() else { return Vec::new() };
     let groups: Vec<&Group> = groups.iter().filter(|group| group.n == n).collect();
-    let panel = |name: &str, title: &str, label: &str| {
+    let panel = |name: &str, title: &str, label: &str, targets: &[f64]| {
         let points = groups.iter().filter_map(|group| point(job, group, place(name))).collect();
-        let axis = Axis { value: label.into(), log: true, marks: Vec::new() };
+        let axis = Axis {
+            value: label.into(),
+            log: true,
+            marks: targets.iter().map(|eps| (*eps, format!("{eps}"))).collect(),
+        };
         Figure { name: name.into(), title: title.into(), kind: against_l(points, axis) }
     };
     let title = format!("{}, n = {n}", source.name());
     let fitted = groups.iter().any(|group| group.role == Role::Train);
     let beside = if fitted { "the same heads; dashed: on the windows of the fit" } else { "the same heads" };
     let panels = vec![
-        panel("output_rel_fro", &title, "relative error of the output"),
-        panel("matrix_rel_fro", beside, "relative error of the matrix"),
+        panel("output_rel_fro", &title, "relative error of the output", targets),
+        panel("matrix_rel_fro", beside, "relative error of the matrix", &[]),
     ];
     vec![Figure { name: "error".into(), title: String::new(), kind: Plot::Panels(panels) }]
 }
@@ -95,8 +100,9 @@ fn dots(mut points: Vec<Point>, axis: Axis) -> Dots {
     };
     let dot = |point: Point| {
         let Point { label, value, ends, apart, l } = point;
+        let hue = hue::of(&label);
         let label = if l.is_none() { format!("{label} (takes no l)") } else { label };
-        Dot { label, value, ends, faint: apart != Apart::No }
+        Dot { label, value, ends, faint: apart != Apart::No, hue }
     };
     Dots { value_label, log: axis.log, dots: points.into_iter().map(dot).collect(), marks: axis.marks }
 }
@@ -111,7 +117,9 @@ fn series(points: Vec<Point>, (first, last): (f64, f64)) -> Vec<Series> {
             let label = if train { String::new() } else { point.label.clone() };
             let band = (!train && point.ends.is_some()).then(|| (vec![], vec![]));
             let dashed = point.apart != Apart::No;
-            all.push((point.label.clone(), Series { label, dashed, band, dots: true, ..Series::default() }));
+            let hue = hue::of(&point.label);
+            let line = Series { label, dashed, band, dots: true, hue, ..Series::default() };
+            all.push((point.label.clone(), line));
             all.len() - 1
         });
         // What takes no l is as good at every l.

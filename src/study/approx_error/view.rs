@@ -33,7 +33,8 @@ pub(super) fn report(config: &Config, source: &dyn Source, job: &Job<'_>, measur
         report.tables.push(("slot_usage".into(), slots.rows(source)));
         report.notes.extend(slots.notes());
     }
-    report.figures = curves::figures(source, job, &groups);
+    report.figures =
+        curves::figures(source, job, &groups, config.target_error.as_deref().unwrap_or_default());
     if config.aggregate == Aggregate::No {
         report.views.clear();
     }

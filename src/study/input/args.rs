@@ -136,6 +136,37 @@ impl InputArgs {
         }
     }
 
+    /// The options but --seq-len as they would be typed, word by word.
+    pub(in crate::study) fn words(&self) -> Vec<String> {
+        let number = |value: Option<usize>| value.map(|value| value.to_string());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let skipped = Some(self.skip_tokens).filter(|skipped| *skipped > 0);
+        let stride = Some(self.stride).filter(|stride| *stride != Stride::default());
+        let valued = [
+            ("--model", self.model.clone()),
+            ("--revision", self.revision.clone()),
+            ("--text", path(&self.text)),
+            ("--tokens", path(&self.tokens)),
+            ("--pixels", path(&self.pixels)),
+            ("--synthetic", self.synthetic.clone()),
+            ("--qkv", path(&self.qkv)),
+            ("--qkv-scale", self.qkv_scale.map(|scale| scale.to_string())),
+            ("--qkv-mask", self.qkv_mask.clone()),
+            ("--axes", self.axes.as_ref().map(ToString::to_string)),
+            ("--windows", number(self.windows)),
+            ("--stride", stride.map(|stride| stride.to_string())),
+            ("--skip-tokens", number(skipped)),
+            ("--layers", self.layers.as_ref().map(ToString::to_string)),
+            ("--heads", self.heads.as_ref().map(ToString::to_string)),
+        ];
+        let alone = [("--offline", self.offline), ("--causal", self.causal)];
+        let valued =
+            valued.into_iter().filter_map(|(flag, value)| Some([flag.to_string(), value?])).flatten();
+        valued
+            .chain(alone.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_string()))
+            .collect()
+    }
+
     /// The lengths asked for, ascending, or `default`.
     pub(super) fn lengths_or(&self, default: usize) -> Vec<usize> {
         let mut lengths = self.seq_len.as_ref().map_or_else(|| vec![default], |lengths| lengths.to_vec());

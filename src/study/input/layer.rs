@@ -47,6 +47,16 @@ pub enum Layers {
     At(Indices),
 }
 
+impl fmt::Display for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Sliding => f.write_str("sliding"),
+            Self::At(indices) => indices.fmt(f),
+        }
+    }
+}
+
 impl FromStr for Layers {
     type Err = Error;
 

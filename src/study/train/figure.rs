@@ -4,6 +4,7 @@ use super::cell::CellResult;
 use super::log::LogLine;
 use crate::report::{Curves, Figure, Plot, Series};
 use crate::stats;
+use crate::study::hue;
 use crate::task::judge::Judge;
 
 /// Points of a training curve, each a mean over a stretch of steps.
@@ -29,7 +30,7 @@ pub(super) fn losses(results: &[CellResult], judge: Judge, several_rates: bool) 
             (of(|pair| pair.0), of(|pair| pair.1))
         });
         let (x, y) = means.unzip();
-        series.push(Series { label, x, y, ..Series::default() });
+        series.push(Series { hue: hue::of(&label), label, x, y, ..Series::default() });
         let evaluations = result.log.iter().filter_map(|line| match line {
             LogLine::Evaluation { step, validation_loss, .. } => Some((*step as f64, validation_loss / unit)),
             LogLine::Step { .. } => None,

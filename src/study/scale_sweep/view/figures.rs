@@ -4,11 +4,18 @@ use super::super::cell::Form;
 use super::row;
 use super::sweep::{Measured, Sweep};
 use crate::report::{Curves, Figure, Mark, Plot, Series};
+use crate::study::hue;
 
 /// The name of a curve in the legend.
 fn label(one: &Measured) -> String {
     let title = one.cell.title();
     one.cell.l.map_or_else(|| title.clone(), |l| format!("{title} l={l}"))
+}
+
+/// A curve without points.
+fn line(one: &Measured) -> Series {
+    let label = label(one);
+    Series { hue: hue::of(&label), label, dots: true, ..Series::default() }
 }
 
 /// A height, and the ends of its interval where it has one.
@@ -18,8 +25,7 @@ type Point = (f64, Option<(f64, f64)>);
 fn series(sweep: &Sweep, value: &dyn Fn(&Measured) -> Option<Point>) -> Vec<Series> {
     let mut all = Vec::new();
     for first in sweep.curves() {
-        let mut one =
-            Series { label: label(first), dashed: first.cell.is_softmax(), dots: true, ..Series::default() };
+        let mut one = Series { dashed: first.cell.is_softmax(), ..line(first) };
         let (mut lows, mut highs) = (Vec::new(), Vec::new());
         for cell in sweep.curve(&first.cell) {
             let Some((y, ends)) = value(cell) else { continue };
@@ -112,7 +118,7 @@ fn roofline(sweep: &Sweep) -> Option<Figure> {
             points.push((intensity(one), rate));
         }
         let (x, y) = points.into_iter().unzip();
-        all.push(Series { label: label(first), x, y, dots: true, ..Series::default() });
+        all.push(Series { x, y, ..line(first) });
     }
     all.retain(|series| !series.x.is_empty());
     let ends = all
