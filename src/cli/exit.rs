@@ -16,12 +16,18 @@ pub enum Failure {
     /// A merge that was shown although cells are missing.
     #[error("cells are missing: the result is that of the cells which are there")]
     Partial,
+    /// What `--fail-if` asks for holds of the result, which was written.
+    #[error("--fail-if holds: {0}")]
+    Condition(String),
     /// The result could not be written to stdout.
     #[error("stdout: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Reports a failure and returns the exit code: 0 done, 1 failed, 75 stopped by SIGTERM (another start can continue) or merged
+/// The exit code of a result of which a condition holds that was to end the command so.
+const CONDITION: u8 = 3;
+
+/// Reports a failure and returns the exit code: 0 done, 1 failed, 3 a condition of `--fail-if` holds, 75 stopped by SIGTERM (another start can continue) or merged
 /// with cells missing, 130 interrupted. (2, invalid arguments, is clap's.)
 pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
@@ -30,6 +36,7 @@ pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Failure::Luna(Error::Interrupted) => signal::code(),
         Failure::Partial => signal::TRY_AGAIN,
+        Failure::Condition(_) => CONDITION,
         Failure::Luna(_) | Failure::Output(_) => 1,
     };
     // Nothing can be done about a closed stderr.
@@ -49,6 +56,7 @@ mod tests {
         same(Err(Failure::Luna(Error::value("--at", 0, "1 or more"))), 1);
         same(Err(Failure::Luna(Error::Interrupted)), 130);
         same(Err(Failure::Partial), 75);
+        same(Err(Failure::Condition("x < 1".into())), 3);
         same(Err(Failure::Output(io::ErrorKind::BrokenPipe.into())), 0);
         same(Err(Failure::Output(io::ErrorKind::StorageFull.into())), 1);
     }

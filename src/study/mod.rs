@@ -13,6 +13,7 @@ mod difference;
 pub mod evaluate;
 pub mod generate;
 pub mod input;
+pub mod runs;
 pub mod scale_sweep;
 pub mod svd_spectrum;
 pub mod train;

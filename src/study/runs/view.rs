@@ -1,0 +1,143 @@
+//! Which rows and columns of a result are shown, and in which order.
+
+use clap::Args;
+
+use super::condition::Condition;
+use super::shape::{Shape, is_count, shown};
+use super::sort::Sort;
+use crate::error::Result;
+use crate::name::List;
+use crate::report::{Report, Table};
+use crate::study::Columns;
+use crate::study::columns::is_all;
+
+/// What is shown of a result.
+#[derive(Args, Clone, Debug, Default)]
+pub struct View {
+    /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank`, beside those that tell
+    /// rows apart (all: every one)
+    #[arg(long, value_name = "NAME,...")]
+    pub columns: Option<List<String>>,
+    /// Print means for each layer, each head, or each value of another column that tells rows apart
+    #[arg(long, value_name = "layer|head|...")]
+    pub by: Option<String>,
+    /// Print rows in the order of a column, the smallest first (COLUMN:desc: the largest)
+    #[arg(long, value_name = "COLUMN[:desc]")]
+    pub sort: Option<Sort>,
+    /// Print the rows of which this holds only, such as `output_rel_fro < 0.3` (repeated: of which all hold)
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A table with the names that people read.
+fn shortened(mut table: Table, columns: &Columns) -> Table {
+    for column in &mut table.columns {
+        column.name = columns.short_name(&column.name).to_string();
+    }
+    table
+}
+
+impl View {
+    /// Refuses names that a result with these columns will not have: after the work they would lose its result.
+    pub fn check(&self, columns: &Columns) -> Result<()> {
+        if let Some(asked) = &self.columns {
+            columns.check(asked)?;
+        }
+        let Some(known) = columns.known.clone() else { return Ok(()) };
+        let table = Table::new("", known);
+        Shape::of(&table, columns, self.by.as_deref())?;
+        for name in self.named() {
+            // Means have columns of their own beside these: counts, and the ends of their intervals.
+            let of = name.trim_end_matches("_low").trim_end_matches("_high");
+            let is_of_means = self.by.is_some() && (is_count(name) || table.index(of).is_ok());
+            if !is_of_means {
+                table.index(columns.full_name(name, &table))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Chooses what is shown of a report: of the rows, and of those tables that have the columns which are named.
+    pub fn apply(&self, report: &mut Report, columns: &Columns) -> Result<()> {
+        let is_chosen = self.by.is_some() || self.named().next().is_some();
+        if let Some(asked) = self.columns.as_ref().filter(|_| !is_chosen) {
+            report.rows = columns.select(&report.rows, asked)?;
+            report.views.clear();
+        }
+        if !is_chosen {
+            return Ok(());
+        }
+        let shape = Shape::of(&report.rows, columns, self.by.as_deref())?;
+        let main = shown(&report.rows, &report.views, columns, &shape);
+        if let Some(by) = &self.by {
+            report.rows = shape.averaged(&report.rows);
+            report.rows.title.extend([", means by ", by]);
+            report.views.clear();
+        }
+        let rows = &mut report.rows;
+        let full = |table: &Table, name: &str| columns.full_name(name, table).to_string();
+        // A short name may stand for another unit, in which a bound would be another one.
+        let unit = |table: &Table, name: &str| table.column(name).ok().map(|column| column.unit.clone());
+        let same = |view: &Table, name: &str| {
+            unit(view, name).is_some_and(|of| Some(of) == unit(rows, &full(rows, name)))
+        };
+        report.views.retain(|(_, view)| self.named().all(|name| same(view, name)));
+        for (_, view) in &mut report.views {
+            self.choose(view, |_, name| name.to_string())?;
+        }
+        let named: Vec<String> = self.named().map(|name| full(rows, name)).collect();
+        self.choose(rows, full)?;
+        let of_rows = |names: Vec<String>| match &self.by {
+            Some(_) => {
+                let keys = rows.columns[..shape.groups.len() + shape.counts(rows).len()].iter();
+                let keys = keys.map(|column| column.name.clone());
+                List::new(keys.chain(names)).map(|names| rows.select(&names))
+            }
+            None => List::new(names).map(|names| columns.select(rows, &names)),
+        };
+        match &self.columns {
+            Some(asked) if is_all(asked) => report.views.clear(),
+            Some(asked) => {
+                let with_ends = |name: &String| ["", "_low", "_high"].map(|end| full(rows, name) + end);
+                let is_there = |name: &String| {
+                    !name.ends_with("_low") && !name.ends_with("_high") || rows.index(name).is_ok()
+                };
+                let chosen = of_rows(asked.iter().flat_map(with_ends).filter(is_there).collect());
+                report.rows = chosen.transpose()?.unwrap_or_default();
+                report.views.clear();
+            }
+            None if report.views.is_empty() => {
+                let view = of_rows(main.into_iter().chain(named).collect());
+                report
+                    .views
+                    .extend(view.transpose()?.map(|view| ("shown".to_string(), shortened(view, columns))));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Leaves the rows of which the conditions hold, in the order that was asked for; `full` is the name in this table.
+    fn choose(&self, table: &mut Table, full: impl Fn(&Table, &str) -> String) -> Result<()> {
+        let all = table.rows.len();
+        for condition in &self.conditions {
+            let at = table.index(&full(table, &condition.column))?;
+            table.rows.retain(|row| condition.holds(&row[at]));
+        }
+        if let Some(sort) = &self.sort {
+            let at = table.index(&full(table, &sort.column))?;
+            sort.apply(&mut table.rows, at);
+        }
+        if !self.conditions.is_empty() {
+            let conditions: Vec<String> = self.conditions.iter().map(ToString::to_string).collect();
+            table.notes.push(format!("{} of {all} rows: {}", table.rows.len(), conditions.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// The columns that rows are chosen and sorted by.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let sort = self.sort.iter().map(|sort| sort.column.as_str());
+        self.conditions.iter().map(|condition| condition.column.as_str()).chain(sort)
+    }
+}
