@@ -178,7 +178,8 @@ pub(super) fn is_count(name: &str) -> bool {
     name == ROWS || UNITS.iter().any(|unit| name.strip_suffix('s') == Some(unit))
 }
 
-/// The full names of the columns that the main table of a result shows of its rows; all that were measured where it shows none.
+/// The full names of the columns that the main table of a result shows of its rows; all that were measured where
+/// it shows less than two.
 pub(super) fn shown(
     rows: &Table,
     views: &[(String, Table)],
@@ -193,6 +194,6 @@ pub(super) fn shown(
         names.dedup();
         names
     };
-    let found = views.iter().map(|(_, view)| of(view)).find(|names| !names.is_empty());
+    let found = views.iter().map(|(_, view)| of(view)).find(|names| names.len() > 1);
     found.unwrap_or_else(|| measured().collect())
 }

@@ -29,14 +29,6 @@ pub struct View {
     pub conditions: Vec<Condition>,
 }
 
-/// A table with the names that people read.
-fn shortened(mut table: Table, columns: &Columns) -> Table {
-    for column in &mut table.columns {
-        column.name = columns.short_name(&column.name).to_string();
-    }
-    table
-}
-
 impl View {
     /// Refuses names that a result with these columns will not have: after the work they would lose its result.
     pub fn check(&self, columns: &Columns) -> Result<()> {
@@ -59,12 +51,11 @@ impl View {
 
     /// Chooses what is shown of a report: of the rows, and of those tables that have the columns which are named.
     pub fn apply(&self, report: &mut Report, columns: &Columns) -> Result<()> {
-        let is_chosen = self.by.is_some() || self.named().next().is_some();
-        if let Some(asked) = self.columns.as_ref().filter(|_| !is_chosen) {
-            report.rows = columns.select(&report.rows, asked)?;
-            report.views.clear();
-        }
-        if !is_chosen {
+        if self.by.is_none() && self.named().next().is_none() {
+            if let Some(asked) = &self.columns {
+                report.rows = columns.select(&report.rows, asked)?;
+                report.views.clear();
+            }
             return Ok(());
         }
         let shape = Shape::of(&report.rows, columns, self.by.as_deref())?;
@@ -76,45 +67,60 @@ impl View {
         }
         let rows = &mut report.rows;
         let full = |table: &Table, name: &str| columns.full_name(name, table).to_string();
+        let short = |view: &Table, name: &str| match view.index(name) {
+            Ok(_) => name.to_string(),
+            Err(_) => columns.short_name(name).to_string(),
+        };
         // A short name may stand for another unit, in which a bound would be another one.
         let unit = |table: &Table, name: &str| table.column(name).ok().map(|column| column.unit.clone());
-        let same = |view: &Table, name: &str| {
-            unit(view, name).is_some_and(|of| Some(of) == unit(rows, &full(rows, name)))
+        let is_same = |view: &Table, name: &str| {
+            let unit_there = unit(view, &short(view, name));
+            unit_there.is_some() && unit_there == unit(rows, &full(rows, name))
         };
-        report.views.retain(|(_, view)| self.named().all(|name| same(view, name)));
+        report.views.retain(|(_, view)| self.named().all(|name| is_same(view, name)));
         for (_, view) in &mut report.views {
-            self.choose(view, |_, name| name.to_string())?;
+            self.choose(view, short)?;
         }
-        let named: Vec<String> = self.named().map(|name| full(rows, name)).collect();
         self.choose(rows, full)?;
-        let of_rows = |names: Vec<String>| match &self.by {
-            Some(_) => {
-                let keys = rows.columns[..shape.groups.len() + shape.counts(rows).len()].iter();
-                let keys = keys.map(|column| column.name.clone());
-                List::new(keys.chain(names)).map(|names| rows.select(&names))
+        if let Some(asked) = &self.columns {
+            report.views.clear();
+            if !is_all(asked) {
+                // Means have the ends of their intervals beside them.
+                let ends = |name: &String| ["_low", "_high"].map(|end| full(rows, name) + end);
+                let there = |name: &String| rows.index(name).is_ok();
+                let names = asked.iter().flat_map(|name| {
+                    let ends = ends(name).into_iter().filter(|end| self.by.is_some() && there(end));
+                    std::iter::once(full(rows, name)).chain(ends).collect::<Vec<_>>()
+                });
+                report.rows = self.with_keys(rows, columns, &shape, names)?;
             }
-            None => List::new(names).map(|names| columns.select(rows, &names)),
-        };
-        match &self.columns {
-            Some(asked) if is_all(asked) => report.views.clear(),
-            Some(asked) => {
-                let with_ends = |name: &String| ["", "_low", "_high"].map(|end| full(rows, name) + end);
-                let is_there = |name: &String| {
-                    !name.ends_with("_low") && !name.ends_with("_high") || rows.index(name).is_ok()
-                };
-                let chosen = of_rows(asked.iter().flat_map(with_ends).filter(is_there).collect());
-                report.rows = chosen.transpose()?.unwrap_or_default();
-                report.views.clear();
+        } else if report.views.is_empty() {
+            let names = main.into_iter().chain(self.named().map(|name| full(rows, name)));
+            let mut view = self.with_keys(rows, columns, &shape, names)?;
+            for column in &mut view.columns {
+                column.name = columns.short_name(&column.name).to_string();
             }
-            None if report.views.is_empty() => {
-                let view = of_rows(main.into_iter().chain(named).collect());
-                report
-                    .views
-                    .extend(view.transpose()?.map(|view| ("shown".to_string(), shortened(view, columns))));
-            }
-            None => {}
+            report.views.push(("shown".into(), view));
         }
         Ok(())
+    }
+
+    /// These columns of rows or of their means, after those that identify a row.
+    fn with_keys(
+        &self,
+        rows: &Table,
+        columns: &Columns,
+        shape: &Shape,
+        names: impl Iterator<Item = String>,
+    ) -> Result<Table> {
+        let counts = 1 + usize::from(shape.unit.is_some());
+        let keys = if self.by.is_some() { shape.groups.len() + counts } else { 0 };
+        let keys = rows.columns[..keys].iter().map(|column| column.name.clone());
+        match List::new(keys.chain(names)) {
+            Some(names) if self.by.is_some() => rows.select(&names),
+            Some(names) => columns.select(rows, &names),
+            None => Ok(Table::default()),
+        }
     }
 
     /// Leaves the rows of which the conditions hold, in the order that was asked for; `full` is the name in this table.

@@ -85,7 +85,7 @@ fn intervals_are_over_windows_and_not_over_heads() {
     }
     assert_eq!(texts(&found.rows, "verdict")[row], if expected.low > 0.0 { "higher" } else { "undecided" });
     let (_, largest) = found.views.iter().find(|(name, _)| name == "largest").expect("a table");
-    assert_eq!(texts(largest, "at"), ["layer 0 head 0 window 1"]);
+    assert_eq!(texts(largest, "at"), ["layer 0 head 0 window 1", ""]);
     assert!(found.notes.iter().any(|note| note.starts_with("verdict differs in ")), "{:?}", found.notes);
 }
 
@@ -123,14 +123,14 @@ fn runs_that_cannot_be_matched_are_refused_by_name() {
             other["rows"].as_array_mut().expect("rows").iter_mut().for_each(|row| row["n"] = 32.into());
         }),
         with(&|other| other["rows"][1]["window"] = 0.into()),
-        with(&|other| other["columns"][4]["name"] = "erank_of_old".into()),
+        with(&|other| drop(other["columns"].as_array_mut().expect("columns").drain(4..6))),
     ];
     let expected = [
         "'other' is of approx-error",
         "'other' have the keys layer, head, n;",
         "n is 32 there, 64 here",
         "rows 1 and 2 of 'other' have the same keys",
-        "no matched rows have numbers in effective_rank",
+        "no matched rows have numbers in effective_rank, stable_rank",
     ];
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.contains(expected) && !line.contains('\n'), "{line}");
@@ -182,8 +182,12 @@ fn means_by_layer_are_over_heads_then_windows() {
     assert!((numbers(&found.rows, "effective_rank_low")[0].expect("a number") - expected.low).abs() < 1e-12);
     // The main table of the run shows the effective rank alone, under its short name.
     let names: Vec<_> = found.views[0].1.columns.iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(names, ["layer", "rows", "windows", "erank"]);
+    assert_eq!(names, ["layer", "rows", "windows", "erank", "stable_rank"]);
     assert_eq!(texts(&by("head").rows, "rows"), ["3"; 4]);
+    let mut bare = result(ranks);
+    bare["columns"].as_array_mut().expect("columns").drain(4..6);
+    let bare = shown(&View { by: Some("layer".into()), ..View::default() }, &run("bare", &bare));
+    assert_eq!(texts(&bare.views[0].1, "rows"), ["6", "6"]);
     assert!(by("window").rows.index("effective_rank_low").is_err(), "one window has no interval");
 }
 
@@ -196,6 +200,8 @@ fn rows_are_chosen_and_sorted_in_every_table_that_has_the_column() {
     assert_eq!(numbers(&found.rows, "effective_rank")[..3], [Some(13.25), Some(13.0), Some(4.5)]);
     assert_eq!(numbers(&found.views[0].1, "erank"), [Some(5.0)]);
     assert_eq!(found.views[0].1.notes, ["1 of 2 rows: erank < 13.4"]);
+    let view = View { sort: "effective_rank:desc".parse().ok(), ..View::default() };
+    assert_eq!(numbers(&shown(&view, &one).views[0].1, "erank"), [Some(15.0), Some(5.0)]);
     // A column that no table has is shown beside those of the main one.
     let view = View { conditions: vec!["window = 2".parse().expect("a condition")], ..View::default() };
     assert_eq!(numbers(&shown(&view, &one).views[0].1, "erank").len(), 4);

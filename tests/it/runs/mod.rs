@@ -26,7 +26,8 @@ fn result(rank: impl Fn(usize, usize, usize) -> f64) -> Value {
             "effective_rank": effective_rank, "stable_rank": 2.5, "verdict": verdict
         }));
     }
-    let summary = json!({ "title": "Spectra", "columns": [column("layer", "integer"), column("erank", "fixed 1")],
+    let shown = [column("layer", "integer"), column("erank", "fixed 1"), column("stable_rank", "fixed 1")];
+    let summary = json!({ "title": "Spectra", "columns": shown,
         "rows": [{ "layer": 0, "erank": 5.0 }, { "layer": 1, "erank": 15.0 }], "notes": [] });
     json!({
         "stamp": { "version": env!("CARGO_PKG_VERSION"), "command": ["svd-spectrum"], "study": "svd-spectrum", "seed": 0 },
