@@ -71,11 +71,11 @@ impl View {
             Ok(_) => name.to_string(),
             Err(_) => columns.short_name(name).to_string(),
         };
-        // A short name may stand for another unit, in which a bound would be another one.
+        // A short name may stand for another unit, in which a bound would be another one; tables leave some units out.
         let unit = |table: &Table, name: &str| table.column(name).ok().map(|column| column.unit.clone());
         let is_same = |view: &Table, name: &str| {
             let unit_there = unit(view, &short(view, name));
-            unit_there.is_some() && unit_there == unit(rows, &full(rows, name))
+            unit_there.is_some_and(|there| there.is_empty() || Some(there) == unit(rows, &full(rows, name)))
         };
         report.views.retain(|(_, view)| self.named().all(|name| is_same(view, name)));
         for (_, view) in &mut report.views {

@@ -16,7 +16,9 @@ fn result(rank: impl Fn(usize, usize, usize) -> f64) -> Value {
     let keys = ["layer", "head", "window", "n"].map(|name| column(name, "integer"));
     let measured =
         [column("effective_rank", "fixed 1"), column("stable_rank", "fixed 1"), column("verdict", "text")];
-    let columns = [&keys[..], &measured[..]].concat();
+    let mut columns = [&keys[..], &measured[..]].concat();
+    // The summary leaves this unit out, as that of the study does.
+    columns[4]["unit"] = "values".into();
     let mut rows = Vec::new();
     for (layer, head, window) in (0..12).map(|at| (at / 6, at / 3 % 2, at % 3)) {
         let effective_rank = rank(layer, head, window);
