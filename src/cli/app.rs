@@ -12,6 +12,7 @@ use super::cells::{self, CellArgs};
 use super::check::Check;
 use super::cluster::{Cluster, Program};
 use super::completions::Completions;
+use super::diff::Diff;
 use super::doctor::Doctor;
 use super::evaluate::Evaluate;
 use super::exit::{self, Failure};
@@ -23,6 +24,7 @@ use super::list::{self, List};
 use super::merge::Merge;
 use super::renamed;
 use super::scale_sweep::ScaleSweep;
+use super::show::Show;
 use super::signal;
 use super::svd_spectrum::SvdSpectrum;
 use super::train::Train;
@@ -84,6 +86,12 @@ pub enum Command {
     /// Show the cells of several runs, such as shards, as one run
     #[command(after_help = "Examples: docs/results.md")]
     Merge(Box<Merge>),
+    /// Print the table of a finished run again, by layer or head, sorted, or some rows of it
+    #[command(after_help = "Examples: docs/results.md")]
+    Show(Box<Show>),
+    /// Compare finished runs: what differs in how they were produced, and by how much their results do
+    #[command(after_help = "Examples: docs/results.md")]
+    Diff(Box<Diff>),
     /// Run a study as an array job of Slurm: plan, submit, status, resubmit, cancel
     #[command(after_help = "Examples: docs/cluster.md")]
     Cluster(Box<Cluster>),
@@ -243,6 +251,8 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         }
         // Replaced by the study that it shows, in `run`.
         Command::Merge(_) => Err(Error::Refused("merge: these runs are of a merge".into()).into()),
+        Command::Show(show) => show.run(out),
+        Command::Diff(diff) => diff.run(&app.global, out),
         Command::Cluster(cluster) => {
             let program = Program { arguments: study_arguments, run: run_part };
             cluster.run(program, &app.global, out)

@@ -43,7 +43,9 @@ impl Check {
             Ok(outcome)
         })?;
         match failed.into_inner() {
-            failed if self.assert && !failed.is_empty() => Err(Failure::Assertion(failed.join(", "))),
+            failed if self.assert && !failed.is_empty() => {
+                Err(Failure::Condition(format!("does not hold: {}", failed.join(", "))))
+            }
             _ => Ok(()),
         }
     }

@@ -22,7 +22,7 @@ pub struct Evaluate {
 impl Evaluate {
     /// Evaluates and writes.
     pub fn run(&self, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
-        let columns = Some(evaluate::columns());
+        let columns = evaluate::columns();
         let place = (&self.output.folder(), false);
         study::run(global, &self.output, place, columns, out, |context| evaluate::run(&self.config, context))
     }

@@ -16,16 +16,19 @@ pub enum Failure {
     /// A merge that was shown although cells are missing.
     #[error("cells are missing: the result is that of the cells which are there")]
     Partial,
-    /// Something that was asserted does not hold.
-    #[error("does not hold: {0}")]
-    Assertion(String),
+    /// A condition that was to end the command so; the result was written.
+    #[error("{0}")]
+    Condition(String),
     /// The result could not be written to stdout.
     #[error("stdout: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Reports a failure and returns the exit code: 0 done, 1 failed, 3 an assertion does not hold, 75 stopped by SIGTERM or before a
-/// time limit (another start can continue) or merged with cells missing, 130 interrupted. (2, invalid arguments, is clap's.)
+/// The exit code of a result of which a condition holds that was to end the command so.
+const CONDITION: u8 = 3;
+
+/// Reports a failure and returns the exit code: 0 done, 1 failed, 3 a condition that was asked for, 75 stopped by SIGTERM or before
+/// a time limit (another start can continue) or merged with cells missing, 130 interrupted. (2, invalid arguments, is clap's.)
 pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
     let code = match &failure {
@@ -33,7 +36,7 @@ pub(super) fn code(outcome: Result<(), Failure>) -> ExitCode {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Failure::Luna(Error::Interrupted) => signal::code(),
         Failure::Partial => signal::TRY_AGAIN,
-        Failure::Assertion(_) => 3,
+        Failure::Condition(_) => CONDITION,
         Failure::Luna(_) | Failure::Output(_) => 1,
     };
     // Nothing can be done about a closed stderr.
@@ -53,7 +56,7 @@ mod tests {
         same(Err(Failure::Luna(Error::value("--at", 0, "1 or more"))), 1);
         same(Err(Failure::Luna(Error::Interrupted)), 130);
         same(Err(Failure::Partial), 75);
-        same(Err(Failure::Assertion("a claim".into())), 3);
+        same(Err(Failure::Condition("x < 1".into())), 3);
         same(Err(Failure::Output(io::ErrorKind::BrokenPipe.into())), 0);
         same(Err(Failure::Output(io::ErrorKind::StorageFull.into())), 1);
     }

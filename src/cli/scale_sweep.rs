@@ -47,7 +47,7 @@ impl ScaleSweep {
         let mut config = self.config.clone();
         config.folder = self.cells.folder(&self.output, global);
         config.spawn = Some(spawn);
-        let columns = Some(scale_sweep::columns());
+        let columns = scale_sweep::columns();
         study::run(global, &self.output, (&config.folder, false), columns, out, |context| {
             scale_sweep::run(&config, context)
         })

@@ -11,9 +11,9 @@ use super::progress::{Progress, Show};
 use super::{Failure, Global, interrupt, signal};
 use crate::error::{Error, Result};
 use crate::linalg::engine::Engine;
-use crate::name::List;
 use crate::profile::{clock, machine::Machine};
 use crate::report::{self, Figure, Format, Plot, Report, Stamp, Style};
+use crate::study::runs::View;
 use crate::study::{Aggregate, Columns, Context, Outcome, Watch};
 use crate::sweep::RunFolder;
 
@@ -36,10 +36,9 @@ pub struct OutputArgs {
     /// Draw the figures in the terminal, below the table (of a figure with heat maps the last of them)
     #[arg(long)]
     pub plot: bool,
-    /// Columns of the result to print instead of the tables, such as `layer,head,stable_rank`, beside those that tell
-    /// rows apart (all: every one)
-    #[arg(long, value_name = "NAME,...")]
-    pub columns: Option<List<String>>,
+    /// What is printed of it.
+    #[command(flatten)]
+    pub view: View,
 }
 
 impl OutputArgs {
@@ -51,11 +50,13 @@ impl OutputArgs {
     /// What `--aggregate` is beside these options: chosen columns are shown as tables are.
     pub(super) fn aggregate(&self, asked: Aggregate) -> Aggregate {
         let is_table = matches!(self.format.name, "table" | "markdown");
-        if self.columns.is_some() { asked.of_columns(is_table) } else { asked }
+        // Means by a key are over the rows of each window.
+        let is_of_columns = self.view.columns.is_some() && self.view.by.is_none();
+        if is_of_columns { asked.of_columns(is_table) } else { asked }
     }
 }
 
-fn format(name: &str) -> Result<&'static Format> {
+pub(super) fn format(name: &str) -> Result<&'static Format> {
     Format::find(name)
 }
 
@@ -81,10 +82,7 @@ pub(super) fn run(
         let accepted = "--format table (--out holds the figure as SVG)";
         return Err(Error::value("--plot", output.format.name, accepted).into());
     }
-    // A name that no column has would be found after the work, and lose it.
-    if let Some(asked) = &output.columns {
-        columns.check(asked)?;
-    }
+    output.view.check(&columns)?;
     folder.refuse_used()?;
     if let Some(dir) = &output.out {
         report::folder::prepare(dir)?;
@@ -115,10 +113,7 @@ pub(super) fn run(
     if let Some(dir) = &output.out {
         watch.say(&write(&report, dir)?);
     }
-    let terminal = std::io::stdout().is_terminal();
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let style = Style { width: width(terminal), colour: terminal && !no_colour };
-    print(&mut report, output, &columns, style, out)?;
+    print(&mut report, output, &columns, out)?;
     match (complete, &folder.merged) {
         (true, _) => Ok(()),
         (false, Some(_)) => Err(Failure::Partial),
@@ -140,17 +135,17 @@ fn own((key, value): (&str, &serde_json::Value)) -> (String, serde_json::Value) 
     (key.to_string(), value.clone())
 }
 
-fn print(
+/// Prints what was asked for of a report.
+pub(super) fn print(
     report: &mut Report,
     output: &OutputArgs,
     columns: &Columns,
-    style: Style,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    if let Some(asked) = &output.columns {
-        report.rows = columns.select(&report.rows, asked)?;
-        report.views.clear();
-    }
+    let terminal = io::stdout().is_terminal();
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let style = Style { width: width(terminal), colour: terminal && !no_colour };
+    output.view.apply(report, columns)?;
     output.format.write(report, style, out)?;
     if output.plot {
         for plot in report.figures.iter().flat_map(plots) {

@@ -10,6 +10,7 @@ use super::{Failure, Global};
 use crate::error::Result;
 use crate::name::List;
 use crate::report::{Column, Format, printable};
+use crate::study::runs::View;
 use crate::study::{Context, Outcome};
 
 /// How a text is written.
@@ -48,7 +49,8 @@ pub(super) fn run(
     text_study: impl FnOnce(Context<'_>, &mut dyn FnMut(&[u8]) -> bool) -> Result<Outcome>,
 ) -> Result<(), Failure> {
     let TextOutputArgs { format, out: dir, columns: selected } = output.clone();
-    let result = |format| OutputArgs { format, out: dir, plot: false, columns: selected };
+    let view = View { columns: selected, ..View::default() };
+    let result = |format| OutputArgs { format, out: dir, plot: false, view };
     match format {
         TextFormat::Result(format) => {
             let output = result(format);

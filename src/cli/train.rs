@@ -32,7 +32,7 @@ impl Train {
         config.resume = self.resume;
         let folder = RunFolder { resume: self.resume, ..self.output.folder() };
         memory::keep_freed();
-        let columns = Some(train::columns());
+        let columns = train::columns();
         study::run(global, &self.output, (&folder, false), columns, out, |context| {
             train::run(&config, context)
         })

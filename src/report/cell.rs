@@ -1,5 +1,7 @@
 //! One value of a table, and how many of its digits are shown.
 
+use std::fmt;
+
 /// One value. Formats for machines write it in full precision; tables for people round it by [`Digits`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Cell {
@@ -111,7 +113,33 @@ pub enum Digits {
     Text,
 }
 
+impl fmt::Display for Digits {
+    /// As a result holds it, so that it can be shown again as it was.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(digits) => write!(f, "fixed {digits}"),
+            Self::Significant(digits) => write!(f, "significant {digits}"),
+            Self::Integer => f.write_str("integer"),
+            Self::Text => f.write_str("text"),
+        }
+    }
+}
+
 impl Digits {
+    /// Reads what [`Display`](fmt::Display) writes; none of anything else, or of more digits than an f64 has.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let count = |rest: &str| rest.parse().ok().filter(|digits| *digits <= 17);
+        match text {
+            "integer" => Some(Self::Integer),
+            "text" => Some(Self::Text),
+            _ => match text.split_once(' ')? {
+                ("fixed", rest) => count(rest).map(Self::Fixed),
+                ("significant", rest) => count(rest).map(Self::Significant),
+                _ => None,
+            },
+        }
+    }
+
     /// Rounds a number for a person.
     pub fn show(self, value: f64) -> String {
         if !value.is_finite() {
@@ -160,6 +188,16 @@ mod tests {
         assert_eq!(show(1.234e9), "1.23e9");
         assert_eq!(show(-1.234e-7), "-1.23e-7");
         assert_eq!(show(0.0), "0");
+    }
+
+    #[test]
+    fn digits_are_read_as_they_are_written() {
+        for digits in [Digits::Fixed(3), Digits::Significant(4), Digits::Integer, Digits::Text] {
+            assert_eq!(Digits::read(&digits.to_string()), Some(digits));
+        }
+        for text in ["", "fixed", "fixed -1", "fixed 18", "significant 4000000000", "bold 3"] {
+            assert_eq!(Digits::read(text), None, "{text}");
+        }
     }
 
     #[test]

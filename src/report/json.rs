@@ -1,4 +1,4 @@
-//! Everything as JSON: stamp, columns with units, rows in full precision, views, notes.
+//! Everything as JSON: stamp, columns with units and shown digits, rows in full precision, views, notes.
 //!
 //! JSON has no NaN: a number that is not finite is written as null, and its row gets an entry `status`
 //! that names the column and the value (`{"effective_rank": "NaN"}`). Each row has a line of
@@ -42,7 +42,7 @@ fn value(report: &Report) -> Value {
 }
 
 fn table(table: &Table) -> Map<String, Value> {
-    let column = |c: &super::Column| json!({ "name": c.name, "unit": c.unit, "about": c.about });
+    let column = |c: &super::Column| json!({ "name": c.name, "unit": c.unit, "about": c.about, "digits": c.digits.to_string() });
     let mut object = Map::new();
     object.insert("title".into(), table.title.clone().into());
     object.insert("columns".into(), table.columns.iter().map(column).collect());

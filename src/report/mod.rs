@@ -48,4 +48,4 @@ pub use style::Style;
 pub use svg::to_svg;
 pub use table::{Column, Table};
 pub use terminal::to_terminal;
-pub use wrap::wrap;
+pub use wrap::{shorten, wrap};

@@ -6,32 +6,35 @@ use super::{Cell, Column, Digits, Report, Table};
 use crate::{Error, Result};
 
 impl Report {
-    /// Reads what the format `json` wrote: stamp, rows, views and notes. Figures and arrays are not in it;
-    /// the number of digits shown is inferred from the cells.
+    /// Reads what the format `json` wrote: stamp, rows, views, tables and notes. Figures and arrays are not in it; where a
+    /// column does not say how many digits are shown, its cells decide.
     pub fn from_json(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Error::value("result", error, "JSON as `--format json` writes it"))?;
         let object = object(&value, "result")?;
-        let mut views = Vec::new();
-        if let Some(value) = object.get("views") {
-            for (name, view) in self::object(value, "views")? {
-                views.push((name.clone(), table(self::object(view, name)?)?));
-            }
-        }
         let mut rows = table(object)?;
         let stamp = self::object(object.get("stamp").unwrap_or(&Value::Null), "stamp")?;
         Ok(Self {
             stamp: stamp.clone().into_iter().collect(),
             notes: std::mem::take(&mut rows.notes),
             rows,
-            views,
+            views: named(object, "views")?,
+            tables: named(object, "tables")?,
             ..Self::default()
         })
     }
 }
 
+/// The tables under a key, by their names.
+fn named(source: &Map<String, Value>, key: &str) -> Result<Vec<(String, Table)>> {
+    let Some(value) = source.get(key) else { return Ok(Vec::new()) };
+    let all = object(value, key)?.iter();
+    all.map(|(name, value)| Ok((name.clone(), table(object(value, name)?)?))).collect()
+}
+
 fn table(source: &Map<String, Value>) -> Result<Table> {
     let mut columns: Vec<Column> = Vec::new();
+    let mut known_digits = Vec::new();
     for value in list(source, "columns")? {
         let column = object(value, "columns")?;
         let text = |key| column.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -43,11 +46,12 @@ fn table(source: &Map<String, Value>) -> Result<Table> {
                 "a name that is not empty, not 'status', and given once",
             ));
         }
+        known_digits.push(Digits::read(&text("digits")));
         columns.push(Column { name, unit: text("unit"), about: text("about"), digits: Digits::Text });
     }
     let rows = list(source, "rows")?.iter().map(|value| row(&columns, value)).collect::<Result<Vec<_>>>()?;
     for (index, column) in columns.iter_mut().enumerate() {
-        column.digits = guess(rows.iter().map(|row| &row[index]));
+        column.digits = known_digits[index].unwrap_or_else(|| guess(rows.iter().map(|row| &row[index])));
     }
     let notes = source.get("notes").and_then(Value::as_array);
     Ok(Table {
@@ -117,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_result_survives_the_round_trip() {
-        let report = sample::report();
+        let mut report = sample::report();
+        report.tables.push(("long".into(), report.rows.clone()));
         let text = written(&report);
         let back = Report::from_json(&text).unwrap();
         assert_eq!(written(&back), text);
@@ -126,7 +131,10 @@ mod tests {
         assert_eq!(back.views[0].0, "summary");
         assert_eq!(back.rows.rows[0], report.rows.rows[0]);
         assert!(matches!(back.rows.rows[1][2], Cell::Float(value) if value.is_nan()));
-        assert_eq!(back.rows.column("effective_rank").unwrap().digits, Digits::Significant(4));
+        let digits = |report: &Report| report.rows.column("effective_rank").unwrap().digits;
+        assert_eq!(digits(&back), digits(&report));
+        let undeclared = Report::from_json(&text.replace("\"digits\"", "\"decimals\"")).unwrap();
+        assert_eq!(digits(&undeclared), Digits::Significant(4));
     }
 
     #[test]

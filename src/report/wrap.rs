@@ -16,7 +16,7 @@ pub(super) fn header(name: &str, unit: &str, width: usize) -> Vec<String> {
 }
 
 /// A text of at most `width` characters; a longer one is truncated and ends with an ellipsis.
-pub(super) fn shorten(text: &str, width: usize) -> String {
+pub fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.into();
     }

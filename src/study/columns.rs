@@ -36,12 +36,7 @@ impl Columns {
             return Ok(rows.clone());
         }
         let asked = self.full(asked, rows);
-        let varies = |key: &&&str| {
-            let mut cells = rows.cells(key).into_iter().flatten();
-            let first = cells.next();
-            cells.any(|cell| Some(cell) != first)
-        };
-        let keys = self.keys.iter().filter(varies).map(ToString::to_string);
+        let keys = self.keys.iter().filter(|key| varies(rows, key)).map(ToString::to_string);
         let mut names: Vec<String> = keys.filter(|key| !asked.contains(key)).collect();
         names.extend(asked);
         rows.select(&names)
@@ -49,11 +44,26 @@ impl Columns {
 
     /// The full names of columns.
     fn full(&self, asked: &List<String>, table: &Table) -> Vec<String> {
-        let full = |name: &String| match self.short.iter().find(|(short, _)| short == name) {
-            Some((_, full)) if table.index(name).is_err() => (*full).to_string(),
-            _ => name.clone(),
-        };
-        asked.iter().map(full).collect()
+        asked.iter().map(|name| self.full_name(name, table).to_string()).collect()
+    }
+
+    /// The full name of a column of a table; the name itself if the table has it, or if it is none of the short ones.
+    pub(super) fn full_name<'a>(&self, name: &'a str, table: &Table) -> &'a str
+    where
+        'static: 'a,
+    {
+        match self.short.iter().find(|(short, _)| *short == name) {
+            Some((_, full)) if table.columns.iter().all(|column| column.name != name) => full,
+            _ => name,
+        }
+    }
+
+    /// What a column of rows is called in tables that people read.
+    pub(super) fn short_name<'a>(&self, full: &'a str) -> &'a str
+    where
+        'static: 'a,
+    {
+        self.short.iter().find(|(_, of)| *of == full).map_or(full, |(short, _)| short)
     }
 }
 
@@ -77,7 +87,13 @@ pub(super) fn ends_cells(value: Option<f64>, interval: Option<Interval>) -> [Cel
     [value.into(), interval.map(|ends| ends.low).into(), interval.map(|ends| ends.high).into()]
 }
 
-fn is_all(asked: &List<String>) -> bool {
+/// Whether rows differ in a column; not in one that is not there.
+pub(super) fn varies(rows: &Table, name: &str) -> bool {
+    let Some(at) = rows.columns.iter().position(|column| column.name == name) else { return false };
+    rows.rows.iter().any(|row| row[at] != rows.rows[0][at])
+}
+
+pub(super) fn is_all(asked: &List<String>) -> bool {
     asked.iter().eq(["all"])
 }
 

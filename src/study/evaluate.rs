@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::train::network::TaskNetwork;
-use super::{Context, Outcome};
+use super::{Columns, Context, Outcome};
 use crate::error::{Error, Result};
 use crate::model::{TRANSLATOR, embedded, settled};
 use crate::network::EncoderConfig;
@@ -57,8 +57,12 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ("perplexity", "", "exp of the loss", Digits::Significant(4)),
 ];
 
-/// The columns of the result.
-pub fn columns() -> Vec<Column> {
+/// The columns of the result, and those that say what a row is of.
+pub fn columns() -> Columns {
+    Columns { known: Some(all()), keys: &["attention", "decoder", "data"], short: &[] }
+}
+
+fn all() -> Vec<Column> {
     COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
 }
 
@@ -126,7 +130,7 @@ pub fn run(config: &EvaluateConfig, context: Context<'_>) -> Result<Outcome> {
 }
 
 fn table(config: &EvaluateConfig, network: &TaskNetwork, answers: &Answers, judge: Judge) -> Table {
-    let mut rows = Table::new("Evaluation", columns());
+    let mut rows = Table::new("Evaluation", all());
     let (loss, accuracy) = (answers.loss(), answers.accuracy());
     let ends = (!judge.by_loss()).then(|| stats::wilson(accuracy, answers.count));
     let file = config.data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

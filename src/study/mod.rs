@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod generate;
 mod hue;
 pub mod input;
+pub mod runs;
 pub mod scale_sweep;
 pub mod svd_spectrum;
 pub mod train;

@@ -59,6 +59,11 @@ impl RunFolder {
         Ok(Some(journal))
     }
 
+    /// Whether a folder holds the journal of a run.
+    pub fn has_journal(path: &Path) -> bool {
+        path.join(JOURNAL).is_file()
+    }
+
     /// The files of the result that stands in a folder, by its manifest.
     pub fn files(path: &Path) -> Vec<String> {
         let manifest = fs::read_to_string(path.join(MANIFEST)).unwrap_or_default();

@@ -20,6 +20,7 @@ mod qkv;
 mod readme;
 mod real_data;
 mod real_model;
+mod runs;
 mod scale_sweep;
 mod spectra;
 mod study;

@@ -36,4 +36,5 @@ mod view;
 
 pub use config::{Check, Config};
 pub use own::TRAINED;
+pub(in crate::study) use run::names;
 pub use run::{columns, run};

@@ -7,13 +7,23 @@ use crate::study::{Aggregate, Columns, Context, Outcome};
 
 /// The columns of the result.
 pub fn columns(config: &Config) -> Columns {
-    let of = |known, keys, short| Columns { known: Some(known), keys, short };
-    match (&config.substitute, config.check, config.aggregate) {
-        (Some(_), ..) => of(substitute::columns(), substitute::KEYS, substitute::SHORT),
-        (None, Some(Check::LinformerTheorem1), _) => of(theorem::columns(), theorem::KEYS, &[]),
-        (None, None, Aggregate::Yes) => of(aggregated::columns(), rows::KEYS, summary::SHORT),
-        (None, None, _) => of(rows::columns(), rows::KEYS, summary::SHORT),
-    }
+    let known = match (&config.substitute, config.check, config.aggregate) {
+        (Some(_), ..) => substitute::columns(),
+        (None, Some(Check::LinformerTheorem1), _) => theorem::columns(),
+        (None, None, Aggregate::Yes) => aggregated::columns(),
+        (None, None, _) => rows::columns(),
+    };
+    Columns { known: Some(known), ..names(config.substitute.is_some(), config.check.is_some()) }
+}
+
+/// The keys of its rows and their short names: with layers substituted, of the check, or of heads.
+pub(in crate::study) fn names(substituted: bool, checked: bool) -> Columns {
+    let (keys, short) = match (substituted, checked) {
+        (true, _) => (substitute::KEYS, substitute::SHORT),
+        (false, true) => (theorem::KEYS, &[][..]),
+        (false, false) => (rows::KEYS, summary::SHORT),
+    };
+    Columns { known: None, keys, short }
 }
 
 /// Runs the study on the input that the configuration names.

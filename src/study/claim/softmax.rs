@@ -67,7 +67,9 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
     };
     let (alone, with_sink) = (change(0)?, change(4)?);
     if alone.is_empty() {
-        return Err(Error::Refused("the input's model predicts no next token: there is no likelihood".into()));
+        return Err(Error::Refused(
+            "the input's model predicts no next token: there is no likelihood".into(),
+        ));
     }
     let note = format!(
         "nats that the window adds: {:.3} alone, {:.3} with the first four keys",

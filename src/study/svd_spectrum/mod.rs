@@ -32,5 +32,6 @@ mod verdict;
 mod view;
 
 pub use config::{Config, Method};
+pub(in crate::study) use run::names;
 pub use run::{columns, run};
 pub use subject::Subject;

@@ -22,7 +22,12 @@ pub fn columns(config: &Config) -> Result<Columns> {
             Some(rows::columns(&figures, &nulls, method == Some(Method::Quadrature)))
         }
     };
-    Ok(Columns { known, keys: &KEYS, short: summary::SHORT })
+    Ok(Columns { known, ..names() })
+}
+
+/// The keys of its rows and their short names.
+pub(in crate::study) fn names() -> Columns {
+    Columns { known: None, keys: &KEYS, short: summary::SHORT }
 }
 
 /// Runs the study on the input that the configuration names.

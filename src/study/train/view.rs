@@ -6,6 +6,7 @@ use super::data::TrainingData;
 use super::{figure, notes};
 use crate::report::{Cell, Column, Digits, Report, Table};
 use crate::stats;
+use crate::study::Columns;
 use crate::task::judge::Answers;
 use crate::task::recipe::Recipe;
 
@@ -68,8 +69,16 @@ const COLUMNS: &[(&str, &str, &str, Digits)] = &[
     ),
 ];
 
-/// The columns of the result.
-pub fn columns() -> Vec<Column> {
+/// The columns of the result, and those that say which training a row is.
+pub fn columns() -> Columns {
+    Columns {
+        known: Some(all()),
+        keys: &["attention", "decoder", "l", "seed", "rate", "task", "n", "d", "layers"],
+        short: &[],
+    }
+}
+
+fn all() -> Vec<Column> {
     COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
 }
 
@@ -81,7 +90,7 @@ pub(super) fn report(
     saved: bool,
     complete: bool,
 ) -> Report {
-    let mut rows = Table::new("Trainings", columns());
+    let mut rows = Table::new("Trainings", all());
     for result in results {
         rows.push(row(result, data, &recipes[0]));
     }

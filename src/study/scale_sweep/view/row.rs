@@ -7,8 +7,9 @@ use super::super::settings::Settings;
 use super::columns::{self, Described, S2, S3, S4, TEXT, WHOLE};
 use super::fit;
 use super::sweep::{Measured, Sweep};
-use crate::report::{Cell as Value, Column, Table};
+use crate::report::{Cell as Value, Table};
 use crate::stats::{self, Interval};
+use crate::study::Columns;
 
 /// The columns, in their order.
 const COLUMNS: &[Described] = &[
@@ -50,9 +51,17 @@ const COLUMNS: &[Described] = &[
     ("state", "", "measured, once, counted, predicted, skipped or left out, and why", TEXT),
 ];
 
+/// Those that say which measurement a row is.
+const KEYS: [&str; 10] =
+    ["mechanism", "form", "n", "l", "heads", "head_dim", "batch", "unit", "mask", "pass"];
+
+/// Names in the tables that people read, and what they are called here.
+const SHORT: &[(&str, &str)] =
+    &[("time", "time_s"), ("memory", "extra_memory_bytes"), ("peak", "peak_fraction")];
+
 /// The columns of the result.
-pub fn columns() -> Vec<Column> {
-    columns::columns(COLUMNS)
+pub fn columns() -> Columns {
+    Columns { known: Some(columns::columns(COLUMNS)), keys: &KEYS, short: SHORT }
 }
 
 /// A time, and how it came about.
