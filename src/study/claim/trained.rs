@@ -1,16 +1,14 @@
 //! Claims that need training: judged by runs that have finished.
 
-use std::fs;
-use std::path::Path;
-
 use super::drawn::table;
 use super::evidence::{Evidence, Rows};
 use super::judge::{Figure, Judge};
 use super::setting::Setting;
 use super::statement::{Claim, On};
 use crate::error::{Error, Result};
-use crate::report::{Cell, Column, Digits, Report, Table};
+use crate::report::{Cell, Column, Digits, Table};
 use crate::stats::Interval;
+use crate::study::runs::Run;
 
 /// Table 2 of Luna, the task "text".
 pub(super) const TEXT: Claim = Claim {
@@ -81,7 +79,7 @@ pub(super) fn differences(rows: &Table, column: &str, one: &str, other: &str) ->
 fn runs(setting: &Setting<'_>, task: &str) -> Result<(Table, String)> {
     let mut all: Option<Table> = None;
     for path in &setting.config.runs {
-        let rows = read(path)?.rows;
+        let rows = Run::open(path)?.report.rows;
         // Another study's result, or another task's, is evidence of other claims.
         let is_of_task =
             |row: &Vec<Cell>, at: usize| matches!(&row[at], Cell::Text(text) if text.starts_with(task));
@@ -119,7 +117,7 @@ fn needs_runs(what: &str) -> Error {
 fn carried(setting: &Setting<'_>) -> Result<Evidence> {
     let mut rows = table(&["task", "attention", "seed", "p_chain", "test_accuracy"]);
     for path in &setting.config.runs {
-        let report = read(path)?;
+        let report = Run::open(path)?.report;
         let Some(carried) = report.stamp.get("recipe").and_then(|recipe| recipe["p_chain"].as_bool()) else {
             continue;
         };
@@ -154,7 +152,7 @@ pub(super) fn carried_less_own(rows: &Table) -> Vec<f64> {
 
 fn translation(setting: &Setting<'_>) -> Result<Evidence> {
     for path in &setting.config.runs {
-        let report = read(path)?;
+        let report = Run::open(path)?.report;
         for (_, view) in &report.views {
             if view.index("metric").is_err() || view.index("diff_low").is_err() {
                 continue;
@@ -173,14 +171,6 @@ fn translation(setting: &Setting<'_>) -> Result<Evidence> {
         }
     }
     Err(needs_runs("of luna translate LUNA --reference FILE --against SOFTMAX --out DIR"))
-}
-
-/// The result in a run's folder, or in the file itself.
-fn read(path: &Path) -> Result<Report> {
-    let file = if path.is_dir() { path.join("result.json") } else { path.to_path_buf() };
-    let text = fs::read_to_string(&file).map_err(Error::file(&file))?;
-    Report::from_json(&text)
-        .map_err(|error| Error::malformed(&file, error.to_string(), "result.json of a run"))
 }
 
 /// A table of CSV as this program writes it.

@@ -17,6 +17,7 @@ pub(super) fn names(stamp: &Stamp) -> Columns {
         "svd-spectrum" => svd_spectrum::names(),
         "approx-error" => approx_error::names(has("substituted_layers"), has("check")),
         "scale-sweep" => scale_sweep::columns(),
+        "check" => Columns { known: None, keys: &["claim"], short: &[] },
         "train" => train::columns(),
         "evaluate" => evaluate::columns(),
         _ => Columns::default(),

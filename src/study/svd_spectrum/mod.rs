@@ -14,6 +14,7 @@ mod estimated;
 mod exact;
 mod factored;
 mod growth;
+mod growth_figure;
 mod leading;
 mod leading_view;
 mod measure;

@@ -7,7 +7,7 @@ use super::columns::Figure;
 use super::measured::{Heads, Measured};
 use super::null::NullSpec;
 use super::subject::Subject;
-use super::{aggregated, curves, growth, notes, rounding, rows, sparsity, summary};
+use super::{aggregated, curves, growth, growth_figure, notes, rounding, rows, sparsity, summary};
 use crate::linalg::engine::Engine;
 use crate::linalg::spectra::Spectra;
 use crate::report::Report;
@@ -48,6 +48,7 @@ pub(super) fn report(
     }
     report.notes.extend(rounding::notes(measured));
     report.figures = curves::figures(config, &heads, source, nulls);
+    report.figures.extend(growth_figure::figure(&heads, source, figures, nulls));
     for n in source.lengths() {
         let of = |side: fn(&Spectra) -> &Vec<f64>| {
             let same = measured.iter().filter(|one| one.at.n == *n);
