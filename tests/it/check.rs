@@ -48,9 +48,9 @@ fn the_evidence_is_written_and_its_command_measures_it_again() {
     let evidence = format!("{}.csv", row["evidence"].as_str().unwrap());
     let kept = fs::read_to_string(out.join(evidence)).unwrap();
     let command = row["command"].as_str().unwrap().strip_prefix("luna ").unwrap();
-    let words: Vec<&str> =
-        command.split(' ').chain(["--quiet", "--format", "csv", "--aggregate=no"]).collect();
-    let (code, again, error) = luna(&words);
+    let words = command.split(' ').chain(["--quiet", "--format", "csv", "--aggregate=no"]);
+    let columns = ["--columns", kept.lines().next().unwrap()];
+    let (code, again, error) = luna(&words.chain(columns).collect::<Vec<_>>());
     assert_eq!(code, 0, "{error}");
     assert_eq!(again, kept, "{command}");
 }

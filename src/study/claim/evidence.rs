@@ -36,6 +36,17 @@ impl<'a> Rows<'a> {
         self.0.rows.iter().map(move |cells| Row { table: self.0, cells })
     }
 
+    /// Those of its columns that identify a row.
+    pub(super) fn keys(self) -> &'static [&'static str] {
+        const ALL: [&[&str]; 3] = [
+            &["mechanism", "l", "layer", "head", "window", "n"],
+            &["layer", "head", "window", "n"],
+            &["mechanism", "l", "window", "n"],
+        ];
+        let has = |key: &&str| self.0.columns.iter().any(|column| column.name == *key);
+        ALL.into_iter().find(|keys| keys.iter().all(has)).unwrap_or_default()
+    }
+
     /// The mean of a value over the heads of each window, in the order of windows; rows without it do not count.
     pub(super) fn by_window(self, value: impl Fn(Row<'a>) -> Result<Option<f64>>) -> Result<Vec<f64>> {
         let mut windows: BTreeMap<i64, Vec<f64>> = BTreeMap::new();

@@ -202,7 +202,7 @@ fn landmarks(setting: &Setting<'_>) -> Result<Evidence> {
     let less = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>();
     let (first, second) = (less(&some, &few), less(&many, &some));
     let values = if stats::mean(&first) > stats::mean(&second) { first } else { second };
-    Ok(Evidence { note: Some(note), ..windows(values, command, report) })
+    Ok(Evidence { note: Some(note), ..windows(values, (command, report), &["output_rel_fro"])? })
 }
 
 /// With all rows as landmarks, the Nystrom method is exact.

@@ -26,11 +26,12 @@ fn spectrum(setting: &Setting<'_>) -> Result<Evidence> {
     let rows = Rows(&report.rows);
     let own = format!("cum_l1_at_{k}");
     let share = stats::mean(&rows.by_window(|row| row.number(&own))?);
-    let beyond = |null: &str| {
-        let of_null = format!("null_{null}_cum_l1_at_{k}");
-        rows.by_window(|row| Ok(row.number(&own)?.zip(row.number(&of_null)?).map(|(own, null)| own - null)))
+    let [of_gaussian, of_shuffled] =
+        ["gaussian", "shuffled"].map(|null| format!("null_{null}_cum_l1_at_{k}"));
+    let beyond = |of_null: &str| {
+        rows.by_window(|row| Ok(row.number(&own)?.zip(row.number(of_null)?).map(|(own, null)| own - null)))
     };
-    let (gaussian, shuffled) = (beyond("gaussian")?, beyond("shuffled")?);
+    let (gaussian, shuffled) = (beyond(&of_gaussian)?, beyond(&of_shuffled)?);
     let (values, null) = if stats::mean(&gaussian) < stats::mean(&shuffled) {
         (gaussian, "gaussian")
     } else {
@@ -38,7 +39,10 @@ fn spectrum(setting: &Setting<'_>) -> Result<Evidence> {
     };
     let note =
         format!("share in the first {k} of {}: {share:.3}; the nearer null model is {null}", setting.n);
-    Ok(Evidence { note: Some(note), ..windows(values, command, report) })
+    Ok(Evidence {
+        note: Some(note),
+        ..windows(values, (command, report), &[&own, &of_gaussian, &of_shuffled])?
+    })
 }
 
 /// Section 4: the rank of attention is of the order of log n.
@@ -76,7 +80,7 @@ fn log_rank(setting: &Setting<'_>) -> Result<Evidence> {
         Some(interval) => Figure::Estimate(interval),
         None => Figure::Sample { of: "window", values: all },
     };
-    Ok(Evidence { figure, note: Some(note), ..windows(Vec::new(), command, report) })
+    Ok(Evidence { figure, note: Some(note), ..windows(Vec::new(), (command, report), &["effective_rank"])? })
 }
 
 /// Theorem 1 as the paper states it.
@@ -110,7 +114,10 @@ fn theorem_1(setting: &Setting<'_>, form: &'static str) -> Result<Evidence> {
     let values = rows.by_window(|row| row.number(form))?;
     let k = rows.each().next().map(|row| row.number("k")).transpose()?.flatten().unwrap_or_default();
     let note = format!("the proof projects {} rows to k = {k}", setting.n);
-    Ok(Evidence { note: Some(note), ..windows(values, command, report) })
+    Ok(Evidence {
+        note: Some(note),
+        ..windows(values, (command, report), &["eps", "k", "relative", "additive"])?
+    })
 }
 
 /// Section 4: "the projected dimension k can be chosen independent of n".
@@ -139,7 +146,7 @@ fn constant_l(setting: &Setting<'_>) -> Result<Evidence> {
         stats::mean(&long)
     );
     let values = long.iter().zip(&short).map(|(long, short)| long - short).collect();
-    Ok(Evidence { note: Some(note), ..windows(values, command, report) })
+    Ok(Evidence { note: Some(note), ..windows(values, (command, report), &[&error])? })
 }
 
 /// Table 3, time.
@@ -195,12 +202,12 @@ fn memory(setting: &Setting<'_>) -> Result<Evidence> {
     Ok(Evidence { figure, rows: report.rows, command: Some(command), note: Some(note) })
 }
 
-/// Evidence whose sample is the windows.
-pub(super) fn windows(values: Vec<f64>, command: String, report: Report) -> Evidence {
-    Evidence {
-        figure: Figure::Sample { of: "window", values },
-        rows: report.rows,
-        command: Some(command),
-        note: None,
-    }
+/// Evidence whose sample is the windows: the rows with what identifies them and the columns that count.
+pub(super) fn windows(
+    values: Vec<f64>,
+    (command, report): (String, Report),
+    columns: &[&str],
+) -> Result<Evidence> {
+    let rows = report.rows.select(&[Rows(&report.rows).keys(), columns].concat())?;
+    Ok(Evidence { figure: Figure::Sample { of: "window", values }, rows, command: Some(command), note: None })
 }

@@ -77,5 +77,8 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
         stats::mean(&with_sink)
     );
     let values = alone.iter().zip(&with_sink).map(|(alone, with)| alone - with).collect();
-    Ok(Evidence { note: Some(note), ..windows(values, command, report) })
+    Ok(Evidence {
+        note: Some(note),
+        ..windows(values, (command, report), &["nll_softmax", "nll", "nll_change"])?
+    })
 }
