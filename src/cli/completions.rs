@@ -56,6 +56,7 @@ fn completed(arg: Arg, command: &str, known: &[Registry]) -> Arg {
     };
     let values: Vec<String> = match (command, id.as_str()) {
         ("list", "kind") => known.iter().map(|registry| registry.kind.to_string()).collect(),
+        ("check", "claims") => names("claim"),
         // Some commands have formats of their own as possible values.
         (_, "format") => names("format"),
         (_, flag) => {
@@ -96,7 +97,7 @@ mod tests {
             let at = sweep.find(&format!("                --{flag})\n")).unwrap_or_else(|| panic!("{flag}"));
             sweep[at..at + sweep[at..].find(";;").unwrap()].to_string()
         };
-        assert!(after("format").contains("table json csv markdown"), "{}", after("format"));
+        assert!(after("format").contains("table json csv jsonl markdown latex"), "{}", after("format"));
         assert!(after("preset").contains("luna-table-4"), "{}", after("preset"));
         assert!(after("mechanism").contains("luna-causal"), "{}", after("mechanism"));
         assert!(!after("rounds").contains("compgen"), "{}", after("rounds"));

@@ -39,8 +39,8 @@ impl<'a> Rows<'a> {
     /// Those of its columns that identify a row.
     pub(super) fn keys(self) -> &'static [&'static str] {
         const ALL: [&[&str]; 3] = [
-            &["mechanism", "l", "layer", "head", "window", "n"],
-            &["layer", "head", "window", "n"],
+            &["mechanism", "l", "input", "layer", "head", "window", "n"],
+            &["input", "layer", "head", "window", "n"],
             &["mechanism", "l", "window", "n"],
         ];
         let has = |key: &&str| self.0.columns.iter().any(|column| column.name == *key);

@@ -208,6 +208,8 @@ pub(super) fn windows(
     (command, report): (String, Report),
     columns: &[&str],
 ) -> Result<Evidence> {
-    let rows = report.rows.select(&[Rows(&report.rows).keys(), columns].concat())?;
+    let known = columns.iter().filter(|column| report.rows.index(column).is_ok()).copied();
+    let names: Vec<&str> = Rows(&report.rows).keys().iter().copied().chain(known).collect();
+    let rows = report.rows.select(&names)?;
     Ok(Evidence { figure: Figure::Sample { of: "window", values }, rows, command: Some(command), note: None })
 }
