@@ -74,7 +74,10 @@ fn unknown_synthetic_heads() {
 #[test]
 fn unknown_names() {
     refused(with(&["--null", "gausian"]), &["null model 'gausian'", "did you mean 'gaussian'?", "shuffled"]);
-    misused(&["--format", "jsn"], &["format 'jsn'", "did you mean 'json'?", "table, json, csv, jsonl, markdown, latex"]);
+    misused(
+        &["--format", "jsn"],
+        &["format 'jsn'", "did you mean 'json'?", "table, json, csv, jsonl, markdown, latex"],
+    );
     misused(&["--engine", "magma"], &["'--engine", "'magma'", "faer"]);
     let columns = with(&["--columns", "layer,efective_rank"]);
     refused(columns, &["column 'efective_rank'", "did you mean 'effective_rank'?"]);
