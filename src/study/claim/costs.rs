@@ -24,7 +24,7 @@ pub(super) fn of(report: &Report, mechanism: &str, form: &str, column: &str) -> 
 /// How many times as fast a mechanism is as exact attention with its n x n matrices, and as its fused form.
 ///
 /// The interval is of the ratio of two medians with intervals of their own: from the least of the one over the most of the other
-/// to the opposite, which covers at least as often as either.
+/// to the opposite. Where both have normal errors, it covers at least as often as they do, however they depend on each other.
 pub(super) fn speedups(report: &Report, mechanism: &str) -> Result<(Interval, f64)> {
     let [mid, low, high] = ["time_s", "time_low_s", "time_high_s"];
     let exact = |column| of(report, "softmax", "n x n", column);

@@ -4,7 +4,7 @@ use super::evidence::{Evidence, Rows};
 use super::judge::{Figure, Judge};
 use super::setting::Setting;
 use super::statement::{Claim, On};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::stats;
 
@@ -65,7 +65,14 @@ fn log_rank(setting: &Setting<'_>) -> Result<Evidence> {
         .map(|n| rows.by_window(|row| if row.is("n", n)? { row.number("effective_rank") } else { Ok(None) }));
     let (quarter, half, all) = (quarter?, half?, all?);
     let less = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>();
-    let ratio = stats::student_ratio(&less(&all, &half), &less(&half, &quarter));
+    let (first, second) = (less(&half, &quarter), less(&all, &half));
+    // The interval of a ratio is that of a line through its values: it means nothing where the divisor may be 0.
+    if stats::student_mean(&first).is_some_and(|ends| ends.low <= 0.0) {
+        let refused =
+            "the windows do not tell what the first doubling adds to the rank from 0: there is no ratio";
+        return Err(Error::Refused(refused.into()));
+    }
+    let ratio = stats::student_ratio(&second, &first);
     let mean = |values: &[f64]| stats::mean(values);
     let note = format!(
         "effective rank at n = {}, {} and {}: {:.1}, {:.1}, {:.1}; a rank proportional to n has 2",

@@ -104,6 +104,12 @@ fn claims_about_spectra_are_told_apart() {
     };
     assert_eq!(planted(&linformer::LOG_RANK, growth(|n| 300.0 * n.ln() - 1200.0 - n * 0.2)), Verdict::Pass);
     assert_eq!(planted(&linformer::LOG_RANK, growth(|n| n / 4.0)), Verdict::Fail);
+    // A rank that does not grow has increments of noise, whose ratio may be anything.
+    let config = config(None);
+    let mut setting = Setting::new(&config, 512, CONTEXT);
+    setting.plant(Report { rows: growth(|_| 40.0), ..Report::default() });
+    let flat = check(&linformer::LOG_RANK, &setting).unwrap();
+    assert_eq!((flat.verdict, flat.why.is_some()), (Verdict::Inconclusive, true));
 }
 
 #[test]
