@@ -255,6 +255,13 @@ fn listed(names: &[String]) -> String {
     names.iter().take(SHOWN).cloned().chain(more).collect::<Vec<_>>().join(", ")
 }
 
+/// What clap says of arguments, in one line: without the usage that follows.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    said.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

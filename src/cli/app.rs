@@ -29,7 +29,7 @@ use super::signal;
 use super::svd_spectrum::SvdSpectrum;
 use super::train::Train;
 use super::translate::Translate;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::report::printable;
 use crate::sweep::RunFolder;
 
@@ -166,13 +166,6 @@ fn merged(merge: &Merge, global: &Global) -> Result<App, Failure> {
     // Its result says what one run would say.
     app.global = Global { command: origin.command, arguments: origin.arguments, ..app.global };
     Ok(app)
-}
-
-/// What clap says of arguments, in one line: without the usage that follows.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let said = text.lines().map(str::trim).take_while(|line| !line.is_empty());
-    said.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_string()
 }
 
 /// The arguments of a study whose cells run apart, with those of an experiment file in its place.

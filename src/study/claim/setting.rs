@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::report::Report;
 use crate::study::scale_sweep::{self, ScaleSweepConfig};
 use crate::study::{Context, Outcome, approx_error, svd_spectrum};
@@ -131,11 +131,7 @@ const MIN_LENGTH: usize = 32;
 /// The configuration of a study from the words of its command line.
 fn parse<C: Args>(words: &[String]) -> Result<C> {
     let command = C::augment_args(clap::Command::new("luna").no_binary_name(true));
-    let refused = |error: clap::Error| {
-        let text = error.to_string();
-        let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-        Error::Refused(said.join(" ").trim_start_matches("error: ").to_string())
-    };
+    let refused = |error: clap::Error| Error::Refused(one_line(&error));
     let matches = command.try_get_matches_from(words).map_err(refused)?;
     C::from_arg_matches(&matches).map_err(refused)
 }
