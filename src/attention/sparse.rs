@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::kernel::windows::window;
+use super::kernel::windows::within;
 use super::reference::pattern::{self, Pattern};
 use super::{Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
@@ -73,7 +73,7 @@ impl Sparse {
     /// The keys beside the query: its window, or its block.
     fn near(&self, i: usize, visible: usize) -> Range<usize> {
         match *self {
-            Self::Strided { stride } => window(i, stride, visible),
+            Self::Strided { stride } => within(i, stride, visible),
             Self::Fixed { stride, .. } => {
                 let start = i / stride * stride;
                 start.min(visible)..start.saturating_add(stride).min(visible)

@@ -17,7 +17,7 @@ use super::windows_backward;
 use crate::attention::mask::Mask;
 use crate::cost::{Cost, Shape};
 
-/// Softmax over the keys within a distance of each query, out of those that the mask leaves; over all of them without one.
+/// Softmax over a [`window`] of l keys at each query, out of those that the mask leaves; over all of them without one.
 #[derive(Debug)]
 pub(in crate::attention) struct Windows(pub(in crate::attention) Option<usize>);
 
@@ -26,22 +26,31 @@ impl Windows {
     /// l: wide blocks keep registers busier, narrow ones waste fewer pairs.
     fn width(&self) -> usize {
         match self.0 {
-            Some(0..=23) => 16,
-            Some(24..=127) => 32,
+            Some(0..=47) => 16,
+            Some(48..=255) => 32,
             _ => 64,
         }
     }
 
     /// The keys that query i sees of m.
     fn sees(&self, i: usize, m: usize, mask: Mask) -> Range<usize> {
-        let visible = mask.visible(i, m);
-        self.0.map_or(0..visible, |distance| window(i, distance, visible))
+        self.0.map_or_else(|| 0..mask.visible(i, m), |l| window(i, l, m, mask))
     }
+}
+
+/// A window of l keys at position `i`, out of m: l/2 keys to each side of its own, and under a causal mask, which shows
+/// none ahead, its own and the l - 1 before it.
+pub(in crate::attention) fn window(i: usize, l: usize, m: usize, mask: Mask) -> Range<usize> {
+    let distance = match mask {
+        Mask::Full => l / 2,
+        Mask::Causal => l.saturating_sub(1),
+    };
+    within(i, distance, mask.visible(i, m))
 }
 
 /// The keys within a distance of position `i`, out of the first `visible` ones: i - distance to i + distance, both
 /// counted. Positions are compared as they are: a query after the last key may have none.
-pub(in crate::attention) fn window(i: usize, distance: usize, visible: usize) -> Range<usize> {
+pub(in crate::attention) fn within(i: usize, distance: usize, visible: usize) -> Range<usize> {
     let start = i.saturating_sub(distance).min(visible);
     start..i.saturating_add(distance).saturating_add(1).min(visible)
 }
@@ -61,14 +70,12 @@ impl Form for Windows {
 
     fn exact(&self, head: &ExactHead, _: &ExactArrays<'_>, _: &mut Maxima) -> Array2<f64> {
         let ExactHead { q, k, v, scale, mask } = head;
-        let distance = self.0.unwrap_or(usize::MAX);
-        let sees = |i: usize, j| j < mask.visible(i, k.nrows()) && i.abs_diff(j) <= distance;
+        let sees = |i: usize, j| self.sees(i, k.nrows(), *mask).contains(&j);
         softmax(q.view(), k.view(), v.view(), *scale, sees)
     }
 
     fn past(&self, _: usize, _: usize) -> Option<Box<dyn Past>> {
-        // The row's own key is in the window too.
-        Some(Box::new(Rows::new(self.0.map(|distance| distance + 1))))
+        Some(Box::new(Rows::new(self.0)))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {
@@ -164,13 +171,16 @@ fn forward(
 
 #[cfg(test)]
 mod tests {
-    use super::window;
+    use super::*;
 
     #[test]
     fn windows_end_where_the_keys_do() {
-        assert_eq!(window(10, 8, 64), 2..19);
-        assert_eq!(window(10, 8, 11), 2..11, "causal");
-        assert_eq!(window(3, 0, 64), 3..4);
-        assert!(window(20, 2, 5).is_empty());
+        assert_eq!(window(10, 16, 64, Mask::Full), 2..19);
+        assert_eq!(window(10, 16, 64, Mask::Causal), 0..11);
+        assert_eq!(window(20, 16, 64, Mask::Causal), 5..21, "16 keys, its own among them");
+        assert_eq!(window(3, 1, 64, Mask::Full), 3..4);
+        assert_eq!(window(3, 1, 64, Mask::Causal), 3..4);
+        assert!(window(20, 5, 5, Mask::Full).is_empty());
+        assert_eq!(window(7, 5, 5, Mask::Causal), 3..5);
     }
 }

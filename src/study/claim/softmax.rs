@@ -54,8 +54,7 @@ pub(super) const SINK: Claim = Claim {
 };
 
 fn sink(setting: &Setting<'_>) -> Result<Evidence> {
-    // Under a causal mask half of the window of a query lies ahead of it.
-    let l = (setting.n / 4).max(2);
+    let l = (setting.n / 8).max(2);
     let words = format!("--substitute all --mechanism longformer:global=0,longformer:global=4 --l {l}");
     let (command, report) = setting.errors(&words, &[setting.n])?;
     let rows = Rows(&report.rows);
