@@ -69,6 +69,11 @@ impl Attention {
         &self.spec
     }
 
+    /// Whether the rows of its matrix sum to 1 (a row that sees nothing is zeros).
+    pub fn is_stochastic(&self) -> bool {
+        self.kind.stochastic && self.mechanism.stochastic()
+    }
+
     /// The projected length that it computes with; `None` where nothing depends on one.
     pub fn l(&self) -> Option<usize> {
         self.mechanism.l()
@@ -130,7 +135,7 @@ impl Attention {
     pub fn honours(&self, mask: Mask) -> Result<()> {
         match self.kind.under(mask) {
             Under::Refused(instead) => Err(mask.unsupported(&self.spec.to_string(), instead)),
-            Under::Honoured | Under::Leaks => Ok(()),
+            Under::Honoured | Under::Leaks(_) => Ok(()),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::kernel::fused::Fused;
 use super::kernel::windows::{Windows, window};
 use super::reference::pattern::Pattern;
-use super::{Kind, Mask, Mechanism, Origin, Under};
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -49,7 +49,8 @@ impl Local {
 }
 
 impl Pattern for Local {
-    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+        let (m, mask) = (input.k.nrows(), input.mask);
         Box::new(move |i| vec![self.sees(i, m, mask)])
     }
 

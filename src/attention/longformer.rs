@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::kernel::windows::window;
 use super::reference::pattern::{self, Pattern};
-use super::{Kind, Mask, Mechanism, Origin, Under};
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -57,7 +57,8 @@ impl Longformer {
 }
 
 impl Pattern for Longformer {
-    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+        let (m, mask) = (input.k.nrows(), input.mask);
         Box::new(move |i| self.sees(i, m, mask))
     }
 

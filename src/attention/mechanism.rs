@@ -26,6 +26,11 @@ pub trait Mechanism: Send + Sync {
         None
     }
 
+    /// Whether the rows of its matrix sum to 1 with these parameters, of a kind that says so of itself.
+    fn stochastic(&self) -> bool {
+        true
+    }
+
     /// The projected length that it computes with; `None` where nothing depends on one.
     fn l(&self) -> Option<usize> {
         None

@@ -22,14 +22,9 @@ use crate::cost::{Cost, Shape};
 pub(in crate::attention) struct Windows(pub(in crate::attention) Option<usize>);
 
 impl Windows {
-    /// Queries of a block. A block meets every key that any of its queries sees, `width + l` of them, of which each sees
-    /// l: wide blocks keep registers busier, narrow ones waste fewer pairs.
+    /// As [`width`].
     fn width(&self) -> usize {
-        match self.0 {
-            Some(0..=47) => 16,
-            Some(48..=255) => 32,
-            _ => 64,
-        }
+        width(self.0)
     }
 
     /// The keys that query i sees of m.
@@ -38,14 +33,27 @@ impl Windows {
     }
 }
 
+/// Queries of a block with windows of l keys, or with all of them. A block meets every key that any of its queries sees,
+/// `width + l` of them, of which each sees l: wide blocks keep registers busier, narrow ones waste fewer pairs.
+pub(super) fn width(l: Option<usize>) -> usize {
+    match l {
+        Some(0..=47) => 16,
+        Some(48..=255) => 32,
+        _ => 64,
+    }
+}
+
 /// A window of l keys at position `i`, out of m: l/2 keys to each side of its own, and under a causal mask, which shows
 /// none ahead, its own and the l - 1 before it.
 pub(in crate::attention) fn window(i: usize, l: usize, m: usize, mask: Mask) -> Range<usize> {
-    let distance = match mask {
-        Mask::Full => l / 2,
-        Mask::Causal => l.saturating_sub(1),
-    };
-    within(i, distance, mask.visible(i, m))
+    match (mask, l.checked_sub(1)) {
+        (Mask::Full, _) => within(i, l / 2, m),
+        (Mask::Causal, Some(before)) => within(i, before, mask.visible(i, m)),
+        (Mask::Causal, None) => {
+            let end = mask.visible(i, m);
+            end..end
+        }
+    }
 }
 
 /// The keys within a distance of position `i`, out of the first `visible` ones: i - distance to i + distance, both
@@ -61,7 +69,7 @@ impl Form for Windows {
     }
 
     fn forward(&self, heads: &Flat<'_>, _: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
-        forward(heads, saved, out, self.width(), &|i| self.sees(i, heads.m, heads.mask));
+        forward(heads, saved, out, self.width(), &[&|i| self.sees(i, heads.m, heads.mask)]);
     }
 
     fn space(&self, size: &Size) -> usize {
@@ -116,19 +124,19 @@ impl Backward for Windows {
 }
 
 /// Elements of work space for blocks of `width` queries.
-fn space(size: &Size, width: usize) -> usize {
+pub(super) fn space(size: &Size, width: usize) -> usize {
     let Shape { n, d_h, d_v, .. } = size.shape;
     aligned(size.threads.min(size.heads * n.div_ceil(width)) * flash::space(width, d_h, d_v))
 }
 
-/// Softmax where query i sees the keys `sees(i)`, whose ends never fall from one query to the next, by blocks of `width`
-/// queries (16, 32, 48 or 64). Saves the logarithm of each query's sum of weights.
-fn forward(
+/// Softmax where query i sees the keys of every `sees(i)`, which do not overlap and whose ends never fall from one query to
+/// the next, by blocks of `width` queries (16, 32, 48 or 64). Saves the logarithm of each query's sum of weights.
+pub(super) fn forward(
     heads: &Flat<'_>,
     saved: Option<&mut Saved>,
     out: &mut [f32],
     width: usize,
-    sees: &(dyn Fn(usize) -> Range<usize> + Sync),
+    sees: &[&(dyn Fn(usize) -> Range<usize> + Sync)],
 ) {
     let Flat { n, d_h, d_v, .. } = *heads;
     let each = flash::space(width, d_h, d_v);
@@ -147,19 +155,21 @@ fn forward(
             let mut block = Block::new(width, d_h, d_v, space);
             let last = first + out.len() / d_v - 1;
             block.begin(&heads.q(head)[first * d_h..(last + 1) * d_h], d_h, heads.scale);
-            let (of_first, of_last) = (sees(first), sees(last));
-            block.see(|i| sees((first + i).min(last)));
-            heads.path.run(Attend {
-                block: &mut block,
-                k: heads.k(head),
-                v: heads.v(head),
-                d_h,
-                d_v,
-                pack_keys: false,
-                keys: of_first.start..of_last.end,
-                open: of_last.start..of_first.end,
-                tally: heads.tally.map(|tally| (tally, d_h + d_v)),
-            });
+            for sees in sees {
+                let (of_first, of_last) = (sees(first), sees(last));
+                block.see(|i| sees((first + i).min(last)));
+                heads.path.run(Attend {
+                    block: &mut block,
+                    k: heads.k(head),
+                    v: heads.v(head),
+                    d_h,
+                    d_v,
+                    pack_keys: false,
+                    keys: of_first.start..of_last.end,
+                    open: of_last.start..of_first.end,
+                    tally: heads.tally.map(|tally| (tally, d_h + d_v)),
+                });
+            }
             for (log, (max, total)) in logs.iter_mut().zip(block.max.iter().zip(&*block.total)) {
                 // Of a query that sees no key every weight is to be 0.
                 *log = if *total == 0.0 { f32::INFINITY } else { max + total.log2() };

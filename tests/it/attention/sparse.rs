@@ -10,7 +10,22 @@ use safetensors::SafeTensors;
 use super::golden::{Golden, furthest};
 
 /// Every array of `tests/golden/sparse/head.safetensors`, with the mechanism that it is of.
-const FILES: &[(&str, &str)] = &[("window_causal", "local:l=10")];
+const FILES: &[(&str, &str)] = &[
+    ("window_causal", "local:l=10"),
+    ("sink-window_full", "sink-window:l=18,sink=4"),
+    ("sink-window_causal", "sink-window:l=18,sink=4"),
+    ("top-k_full", "top-k:l=9"),
+    ("top-k_causal", "top-k:l=9"),
+    ("top-k-raw_full", "top-k:l=9,renormalise=false"),
+    ("top-k-raw_causal", "top-k:l=9,renormalise=false"),
+    ("top-p_full", "top-p:mass=0.8"),
+    ("top-p_causal", "top-p:mass=0.8"),
+    ("block-top-k_full", "block-top-k:l=24,block=8"),
+    ("block-top-k_causal", "block-top-k:l=24,block=8"),
+    ("vertical-slash_causal", "vertical-slash:l=20,probe=16"),
+    ("sparse-low-rank_full", "sparse-low-rank:l=18,rank=5"),
+    ("sparse-low-rank_causal", "sparse-low-rank:l=18,rank=5"),
+];
 
 /// Checks matrix, kept keys and output of one head.
 fn agrees(
