@@ -2,19 +2,23 @@
 
 use super::candidate::Candidate;
 use super::fits::Role;
-use super::measure::{Job, Measured, Optimum, metrics};
+use super::measure::{Job, Measured, metrics};
 use super::rows::place;
 use crate::stats::{self, Interval};
 
 /// What the best matrix of a rank is called in tables.
-pub(super) const OPTIMUM: &str = "best of rank l (SVD)";
+const OPTIMUM: &str = "best of rank l (SVD)";
+/// What the best choice of keys is called in tables.
+const TOP: &str = "top-k (best of l keys)";
 
 /// A mechanism on one length in one role: the mean over windows of every head.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) n: usize,
-    /// Its number; none for the optimum of an l.
+    /// Its number; none for the best of an l.
     pub(super) candidate: Option<usize>,
+    /// What the best of an l is called.
+    best: &'static str,
     pub(super) l: Option<usize>,
     pub(super) role: Role,
     /// Which heads of this length were measured, by their number.
@@ -37,6 +41,7 @@ impl Group {
                 groups.extend(roles.iter().filter_map(|role| Self::of(job, window_sets, n, at, *role)));
             }
             groups.extend(job.lengths.iter().filter_map(|l| Self::floor(job, window_sets, n, *l)));
+            groups.extend(job.lengths.iter().filter_map(|l| Self::top(job, window_sets, n, *l)));
         }
         groups
     }
@@ -62,47 +67,70 @@ impl Group {
             optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
         }
         let l = job.candidates[at].l;
-        (!heads.is_empty()).then_some(Self { n, candidate: Some(at), l, role, places, heads, optima })
-    }
-
-    fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
-        let known = ["matrix_rel_fro", "matrix_rel_spectral", "output_rel_fro"].map(place);
-        let (mut places, mut heads) = (Vec::new(), Vec::new());
-        for (place, head) in by_head(measured).enumerate() {
-            let judged = head.iter().filter(|one| job.fits.is_judged(one.at.window));
-            let best: Vec<Optimum> = judged
-                .flat_map(|one| one.floor.iter().filter(|(at, _)| *at == l).map(|(_, best)| *best))
-                .collect();
-            // Of a run that was interrupted, some heads have no judged window yet.
-            if best.is_empty() {
-                continue;
-            }
-            let count = best.len() as f64;
-            let mut values: Vec<Option<f64>> = vec![None; metrics().count()];
-            for best in &best {
-                let errors = [best.rel_fro, best.rel_spectral, best.output_rel_fro];
-                for (at, value) in known.into_iter().zip(errors) {
-                    *values[at].get_or_insert(0.0) += value / count;
-                }
-            }
-            places.push(place);
-            heads.push(values);
-        }
-        let optima = vec![None; heads.len()];
         (!heads.is_empty()).then_some(Self {
             n,
-            candidate: None,
-            l: Some(l),
-            role: Role::Judged,
+            candidate: Some(at),
+            best: "",
+            l,
+            role,
             places,
             heads,
             optima,
         })
     }
 
+    /// The best matrix of rank l, of which some errors are known.
+    fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
+        let known = ["matrix_rel_fro", "matrix_rel_spectral", "output_rel_fro"].map(place);
+        Self::best(job, measured, (n, l), OPTIMUM, |one| {
+            let (_, best) = one.floor.iter().find(|(at, _)| *at == l)?;
+            let mut values = vec![None; metrics().count()];
+            for (at, value) in known.into_iter().zip([best.rel_fro, best.rel_spectral, best.output_rel_fro]) {
+                values[at] = Some(value);
+            }
+            Some(values)
+        })
+    }
+
+    /// The l most probable keys of each row.
+    fn top(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
+        Self::best(job, measured, (n, l), TOP, |one| {
+            let top = one.top.iter().find(|top| top.l == l)?;
+            Some(top.values.iter().copied().map(Some).collect())
+        })
+    }
+
+    /// The best of an l, of which `values` are known on a window.
+    fn best(
+        job: &Job<'_>,
+        measured: &[Measured],
+        (n, l): (usize, usize),
+        best: &'static str,
+        values: impl Fn(&Measured) -> Option<Vec<Option<f64>>>,
+    ) -> Option<Self> {
+        let (mut places, mut heads) = (Vec::new(), Vec::new());
+        for (place, head) in by_head(measured).enumerate() {
+            let judged = head.iter().filter(|one| job.fits.is_judged(one.at.window));
+            let windows: Vec<_> = judged.filter_map(&values).collect();
+            // Of a run that was interrupted, some heads have no judged window yet.
+            if windows.is_empty() {
+                continue;
+            }
+            let mean = |metric: usize| {
+                let all: Option<Vec<f64>> = windows.iter().map(|values| values[metric]).collect();
+                all.map(|all| stats::mean(&all))
+            };
+            places.push(place);
+            heads.push((0..metrics().count()).map(mean).collect());
+        }
+        let (candidate, optima) = (None, vec![None; heads.len()]);
+        let role = Role::Judged;
+        (!heads.is_empty()).then_some(Self { n, candidate, best, l: Some(l), role, places, heads, optima })
+    }
+
     /// What stands in tables and legends.
     pub(super) fn name<'a>(&self, candidates: &'a [Candidate]) -> &'a str {
-        self.candidate.map_or(OPTIMUM, |at| &candidates[at].name)
+        self.candidate.map_or(self.best, |at| &candidates[at].name)
     }
 
     /// The values of one metric, one a head, where it is known.

@@ -10,7 +10,8 @@ use crate::attention::{Attention, Input, Origin, softmax};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::linalg::truncation::Truncation;
-use crate::metric::{self, Metric, Of, Output, OutputProfile, PairProfile, Reference};
+use crate::metric::{self, Metric, Of, Output, Reference};
+use crate::name::Spec;
 use crate::rng::stream;
 use crate::study::Context;
 use crate::study::input::{Head, HeadWindow};
@@ -69,8 +70,20 @@ pub(super) struct Measured {
     /// What the best matrix of each l leaves.
     #[serde(with = "bits")]
     pub(super) floor: Vec<(usize, Optimum)>,
+    /// How far the l most probable keys of each row are, at each l.
+    pub(super) top: Vec<Top>,
     /// The rows of P at work, where the model's own attention is compared.
     pub(super) slots: Option<Slots>,
+}
+
+/// The most probable keys in the place of a mechanism.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Top {
+    /// How many of each row.
+    pub(super) l: usize,
+    /// Values of [`metrics`].
+    #[serde(with = "bits")]
+    pub(super) values: Vec<f64>,
 }
 
 impl Bits for Vec<(usize, Optimum)> {
@@ -107,7 +120,8 @@ impl Job<'_> {
             return Err(Error::NotFinite { what, value: f64::from(*x), at });
         }
         let best = Truncation::of(a.view(), output.view())?;
-        let (reference, output) = (Reference::new(a, best.spectral()), Output::new(output));
+        let (reference, output) =
+            (Reference::new(a, best.spectral(), |i| input.sees(i)), Output::new(output));
         let optimum = |rank: usize| Optimum {
             rel_fro: best.rel_fro(rank),
             rel_spectral: best.rel_spectral(rank),
@@ -118,27 +132,35 @@ impl Job<'_> {
         for (at, candidate) in self.candidates.iter().enumerate().filter(|(_, one)| one.is_at(n)) {
             watch.check()?;
             let (b, rank) = self.matrix(at, head, &input, v.ncols())?;
-            let (pair, out) = self.compare(head, candidate, b.view(), v, &reference, &output);
+            let values = self.compare(head, &candidate.spec, b.view(), v, &reference, &output);
             let (rank_bound, bounded) = (rank.map_or(n.min(m), |rank| rank.min(n).min(m)), rank.is_some());
-            let values = metrics().filter_map(|metric| match metric.of {
-                Of::Pair(value) => Some(value(&pair)),
-                Of::Output(value) => Some(value(&out)),
-                _ => None,
-            });
             mechanisms.push(Comparison {
                 candidate: at,
                 role: self.fits.role(candidate, head.window),
                 rank_bound,
                 bounded,
-                values: values.collect(),
+                values,
                 optimum: (rank_bound < n.min(m)).then(|| optimum(rank_bound)),
             });
             watch.step(1, &head.label);
         }
         let floor = self.lengths.iter().filter(|l| **l <= n.min(m)).map(|l| (*l, optimum(*l))).collect();
+        let top: Result<_> = self
+            .lengths
+            .iter()
+            .filter(|l| **l <= m)
+            .map(|l| {
+                let attention = Attention::plain("top-k", Some(*l))?;
+                let b = attention.matrix(&input)?;
+                Ok(Top {
+                    l: *l,
+                    values: self.compare(head, attention.spec(), b.view(), v, &reference, &output),
+                })
+            })
+            .collect();
         let asks = self.candidates.iter().any(Candidate::is_own);
         let slots = head.own.as_ref().filter(|_| asks).map(Slots::of);
-        Ok(Measured { at: of, mechanisms, floor, slots })
+        Ok(Measured { at: of, mechanisms, floor, top: top?, slots })
     }
 
     /// The matrix of a mechanism on a head, and the rank that its form bounds it to.
@@ -161,18 +183,24 @@ impl Job<'_> {
         Ok((attention.matrix(input)?, rank))
     }
 
+    /// The values of [`metrics`] for a matrix; `spec` says of what.
     fn compare(
         &self,
         head: &Head,
-        candidate: &Candidate,
+        spec: &Spec,
         b: ArrayView2<'_, f32>,
         v: &Array2<f32>,
         reference: &Reference,
         output: &Output,
-    ) -> (PairProfile, OutputProfile) {
-        let label =
-            format!("norm {} {} n {} window {}", candidate.spec, head.label, head.shape.0, head.window);
+    ) -> Vec<f64> {
+        let label = format!("norm {spec} {} n {} window {}", head.label, head.shape.0, head.window);
         let pair = reference.compare(b, &mut stream(self.context.seed, &label));
-        (pair, output.compare(product(b, v.view(), Threads::One).view()))
+        let out = output.compare(product(b, v.view(), Threads::One).view());
+        let values = metrics().filter_map(|metric| match metric.of {
+            Of::Pair(value) => Some(value(&pair)),
+            Of::Output(value) => Some(value(&out)),
+            _ => None,
+        });
+        values.collect()
     }
 }
