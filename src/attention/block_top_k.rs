@@ -119,9 +119,13 @@ impl Pattern for BlockTopK {
 
     /// Two products for each dimension of each block that holds a key which the query sees.
     fn choosing(&self, shape: &Shape) -> Option<Cost> {
+        Some(Cost::product(self.scanned(shape), 1, 1))
+    }
+
+    /// Minimum and maximum of each such block.
+    fn scanned(&self, shape: &Shape) -> usize {
         let mask = Mask::of(shape);
-        let blocks = (0..shape.n).map(|i| self.blocks(i, shape.m, mask).1).sum();
-        Some(Cost::product(blocks, 2 * shape.d_h, 1))
+        (0..shape.n).map(|i| self.blocks(i, shape.m, mask).1 * 2 * shape.d_h).sum()
     }
 
     fn l(&self) -> Option<usize> {

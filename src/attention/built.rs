@@ -120,6 +120,12 @@ impl Attention {
         self.mechanism.cost(shape)
     }
 
+    /// How many elements of a key-value cache its queries read, all together: of keys and values, or of what is stored in
+    /// their place. `None` where nothing is stored that a query could read instead of them.
+    pub fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        self.mechanism.cache_reads(shape)
+    }
+
     /// The rank that its matrix cannot exceed: min(n, m), or less.
     pub fn rank(&self, shape: &Shape) -> usize {
         let most = shape.n.min(shape.m);

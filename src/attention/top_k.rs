@@ -45,6 +45,13 @@ fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     Ok(Box::new(TopK { l: params.at_least("l", 1)?, renormalise: params.get("renormalise")? }))
 }
 
+impl TopK {
+    /// Pairs of a query and a key that it sees and does not keep.
+    fn others(&self, shape: &Shape) -> usize {
+        shape.pairs() - (0..shape.n).map(self.counts(shape)).sum::<usize>()
+    }
+}
+
 impl Pattern for TopK {
     fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
         let exact = ExactRows::of(input);
@@ -58,10 +65,14 @@ impl Pattern for TopK {
 
     /// The logits of the other keys, and their exponentials where they count in the sum.
     fn choosing(&self, shape: &Shape) -> Option<Cost> {
-        let kept: usize = (0..shape.n).map(self.counts(shape)).sum();
-        let others = shape.pairs() - kept;
+        let others = self.others(shape);
         let exps = if self.renormalise { 0 } else { others };
         Some(Cost::product(others, shape.d_h, 1) + Cost::exps(exps))
+    }
+
+    /// The other keys.
+    fn scanned(&self, shape: &Shape) -> usize {
+        self.others(shape) * shape.d_h
     }
 
     fn renormalises(&self) -> bool {

@@ -97,10 +97,14 @@ impl Pattern for VerticalSlash {
 
     /// The exact rows of the last queries.
     fn choosing(&self, shape: &Shape) -> Option<Cost> {
-        let probed = self.probed(shape.n);
-        let rows = probed.len();
-        let pairs = probed.map(|i| Mask::of(shape).visible(i, shape.m)).sum();
-        Some(Cost::product(pairs, shape.d_h, 1) + Cost::softmax(rows, pairs))
+        let cells = self.scanned(shape) / shape.d_h;
+        Some(Cost::product(cells, shape.d_h, 1) + Cost::softmax(self.probed(shape.n).len(), cells))
+    }
+
+    /// The keys of those rows.
+    fn scanned(&self, shape: &Shape) -> usize {
+        let seen = self.probed(shape.n).map(|i| Mask::of(shape).visible(i, shape.m));
+        seen.sum::<usize>() * shape.d_h
     }
 
     fn l(&self) -> Option<usize> {

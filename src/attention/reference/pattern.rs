@@ -45,6 +45,11 @@ pub(in crate::attention) trait Pattern: Send + Sync {
         None
     }
 
+    /// How many elements of keys, or of what stands for them, choosing reads beside the keys and values that are then read.
+    fn scanned(&self, _shape: &Shape) -> usize {
+        0
+    }
+
     /// Whether the weights of the keys that are read are divided by their sum; else they are the exact probabilities.
     fn renormalises(&self) -> bool {
         true
@@ -134,6 +139,11 @@ impl<P: Pattern> Mechanism for P {
             + Cost::softmax(rows, pairs)
             + Cost::product(pairs, 1, shape.d_v);
         self.choosing(shape).unwrap_or_default() + reading
+    }
+
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        let keys: usize = (0..shape.n).map(self.counts(shape)).sum();
+        Some((self.scanned(shape) + keys * (shape.d_h + shape.d_v)) as u64)
     }
 
     fn stochastic(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::candidate::Candidate;
 use super::fits::Role;
-use super::measure::{Job, Measured, metrics};
+use super::measure::{Job, Measured, Price, metrics};
 use super::rows::place;
 use crate::stats::{self, Interval};
 
@@ -25,6 +25,8 @@ pub(super) struct Group {
     pub(super) places: Vec<usize>,
     /// By head, in the order of the heads: values of [`metrics`], of which the optimum knows three.
     pub(super) heads: Vec<Vec<Option<f64>>>,
+    /// What it costs on one head; the heads of a length have one shape.
+    pub(super) price: Option<Price>,
     /// By head: what the best matrix of the same rank leaves, where the rank is bounded.
     pub(super) optima: Vec<Option<f64>>,
 }
@@ -47,7 +49,7 @@ impl Group {
     }
 
     fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
-        let (mut places, mut heads, mut optima) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut heads, mut optima, mut price) = (Vec::new(), Vec::new(), Vec::new(), None);
         for (place, head) in by_head(measured).enumerate() {
             let cells: Vec<_> = head
                 .iter()
@@ -62,6 +64,7 @@ impl Group {
                 let all: Option<Vec<f64>> = (0..cells.len()).map(value).collect();
                 all.map(|all| stats::mean(&all))
             };
+            price = cells[0].price;
             places.push(place);
             heads.push((0..metrics().count()).map(|i| mean(&|c| Some(cells[c].values[i]))).collect());
             optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
@@ -75,6 +78,7 @@ impl Group {
             role,
             places,
             heads,
+            price,
             optima,
         })
     }
@@ -125,7 +129,17 @@ impl Group {
         }
         let (candidate, optima) = (None, vec![None; heads.len()]);
         let role = Role::Judged;
-        (!heads.is_empty()).then_some(Self { n, candidate, best, l: Some(l), role, places, heads, optima })
+        (!heads.is_empty()).then_some(Self {
+            n,
+            candidate,
+            best,
+            l: Some(l),
+            role,
+            places,
+            heads,
+            price: None,
+            optima,
+        })
     }
 
     /// What stands in tables and legends.
