@@ -1,4 +1,4 @@
-//! Vertical and slash lines (MInference, Jiang et al. 2024): columns that many queries read, and diagonals, keys at one
+//! Vertical and slash lines (`MInference`, Jiang et al. 2024): columns that many queries read, and diagonals, keys at one
 //! distance from the query. The last queries choose both for all.
 //!
 //! The choice belongs to a prompt that is there as a whole: no row reads a key ahead of it, yet which keys it reads is known

@@ -101,7 +101,9 @@ impl<P: Pattern> Mechanism for P {
         if self.needs_exact(input) {
             let mut out = Array2::zeros((shape.n, shape.d_v));
             for (mut row, weights) in out.rows_mut().into_iter().zip(exact_weights(self, input, &*reads)) {
-                weights.into_iter().for_each(|(j, weight)| row.scaled_add(weight, &v.row(j)));
+                for (j, weight) in weights {
+                    row.scaled_add(weight, &v.row(j));
+                }
             }
             return Ok(out);
         }
@@ -114,7 +116,9 @@ impl<P: Pattern> Mechanism for P {
         let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
         if self.needs_exact(input) {
             for (mut row, weights) in a.rows_mut().into_iter().zip(exact_weights(self, input, &*reads)) {
-                weights.into_iter().for_each(|(j, weight)| row[j] = weight);
+                for (j, weight) in weights {
+                    row[j] = weight;
+                }
             }
             return Ok(a);
         }

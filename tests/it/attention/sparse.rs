@@ -1,4 +1,4 @@
-//! Sparse stand-ins beside NumPy loops over their definitions (`tests/golden/sparse`): the same keys, the same weights.
+//! Sparse stand-ins beside `NumPy` loops over their definitions (`tests/golden/sparse`): the same keys, the same weights.
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use std::path::Path;
