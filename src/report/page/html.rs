@@ -65,8 +65,11 @@ fn part(part_of: &Part, html: &mut String) {
             Ok(())
         }
         Part::Figure { svg, name, run } => {
-            let panels: String = panels_of(svg).iter().map(|panel| format!("<div>{panel}</div>\n")).collect();
-            writeln!(html, "<figure data-run=\"{run}\" id=\"{}-{run}\">\n{panels}</figure>", escape(name))
+            let _ = writeln!(html, "<figure data-run=\"{run}\" id=\"{}-{run}\">", escape(name));
+            for panel in panels_of(svg) {
+                let _ = writeln!(html, "<div>{panel}</div>");
+            }
+            writeln!(html, "</figure>")
         }
         Part::Template { svg, run } => writeln!(html, "<template id=\"head-{run}\">{svg}</template>"),
         Part::Rows(run) => writeln!(
@@ -76,7 +79,9 @@ fn part(part_of: &Part, html: &mut String) {
         ),
         Part::Folded(title, parts) => {
             let _ = writeln!(html, "<details>\n<summary>{}</summary>", escape(title));
-            parts.iter().for_each(|one| part(one, html));
+            for one in parts {
+                part(one, html);
+            }
             writeln!(html, "</details>")
         }
     };

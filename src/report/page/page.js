@@ -20,7 +20,7 @@
  const copied = (text, made) => navigator.clipboard.writeText(text)
   .then(() => made.textContent = 'Copied', () => made.textContent = 'Not allowed');
 
- // Lines: pointing, a legend that hides, axes that change between linear and logarithmic.
+ // Lines: pointing, a legend that hides, axes that change.
  const place = (axis, value) => axis.log ? Math.log(value / axis.low) / Math.log(axis.high / axis.low)
   : (value - axis.low) / (axis.high - axis.low);
  const value = (axis, at) => axis.log ? axis.low * (axis.high / axis.low) ** at : axis.low + at * (axis.high - axis.low);
@@ -122,7 +122,7 @@
   const cross = svg('path', { class: 'hover', 'stroke-dasharray': '3 3' });
   const ring = svg('circle', { class: 'hover', r: 0, 'stroke-width': 2 });
   chart.append(cross, ring);
-  // Where a line is at a position: between two of its points, but only at one where they are few measurements.
+  // Between two points of a line; only at one where they are few measurements.
   const height_at = (line, x) => {
    const drawn = points(line).map(one => pixel(...one));
    const at = drawn.findIndex(one => one[0] >= x - 0.01);
@@ -240,7 +240,7 @@
   const [rows, columns] = numbers(heat.dataset.size);
   const cells = all('rect[data-v]', heat);
   const { row, col, label } = heat.dataset;
-  const readout = html('div', { class: 'readout', 'aria-live': 'polite' }, 'Click a cell, or press Enter on it, for its head.');
+  const readout = html('div', { class: 'readout', 'aria-live': 'polite' }, 'Click a cell, or press Enter, for its head.');
   owner.after(readout);
   const ring = svg('rect', { class: 'hover', 'stroke-width': 2.5 });
   heat.append(ring);

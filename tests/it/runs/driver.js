@@ -61,7 +61,7 @@ addEventListener('load', () => {
         answers.end = all('.readout', detail)[0].textContent;
       }
     }
-    const table = document.querySelector('main .table');
+    const table = document.querySelector('section > .table');
     if (table) {
       const heads = all('th button', table);
       const at = heads.findIndex(one => one.textContent === 'erank');

@@ -19,11 +19,10 @@ pub fn compose(runs: &[Run], question: impl Fn(&str) -> Option<String>) -> Resul
     let Some(first) = runs.first() else { return Err(Error::Refused("report: no run is named".into())) };
     let studies: Vec<&str> = runs.iter().map(|run| names::study(&run.report.stamp)).collect();
     let several = runs.len() > 1;
-    let mut page = Page::default();
-    page.title =
+    let mut title =
         if several { format!("{} runs of luna", runs.len()) } else { first.report.rows.title.clone() };
-    if page.title.is_empty() {
-        page.title = format!("luna {}", studies[0]);
+    if title.is_empty() {
+        title = format!("luna {}", studies[0]);
     }
     let mut asked: Vec<String> = Vec::new();
     for study in &studies {
@@ -33,7 +32,7 @@ pub fn compose(runs: &[Run], question: impl Fn(&str) -> Option<String>) -> Resul
             asked.push(one);
         }
     }
-    page.question = asked.join(". ");
+    let mut page = Page { title, question: asked.join(". "), ..Page::default() };
     if several {
         page.sections.push(beside(runs));
     }
@@ -55,7 +54,7 @@ fn beside(runs: &[Run]) -> Section {
             parts.push(Part::Notes(diff.report.notes));
         }
         Err(error) => {
-            parts.push(Part::Notes(vec![format!("These runs have no differences to show: {error}")]))
+            parts.push(Part::Notes(vec![format!("These runs have no differences to show: {error}")]));
         }
     }
     Section { title: "Beside each other".into(), parts }
