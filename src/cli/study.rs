@@ -125,7 +125,11 @@ pub(super) fn run(
 /// Refuses to fill a terminal with what is not text.
 pub(super) fn refuse_binary(format: &Format) -> Result<()> {
     if format.is_binary() && io::stdout().is_terminal() {
-        return Err(Error::value("--format", format.name, "it where standard output is a file: > rows.parquet"));
+        return Err(Error::value(
+            "--format",
+            format.name,
+            "it where standard output is a file: > rows.parquet",
+        ));
     }
     Ok(())
 }

@@ -27,13 +27,18 @@ impl Format {
         Self { name: "markdown", about: "tables to paste into a page", write: markdown::write },
         Self { name: "latex", about: "tables for a paper, with booktabs and siunitx", write: latex::write },
         #[cfg(feature = "parquet")]
-        Self { name: PARQUET, about: "every row in full precision, binary, to redirect", write: super::parquet::write },
+        Self {
+            name: PARQUET,
+            about: "every row in full precision, binary, to redirect",
+            write: super::parquet::write,
+        },
     ];
 
     /// The format of this name.
     pub fn find(name: &str) -> Result<&'static Self> {
         if name == PARQUET && !cfg!(feature = "parquet") {
-            let accepted = "it in a build with `--features parquet`, or csv and jsonl, which the same tools read";
+            let accepted =
+                "it in a build with `--features parquet`, or csv and jsonl, which the same tools read";
             return Err(Error::value("format", name, accepted));
         }
         name::find("format", name, Self::ALL, |format| format.name)
