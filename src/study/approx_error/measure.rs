@@ -202,7 +202,7 @@ impl Job<'_> {
             })
             .collect();
         let asks = self.candidates.iter().any(Candidate::is_own);
-        let slots = head.own.as_ref().filter(|_| asks).map(Slots::of);
+        let slots = head.own.as_ref().filter(|_| asks).map(|own| Slots::of(own, of.window == 0));
         Ok(Measured { at: of, mechanisms, floor, top: top?, slots })
     }
 
