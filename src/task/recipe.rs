@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::name::Spec;
+
 /// Sizes of a network and the settings of its training, as they are written beside a checkpoint.
 ///
 /// [`Recipe::default`] is where every [`RecipePreset`] starts from.
@@ -25,7 +27,7 @@ pub struct Recipe {
     pub p_chain: bool,
     /// How the decoder of an encoder-decoder attends, where it was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<&'static str>,
+    pub decoder: Option<Spec>,
     /// Optimiser steps.
     pub steps: usize,
     /// Sequences of a batch.

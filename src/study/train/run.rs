@@ -230,7 +230,7 @@ impl TrainingRun<'_> {
             seed: cell.seed,
             rate: cell.recipe.rate,
             l: network.encoder().mechanism.l(),
-            decoder: network.decoder().map(String::from),
+            decoder: network.decoder(),
             parameters: layout.learned(),
             steps: adam.steps(),
             state,

@@ -3,7 +3,7 @@
 use super::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::name;
+use crate::name::{self, Spec};
 use crate::network::translator::DecoderKind;
 use crate::network::{EncoderConfig, Mechanism};
 use crate::task::recipe::{Recipe, RecipePreset};
@@ -83,7 +83,7 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
         *to = flag.unwrap_or(*to);
     }
     recipe.pre_norm |= config.pre_norm;
-    recipe.decoder = config.decoder.as_deref().map(DecoderKind::find).transpose()?.map(DecoderKind::name);
+    recipe.decoder = config.decoder.as_deref().map(decoder).transpose()?;
     if let Some(schedule) = &config.schedule {
         recipe.schedule.clone_from(schedule);
     }
@@ -100,8 +100,15 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
     Ok(())
 }
 
+/// The spec of a decoder that exists and takes these parameters; what they may be depends on the encoder.
+fn decoder(text: &str) -> Result<Spec> {
+    let spec: Spec = text.parse()?;
+    spec.params("decoder", DecoderKind::find(&spec.name)?.takes())?;
+    Ok(spec)
+}
+
 fn check(recipe: &Recipe, task: &TaskKind) -> Result<()> {
-    if let Some(decoder) = recipe.decoder.filter(|_| task.network != NetworkKind::EncoderDecoder) {
+    if let Some(decoder) = recipe.decoder.as_ref().filter(|_| task.network != NetworkKind::EncoderDecoder) {
         let with: Vec<_> =
             task::ALL.iter().filter(|task| task.network == NetworkKind::EncoderDecoder).collect();
         let with: Vec<_> = with.iter().map(|task| format!("--task {}", task.name)).collect();

@@ -19,6 +19,12 @@ CASES = {
     "luna-prenorm": {"attention": "luna", "decoder": "luna", "pre_norm": True, "label_smoothing": 0.1},
     "luna-softmax": {"attention": "luna"},
     "linear-softmax": {"attention": "linear"},
+    "luna-self": {"attention": "luna", "decoder": "luna-self"},
+    "luna-self-prenorm": {"attention": "luna", "decoder": "luna-self", "tied": False, "w": "elu", "pre_norm": True},
+    "luna-source": {"attention": "luna", "decoder": "luna-source", "tied": False},
+    "luna-source-prenorm": {"attention": "luna", "decoder": "luna-source", "pre_norm": True, "label_smoothing": 0.1},
+    "softmax-luna-self": {"decoder": "luna-self", "l": L},
+    "linear-luna": {"attention": "linear", "decoder": "luna", "pre_norm": True, "l": L},
 }
 
 
@@ -30,19 +36,19 @@ def cross(t, at, x, context):
 
 
 def decoder_layer(case, t, at, x, p, source):
-    """LunaDecoderLayer, or a Transformer's, on one pair."""
+    """LunaDecoderLayer, a Transformer's, or one with one attention of each, on one pair."""
     pre = case["pre_norm"]
     before = (lambda name, y: norm(t, name, y)) if pre else (lambda name, y: y)
     behind = (lambda name, y: y) if pre else (lambda name, y: norm(t, name, y))
     own, over = f"{at}self_attn", f"{at}encoder_attn"
     reads = before(f"{own}_layer_norm", x)
-    if case["decoder"] == "luna":
+    if case["decoder"] in ("luna", "luna-self"):
         y = luna_causal(t, own, reads, p, case["w"], HEADS)
     else:
         y = attention("softmax", t, own, reads, True, HEADS)
     x = behind(f"{own}_layer_norm", x + y)
     reads = before(f"{over}_layer_norm", x)
-    if case["decoder"] == "luna":
+    if case["decoder"] in ("luna", "luna-source"):
         packs = before(f"{at}encoder_atten_proj_layer_norm", p)
         y, y_p = luna(t, over, reads, packs, source, HEADS)
         p = behind(f"{at}encoder_atten_proj_layer_norm", p + y_p)
@@ -67,7 +73,9 @@ def network(case, t, source, target):
         x, p = layer({**case, "task": "classifier"}, t, f"encoder.layers.{i}.", x, p, HEADS)
     if case["pre_norm"]:
         x = norm(t, "encoder.layer_norm", x)
-        p = norm(t, "encoder.proj_layer_norm", p) if case["decoder"] == "luna" else None
+        p = norm(t, "encoder.proj_layer_norm", p) if p is not None and case["decoder"] != "softmax" else None
+    if "l" in case:
+        p = norm(t, "decoder.layernorm_porjected_embedding", t["decoder.projected_embeddings"])[: len(source)]
     context, x = x, embed("decoder", target)
     for i in range(DECODER_LAYERS):
         x, p = decoder_layer(case, t, f"decoder.layers.{i}.", x, p, context)
@@ -86,15 +94,19 @@ def shapes(case):
 
     tied = case["tied"]
     encoder = {"luna": make.LUNA_TIED if tied else make.LUNA_UNTIED}.get(case["attention"], make.PLAIN)
-    luna_decodes = case["decoder"] == "luna"
-    own = (make.CAUSAL_TIED if tied else make.CAUSAL_UNTIED) if luna_decodes else make.PLAIN
-    over = (make.LUNA_TIED if tied else make.LUNA_UNTIED) if luna_decodes else make.PLAIN
+    decoder = case["decoder"]
+    packs = decoder in ("luna", "luna-source")
+    own = (make.CAUSAL_TIED if tied else make.CAUSAL_UNTIED) if decoder in ("luna", "luna-self") else make.PLAIN
+    over = (make.LUNA_TIED if tied else make.LUNA_UNTIED) if packs else make.PLAIN
     for side, layers in (("encoder", LAYERS), ("decoder", DECODER_LAYERS)):
         found[f"{side}.embed_positions.weight"] = (POSITIONS, D)
         add(f"{side}.layernorm_embedding", D)
         if side == "encoder" and case["attention"] == "luna":
             found["encoder.projected_embeddings"] = (L, D)
             add("encoder.layernorm_porjected_embedding", D)
+        if side == "decoder" and "l" in case:
+            found["decoder.projected_embeddings"] = (L, D)
+            add("decoder.layernorm_porjected_embedding", D)
         for i in range(layers):
             at = f"{side}.layers.{i}."
             for name in encoder if side == "encoder" else own:
@@ -106,15 +118,15 @@ def shapes(case):
                 for name in over:
                     add(f"{at}encoder_attn.{name}", D, D)
                 add(f"{at}encoder_attn_layer_norm", D)
-                if luna_decodes:
+                if packs:
                     add(f"{at}encoder_atten_proj_layer_norm", D)
             add(f"{at}fc1", FFN, D)
             add(f"{at}fc2", D, FFN)
             add(f"{at}final_layer_norm", D)
         if case["pre_norm"]:
             add(f"{side}.layer_norm", D)
-            if luna_decodes:
-                # The decoder's is there in its authors' code too; nobody reads what it norms.
+            # The decoder's is there in its authors' code too; nobody reads what it norms.
+            if decoder == "luna" if side == "decoder" else case["attention"] == "luna":
                 add(f"{side}.proj_layer_norm", D)
     return found
 

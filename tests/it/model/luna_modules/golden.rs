@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use luna::attention::luna_causal::Weight;
 use luna::layer::{
-    CausalLunaAttention, Context, DecoderLayer, EncoderLayer, LunaAttention, Rows, Stream, Streams,
+    CausalLunaAttention, Context, DecoderAttention, DecoderLayer, EncoderLayer, LunaAttention, Rows, Stream,
+    Streams,
 };
 use luna::model::{Activation, Named};
 use luna::network::translator::TranslatorConfig;
@@ -199,8 +200,8 @@ fn decoder_layers() {
         let file = File::read(name);
         let named = Named::new(Path::new(name), checkpoint(name));
         let layers = Loaded::new(&named, |layout| {
-            let weight = Some(Weight::Softplus);
-            [0, 1].map(|at| DecoderLayer::declare(layout, "", &file.config, weight, at, 0))
+            let luna = DecoderAttention::after(&file.config);
+            [0, 1].map(|at| DecoderLayer::declare(layout, "", &file.config, luna, at, 0))
         });
         file.layer_by_layer(|at, stream, of| {
             let context = file.sequence("in.encoder_out", of);
