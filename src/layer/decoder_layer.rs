@@ -95,22 +95,22 @@ impl DecoderLayer {
         let residual = |layout: &mut Layout, name: &str, site: usize| {
             Residual::declare(layout, &format!("{layer}{name}"), d, pre_norm, site)
         };
-        let softmax = |layout: &mut Layout, name: &str, mask: Mask| {
-            Attention::declare(layout, name, [d, heads], Mechanism::Softmax, mask)
+        let softmax = |layout: &mut Layout, name: &str, mask: Mask, site: usize| {
+            Attention::declare(layout, name, [d, heads], Mechanism::Softmax, mask, site)
         };
         let own = if kind.luna_self() {
-            OwnAttention::Luna(CausalLunaAttention::declare(layout, &own, [d, heads], weight, tied))
+            OwnAttention::Luna(CausalLunaAttention::declare(layout, &own, [d, heads], weight, tied, site))
         } else {
-            OwnAttention::Softmax(softmax(layout, &own, Mask::Causal))
+            OwnAttention::Softmax(softmax(layout, &own, Mask::Causal, site))
         };
         let around_own = residual(layout, "self_attn_layer_norm", site);
         let (cross, around_cross) = if kind.luna_source() {
-            let attention = LunaAttention::declare(layout, &cross, d, [heads; 2], tied);
+            let attention = LunaAttention::declare(layout, &cross, d, [heads; 2], tied, site + 1);
             let around_cross = residual(layout, "encoder_attn_layer_norm", site + 1);
             let around_p = Some(residual(layout, "encoder_atten_proj_layer_norm", site + 2));
             (CrossAttention::Luna(LunaBlock { attention, around_p }), around_cross)
         } else {
-            let cross = softmax(layout, &cross, Mask::Full);
+            let cross = softmax(layout, &cross, Mask::Full, site + 1);
             (CrossAttention::Softmax(cross), residual(layout, "encoder_attn_layer_norm", site + 1))
         };
         let feed_forward =

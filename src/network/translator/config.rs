@@ -98,7 +98,7 @@ impl TranslatorConfig {
         let encoder = EncoderConfig::read_sizes(&keys)?;
         let kind = keys.name("decoder", DecoderAttention::after(&encoder).kind.name())?;
         let kind = DecoderKind::find(kind)
-            .map_err(|_| keys.wrong("decoder", &DecoderKind::ALL.map(DecoderKind::name).join(", ")))?;
+            .map_err(|_| keys.wrong("decoder", DecoderKind::ALL.map(DecoderKind::name).join(", ")))?;
         let default = DecoderAttention::of(kind, &encoder);
         let decoder = DecoderAttention {
             kind,

@@ -91,6 +91,9 @@ pub struct TrainConfig {
     /// Dropout rate of embeddings, blocks and feed-forward networks (not of attention weights)
     #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
     pub dropout: Option<f64>,
+    /// Dropout rate of attention weights: of softmax, of Luna's pack and unpack, and of the weights and shares of causal Luna [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
+    pub attention_dropout: Option<f64>,
     /// Label smoothing: the share of each target that is spread over all classes or tokens
     #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
     pub label_smoothing: Option<f64>,

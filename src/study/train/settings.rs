@@ -75,6 +75,7 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
         (&mut recipe.weight_decay, config.weight_decay),
         (&mut recipe.clip, config.clip),
         (&mut recipe.dropout, config.dropout),
+        (&mut recipe.attention_dropout, config.attention_dropout),
         (&mut recipe.label_smoothing, config.label_smoothing),
         (&mut recipe.validation, config.validation),
         (&mut recipe.beta_2, config.beta_2),
@@ -145,6 +146,7 @@ fn check(recipe: &Recipe, task: &TaskKind) -> Result<()> {
     }
     let shares = [
         ("--dropout", recipe.dropout),
+        ("--attention-dropout", recipe.attention_dropout),
         ("--label-smoothing", recipe.label_smoothing),
         ("--beta-2", recipe.beta_2),
     ];
@@ -183,6 +185,14 @@ pub(super) fn encoder(
     if let Some(l) = mechanism.l().filter(|l| *l > recipe.n) {
         let what = format!("l of mechanism '{}'", mechanism.name());
         return Err(Error::value(what, l, format!("{} or less, the sequence length", recipe.n)));
+    }
+    if recipe.attention_dropout > 0.0 && !mechanism.drops() {
+        let what = format!("--attention-dropout with mechanism '{}'", mechanism.name());
+        return Err(Error::value(
+            what,
+            recipe.attention_dropout,
+            "0; softmax, local, luna and luna-causal drop",
+        ));
     }
     Ok(EncoderConfig {
         activation: Activation::find(recipe.activation)?,

@@ -165,7 +165,9 @@ fn gradients_are_the_slopes_of_the_objective() {
             direction[entry.at.clone()].fill(0.0);
         }
         let pairs = pairs(&LENGTHS);
-        for dropout in [Dropout::OFF, Dropout::new(0.2, 1, 2, 0)] {
+        let masked = Dropout::new(0.2, 1, 2, 0);
+        let drops = config.encoder.mechanism.drops();
+        for dropout in [Dropout::OFF, if drops { masked.of_attention(0.3) } else { masked }] {
             let rates = Rates { dropout, smoothing: 0.1 };
             let objective = |by: f32| {
                 let moved: Vec<f32> = numbers.iter().zip(&direction).map(|(x, d)| x + by * d).collect();
@@ -215,11 +217,15 @@ fn threads_do_not_change_a_bit() {
         let network = Translator::new(&config).unwrap();
         let numbers = network.draw(5);
         let pairs = pairs(&LENGTHS);
+        let dropout = |config: &TranslatorConfig| {
+            let of_attention = if config.encoder.mechanism.drops() { 0.1 } else { 0.0 };
+            Dropout::new(0.1, 7, 8, 9).of_attention(of_attention)
+        };
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let mut gradients = vec![0.0; numbers.len()];
-                let rates = Rates { dropout: Dropout::new(0.1, 7, 8, 9), smoothing: 0.0 };
+                let rates = Rates { dropout: dropout(&config), smoothing: 0.0 };
                 let sums = network.learn(&numbers, &mut gradients, 1.0, &pairs, rates).unwrap();
                 (sums, gradients)
             })

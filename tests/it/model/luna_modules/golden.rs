@@ -112,7 +112,7 @@ fn attention(name: &str) {
     let file = File::read(name);
     let heads = [file.config.heads, file.pack_heads];
     let module = Loaded::new(&file.weights, |layout| {
-        LunaAttention::declare(layout, "w", file.config.d, heads, file.tied)
+        LunaAttention::declare(layout, "w", file.config.d, heads, file.tied, 0)
     });
     let (pass, layer) = (module.pass(), &module.layer);
     let weights = file.golden.array("out.unpack_weights");
@@ -160,7 +160,7 @@ fn causal_attention_whole_and_row_by_row() {
         let file = File::read(name);
         let sizes = [file.config.d, file.config.heads];
         let module = Loaded::new(&file.weights, |layout| {
-            CausalLunaAttention::declare(layout, "w", sizes, Weight::Softplus, file.tied)
+            CausalLunaAttention::declare(layout, "w", sizes, Weight::Softplus, file.tied, 0)
         });
         let (pass, layer) = (module.pass(), &module.layer);
         for of in 0..file.batch {
