@@ -139,7 +139,7 @@ pub fn registries() -> Vec<Registry> {
         Registry::of(
             "decoder",
             "attention of a translator's decoder, for --decoder of train",
-            DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about())),
+            DecoderKind::ALL.iter().map(|kind| Entry::new(kind.name(), kind.about()).taking(kind.takes())),
         ),
         Registry::of(
             "family",

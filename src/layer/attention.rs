@@ -22,6 +22,8 @@ pub(super) struct Attention {
     value: Linear,
     out: Linear,
     core: MultiHead,
+    /// Its number among the arrays that are dropped from.
+    site: usize,
 }
 
 /// Rows that are read in the place of a block's own, and which of them belong to which sequence.
@@ -70,12 +72,13 @@ impl Attention {
         [d, heads]: [usize; 2],
         mechanism: Mechanism,
         mask: Mask,
+        site: usize,
     ) -> Self {
         let [query, key, value] = ["q_proj", "k_proj", "v_proj"]
             .map(|projection| Linear::projection(layout, &format!("{name}.{projection}"), d));
         let out = Linear::declare(layout, &format!("{name}.out_proj"), d, d);
         let core = MultiHead::declare(layout, name, heads, mechanism, mask);
-        Self { d, heads, query, key, value, out, core }
+        Self { d, heads, query, key, value, out, core, site }
     }
 
     /// Declares below `name` what the mechanism draws and does not learn.
@@ -105,7 +108,7 @@ impl Attention {
         let of = Context::or_own(context.as_ref(), &x, rows);
         let q = self.query.to_heads(pass, x, self.heads);
         let [k, v] = [&self.key, &self.value].map(|linear| linear.to_heads(pass, of.x, self.heads));
-        let operands = Operands { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: of.rows };
+        let operands = self.operands(pass, [&q, &k, &v], rows, of.rows);
         let out = self.core.forward(pass, operands, tape.as_deref_mut())?;
         let Some(tape) = tape else {
             drop((q, k, v)); // before the output projection allocates
@@ -129,8 +132,7 @@ impl Attention {
         let Saved { q, k, v, out } = tape.take();
         let d_out = projection_backward(&self.out, back, &out, dy, self.heads);
         let context_rows = context.as_ref().map_or(rows, |(context, _)| context.rows);
-        let operands =
-            Operands { q: q.view(), k: k.view(), v: v.view(), queries: rows, context: context_rows };
+        let operands = self.operands(back.pass, [&q, &k, &v], rows, context_rows);
         let d = self.core.backward(back, tape, operands, out, d_out.view())?;
         drop((q, k, v, d_out)); // before the projections allocate
         let mut dx = zeros(x.raw_dim());
@@ -142,6 +144,17 @@ impl Attention {
         self.key.to_heads_backward(back, of, &d.k, to);
         self.value.to_heads_backward(back, of, &d.v, to);
         Ok(dx)
+    }
+
+    fn operands<'a>(
+        &self,
+        pass: Pass<'_>,
+        [q, k, v]: [&'a Array3<f32>; 3],
+        queries: &'a Rows,
+        context: &'a Rows,
+    ) -> Operands<'a> {
+        let dropout = pass.dropout.attention(self.site, 0);
+        Operands { q: q.view(), k: k.view(), v: v.view(), queries, context, dropout }
     }
 
     /// The past of every head, before the first row of a sequence.
@@ -176,8 +189,8 @@ impl Attention {
     ) -> Result<Array2<f32>> {
         let q = self.query.to_heads(pass, x, self.heads);
         let KeysAndValues { keys, values } = context;
-        let (queries, context) = (&Rows::of([x.nrows()]), &Rows::of([keys.dim().1]));
-        let operands = Operands { q: q.view(), k: keys.view(), v: values.view(), queries, context };
+        let (queries, context) = (Rows::of([x.nrows()]), Rows::of([keys.dim().1]));
+        let operands = self.operands(pass, [&q, keys, values], &queries, &context);
         Ok(self.out.of_heads(pass, self.core.forward(pass, operands, None)?.view()))
     }
 }

@@ -1,90 +1,71 @@
-//! Dropout whose mask is computed and never stored (Srivastava et al. 2014).
-//!
-//! Whether the i-th element of an array survives is a function of a key and of i, so that the backward pass, a resumed run,
-//! and any number of threads see the same mask. The function is the finalizer of `MurmurHash3`
-//! (Appleby, public domain), twice: 32 bits in, 32 well-mixed bits out.
+//! Dropout of the arrays of a network, whose masks are computed and never stored ([`RandomMask`]).
 
-use ndarray::Array2;
-use pulp::{Simd, WithSimd};
+use ndarray::{Array, Dimension};
 use rayon::prelude::*;
 
+use crate::linalg::random_mask::{RandomMask, mix};
+
 const CHUNK: usize = 1 << 14;
+/// Tells the masks of attention from those of other arrays of the same site.
+const ATTENTION: u32 = 0x27d4_eb2f;
 
 /// What decides every mask of one pass over a batch: a key, and how much is dropped.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     rate: f32,
+    attention: f32,
     key: u32,
 }
 
 impl Dropout {
     /// Drops nothing.
-    pub const OFF: Self = Self { rate: 0.0, key: 0 };
+    pub const OFF: Self = Self { rate: 0.0, attention: 0.0, key: 0 };
 
     /// Drops the share `rate` (0 to below 1) of all elements, in a pattern that follows from the seed, the step and the
-    /// batch within the step.
+    /// batch within the step; of the weights of attention nothing.
     pub fn new(rate: f64, seed: u64, step: usize, batch: usize) -> Self {
         let mut key = mix(seed as u32 ^ 0x9e37_79b9) ^ mix((seed >> 32) as u32);
         for part in [step as u32, (step as u64 >> 32) as u32, batch as u32] {
             key = mix(key ^ mix(part.wrapping_add(0x85eb_ca6b)));
         }
-        Self { rate: rate as f32, key }
+        Self { rate: rate as f32, attention: 0.0, key }
+    }
+
+    /// The same, which also drops the share `rate` of the weights of attention.
+    #[must_use]
+    pub fn of_attention(self, rate: f64) -> Self {
+        Self { attention: rate as f32, ..self }
     }
 
     /// Sets dropped elements to zero and divides the others by the rate of survival; `site` tells the arrays of a network
     /// apart. The same call on the gradient is its backward pass.
-    pub(crate) fn apply(self, x: &mut Array2<f32>, site: usize) {
-        if let Some(elements) = x.as_slice_mut().filter(|_| self.rate > 0.0) {
-            let chunks = elements.par_chunks_mut(CHUNK).enumerate();
-            chunks.for_each(|(chunk, elements)| self.apply_from(chunk * CHUNK, elements, site));
-        }
+    pub(crate) fn apply<D: Dimension>(self, x: &mut Array<f32, D>, site: usize) {
+        apply(RandomMask::new(self.rate, self.key).part(site), x);
     }
 
     /// The same for some elements of an array, of which the first is number `first`.
     pub(super) fn apply_from(self, first: usize, elements: &mut [f32], site: usize) {
-        if self.rate <= 0.0 {
-            return;
-        }
-        let key = mix(self.key ^ mix(site as u32));
-        let threshold = (f64::from(self.rate) * 2f64.powi(32)) as u32;
-        let scale = 1.0 / (1.0 - self.rate);
-        pulp::Arch::new().dispatch(Masked { elements, first: first as u32, key, threshold, scale });
+        RandomMask::new(self.rate, self.key).part(site).apply(first, elements);
+    }
+
+    /// The mask of the weights of an attention; the second of two steps has another `step` than the first.
+    pub(super) fn attention(self, site: usize, step: usize) -> RandomMask {
+        RandomMask::new(self.attention, self.key ^ ATTENTION).part(site).part(step)
     }
 }
 
-struct Masked<'a> {
-    elements: &'a mut [f32],
-    first: u32,
-    key: u32,
-    threshold: u32,
-    scale: f32,
-}
-
-impl WithSimd for Masked<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // that is the point of dispatching
-    fn with_simd<S: Simd>(self, _: S) {
-        for (i, x) in self.elements.iter_mut().enumerate() {
-            let draw = mix(mix(self.first.wrapping_add(i as u32)) ^ self.key);
-            *x *= if draw < self.threshold { 0.0 } else { self.scale };
-        }
+/// Applies a mask to all elements of an array.
+pub(super) fn apply<D: Dimension>(mask: RandomMask, x: &mut Array<f32, D>) {
+    if let Some(elements) = x.as_slice_mut().filter(|_| !mask.is_off()) {
+        let chunks = elements.par_chunks_mut(CHUNK).enumerate();
+        chunks.for_each(|(chunk, elements)| mask.apply(chunk * CHUNK, elements));
     }
-}
-
-#[inline(always)]
-#[allow(clippy::inline_always)] // inlined into the vector instructions of its caller
-const fn mix(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x85eb_ca6b);
-    x ^= x >> 13;
-    x = x.wrapping_mul(0xc2b2_ae35);
-    x ^ (x >> 16)
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
 
     fn survives(dropout: Dropout, site: usize) -> Vec<bool> {

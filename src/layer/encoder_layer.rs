@@ -65,14 +65,14 @@ impl EncoderLayer {
         let name = format!("{layer}self_attn");
         let mut attention = match config.mechanism {
             Mechanism::Luna { tied, .. } => {
-                let attention = LunaAttention::declare(layout, &name, d, [heads; 2], tied);
+                let attention = LunaAttention::declare(layout, &name, d, [heads; 2], tied, site);
                 SelfAttention::Luna(LunaBlock { attention, around_p: None })
             }
             Mechanism::LunaCausal { weight, tied, .. } => SelfAttention::CausalLuna(
-                CausalLunaAttention::declare(layout, &name, [d, heads], weight, tied),
+                CausalLunaAttention::declare(layout, &name, [d, heads], weight, tied, site),
             ),
             mechanism => {
-                let attention = Attention::declare(layout, &name, [d, heads], mechanism, config.mask());
+                let attention = Attention::declare(layout, &name, [d, heads], mechanism, config.mask(), site);
                 SelfAttention::Transformer(attention)
             }
         };

@@ -16,6 +16,7 @@ use crate::attention::{
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::linalg::arrays::zeros;
+use crate::linalg::random_mask::RandomMask;
 
 /// A mechanism, its mask, and what it learns or draws beside queries, keys and values.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Operands<'a> {
     pub(super) v: ArrayView3<'a, f32>,
     pub(super) queries: &'a Rows,
     pub(super) context: &'a Rows,
+    /// Which weights are dropped.
+    pub(super) dropout: RandomMask,
 }
 
 /// Gradients of queries, keys and values.
@@ -101,8 +104,10 @@ impl MultiHead {
         Err(self.mask.refused(&format!("the backward pass of attention '{}'", fused.name())))
     }
 
-    fn slice<'a>(&self, of: &Operands<'a>, (queries, context): &(Slice, Slice)) -> Heads<'a> {
-        Heads::new(queries.of(of.q), context.of(of.k), context.of(of.v), self.mask)
+    /// The heads of one kernel call, the `at`-th.
+    fn slice<'a>(&self, of: &Operands<'a>, at: usize, (queries, context): &(Slice, Slice)) -> Heads<'a> {
+        let heads = Heads::new(queries.of(of.q), context.of(of.k), context.of(of.v), self.mask);
+        Heads { dropout: of.dropout.part(at), ..heads }
     }
 
     /// The output (h, rows of the queries, `d_v`).
@@ -118,7 +123,8 @@ impl MultiHead {
         let (fused, arrays) = (self.mechanism.fused()?, self.arrays(pass));
         let parts = split_mut(&mut out, slices.iter().map(|(queries, _)| queries));
         // Short sequences are too little work to be shared among threads; many of them are not.
-        let calls = slices.par_iter().zip(parts).map(|(slice, out)| (self.slice(&of, slice), out));
+        let calls = slices.par_iter().enumerate().zip(parts);
+        let calls = calls.map(|((at, slice), out)| (self.slice(&of, at, slice), out));
         match tape {
             Some(tape) => {
                 let saved = calls.map(|(heads, out)| self.call_saving(pass, &fused, &arrays, &heads, out));
@@ -161,8 +167,8 @@ impl MultiHead {
         let pass = back.pass;
         let (fused, arrays) = (self.mechanism.fused()?, self.arrays(pass));
         let slices = slices(of.queries, of.context);
-        let found = slices.par_iter().zip(saved).map(|(slice, saved)| {
-            let heads = self.slice(&of, slice);
+        let found = slices.par_iter().enumerate().zip(saved).map(|((at, slice), saved)| {
+            let heads = self.slice(&of, at, slice);
             let mut gradients = match saved {
                 OfCall::Fused(_) => fused.gradients(&heads, &arrays),
                 OfCall::Materialised(_) => Gradients::zeros(&heads, &Arrays::none()),

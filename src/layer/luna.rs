@@ -29,6 +29,10 @@ use crate::attention::Mask;
 use crate::error::Error;
 use crate::linalg::arrays::{join, split, zeros};
 
+/// The two steps, as masks of dropout tell them apart.
+const PACK: usize = 0;
+const UNPACK: usize = 1;
+
 /// Pack and unpack, each with its projections.
 #[derive(Clone, Copy, Debug)]
 pub struct LunaAttention {
@@ -39,6 +43,8 @@ pub struct LunaAttention {
     query: Linear,
     unpack: KeyValue,
     out: Linear,
+    /// Its number among the arrays that are dropped from.
+    site: usize,
 }
 
 /// Which rows belong to which sequence.
@@ -81,13 +87,14 @@ impl LunaAttention {
         d: usize,
         [heads, pack_heads]: [usize; 2],
         tied: bool,
+        site: usize,
     ) -> Self {
         let [pack_query, query] = ["pq_proj", "q_proj"]
             .map(|projection| Linear::projection(layout, &format!("{name}.{projection}"), d));
         let pack = KeyValue::declare(layout, name, d, tied, ["pc_proj", "pk_proj", "pv_proj"]);
         let unpack = KeyValue::declare(layout, name, d, tied, ["c_proj", "k_proj", "v_proj"]);
         let out = Linear::declare(layout, &format!("{name}.out_proj"), d, d);
-        Self { heads, pack_heads, pack_query, pack, query, unpack, out }
+        Self { heads, pack_heads, pack_query, pack, query, unpack, out, site }
     }
 
     /// The output of X, and the packed context (before any residual), each (rows, d); the context is X itself where there
@@ -126,8 +133,8 @@ impl LunaAttention {
         let queries = self.pack_query.to_heads(pass, p, self.pack_heads);
         let key_values = self.pack.forward(pass, context.x, self.pack_heads);
         let core = MultiHead::softmax(self.pack_heads, Mask::Full);
-        let out =
-            core.forward(pass, operands(&queries, &key_values, p_rows, context.rows), tape.as_deref_mut())?;
+        let of = self.operands(pass, PACK, (&queries, &key_values), p_rows, context.rows);
+        let out = core.forward(pass, of, tape.as_deref_mut())?;
         let y_p = if let Some(tape) = tape {
             let y_p = join(out.view());
             tape.save(SavedPack { queries, key_values, out });
@@ -151,7 +158,8 @@ impl LunaAttention {
     ) -> Result<(Array3<f32>, Array3<f32>)> {
         let queries = self.query.to_heads(pass, x, self.heads);
         let core = MultiHead::softmax(self.heads, Mask::Full);
-        let out = core.forward(pass, operands(&queries, &packed.key_values, streams.x, streams.p), tape)?;
+        let of = self.operands(pass, UNPACK, (&queries, &packed.key_values), streams.x, streams.p);
+        let out = core.forward(pass, of, tape)?;
         Ok((queries, out))
     }
 
@@ -215,7 +223,7 @@ impl LunaAttention {
     ) -> Result<(Array2<f32>, Array2<f32>)> {
         let SavedUnpack { queries, key_values, out } = tape.take();
         let d_out = projection_backward(&self.out, back, &out, dy, self.heads);
-        let of = operands(&queries, &key_values, streams.x, streams.p);
+        let of = self.operands(back.pass, UNPACK, (&queries, &key_values), streams.x, streams.p);
         let core = MultiHead::softmax(self.heads, Mask::Full);
         let d = core.backward(back, tape, of, out, d_out.view())?;
         drop((key_values, queries, d_out)); // before the projections allocate
@@ -227,7 +235,7 @@ impl LunaAttention {
         self.unpack.backward(back, y_p.view(), (d.k, d.v), &mut d_packed);
         let d_packed = split(d_packed.view(), self.pack_heads);
         let context_rows = context.as_ref().map_or(streams.x, |(context, _)| context.rows);
-        let of = operands(&queries, &key_values, streams.p, context_rows);
+        let of = self.operands(back.pass, PACK, (&queries, &key_values), streams.p, context_rows);
         let core = MultiHead::softmax(self.pack_heads, Mask::Full);
         let d = core.backward(back, tape, of, out, d_packed.view())?;
         let (of, to) = match context {
@@ -239,15 +247,20 @@ impl LunaAttention {
         self.pack_query.add_gradients(back, p, d_query.view());
         Ok((dx, self.pack_query.input_gradient(back.pass, d_query.view())))
     }
-}
 
-fn operands<'a>(
-    queries: &'a Array3<f32>,
-    key_values: &'a KeyValueHeads,
-    rows: &'a Rows,
-    context: &'a Rows,
-) -> Operands<'a> {
-    Operands { q: queries.view(), k: key_values.keys(), v: key_values.values(), queries: rows, context }
+    /// Queries, and the keys and values that they read, of one of the two steps.
+    fn operands<'a>(
+        &self,
+        pass: Pass<'_>,
+        step: usize,
+        (queries, key_values): (&'a Array3<f32>, &'a KeyValueHeads),
+        rows: &'a Rows,
+        context: &'a Rows,
+    ) -> Operands<'a> {
+        let (k, v) = (key_values.keys(), key_values.values());
+        let dropout = pass.dropout.attention(self.site, step);
+        Operands { q: queries.view(), k, v, queries: rows, context, dropout }
+    }
 }
 
 /// Luna's attention inside the residual of X, with the residual of P if the packed context is handed on as the next P.

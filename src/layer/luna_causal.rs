@@ -15,6 +15,7 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::attention::projection_backward;
+use super::dropout;
 use super::factors::{Factors, WatchedHead};
 use super::key_value::{KeyValue, KeyValueHeads};
 use super::linear::Linear;
@@ -26,7 +27,11 @@ use crate::attention::luna_causal::{State, Weight, WeightedGradients, WeightedHe
 use crate::attention::{Heads, Mask, Path, Saved as SavedCall};
 use crate::linalg::arrays::{join, zeros};
 use crate::linalg::gemm::{Threads, product, product_into};
+use crate::linalg::random_mask::RandomMask;
 
+/// What is dropped from, as its authors do: the weights w, and the shares a of the rows of P.
+const WEIGHTS: usize = 0;
+const SHARES: usize = 1;
 /// Weights that one thread works on at a time.
 const CHUNK: usize = 1 << 14;
 
@@ -41,6 +46,8 @@ pub struct CausalLunaAttention {
     pack_key: Linear,
     key_value: KeyValue,
     out: Linear,
+    /// Its number among the arrays that are dropped from.
+    site: usize,
 }
 
 /// Saved activations.
@@ -70,12 +77,13 @@ impl CausalLunaAttention {
         [d, heads]: [usize; 2],
         weight: Weight,
         tied: bool,
+        site: usize,
     ) -> Self {
         let [pack_query, query, pack_key] = ["pq_proj", "q_proj", "pc_proj"]
             .map(|projection| Linear::projection(layout, &format!("{name}.{projection}"), d));
         let key_value = KeyValue::declare(layout, name, d, tied, ["c_proj", "k_proj", "v_proj"]);
         let out = Linear::declare(layout, &format!("{name}.out_proj"), d, d);
-        Self { d, heads, weight, pack_query, query, pack_key, key_value, out }
+        Self { d, heads, weight, pack_query, query, pack_key, key_value, out, site }
     }
 
     /// The output (rows, d) of x (rows, d) and p: (l, d), the same for every sequence, or each sequence's own rows where
@@ -90,7 +98,8 @@ impl CausalLunaAttention {
     ) -> Result<Array2<f32>> {
         let pack_query = self.pack_query.to_heads(pass, p, self.heads);
         let pack_key = self.pack_key.to_heads(pass, x, self.heads);
-        let w = self.weights(pass, (&pack_query, &pack_key), rows, p_rows);
+        let mut w = self.weights(pass, (&pack_query, &pack_key), rows, p_rows);
+        dropout::apply(pass.dropout.attention(self.site, WEIGHTS), &mut w);
         let packing = tape.is_some().then_some((pack_query, pack_key));
         let q = self.query.to_heads(pass, x, self.heads);
         let key_values = self.key_value.forward(pass, x, self.heads);
@@ -103,8 +112,9 @@ impl CausalLunaAttention {
         if packing.is_none() {
             pass.count(self.heads * pairs(p.nrows(), rows, p_rows), self.d / self.heads, 4);
         }
-        let calls = slices.par_iter().zip(parts).map(|(slice, out)| {
-            let heads = weighted(slice, shared_l, &q, &key_values, &w);
+        let shares = pass.dropout.attention(self.site, SHARES);
+        let calls = slices.par_iter().enumerate().zip(parts).map(|((at, slice), out)| {
+            let heads = weighted(slice, shared_l, &q, &key_values, &w, shares.part(at));
             // Without P there is nothing to read.
             let empty = heads.w.dim().2 == 0;
             if empty { Ok(SavedCall::default()) } else { heads.forward_saving(tally, out) }
@@ -134,12 +144,15 @@ impl CausalLunaAttention {
         let d_out = projection_backward(&self.out, back, &out, dy, self.heads);
         let pass = back.pass;
         // Weights are computed again, rather than saving h n l elements of every layer.
-        let w = self.weights(pass, (&pack_query, &pack_key), rows, p_rows);
-        let WeightedGradients { q: d_q, k: d_k, v: d_v, w: d_w } = {
+        let mut w = self.weights(pass, (&pack_query, &pack_key), rows, p_rows);
+        let of_weights = pass.dropout.attention(self.site, WEIGHTS);
+        dropout::apply(of_weights, &mut w);
+        let shares = pass.dropout.attention(self.site, SHARES);
+        let WeightedGradients { q: d_q, k: d_k, v: d_v, w: mut d_w } = {
             let slices = slices(rows, p_rows.unwrap_or(rows));
             let shared_l = p_rows.is_none().then_some(p.nrows());
-            let of_slice = |slice: &(Slice, Slice), saved: &SavedCall| {
-                let heads = weighted(slice, shared_l, &q, &key_values, &w);
+            let of_slice = |at: usize, slice: &(Slice, Slice), saved: &SavedCall| {
+                let heads = weighted(slice, shared_l, &q, &key_values, &w, shares.part(at));
                 let [of_q, of_k, of_v, of_w] =
                     [heads.heads.q, heads.heads.k, heads.heads.v, heads.w].map(|x| zeros(x.dim()));
                 let mut gradients = WeightedGradients { q: of_q, k: of_k, w: of_w, v: of_v };
@@ -149,7 +162,7 @@ impl CausalLunaAttention {
             match (&slices[..], &calls[..]) {
                 // One call sees all rows: its gradients are those of all rows.
                 ([one], [saved]) => {
-                    let WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w } = of_slice(one, saved)?;
+                    let WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w } = of_slice(0, one, saved)?;
                     let [of_q, of_k, of_v] = [of_q, of_k, of_v].map(|x| reshaped(x, q.dim()));
                     WeightedGradients { q: of_q, k: of_k, v: of_v, w: reshaped(of_w, w.dim()) }
                 }
@@ -157,6 +170,11 @@ impl CausalLunaAttention {
             }
         };
         drop((q, key_values, out, d_out, calls));
+        if !of_weights.is_off() {
+            dropout::apply(of_weights, &mut d_w);
+            // The derivative is known from the weights before the dropout; those that were dropped have none.
+            w *= of_weights.survival();
+        }
         let (d_pack_query, d_pack_key) =
             self.weights_backward(pass, (&pack_query, &pack_key), (&w, d_w), rows, p_rows);
         let mut dx = zeros(x.raw_dim());
@@ -316,16 +334,16 @@ fn side_by_side(
     slices: &[(Slice, Slice)],
     calls: &[SavedCall],
     (q, w): (&Array3<f32>, &Array3<f32>),
-    of_slice: impl Fn(&(Slice, Slice), &SavedCall) -> Result<WeightedGradients> + Sync,
+    of_slice: impl Fn(usize, &(Slice, Slice), &SavedCall) -> Result<WeightedGradients> + Sync,
 ) -> Result<WeightedGradients> {
     let [of_q, of_k, of_v, of_w] = [q, q, q, w].map(|x| zeros(x.raw_dim()));
     let mut all = WeightedGradients { q: of_q, k: of_k, v: of_v, w: of_w };
     let [to_q, to_k, to_v, to_w] = [&mut all.q, &mut all.k, &mut all.v, &mut all.w]
         .map(|x| split_mut(x, slices.iter().map(|(rows, _)| rows)));
     let to = to_q.into_par_iter().zip(to_k).zip(to_v).zip(to_w);
-    let found = slices.par_iter().zip(calls).zip(to);
-    found.try_for_each(|((slice, saved), (((mut to_q, mut to_k), mut to_v), mut to_w))| {
-        let of = of_slice(slice, saved)?;
+    let found = slices.par_iter().enumerate().zip(calls).zip(to);
+    found.try_for_each(|(((at, slice), saved), (((mut to_q, mut to_k), mut to_v), mut to_w))| {
+        let of = of_slice(at, slice, saved)?;
         to_q.assign(&of.q);
         to_k.assign(&of.k);
         to_v.assign(&of.v);
@@ -351,11 +369,12 @@ fn weighted<'a>(
     q: &'a Array3<f32>,
     key_values: &'a KeyValueHeads,
     w: &'a Array3<f32>,
+    dropout: RandomMask,
 ) -> WeightedHeads<'a> {
     let [q, k, v] = [q.view(), key_values.keys(), key_values.values()].map(|x| rows.of(x));
     let l = shared_l.unwrap_or_else(|| of_p.rows());
     let w = rows.of(w.view()).slice_move(s![.., .., ..l]);
-    WeightedHeads { heads: Heads::new(q, k, v, Mask::Causal), w }
+    WeightedHeads { heads: Heads { dropout, ..Heads::new(q, k, v, Mask::Causal) }, w }
 }
 
 fn scale(width: usize) -> f32 {

@@ -212,6 +212,15 @@ impl Mechanism {
         }
     }
 
+    /// Whether weights of its attention may be dropped in training.
+    pub fn drops(&self) -> bool {
+        match self {
+            Self::LunaCausal { .. } => true,
+            Self::Materialised => false,
+            other => other.fused().is_ok_and(|fused| fused.drops()),
+        }
+    }
+
     /// The names of the mechanisms that may stand under a mask, as a comma list.
     pub(super) fn honouring(mask: Mask) -> String {
         let honours = |kind: &&MechanismKind| {

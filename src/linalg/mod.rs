@@ -4,7 +4,7 @@
 //! largest value alone; [`quadrature`] estimates whole spectra without the matrix, which an [`operator`] computes by rows;
 //! [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best approximation of each rank.
 //! [`engine`] holds the dense decompositions, by faer or LAPACK, and says why there are two.
-//! [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
+//! [`random_mask`] decides what dropout drops. [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
 //! allocates, copies and adds in parallel.
 
 pub mod affine;
@@ -24,6 +24,7 @@ pub mod operator;
 pub mod outer;
 mod ql;
 pub mod quadrature;
+pub mod random_mask;
 mod reduction;
 pub mod rounding;
 pub mod rows;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use super::{Item, suggest};
 use crate::error::{Error, Result};
 
@@ -177,6 +179,12 @@ impl FromStr for Spec {
             (Some(spec), true) => Ok(spec),
             _ => Err(Error::value("spec", text, GRAMMAR)),
         }
+    }
+}
+
+impl Serialize for Spec {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

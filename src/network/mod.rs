@@ -15,6 +15,7 @@ mod decode;
 mod encoder;
 mod file;
 mod head;
+mod learned_p;
 mod memory;
 pub mod translator;
 mod trunk;

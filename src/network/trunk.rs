@@ -2,20 +2,19 @@
 
 use ndarray::Array2;
 
+use super::learned_p::{EMBEDDING_NORM as P_EMBEDDING_NORM, LearnedP, P};
 use crate::Result;
 use crate::error::Error;
 use crate::layer::{
     Backward, EncoderConfig, EncoderLayer, LayerNorm, Layout, Matrix, Mechanism, Pass, Rows, Stream, Streams,
-    Tape, embedding, repeated, repeated_backward,
+    Tape, embedding,
 };
 
-/// Names of the table of tokens, that of positions, and P; the Luna authors' names.
+/// Names of the table of tokens and that of positions; the Luna authors' names.
 pub(super) const TOKENS: &str = "embed_tokens.weight";
 pub(super) const POSITIONS: &str = "embed_positions.weight";
-const P: &str = "projected_embeddings";
-/// The norms of the embeddings of X and of P, the latter in the authors' spelling.
+/// The norm of the embeddings of X.
 pub(super) const EMBEDDING_NORM: &str = "layernorm_embedding";
-const P_EMBEDDING_NORM: &str = "layernorm_porjected_embedding";
 /// The norms after a stack whose blocks have theirs before.
 pub(super) const LAST_NORM: &str = "layer_norm";
 const P_LAST_NORM: &str = "proj_layer_norm";
@@ -97,18 +96,19 @@ impl Trunk {
         p_rows: &Rows,
         tape: Option<&mut Tape>,
     ) -> Option<Array2<f32>> {
-        let own = self.layers.get(at).and_then(|layer| layer.own_p);
-        let mut p = own.or(self.p)?.of(pass).to_owned();
-        if let Some(norm) = &self.p_norm {
-            p = norm.forward(pass, p, tape);
-        }
-        pass.dropout.apply(&mut p, P_SITE - if own.is_some() { at } else { 0 });
-        Some(if self.is_repeated() { repeated(p.view(), p_rows) } else { p })
+        Some(self.learned_p(at)?.forward(pass, self.own_rows(p_rows), tape))
     }
 
-    /// Whether every sequence has rows of P of its own.
-    fn is_repeated(&self) -> bool {
-        matches!(self.config.mechanism, Mechanism::Luna { .. })
+    /// The learned P that layer `at` reads where no layer below it hands one on.
+    fn learned_p(&self, at: usize) -> Option<LearnedP> {
+        let own = self.layers.get(at).and_then(|layer| layer.own_p);
+        let site = P_SITE - if own.is_some() { at } else { 0 };
+        Some(LearnedP { table: own.or(self.p)?, norm: self.p_norm, site })
+    }
+
+    /// The rows of P where every sequence has its own.
+    fn own_rows<'a>(&self, p_rows: &'a Rows) -> Option<&'a Rows> {
+        matches!(self.config.mechanism, Mechanism::Luna { .. }).then_some(p_rows)
     }
 
     /// The table of tokens.
@@ -204,14 +204,8 @@ impl Trunk {
             d.x = norm.backward(back, tape, d.x);
         }
         let Stream { x: mut dx, p } = self.layers_backward(back, tape, d, streams)?;
-        if let (Some(table), Some(dp)) = (self.p, p) {
-            let mut dp = self.of_one_p(dp, table, streams);
-            back.pass.dropout.apply(&mut dp, P_SITE);
-            if let Some(norm) = &self.p_norm {
-                dp = norm.backward(back, tape, dp);
-            }
-            let mut sum = table.of_mut(back.gradients);
-            sum += &dp;
+        if let (Some(learned), Some(dp)) = (self.p.and(self.learned_p(0)), p) {
+            learned.backward(back, tape, dp, self.own_rows(streams.p));
         }
         back.pass.dropout.apply(&mut dx, SITE);
         if let Some(norm) = &self.norm {
@@ -236,19 +230,11 @@ impl Trunk {
     ) -> Result<Stream> {
         for (at, layer) in self.layers.iter().enumerate().rev() {
             d = layer.backward(back, tape, d, streams)?;
-            let own = layer.own_p.zip(d.p.take_if(|_| layer.own_p.is_some()));
-            if let Some((table, dp)) = own {
-                let mut dp = self.of_one_p(dp, table, streams);
-                back.pass.dropout.apply(&mut dp, P_SITE - at);
-                let mut sum = table.of_mut(back.gradients);
-                sum += &dp;
+            let own = self.learned_p(at).zip(d.p.take_if(|_| layer.own_p.is_some()));
+            if let Some((learned, dp)) = own {
+                learned.backward(back, tape, dp, self.own_rows(streams.p));
             }
         }
         Ok(d)
-    }
-
-    /// The gradient of a P (l, d) that every sequence read, as rows of its own or as the same.
-    fn of_one_p(&self, dp: Array2<f32>, table: Matrix, streams: Streams<'_>) -> Array2<f32> {
-        if self.is_repeated() { repeated_backward(&dp, streams.p, table.rows) } else { dp }
     }
 }

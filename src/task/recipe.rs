@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::name::Spec;
+
 /// Sizes of a network and the settings of its training, as they are written beside a checkpoint.
 ///
 /// [`Recipe::default`] is where every [`RecipePreset`] starts from.
@@ -25,7 +27,7 @@ pub struct Recipe {
     pub p_chain: bool,
     /// How the decoder of an encoder-decoder attends, where it was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<&'static str>,
+    pub decoder: Option<Spec>,
     /// Optimiser steps.
     pub steps: usize,
     /// Sequences of a batch.
@@ -50,6 +52,9 @@ pub struct Recipe {
     pub clip: f64,
     /// Dropout rate.
     pub dropout: f64,
+    /// Dropout rate of the weights of attention; checkpoints of versions without it have no such key.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attention_dropout: f64,
     /// Label smoothing.
     pub label_smoothing: f64,
     /// Steps between evaluations and checkpoints.
@@ -84,12 +89,18 @@ impl Default for Recipe {
             weight_decay: 0.01,
             clip: 1.0,
             dropout: 0.0,
+            attention_dropout: 0.0,
             label_smoothing: 0.0,
             eval_every: 200,
             eval_examples: 1000,
             validation: 0.1,
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_zero(rate: &f64) -> bool {
+    *rate == 0.0
 }
 
 /// A recipe with a name, for one task.

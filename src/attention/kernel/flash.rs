@@ -13,9 +13,12 @@ use pulp::{Simd, WithSimd};
 use super::share::{carve, whole_lines};
 use crate::cost::Tally;
 use crate::linalg::lanes::{dots, exp2, outers, vectors, vectors_mut};
+use crate::linalg::random_mask::RandomMask;
 
 /// Keys of one tile of logits.
 pub(in crate::attention) const TILE: usize = 96;
+/// Queries of the widest block.
+const MAX_WIDTH: usize = 64;
 /// Before any key was seen: finite, so that nothing is subtracted from itself, and below every logit.
 const NONE: f32 = -1e30;
 
@@ -147,6 +150,8 @@ pub(in crate::attention) struct Attend<'a, 'b> {
     /// Whether keys are weighted and summed as well.
     pub(in crate::attention) pack_keys: bool,
     pub(in crate::attention) keys: Range<usize>,
+    /// Which weights are dropped, and the part of the block's first query.
+    pub(in crate::attention) dropped: (RandomMask, usize),
     /// Which keys every query of the block sees.
     pub(in crate::attention) open: Range<usize>,
     /// Where multiply-adds are counted, if they are, and how many a pair of a query and a key takes.
@@ -172,8 +177,14 @@ impl WithSimd for Attend<'_, '_> {
 impl Attend<'_, '_> {
     #[inline(always)]
     fn attend<S: Simd, const KEYS: usize, const COLUMNS: usize, const NV: usize>(self, simd: S) {
-        let Self { block, k, v, d_h, d_v, pack_keys, keys, open, tally } = self;
+        let Self { block, k, v, d_h, d_v, pack_keys, keys, dropped: (mask, row), open, tally } = self;
         let width = block.width;
+        let mut of_queries = [0; MAX_WIDTH];
+        if !mask.is_off() {
+            for i in 0..width {
+                of_queries[i] = mask.part(row + i).key();
+            }
+        }
         let mut first = keys.start;
         while first < keys.end {
             let tile = first..(first + TILE).min(keys.end);
@@ -195,6 +206,11 @@ impl Attend<'_, '_> {
                 tally.product(pairs, each, 1);
             }
             weights::<S>(simd, len, block);
+            if !mask.is_off() {
+                for (j, row) in tile.clone().zip(block.logits.chunks_exact_mut(width)) {
+                    mask.across(&of_queries[..width], j, row);
+                }
+            }
             values::<S, COLUMNS, NV>(simd, &v[first * d_v..tile.end * d_v], d_v, 0, block);
             if pack_keys {
                 values::<S, COLUMNS, NV>(simd, &k[first * d_h..tile.end * d_h], d_h, d_v, block);

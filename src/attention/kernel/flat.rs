@@ -3,6 +3,7 @@
 use crate::attention::Mask;
 use crate::cost::{Shape, Tally};
 use crate::linalg::lanes::Path;
+use crate::linalg::random_mask::RandomMask;
 
 pub(in crate::attention) const STANDARD: &str = "in standard layout";
 
@@ -51,6 +52,7 @@ pub(in crate::attention) struct Flat<'a> {
     pub(in crate::attention) d_v: usize,
     pub(in crate::attention) scale: f32,
     pub(in crate::attention) mask: Mask,
+    pub(in crate::attention) dropout: RandomMask,
     pub(in crate::attention) path: Path,
     /// Where multiply-adds are counted, if they are.
     pub(in crate::attention) tally: Option<&'a Tally>,

@@ -22,6 +22,11 @@ pub(in crate::attention) trait Form: std::fmt::Debug + Send + Sync {
     /// The masks that it honours.
     fn masks(&self) -> &'static [Mask];
 
+    /// Whether it honours [`Heads::dropout`](super::heads::Heads::dropout).
+    fn drops(&self) -> bool {
+        false
+    }
+
     /// Its learned arrays for contexts of m keys of width `d_h`.
     fn parts(&self, _m: usize, _d_h: usize) -> Vec<Part> {
         Vec::new()

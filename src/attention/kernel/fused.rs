@@ -47,6 +47,11 @@ impl Fused {
         self.form.backward().is_some_and(|backward| backward.masks().contains(&mask))
     }
 
+    /// Whether its weights may be dropped in training.
+    pub fn drops(&self) -> bool {
+        self.form.drops()
+    }
+
     /// The learned arrays that it needs for contexts of m keys of width `d_h`.
     pub fn parts(&self, m: usize, d_h: usize) -> Vec<Part> {
         self.form.parts(m, d_h)
@@ -111,6 +116,7 @@ impl Fused {
             d_v: heads.v.dim().2,
             scale: heads.scale,
             mask: heads.mask,
+            dropout: heads.dropout,
             path: by.path,
             tally: by.tally,
         };
@@ -270,6 +276,10 @@ impl Fused {
     fn check(&self, heads: &Heads<'_>, arrays: &Arrays<'_>, out: &[usize]) -> Result<()> {
         heads.check(out)?;
         heads.terms.honoured(&format!("the fused pass of {}", self.name), &[])?;
+        if !heads.dropout.is_off() && !self.form.drops() {
+            let what = format!("dropout of the weights of attention '{}'", self.name);
+            return Err(Error::value(what, "a share above 0", "0"));
+        }
         let longest = heads.real.0.max(heads.real.1);
         if let Some(max) = self.form.longest(heads.mask).filter(|max| longest > *max) {
             let accepted = format!("its causal form is for {max} at most (parameter 'max')");

@@ -5,6 +5,7 @@ use ndarray::ArrayView3;
 use crate::attention::mask::Mask;
 use crate::attention::terms::Terms;
 use crate::error::{Error, Result};
+use crate::linalg::random_mask::RandomMask;
 
 /// Queries, keys and values of many heads, and which keys a query sees.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,9 @@ pub struct Heads<'a> {
     /// How many queries and keys are real: the others are padding and have no influence. Rows of padded queries, and of
     /// queries that see no key at all, are zeros.
     pub real: (usize, usize),
+    /// Which weights are dropped, after the softmax: of key j under query i of head a, number j of part a n + i. Mechanisms
+    /// without a fused implementation of it refuse it.
+    pub dropout: RandomMask,
     /// What changes the logits beside scale and mask; no fused implementation honours any of it yet.
     pub terms: Terms<'a>,
 }
@@ -30,7 +34,8 @@ impl<'a> Heads<'a> {
     /// Heads without padding under the usual scale, `1 / sqrt(d_h)`.
     pub fn new(q: ArrayView3<'a, f32>, k: ArrayView3<'a, f32>, v: ArrayView3<'a, f32>, mask: Mask) -> Self {
         let scale = (1.0 / (q.dim().2.max(1) as f64).sqrt()) as f32;
-        Self { q, k, v, scale, mask, real: (q.dim().1, k.dim().1), terms: Terms::default() }
+        let (real, dropout) = ((q.dim().1, k.dim().1), RandomMask::OFF);
+        Self { q, k, v, scale, mask, real, dropout, terms: Terms::default() }
     }
 
     /// Refuses shapes that do not fit each other, or an output of shape `out`.

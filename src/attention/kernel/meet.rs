@@ -29,6 +29,9 @@ pub(in crate::attention) struct Keys<'a> {
     count: usize,
 }
 
+/// Drops from rows of numbers of a distance.
+type DropRows<'a> = &'a dyn Fn(&mut [f32], usize);
+
 /// Queries, and what is known of each.
 pub(in crate::attention) struct Queries<'a> {
     pub(in crate::attention) q: &'a [f32],
@@ -37,6 +40,8 @@ pub(in crate::attention) struct Queries<'a> {
     pub(in crate::attention) logs: &'a [f32],
     /// `d_out . out`.
     pub(in crate::attention) means: &'a [f32],
+    /// Drops from rows of weights (of a distance), if anything is dropped.
+    pub(in crate::attention) drop: Option<DropRows<'a>>,
 }
 
 /// Where the gradients of a block go.
@@ -96,16 +101,22 @@ impl Frame {
         let last = Weights { logs: queries.logs, factor: scale * LOG2_E };
         product(path, (rows, d_h, wide), (queries.q, d_h), (keys.k_transposed, wide), (weights, wide), last);
         hide(weights, wide);
+        let d_weights = ((queries.d_out, d_v), (keys.v_transposed, wide));
+        if let Some(drop) = queries.drop {
+            product(path, (rows, d_v, wide), d_weights.0, d_weights.1, (&mut *d_logits, wide), Set);
+            drop(d_logits, wide);
+            let both = d_logits.chunks_exact_mut(wide).zip(weights.chunks_exact(wide));
+            for ((slopes, weights), mean) in both.zip(queries.means) {
+                for (slope, weight) in slopes.iter_mut().zip(weights) {
+                    *slope = scale * weight * (*slope - mean);
+                }
+            }
+            drop(weights, wide);
+        } else {
+            let last = LogitGradients { weights: (weights, wide), means: queries.means, scale };
+            product(path, (rows, d_v, wide), d_weights.0, d_weights.1, (&mut *d_logits, wide), last);
+        }
         outer(path, (rows, count, d_v), (weights, wide), (queries.d_out, d_v), (into.dv, d_v));
-        let last = LogitGradients { weights: (weights, wide), means: queries.means, scale };
-        product(
-            path,
-            (rows, d_v, wide),
-            (queries.d_out, d_v),
-            (keys.v_transposed, wide),
-            (d_logits, wide),
-            last,
-        );
         outer(path, (rows, count, d_h), (d_logits, wide), (queries.q, d_h), (into.dk, d_h));
         product(path, (rows, count, d_h), (d_logits, wide), (keys.k, d_h), (into.dq, d_h), last_of_dq);
     }
@@ -157,6 +168,7 @@ pub(in crate::attention) fn backward(back: &Back<'_>, dq: &mut [f32], found: &mu
                 d_out: &upstream.d_out.head(head, n)[rows.start * d_v..rows.end * d_v],
                 logs: &back.logs[head * n..][rows.clone()],
                 means: &back.means[head * n..][rows.clone()],
+                drop: None,
             };
             let dq = &mut dq[(first - segment.start) * d_h..][..rows.len() * d_h];
             frame.backward(&keys, &queries, Into { dq, dk, dv }, space, |_, _| (), Set);

@@ -12,6 +12,7 @@ use super::tiles::RowDots;
 use crate::attention::Mask;
 use crate::cost::{Shape, Tally};
 use crate::linalg::lanes::Path;
+use crate::linalg::random_mask::RandomMask;
 
 /// Heads of rows that are whole cache lines: as they are, or copied with zeros after each row.
 pub(in crate::attention) struct Stack<'a> {
@@ -126,6 +127,7 @@ pub(in crate::attention) struct Pass<'a> {
     pub(in crate::attention) d_v: usize,
     pub(in crate::attention) scale: f32,
     pub(in crate::attention) mask: Mask,
+    pub(in crate::attention) dropout: RandomMask,
     pub(in crate::attention) path: Path,
     /// Where multiply-adds are counted, if they are.
     tally: Option<&'a Tally>,
@@ -151,6 +153,7 @@ impl<'a> Pass<'a> {
             d_v: whole_lines(d_v),
             scale: heads.scale,
             mask: heads.mask,
+            dropout: heads.dropout,
             path: by.path,
             tally: by.tally,
         })

@@ -68,6 +68,10 @@ impl Form for Windows {
         BOTH
     }
 
+    fn drops(&self) -> bool {
+        true
+    }
+
     fn forward(&self, heads: &Flat<'_>, _: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
         forward(heads, saved, out, self.width(), &[&|i| self.sees(i, heads.m, heads.mask)]);
     }
@@ -165,6 +169,7 @@ pub(super) fn forward(
                     d_h,
                     d_v,
                     pack_keys: false,
+                    dropped: (heads.dropout, head * n + first),
                     keys: of_first.start..of_last.end,
                     open: of_last.start..of_first.end,
                     tally: heads.tally.map(|tally| (tally, d_h + d_v)),

@@ -76,6 +76,7 @@ pub(in crate::attention) fn backward(
                 d_out: upstream.d_out.head(head, n),
                 logs: &saved.rows[head * n..][..n],
                 means: &means[head * n..][..n],
+                drop: None,
             };
             if stage == 0 {
                 // Every segment of queries and of keys is in one task of a stage.
@@ -121,11 +122,16 @@ impl Task<'_> {
         let (laid, space) = frame.keys(k, v, space);
         for first in (first..=last).step_by(ROWS) {
             let rows = first..(first + ROWS).min(last + 1);
+            let drop = |weights: &mut [f32], wide: usize| {
+                let first = self.head * self.pass.n + rows.start;
+                self.pass.dropout.rows(first, keys.start, (&mut weights[..rows.len() * wide], wide));
+            };
             let of_rows = Queries {
                 q: &self.of_head.q[rows.start * d_h..rows.end * d_h],
                 d_out: &self.of_head.d_out[rows.start * d_v..rows.end * d_v],
                 logs: &self.of_head.logs[rows.clone()],
                 means: &self.of_head.means[rows.clone()],
+                drop: if self.pass.dropout.is_off() { None } else { Some(&drop) },
             };
             let dq = &mut dq[(rows.start - queries.start) * d_h..(rows.end - queries.start) * d_h];
             let into = Into { dq, dk: &mut *dk, dv: &mut *dv };

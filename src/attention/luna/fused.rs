@@ -14,6 +14,7 @@ use crate::attention::kernel::saved::Saved;
 use crate::attention::kernel::share::{Space, aligned, carve, chunks_or_empty, in_parallel, whole_lines};
 use crate::attention::kernel::{few, segments};
 use crate::cost::{Cost, Shape};
+use crate::linalg::random_mask::RandomMask;
 
 #[derive(Debug)]
 pub(super) struct Luna {
@@ -117,6 +118,7 @@ fn forward(heads: &Flat<'_>, arrays: &Arrays<'_>, mut saved: Option<&mut Saved>,
             d_h,
             d_v,
             pack_keys: !tied,
+            dropped: (RandomMask::OFF, 0),
             open: keys.clone(),
             keys,
             tally: heads.tally.map(|tally| (tally, d_h + d_v + if tied { 0 } else { d_h })),

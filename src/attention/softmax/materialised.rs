@@ -98,6 +98,10 @@ pub fn forward_keeping(
     tally: Option<&Tally>,
 ) -> Result<Array3<f32>> {
     let ((h, n, _), m) = (heads.q.dim(), heads.k.dim().1);
+    if !heads.dropout.is_off() {
+        let what = "dropout of the weights of materialised attention";
+        return Err(Error::value(what, "a share above 0", "0"));
+    }
     if heads.real != (n, m) || out.dim() != (h, n, heads.v.dim().2) {
         return Err(Error::Shape {
             what: "output of materialised attention".into(),

@@ -2,61 +2,13 @@
 
 use std::path::Path;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::attention::luna_causal::Weight;
-use crate::layer::{EncoderConfig, Head, Mechanism};
+use crate::layer::{DecoderAttention, DecoderKind, EncoderConfig, Head, Mechanism};
 use crate::model::keys::Keys;
 use crate::model::{MODEL_TYPE, TRANSLATOR, json};
-use crate::name;
 use crate::{Error, Result};
-
-/// The attention of a decoder's layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DecoderKind {
-    /// Causal softmax attention, then softmax attention over the source, which any encoder may have read.
-    Softmax,
-    /// Causal Luna attention, then Luna attention over the source, by the P of a Luna encoder.
-    Luna,
-}
-
-impl DecoderKind {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Softmax, Self::Luna];
-
-    /// The name by which it is asked for.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Softmax => "softmax",
-            Self::Luna => "luna",
-        }
-    }
-
-    /// What it is, in one line.
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Softmax => {
-                "causal softmax attention, and softmax attention over the source: after any encoder"
-            }
-            Self::Luna => {
-                "causal Luna attention, and Luna attention over the source by the encoder's P: after luna with --p-chain on"
-            }
-        }
-    }
-
-    /// The one of that name.
-    pub fn find(name: &str) -> Result<Self> {
-        name::find("decoder", name, &Self::ALL, |kind| kind.name()).copied()
-    }
-
-    /// Luna's after a Luna encoder whose P is handed from layer to layer, softmax after any other.
-    fn after(encoder: &EncoderConfig) -> Self {
-        let luna = matches!(encoder.mechanism, Mechanism::Luna { .. }) && encoder.p_chain;
-        if luna { Self::Luna } else { Self::Softmax }
-    }
-}
 
 /// Sizes of an encoder-decoder.
 ///
@@ -66,38 +18,31 @@ pub struct TranslatorConfig {
     /// The encoder: with a vocabulary, without a mask and a head.
     /// The decoder has its width, heads, feed-forward width, activation, places of norms and positions.
     pub encoder: EncoderConfig,
-    /// How the decoder attends. `luna` needs a `luna` encoder with P in a chain.
-    pub decoder: DecoderKind,
+    /// How the decoder attends.
+    pub decoder: DecoderAttention,
     /// Layers of the decoder.
     pub decoder_layers: usize,
-    /// What weighs the rows of P in the causal attention of Luna's decoder; softmax has none and does not ask.
-    pub weight: Weight,
 }
 
 impl TranslatorConfig {
     /// An encoder-decoder with as many layers on either side: Luna's decoder where the encoder has a P for it.
     pub fn new(encoder: EncoderConfig) -> Self {
-        let decoder = DecoderKind::after(&encoder);
-        Self { encoder, decoder, decoder_layers: encoder.layers, weight: Weight::default() }
+        Self { encoder, decoder: DecoderAttention::after(&encoder), decoder_layers: encoder.layers }
     }
 
-    /// Whether the layers of its decoder are Luna's.
-    pub fn is_luna(&self) -> bool {
-        self.decoder == DecoderKind::Luna
+    /// How the decoder attends, as `--decoder` names it.
+    pub fn decoder_spec(&self) -> String {
+        self.decoder.spec(&self.encoder)
     }
 
     /// Refuses what no encoder-decoder can be.
     pub(crate) fn check(&self) -> Result<()> {
         self.encoder.check()?;
-        let EncoderConfig { mechanism, vocab, causal, head, p_chain, .. } = self.encoder;
+        let EncoderConfig { mechanism, vocab, causal, head, .. } = self.encoder;
         if matches!(mechanism, Mechanism::LunaCausal { .. } | Mechanism::Materialised) {
             let what = "attention of an encoder-decoder";
             let accepted = "softmax, luna, linformer, linear, performer, local";
             return Err(Error::value(what, mechanism.name(), accepted));
-        }
-        if self.is_luna() && !matches!(mechanism, Mechanism::Luna { .. }) {
-            let what = format!("attention of a decoder after an encoder with '{}'", mechanism.name());
-            return Err(Error::value(what, "luna", "softmax; luna reads the P of a luna encoder"));
         }
         if vocab.is_none() {
             return Err(Error::value("vocabulary of an encoder-decoder", "none", "1 token or more"));
@@ -106,24 +51,29 @@ impl TranslatorConfig {
             let what = "encoder of an encoder-decoder";
             return Err(Error::value(what, "one with a mask or a head", "one with neither"));
         }
-        if self.is_luna() && !p_chain {
-            let accepted = "one P, which the encoder hands to the decoder";
-            return Err(Error::value("P of an encoder-decoder", "one in each layer", accepted));
-        }
+        self.decoder.check(&self.encoder)?;
         if self.decoder_layers == 0 {
             return Err(Error::value("layers of a decoder", 0, "1 or more"));
         }
         Ok(())
     }
 
-    /// The configuration as the keys of `config.json`, which [`parse`](Self::parse) reads: those of the encoder, and
-    /// `decoder`, `decoder_layers` and `weight`; other keys may stand beside them.
+    /// The configuration as the keys of `config.json`, which [`parse`](Self::parse) reads: those of the encoder,
+    /// `decoder`, `decoder_layers` and `weight`, and where they are not the default `decoder_tied` and `decoder_l` (rows of
+    /// a P of the decoder's own); other keys may stand beside them.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = self.encoder.to_json();
         map.insert("model_type".into(), TRANSLATOR.into());
-        map.insert("decoder".into(), self.decoder.name().into());
+        let DecoderAttention { kind, l, tied, weight } = self.decoder;
+        map.insert("decoder".into(), kind.name().into());
         map.insert("decoder_layers".into(), self.decoder_layers.into());
-        map.insert("weight".into(), self.weight.name().into());
+        map.insert("weight".into(), weight.name().into());
+        if let Some(l) = l {
+            map.insert("decoder_l".into(), l.into());
+        }
+        if tied != DecoderAttention::of(kind, &self.encoder).tied {
+            map.insert("decoder_tied".into(), tied.into());
+        }
         map
     }
 
@@ -146,13 +96,17 @@ impl TranslatorConfig {
         let weight = keys.name("weight", Weight::default().name())?;
         let weight = Weight::ALL.into_iter().find(|known| known.name() == weight);
         let encoder = EncoderConfig::read_sizes(&keys)?;
-        let decoder = keys.name("decoder", DecoderKind::after(&encoder).name())?;
-        let config = Self {
-            encoder,
-            decoder: DecoderKind::find(decoder).map_err(|_| keys.wrong("decoder", "softmax or luna"))?,
-            decoder_layers: keys.layers("decoder_layers")?,
+        let kind = keys.name("decoder", DecoderAttention::after(&encoder).kind.name())?;
+        let kind = DecoderKind::find(kind)
+            .map_err(|_| keys.wrong("decoder", DecoderKind::ALL.map(DecoderKind::name).join(", ")))?;
+        let default = DecoderAttention::of(kind, &encoder);
+        let decoder = DecoderAttention {
+            kind,
+            l: keys.has("decoder_l").then(|| keys.size("decoder_l")).transpose()?,
+            tied: keys.flag("decoder_tied", default.tied)?,
             weight: weight.ok_or_else(|| keys.wrong("weight", "softplus or elu"))?,
         };
+        let config = Self { encoder, decoder, decoder_layers: keys.layers("decoder_layers")? };
         let accepted = "what an encoder-decoder can be";
         config.check().map_err(|error| Error::malformed(path, error, accepted))?;
         Ok(config)

@@ -79,7 +79,7 @@ impl Translator {
     pub fn start(&self, source: &[u32]) -> Result<TranslatorState> {
         refuse_empty("a source", source)?;
         let pass = self.pass();
-        let (Stream { x: context, mut p }, _) =
+        let Stream { x: context, mut p } =
             self.graph.encode(pass, source, &Rows::of([source.len()]), None)?;
         let mut layers = Vec::with_capacity(self.graph.layers.len());
         for layer in &self.graph.layers {

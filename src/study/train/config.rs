@@ -58,8 +58,8 @@ pub struct TrainConfig {
     /// Whether Luna's P is passed from layer to layer: on, or off (each layer learns its own)
     #[arg(long, value_name = "ON|OFF", help_heading = "Network and training")]
     pub p_chain: Option<String>,
-    /// Attention of the decoder of translation: luna (with a luna encoder) or softmax (with any) [default: luna with a luna encoder and --p-chain on, else softmax]
-    #[arg(long, value_name = "NAME", help_heading = "Network and training")]
+    /// Attention of the decoder of translation, of the target and over the source: softmax (both), luna (both), luna-self (Luna of the target only), luna-source (Luna over the source only), with parameters as in luna:weight=elu (see luna list decoder) [default: luna with a luna encoder and --p-chain on, else softmax]
+    #[arg(long, value_name = "SPEC", help_heading = "Network and training")]
     pub decoder: Option<String>,
     /// Optimiser steps
     #[arg(long, value_name = "N", help_heading = "Network and training")]
@@ -91,6 +91,9 @@ pub struct TrainConfig {
     /// Dropout rate of embeddings, blocks and feed-forward networks (not of attention weights)
     #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
     pub dropout: Option<f64>,
+    /// Dropout rate of attention weights: of softmax, of Luna's pack and unpack, and of the weights and shares of causal Luna [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
+    pub attention_dropout: Option<f64>,
     /// Label smoothing: the share of each target that is spread over all classes or tokens
     #[arg(long, value_name = "SHARE", help_heading = "Network and training")]
     pub label_smoothing: Option<f64>,

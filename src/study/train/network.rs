@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::network::translator::{DecoderKind, TranslatorConfig};
+use crate::name::Spec;
+use crate::network::translator::{DecoderAttention, TranslatorConfig};
 use crate::network::{EncoderConfig, Head, Mechanism};
 use crate::task::examples::{Examples, Sequences};
 use crate::task::judge::Answers;
@@ -41,10 +42,12 @@ pub(super) fn config_of(interface: &Interface) -> EncoderConfig {
 
 impl TaskNetwork {
     /// The network of a configuration; `decoder` is how the decoder of an encoder-decoder attends, if it was chosen.
-    pub(super) fn new(config: &EncoderConfig, kind: NetworkKind, decoder: Option<&str>) -> Result<Self> {
+    pub(super) fn new(config: &EncoderConfig, kind: NetworkKind, decoder: Option<&Spec>) -> Result<Self> {
         if kind == NetworkKind::EncoderDecoder {
             let mut config = TranslatorConfig::new(*config);
-            config.decoder = decoder.map_or(Ok(config.decoder), DecoderKind::find)?;
+            if let Some(spec) = decoder {
+                config.decoder = DecoderAttention::build(spec, &config.encoder)?;
+            }
             return Translator::new(&config).map(Self::Translator);
         }
         Network::new(config).map(Self::Single)
@@ -82,10 +85,10 @@ impl TaskNetwork {
     }
 
     /// How its decoder attends, if it has one.
-    pub(in crate::study) fn decoder(&self) -> Option<&'static str> {
+    pub(in crate::study) fn decoder(&self) -> Option<String> {
         match self {
             Self::Single(_) => None,
-            Self::Translator(translator) => Some(translator.config().decoder.name()),
+            Self::Translator(translator) => Some(translator.config().decoder_spec()),
         }
     }
 

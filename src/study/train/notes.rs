@@ -74,8 +74,8 @@ fn chance(measured: &[&CellResult]) -> Option<String> {
 pub(super) fn on_data_and_times(results: &[CellResult], data: &TrainingData, recipe: &Recipe) -> Vec<String> {
     let mut notes = vec![format!("data: {}", data.task.amount())];
     notes.extend(data.task.notes());
-    if recipe.dropout > 0.0 {
-        notes.push("no dropout of attention weights: the fused passes do not hold them".into());
+    if recipe.dropout > 0.0 && recipe.attention_dropout == 0.0 {
+        notes.push("no dropout of attention weights: --attention-dropout sets its rate".into());
     }
     let timed_after = results.iter().map(|result| result.timed_after).max().unwrap_or(0);
     if timed_after > 0 {

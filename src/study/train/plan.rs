@@ -92,7 +92,7 @@ fn mechanisms(config: &TrainConfig, kind: &TaskKind) -> Result<Vec<Spec>> {
 pub(super) fn network(mechanism: &Spec, recipe: &Recipe, data: &TrainingData) -> Result<TaskNetwork> {
     let of_task = config_of(&data.task.interface());
     let config = settings::encoder(recipe, Mechanism::build(mechanism)?, &of_task)?;
-    TaskNetwork::new(&config, data.kind.network, recipe.decoder)
+    TaskNetwork::new(&config, data.kind.network, recipe.decoder.as_ref())
 }
 
 /// The name of the folder of one cell among several.

@@ -147,7 +147,8 @@ impl TrainingRun<'_> {
         self.gradients.fill(0.0);
         let mut sums = Sums::default();
         for (micro, batch) in batches.iter().enumerate() {
-            let dropout = Dropout::new(recipe.dropout, self.cell.seed, step, micro);
+            let dropout = Dropout::new(recipe.dropout, self.cell.seed, step, micro)
+                .of_attention(recipe.attention_dropout);
             let rates = Rates { dropout, smoothing: recipe.label_smoothing };
             let weight = 1.0 / count as f32;
             let mut learn =
@@ -230,7 +231,7 @@ impl TrainingRun<'_> {
             seed: cell.seed,
             rate: cell.recipe.rate,
             l: network.encoder().mechanism.l(),
-            decoder: network.decoder().map(String::from),
+            decoder: network.decoder(),
             parameters: layout.learned(),
             steps: adam.steps(),
             state,

@@ -3,7 +3,7 @@
 use super::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::name;
+use crate::name::{self, Spec};
 use crate::network::translator::DecoderKind;
 use crate::network::{EncoderConfig, Mechanism};
 use crate::task::recipe::{Recipe, RecipePreset};
@@ -75,6 +75,7 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
         (&mut recipe.weight_decay, config.weight_decay),
         (&mut recipe.clip, config.clip),
         (&mut recipe.dropout, config.dropout),
+        (&mut recipe.attention_dropout, config.attention_dropout),
         (&mut recipe.label_smoothing, config.label_smoothing),
         (&mut recipe.validation, config.validation),
         (&mut recipe.beta_2, config.beta_2),
@@ -83,7 +84,7 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
         *to = flag.unwrap_or(*to);
     }
     recipe.pre_norm |= config.pre_norm;
-    recipe.decoder = config.decoder.as_deref().map(DecoderKind::find).transpose()?.map(DecoderKind::name);
+    recipe.decoder = config.decoder.as_deref().map(decoder).transpose()?;
     if let Some(schedule) = &config.schedule {
         recipe.schedule.clone_from(schedule);
     }
@@ -100,8 +101,15 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
     Ok(())
 }
 
+/// The spec of a decoder that exists and takes these parameters; what they may be depends on the encoder.
+fn decoder(text: &str) -> Result<Spec> {
+    let spec: Spec = text.parse()?;
+    spec.params("decoder", DecoderKind::find(&spec.name)?.takes())?;
+    Ok(spec)
+}
+
 fn check(recipe: &Recipe, task: &TaskKind) -> Result<()> {
-    if let Some(decoder) = recipe.decoder.filter(|_| task.network != NetworkKind::EncoderDecoder) {
+    if let Some(decoder) = recipe.decoder.as_ref().filter(|_| task.network != NetworkKind::EncoderDecoder) {
         let with: Vec<_> =
             task::ALL.iter().filter(|task| task.network == NetworkKind::EncoderDecoder).collect();
         let with: Vec<_> = with.iter().map(|task| format!("--task {}", task.name)).collect();
@@ -138,6 +146,7 @@ fn check(recipe: &Recipe, task: &TaskKind) -> Result<()> {
     }
     let shares = [
         ("--dropout", recipe.dropout),
+        ("--attention-dropout", recipe.attention_dropout),
         ("--label-smoothing", recipe.label_smoothing),
         ("--beta-2", recipe.beta_2),
     ];
@@ -176,6 +185,14 @@ pub(super) fn encoder(
     if let Some(l) = mechanism.l().filter(|l| *l > recipe.n) {
         let what = format!("l of mechanism '{}'", mechanism.name());
         return Err(Error::value(what, l, format!("{} or less, the sequence length", recipe.n)));
+    }
+    if recipe.attention_dropout > 0.0 && !mechanism.drops() {
+        let what = format!("--attention-dropout with mechanism '{}'", mechanism.name());
+        return Err(Error::value(
+            what,
+            recipe.attention_dropout,
+            "0; softmax, local, luna and luna-causal drop",
+        ));
     }
     Ok(EncoderConfig {
         activation: Activation::find(recipe.activation)?,

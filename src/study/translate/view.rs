@@ -37,7 +37,7 @@ pub(super) fn report(
     report.stamp.push("study", "translate");
     report.stamp.push("run", config.run.display().to_string());
     report.stamp.push("attention", translator.config().encoder.mechanism.spec());
-    report.stamp.push("decoder", translator.config().decoder.name());
+    report.stamp.push("decoder", translator.config().decoder_spec());
     report.stamp.push("beam", config.beam);
     report.stamp.push("length_penalty", config.length_penalty);
     if let Some(scores) = scores {

@@ -35,7 +35,12 @@ def join(x):
     return x.transpose(0, 1).reshape(x.shape[1], -1)
 
 
-def attention(kind, t, at, x, causal, heads):
+def kept(weights, step, flat=False):
+    """No dropout: see translators.py."""
+    return weights
+
+
+def attention(kind, t, at, x, causal, heads, drop=kept):
     """The attentions that read one sequence (n, d): softmax, Linformer, linear."""
     n = len(x)
     q, k, v = (split(linear(t, f"{at}.{name}", x), heads) for name in PLAIN[:3])
@@ -48,26 +53,36 @@ def attention(kind, t, at, x, causal, heads):
         e = t[f"{at}.compress.weight"][:, :n]
         out = F.scaled_dot_product_attention(q, e @ k, e @ v)
     else:
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        out = softmax(q, k, v, drop, causal)
     return linear(t, f"{at}.out_proj", join(out))
 
 
-def luna(t, at, x, p, context, heads):
+def softmax(q, k, v, drop=kept, causal=False):
+    """Softmax attention whose weights may be dropped."""
+    if drop is kept:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    logits = q @ k.transpose(1, 2) * q.shape[-1] ** -0.5
+    if causal:
+        logits = logits.masked_fill(torch.ones_like(logits, dtype=torch.bool).triu(1), -math.inf)
+    return drop(logits.softmax(-1), 0) @ v
+
+
+def luna(t, at, x, p, context, heads, drop=kept):
     """LunarMultiheadAttention: the unpacked and the packed."""
     scale = (x.shape[1] // heads) ** -0.5
     tied = f"{at}.c_proj.weight" in t
     keys, values = ("pc_proj", "pc_proj") if tied else ("pk_proj", "pv_proj")
     pq = split(linear(t, f"{at}.pq_proj", p), heads) * scale
     k, v = (split(linear(t, f"{at}.{name}", context), heads) for name in (keys, values))
-    y_p = join((pq @ k.transpose(1, 2)).softmax(-1) @ v)
+    y_p = join(drop((pq @ k.transpose(1, 2)).softmax(-1), 0) @ v)
     keys, values = ("c_proj", "c_proj") if tied else ("k_proj", "v_proj")
     q = split(linear(t, f"{at}.q_proj", x), heads) * scale
     k, v = (split(linear(t, f"{at}.{name}", y_p), heads) for name in (keys, values))
-    y_x = (q @ k.transpose(1, 2)).softmax(-1) @ v
+    y_x = drop((q @ k.transpose(1, 2)).softmax(-1), 1) @ v
     return linear(t, f"{at}.out_proj", join(y_x)), y_p
 
 
-def luna_causal(t, at, x, p, weight, heads):
+def luna_causal(t, at, x, p, weight, heads, drop=kept):
     """LunarCausalAttention, by sums over everything before a token."""
     scale = (x.shape[1] // heads) ** -0.5
     tied = f"{at}.c_proj.weight" in t
@@ -75,16 +90,17 @@ def luna_causal(t, at, x, p, weight, heads):
     pk = split(linear(t, f"{at}.pc_proj", x), heads)
     w = pk @ pq.transpose(1, 2)
     w = F.softplus(w, beta=math.log(2.0)) if weight == "softplus" else F.elu(w) + 1
+    w = drop(w, 0, flat=True)
     q = split(linear(t, f"{at}.q_proj", x), heads) * scale
     keys, values = ("c_proj", "c_proj") if tied else ("k_proj", "v_proj")
     k, v = (split(linear(t, f"{at}.{name}", x), heads) for name in (keys, values))
     steps = torch.arange(1, len(x) + 1, dtype=x.dtype)[:, None]
     logits = (q @ k.transpose(1, 2)).tril() / steps @ w
-    out = (logits.softmax(-1) @ w.transpose(1, 2)).tril() / steps @ v
+    out = (drop(logits.softmax(-1), 1) @ w.transpose(1, 2)).tril() / steps @ v
     return linear(t, f"{at}.out_proj", join(out))
 
 
-def layer(case, t, at, x, p, heads):
+def layer(case, t, at, x, p, heads, drop=kept):
     """One layer on one sequence: x, and p (None where there is none)."""
     kind, pre, causal = case["attention"], case["pre_norm"], case["task"] == "lm"
     before = (lambda name, y: norm(t, name, y)) if pre else (lambda name, y: y)
@@ -93,12 +109,12 @@ def layer(case, t, at, x, p, heads):
     reads = before(f"{a}_layer_norm", x)
     if kind == "luna":
         packs = before(f"{at}self_atten_proj_layer_norm", p)
-        y, y_p = luna(t, a, reads, packs, reads, heads)
+        y, y_p = luna(t, a, reads, packs, reads, heads, drop)
         p = behind(f"{at}self_atten_proj_layer_norm", p + y_p)
     elif kind == "luna-causal":
-        y = luna_causal(t, a, reads, p, case["w"], heads)
+        y = luna_causal(t, a, reads, p, case["w"], heads, drop)
     else:
-        y = attention(kind, t, a, reads, causal, heads)
+        y = attention(kind, t, a, reads, causal, heads, drop)
     x = behind(f"{a}_layer_norm", x + y)
     hidden = F.gelu(linear(t, f"{at}fc1", before(f"{at}final_layer_norm", x)))
     return behind(f"{at}final_layer_norm", x + linear(t, f"{at}fc2", hidden)), p

@@ -10,6 +10,7 @@ use luna::attention::{
     ALL, Arrays, Attention, By, ExactHead, Fused, Gradients, Heads, Mask, Maxima, Origin, Path, Saved, fused,
 };
 use luna::cost::{Shape, Tally};
+use luna::linalg::random_mask::RandomMask;
 use luna::rng::{normal, stream};
 use ndarray::{Array2, Array3, Axis, s};
 
@@ -461,4 +462,60 @@ fn every_gradient_of_the_registry_is_a_finite_difference() {
             }
         }
     }
+}
+
+/// Output and gradients beside the definition in f64, with the masks that [`Heads::dropout`] says: over several blocks and
+/// segments, with padding.
+#[test]
+fn weights_that_are_dropped_are_those_of_the_mask() {
+    let mask = RandomMask::new(0.3, 17);
+    let sample = Sample { real: (530, 290), ..Sample::new(2, [540, 300, 5, 7], 4) };
+    let factor = |part: usize, at: usize| {
+        let mut row = vec![1.0_f32; at + 1];
+        mask.part(part).apply(0, &mut row);
+        f64::from(row[at])
+    };
+    for causal in [Mask::Full, Mask::Causal] {
+        let heads = Heads { dropout: mask, ..sample.heads(causal) };
+        let form = fused("softmax", None).unwrap();
+        for path in Path::ALL {
+            let mut out = Array3::from_elem(sample.d_out.dim(), f32::NAN);
+            let saved = form.forward_saving(path, &heads, &Arrays::none(), out.view_mut()).unwrap();
+            let mut found = form.gradients(&heads, &Arrays::none());
+            let (of, d_out) = (out.view(), sample.d_out.view());
+            form.backward_into(path, &heads, &Arrays::none(), &saved, of, d_out, &mut found).unwrap();
+            for head in 0..2 {
+                let (Inputs { q, k, v, scale, .. }, d_out) = sample.inputs(head);
+                let (n, m) = sample.real;
+                let kept = Array2::from_shape_fn((n, m), |(i, j)| factor(head * n + i, j));
+                let mut a = q.dot(&k.t()) * scale;
+                for (i, mut row) in a.rows_mut().into_iter().enumerate() {
+                    row.iter_mut().enumerate().for_each(|(j, x)| {
+                        *x = if j < causal.visible(i, m) { x.exp() } else { 0.0 };
+                    });
+                    row /= row.sum();
+                }
+                let dropped = &a * &kept;
+                let d_a = d_out.dot(&v.t()) * &kept;
+                let means = (&d_a * &a).sum_axis(Axis(1)).insert_axis(Axis(1));
+                let d_logits = &a * &(d_a - means) * scale;
+                for (found, exact) in [
+                    (&out, dropped.dot(&v)),
+                    (&found.q, d_logits.dot(&k)),
+                    (&found.k, d_logits.t().dot(&q)),
+                    (&found.v, dropped.t().dot(&d_out)),
+                ] {
+                    let found = found.slice(s![head, ..exact.nrows(), ..]).mapv(f64::from);
+                    let size = exact.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+                    let off = (found - exact).iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+                    assert!(off < 1e-4 * size, "{causal:?} {path:?} head {head}: {off} of {size}");
+                }
+            }
+        }
+    }
+    let linear = fused("linear", None).unwrap();
+    let mut out = sample.d_out.clone();
+    let heads = Heads { dropout: mask, ..sample.heads(Mask::Full) };
+    let refused = linear.forward_into(None, &heads, &Arrays::none(), out.view_mut()).unwrap_err().to_string();
+    assert!(refused.contains("dropout of the weights of attention 'linear'"), "{refused}");
 }

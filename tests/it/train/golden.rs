@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use luna::attention::luna_causal::Weight;
 use luna::model::Named;
-use luna::network::translator::{DecoderKind, TranslatorConfig};
+use luna::network::translator::{DecoderAttention, TranslatorConfig};
 use luna::network::{EncoderConfig, Head, Mechanism};
 use luna::train::{Batch, Dropout, Layout, Network, Pairs, Rates, Rows, Translator};
 use ndarray::{ArrayD, IxDyn};
@@ -118,7 +118,9 @@ impl Cases {
 }
 
 fn rates(case: &Value) -> Rates {
-    Rates { dropout: Dropout::OFF, smoothing: case["label_smoothing"].as_f64().unwrap_or(0.0) }
+    let dropped = case["attention_dropout"].as_f64().unwrap_or(0.0);
+    let dropout = Dropout::new(0.0, 1, 2, 0).of_attention(dropped);
+    Rates { dropout, smoothing: case["label_smoothing"].as_f64().unwrap_or(0.0) }
 }
 
 #[test]
@@ -160,13 +162,12 @@ fn those_of_encoder_decoders_are_too() {
             pre_norm: case["pre_norm"].as_bool().unwrap(),
             ..EncoderConfig::new(mechanism, size("d"), size("heads"), size("ffn"), size("layers"))
         };
-        let network = Translator::new(&TranslatorConfig {
-            decoder: DecoderKind::find(case["decoder"].as_str().unwrap()).unwrap(),
-            decoder_layers: size("decoder_layers"),
-            weight: if case["w"] == "elu" { Weight::Elu } else { Weight::Softplus },
-            ..TranslatorConfig::new(encoder)
-        })
-        .unwrap();
+        let l = case["l"].as_u64().map(|l| format!(":l={l}")).unwrap_or_default();
+        let spec = format!("{}{l}", case["decoder"].as_str().unwrap()).parse().unwrap();
+        let mut decoder = DecoderAttention::build(&spec, &encoder).unwrap();
+        decoder.weight = if case["w"] == "elu" { Weight::Elu } else { Weight::Softplus };
+        let decoder_layers = size("decoder_layers");
+        let network = Translator::new(&TranslatorConfig { encoder, decoder, decoder_layers }).unwrap();
         let numbers = cases.numbers(name, network.layout());
         let [(sources, source_rows), (inputs, rows), (targets, _)] =
             ["sources", "inputs", "targets"].map(|side| side_by_side(&case[side]));
@@ -178,5 +179,5 @@ fn those_of_encoder_decoders_are_too() {
         // Rows that were packed from few are much alike: slopes towards queries are small differences of large numbers.
         compared += cases.compare(name, loss, network.layout(), &gradients, 1e-6);
     }
-    assert!(compared > 700, "{compared}");
+    assert!(compared > 1800, "{compared}");
 }

@@ -97,6 +97,7 @@ fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
     let config = |folder: &Path, resume| TrainConfig {
         mechanism: Some("luna-causal:l=4".into()),
         dropout: Some(0.1),
+        attention_dropout: Some(0.2),
         accumulate: Some(2),
         batch: Some(8),
         folder: Some(folder.to_path_buf()),
@@ -269,6 +270,11 @@ fn mistakes_get_one_line_before_the_first_step() {
         (TrainConfig { mechanism: Some("softmax,linear".into()), ..recall() }, &["--compare"]),
         (TrainConfig { num_heads: Some(5), ..recall() }, &["--num-heads", "32"]),
         (TrainConfig { dropout: Some(1.0), ..recall() }, &["--dropout"]),
+        (TrainConfig { attention_dropout: Some(1.0), ..recall() }, &["--attention-dropout", "below 1"]),
+        (
+            TrainConfig { mechanism: Some("linear".into()), attention_dropout: Some(0.1), ..recall() },
+            &["--attention-dropout", "linear", "softmax, local, luna and luna-causal"],
+        ),
         (TrainConfig { preset: Some("lra-text".into()), ..recall() }, &["lra-text", "small-recall"]),
         (TrainConfig { schedule: Some("cosin".into()), ..recall() }, &["cosine"]),
         (TrainConfig { steps: Some(0), ..recall() }, &["--steps"]),

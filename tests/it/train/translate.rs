@@ -44,6 +44,43 @@ fn train(folder: &Path, attention: &str, more: &[&str]) -> Output {
     luna(&[&base[..], &small, &steps, &files, more].concat(), "")
 }
 
+/// One attention of each: by the encoder's P, and by one of the decoder's own.
+#[test]
+fn decoders_with_one_attention_of_each_train_and_translate() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    corpus(folder, "train", (0..125).filter(|i| i % 9 != 4));
+    corpus(folder, "test", (0..125).filter(|i| i % 9 == 4));
+    for (encoder, decoder, shown) in [
+        ("luna:l=4", "luna-self", "luna-self"),
+        ("linear", "luna-source:l=6", "luna-source:l=6"),
+        ("softmax", "luna:weight=elu", "\"luna:l=16,weight=elu\""),
+    ] {
+        let run = folder.join(decoder.replace([':', '='], "-"));
+        let more = ["--steps", "5", "--decoder", decoder, "--format", "csv", "--columns", "decoder"];
+        let trained = train(folder, encoder, &[&more[..], &["--out", run.to_str().unwrap()]].concat());
+        let shown = format!("\n{shown}\n");
+        assert!(
+            text(&trained.stdout).ends_with(&shown),
+            "{}{}",
+            text(&trained.stdout),
+            text(&trained.stderr)
+        );
+        let written = luna(&["translate", run.to_str().unwrap()], "1 2 3\n0 4 4");
+        assert_eq!(text(&written.stdout).lines().count(), 2, "{}", text(&written.stderr));
+    }
+    for (encoder, decoder, part) in [
+        ("linear", "luna:l=25", "1 to 24"),
+        ("luna:l=2", "luna:l=2", "it reads the P of the luna encoder"),
+        ("luna:l=2", "softmax:tied=true", "takes no parameter 'tied'"),
+        ("luna:l=2", "luna-self:weight=relu", "softplus or elu"),
+    ] {
+        let refused = train(folder, encoder, &["--steps", "2", "--decoder", decoder]);
+        let said = text(&refused.stderr);
+        assert!(said.contains(part) && said.trim().lines().count() == 1, "{said}");
+    }
+}
+
 #[test]
 fn a_language_of_digits_is_learned_and_translated() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,9 +166,7 @@ fn a_language_of_digits_is_learned_and_translated() {
     // Files that do not fit, and lengths that no pair has.
     for (attention, more, part) in [
         ("luna-causal:l=4", &[][..], "not causal"),
-        ("linear", &["--decoder", "luna"], "reads the P of a luna encoder"),
-        ("luna:l=2", &["--decoder", "luna", "--p-chain", "off"], "one P"),
-        ("luna:l=2", &["--decoder", "linear"], "softmax, luna"),
+        ("luna:l=2", &["--decoder", "linear"], "softmax, luna, luna-self, luna-source"),
     ] {
         let new = folder.join("new");
         let more = [&["--steps", "2", "--out", new.to_str().unwrap()], more].concat();

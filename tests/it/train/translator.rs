@@ -5,7 +5,7 @@ use std::path::Path;
 
 use luna::attention::luna_causal::Weight;
 use luna::model::Named;
-use luna::network::translator::{DecoderKind, Translator as InUse, TranslatorConfig};
+use luna::network::translator::{DecoderAttention, Translator as InUse, TranslatorConfig};
 use luna::network::{EncoderConfig, Mechanism};
 use luna::train::{Dropout, Pairs, Rates, Rows, Translator};
 
@@ -20,7 +20,15 @@ fn configs() -> Vec<TranslatorConfig> {
         embedding_norm: true,
         ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
     };
-    let of = |encoder, weight| TranslatorConfig { weight, ..TranslatorConfig::new(encoder) };
+    let of = |encoder, weight| {
+        let mut config = TranslatorConfig::new(encoder);
+        config.decoder.weight = weight;
+        config
+    };
+    let decoded = |encoder: EncoderConfig, spec: &str| TranslatorConfig {
+        decoder: DecoderAttention::build(&spec.parse().unwrap(), &encoder).unwrap(),
+        ..TranslatorConfig::new(encoder)
+    };
     let (tied, untied) = (Mechanism::Luna { l: 6, tied: true }, Mechanism::Luna { l: 6, tied: false });
     vec![
         of(encoder(Mechanism::Softmax), Weight::Softplus),
@@ -33,16 +41,21 @@ fn configs() -> Vec<TranslatorConfig> {
             ..TranslatorConfig::new(EncoderConfig { positions: 0, ..encoder(tied) })
         },
         // A softmax decoder behind other encoders.
-        TranslatorConfig { decoder: DecoderKind::Softmax, ..TranslatorConfig::new(encoder(tied)) },
-        TranslatorConfig {
-            decoder: DecoderKind::Softmax,
-            ..TranslatorConfig::new(EncoderConfig { pre_norm: true, ..encoder(untied) })
-        },
+        decoded(encoder(tied), "softmax"),
+        decoded(EncoderConfig { pre_norm: true, ..encoder(untied) }, "softmax"),
         TranslatorConfig::new(EncoderConfig { p_chain: false, ..encoder(tied) }),
         TranslatorConfig::new(encoder(Mechanism::Linformer { l: 5, max: 16 })),
         TranslatorConfig::new(encoder(Mechanism::Linear)),
         TranslatorConfig::new(encoder(Mechanism::Performer { l: 12 })),
         TranslatorConfig::new(encoder(Mechanism::Local { l: 6 })),
+        // One attention of each, by the encoder's P, and by a P of the decoder's own.
+        decoded(encoder(tied), "luna-self"),
+        decoded(EncoderConfig { pre_norm: true, ..encoder(untied) }, "luna-self:weight=elu"),
+        decoded(encoder(untied), "luna-source:tied=true"),
+        decoded(EncoderConfig { pre_norm: true, ..encoder(tied) }, "luna-source"),
+        decoded(encoder(Mechanism::Softmax), "luna-self:l=5,tied=false"),
+        decoded(EncoderConfig { pre_norm: true, ..encoder(Mechanism::Linear) }, "luna-source:l=5"),
+        decoded(EncoderConfig { p_chain: false, ..encoder(tied) }, "luna:l=5,tied=false,weight=elu"),
     ]
 }
 
@@ -93,6 +106,9 @@ fn what_is_kept_of_a_configuration_and_what_is_refused() {
     for config in configs() {
         let text = serde_json::to_string(&config.to_json()).unwrap();
         assert_eq!(TranslatorConfig::parse(Path::new("c"), &text).unwrap(), config);
+        let spec = config.decoder_spec().parse().unwrap();
+        assert_eq!(DecoderAttention::build(&spec, &config.encoder).unwrap().kind, config.decoder.kind);
+        assert_eq!(DecoderAttention::build(&spec, &config.encoder).unwrap().l, config.decoder.l);
     }
     let good = configs()[1].to_json();
     let message = |key: &str, value: serde_json::Value| {
@@ -102,12 +118,21 @@ fn what_is_kept_of_a_configuration_and_what_is_refused() {
         TranslatorConfig::parse(Path::new("c"), &text).unwrap_err().to_string()
     };
     assert!(message("attention", "materialised".into()).contains("softmax, luna, linformer"));
-    assert!(message("attention", "linear".into()).contains("luna reads the P of a luna encoder"));
-    assert!(message("decoder", "linear".into()).contains("softmax or luna"));
+    assert!(message("attention", "linear".into()).contains("this encoder hands on none"));
+    assert!(message("decoder", "linear".into()).contains("softmax, luna, luna-self, luna-source"));
+    assert!(message("decoder_l", 4.into()).contains("it reads the P of the luna encoder"));
+    assert!(message("decoder_tied", 4.into()).contains("decoder_tied"));
     assert!(message("weight", "relu".into()).contains("softplus or elu"));
     assert!(message("decoder_layers", 0.into()).contains("decoder_layers"));
     assert!(message("model_type", "luna".into()).contains("luna-translator"));
-    assert!(message("p_chain", false.into()).contains("one P"));
+    assert!(message("p_chain", false.into()).contains("this encoder hands on none"));
+    // A file of an earlier version, which has no key of a decoder.
+    let mut old = good.clone();
+    old.remove("decoder");
+    let old = TranslatorConfig::parse(Path::new("c"), &serde_json::to_string(&old).unwrap()).unwrap();
+    assert_eq!(old, configs()[1]);
+    assert_eq!(good["decoder"], "luna");
+    assert!(!good.contains_key("decoder_l") && !good.contains_key("decoder_tied"));
     let network = Translator::new(&configs()[1]).unwrap();
     let translator = in_use(&network, &network.draw(1));
     let said = |source: &[u32]| translator.start(source).unwrap_err().to_string();
@@ -140,7 +165,9 @@ fn gradients_are_the_slopes_of_the_objective() {
             direction[entry.at.clone()].fill(0.0);
         }
         let pairs = pairs(&LENGTHS);
-        for dropout in [Dropout::OFF, Dropout::new(0.2, 1, 2, 0)] {
+        let masked = Dropout::new(0.2, 1, 2, 0);
+        let drops = config.encoder.mechanism.drops();
+        for dropout in [Dropout::OFF, if drops { masked.of_attention(0.3) } else { masked }] {
             let rates = Rates { dropout, smoothing: 0.1 };
             let objective = |by: f32| {
                 let moved: Vec<f32> = numbers.iter().zip(&direction).map(|(x, d)| x + by * d).collect();
@@ -190,11 +217,15 @@ fn threads_do_not_change_a_bit() {
         let network = Translator::new(&config).unwrap();
         let numbers = network.draw(5);
         let pairs = pairs(&LENGTHS);
+        let dropout = |config: &TranslatorConfig| {
+            let of_attention = if config.encoder.mechanism.drops() { 0.1 } else { 0.0 };
+            Dropout::new(0.1, 7, 8, 9).of_attention(of_attention)
+        };
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let mut gradients = vec![0.0; numbers.len()];
-                let rates = Rates { dropout: Dropout::new(0.1, 7, 8, 9), smoothing: 0.0 };
+                let rates = Rates { dropout: dropout(&config), smoothing: 0.0 };
                 let sums = network.learn(&numbers, &mut gradients, 1.0, &pairs, rates).unwrap();
                 (sums, gradients)
             })

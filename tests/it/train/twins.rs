@@ -112,7 +112,9 @@ fn gradients_are_the_slopes_of_the_objective() {
         let direction: Vec<f32> =
             (0..numbers.len()).map(|i| if moving[i] { noise(i) } else { 0.0 }).collect();
         let batch = batch(&config);
-        for dropout in [Dropout::OFF, Dropout::new(0.2, 1, 2, 0)] {
+        let masked = Dropout::new(0.2, 1, 2, 0);
+        let drops = config.mechanism.drops();
+        for dropout in [Dropout::OFF, if drops { masked.of_attention(0.3) } else { masked }] {
             let rates = Rates { dropout, smoothing: 0.1 };
             let objective = |by: f32| {
                 let moved: Vec<f32> = numbers.iter().zip(&direction).map(|(x, d)| x + by * d).collect();
@@ -237,11 +239,13 @@ fn threads_do_not_change_a_bit() {
         let network = Network::new(&config).unwrap();
         let numbers = network.draw(5);
         let batch = batch(&config);
+        let dropped = if config.mechanism.drops() { 0.1 } else { 0.0 };
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let mut gradients = vec![0.0; numbers.len()];
-                let rates = Rates { dropout: Dropout::new(0.1, 7, 8, 9), smoothing: 0.0 };
+                let rates =
+                    Rates { dropout: Dropout::new(0.1, 7, 8, 9).of_attention(dropped), smoothing: 0.0 };
                 let sums = network.learn(&numbers, &mut gradients, 1.0, &batch, rates).unwrap();
                 (sums, gradients)
             })

@@ -191,7 +191,8 @@ impl<'a> Weighted<'a> {
                 let q = &self.pass.q(head)[queries.start * d_h..queries.end * d_h];
                 self.logits(&queries, q, of_keys, &mut own);
                 let (shares, logs) = (&mut own.shares[..rows * wide], &mut logs[at..][..rows]);
-                path.run(Softmax { rows: shares, width: wide, count: l, factor: 1.0, logs });
+                path.run(Softmax { rows: &mut *shares, width: wide, count: l, factor: 1.0, logs });
+                self.pass.dropout.rows(head * n + queries.start, 0, (shares, wide));
                 transpose((w, wide), (own.w_transposed, CHUNK), (keys, wide), |_| 1.0);
                 self.meet((shares, wide, l), own.w_transposed, own.shares_met);
                 let out = &mut out[at * d_v..][..rows * d_v];
@@ -299,6 +300,7 @@ impl<'a> Weighted<'a> {
                 Set,
             );
             product(path, (rows, keys, wide), (own.d_met, CHUNK), (w, wide), (own.d_logits, wide), Add);
+            self.pass.dropout.rows(head * n + queries.start, 0, (&mut own.d_logits[..rows * wide], wide));
             for (i, query) in queries.clone().enumerate() {
                 let (log, d) = (back.logs[head * n + query], back.means[head * n + query]);
                 path.run(Shares {
@@ -310,6 +312,7 @@ impl<'a> Weighted<'a> {
             let (g, a) = all_d_logits[2 * at * wide..][..2 * rows * wide].split_at_mut(rows * wide);
             g.copy_from_slice(&own.d_logits[..rows * wide]);
             a.copy_from_slice(&own.shares[..rows * wide]);
+            self.pass.dropout.rows(head * n + queries.start, 0, (a, wide));
             outer(path, (rows, d_h, wide), (q, d_h), (g, wide), (&mut *x, wide));
             outer(path, (rows, d_v, wide), (d_out, d_v), (a, wide), (&mut *y, wide));
 

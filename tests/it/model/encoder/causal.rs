@@ -165,14 +165,14 @@ fn layers_are_the_authors_attention_between_the_blocks_of_a_transformer() {
             let y = match config.mechanism {
                 Mechanism::LunaCausal { tied, weight, .. } => {
                     let module = Loaded::new(&of, |layout| {
-                        CausalLunaAttention::declare(layout, "self_attn", [24, 3], weight, tied)
+                        CausalLunaAttention::declare(layout, "self_attn", [24, 3], weight, tied, 0)
                     });
                     let both = (x.view(), p.view());
                     module.layer.forward(module.pass(), both, streams.x, None, None)
                 }
                 Mechanism::Luna { tied, .. } => {
                     let module = Loaded::new(&of, |layout| {
-                        LunaAttention::declare(layout, "self_attn", 24, [3, 3], tied)
+                        LunaAttention::declare(layout, "self_attn", 24, [3, 3], tied, 0)
                     });
                     let luna = &module.layer;
                     luna.forward(module.pass(), x.view(), p.view(), streams, None, None).map(|(y, _)| y)

@@ -101,7 +101,7 @@ fn of_causal_luna_the_matrix_times_the_values_is_what_the_module_reads() {
         let attention = named.within("layers").within("0").within("self_attn");
         let Mechanism::LunaCausal { weight, tied, .. } = config.mechanism else { unreachable!() };
         let module = Loaded::new(&named, |layout| {
-            CausalLunaAttention::declare(layout, "layers.0.self_attn", [24, 3], weight, tied)
+            CausalLunaAttention::declare(layout, "layers.0.self_attn", [24, 3], weight, tied, 0)
         });
         let (both, rows) = ((x.view(), p.view()), Rows::of([x.nrows()]));
         let expected = module.layer.forward(module.pass(), both, &rows, None, None).unwrap();
@@ -127,7 +127,7 @@ fn of_luna_the_factors_are_those_of_the_module() {
         let (x, p) = lowest(&named, &config);
         let Mechanism::Luna { tied, .. } = config.mechanism else { unreachable!() };
         let module = Loaded::new(&named, |layout| {
-            LunaAttention::declare(layout, "layers.0.self_attn", 24, [3, 3], tied)
+            LunaAttention::declare(layout, "layers.0.self_attn", 24, [3, 3], tied, 0)
         });
         let (rows, p_rows) = (Rows::of([x.nrows()]), Rows::of([p.nrows()]));
         let context = Context { x: x.view(), rows: &rows };

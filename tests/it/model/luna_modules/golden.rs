@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use luna::attention::luna_causal::Weight;
 use luna::layer::{
-    CausalLunaAttention, Context, DecoderLayer, EncoderLayer, LunaAttention, Rows, Stream, Streams,
+    CausalLunaAttention, Context, DecoderAttention, DecoderLayer, EncoderLayer, LunaAttention, Rows, Stream,
+    Streams,
 };
 use luna::model::{Activation, Named};
 use luna::network::translator::TranslatorConfig;
@@ -111,7 +112,7 @@ fn attention(name: &str) {
     let file = File::read(name);
     let heads = [file.config.heads, file.pack_heads];
     let module = Loaded::new(&file.weights, |layout| {
-        LunaAttention::declare(layout, "w", file.config.d, heads, file.tied)
+        LunaAttention::declare(layout, "w", file.config.d, heads, file.tied, 0)
     });
     let (pass, layer) = (module.pass(), &module.layer);
     let weights = file.golden.array("out.unpack_weights");
@@ -159,7 +160,7 @@ fn causal_attention_whole_and_row_by_row() {
         let file = File::read(name);
         let sizes = [file.config.d, file.config.heads];
         let module = Loaded::new(&file.weights, |layout| {
-            CausalLunaAttention::declare(layout, "w", sizes, Weight::Softplus, file.tied)
+            CausalLunaAttention::declare(layout, "w", sizes, Weight::Softplus, file.tied, 0)
         });
         let (pass, layer) = (module.pass(), &module.layer);
         for of in 0..file.batch {
@@ -199,8 +200,8 @@ fn decoder_layers() {
         let file = File::read(name);
         let named = Named::new(Path::new(name), checkpoint(name));
         let layers = Loaded::new(&named, |layout| {
-            let weight = Some(Weight::Softplus);
-            [0, 1].map(|at| DecoderLayer::declare(layout, "", &file.config, weight, at, 0))
+            let luna = DecoderAttention::after(&file.config);
+            [0, 1].map(|at| DecoderLayer::declare(layout, "", &file.config, luna, at, 0))
         });
         file.layer_by_layer(|at, stream, of| {
             let context = file.sequence("in.encoder_out", of);

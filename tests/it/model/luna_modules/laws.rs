@@ -28,7 +28,7 @@ fn rows(label: &str, n: usize) -> Array2<f32> {
 /// A context without rows packs into zeros; without P every row of the output is the bias of the output projection.
 #[test]
 fn without_anything_to_read_there_are_zeros_and_never_nan() {
-    let declare = |layout: &mut Layout| LunaAttention::declare(layout, "a", 24, [3, 4], true);
+    let declare = |layout: &mut Layout| LunaAttention::declare(layout, "a", 24, [3, 4], true, 0);
     let tensors = random(|layout| {
         declare(layout);
     });
@@ -46,7 +46,7 @@ fn without_anything_to_read_there_are_zeros_and_never_nan() {
     let (y_x, _) = forward(&none, &of_none, Context { x: x.view(), rows: &of_x });
     assert!(y_x.rows().into_iter().all(|row| row.into_dyn() == bias));
     let declare =
-        |layout: &mut Layout| CausalLunaAttention::declare(layout, "a", [24, 3], Weight::Softplus, true);
+        |layout: &mut Layout| CausalLunaAttention::declare(layout, "a", [24, 3], Weight::Softplus, true, 0);
     let tensors = random(|layout| {
         declare(layout);
     });

@@ -11,7 +11,7 @@ use std::path::Path;
 use luna::attention::luna_causal::Weight;
 use luna::layer::Entry;
 use luna::model::Named;
-use luna::network::translator::{DecoderKind, Translator, TranslatorConfig};
+use luna::network::translator::{DecoderAttention, DecoderKind, Translator, TranslatorConfig};
 use luna::network::{EncoderConfig, Mechanism};
 use luna::rng::{normal, stream};
 use ndarray::{ArrayD, IxDyn};
@@ -40,10 +40,23 @@ fn configs() -> Vec<TranslatorConfig> {
                     pre_norm,
                     ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
                 };
-                let config = TranslatorConfig { decoder_layers: 3, weight, ..TranslatorConfig::new(encoder) };
+                let mut config = TranslatorConfig { decoder_layers: 3, ..TranslatorConfig::new(encoder) };
+                config.decoder.weight = weight;
                 all.push(config);
-                if config.is_luna() && weight == Weight::Elu {
-                    all.push(TranslatorConfig { decoder: DecoderKind::Softmax, ..config });
+                // The encoder's P, then a P of the decoder's own.
+                let kinds = match mechanism {
+                    Mechanism::Luna { .. } if weight == Weight::Elu => {
+                        &[DecoderKind::Softmax, DecoderKind::LunaSelf, DecoderKind::LunaSource][..]
+                    }
+                    Mechanism::Linear => {
+                        &[DecoderKind::Luna, DecoderKind::LunaSelf, DecoderKind::LunaSource][..]
+                    }
+                    _ => &[],
+                };
+                for kind in kinds {
+                    let l = (mechanism == Mechanism::Linear).then_some(6);
+                    let decoder = DecoderAttention { kind: *kind, l, ..config.decoder };
+                    all.push(TranslatorConfig { decoder, ..config });
                 }
             }
         }
