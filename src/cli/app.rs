@@ -22,6 +22,7 @@ use super::jobs;
 use super::list::{self, List};
 use super::merge::Merge;
 use super::renamed;
+use super::report::Report;
 use super::scale_sweep::ScaleSweep;
 use super::show::Show;
 use super::signal;
@@ -91,6 +92,9 @@ pub enum Command {
     /// Compare finished runs: what differs in how they were produced, and by how much their results do
     #[command(after_help = "Examples: docs/results.md")]
     Diff(Box<Diff>),
+    /// Write finished runs as one page: findings, figures and tables that answer to the pointer, and the data
+    #[command(after_help = "Examples: docs/results.md")]
+    Report(Box<Report>),
     /// Run a study as an array job of Slurm: plan, submit, status, resubmit, cancel
     #[command(after_help = "Examples: docs/cluster.md")]
     Cluster(Box<Cluster>),
@@ -227,6 +231,11 @@ fn run(app: &App) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
+/// What the command of this name asks, as its help says.
+fn question(study: &str) -> Option<String> {
+    App::command().find_subcommand(study).and_then(|command| command.get_about().map(ToString::to_string))
+}
+
 fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     match &app.command {
         Command::SvdSpectrum(study) => study.run(&app.global, out),
@@ -245,6 +254,7 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Merge(_) => Err(Error::Refused("merge: these runs are of a merge".into()).into()),
         Command::Show(show) => show.run(out),
         Command::Diff(diff) => diff.run(&app.global, out),
+        Command::Report(report) => report.run(&question, out),
         Command::Cluster(cluster) => {
             let program = Program { arguments: study_arguments, run: run_part };
             cluster.run(program, &app.global, out)

@@ -52,6 +52,8 @@ pub struct Curves {
 pub struct Series {
     /// The name in the legend; a line without one has the colour of the series before it and no entry in the legend.
     pub label: String,
+    /// Its own name where it has no entry of its own in the legend: one head among many. A page shows it.
+    pub name: String,
     /// The points on the horizontal axis.
     pub x: Vec<f64>,
     /// The points on the vertical axis.

@@ -42,11 +42,17 @@ fn value(report: &Report) -> Value {
 }
 
 fn table(table: &Table) -> Map<String, Value> {
+    let mut object = head(table);
+    object.insert("rows".into(), table.rows.iter().map(|cells| row(table, cells)).collect());
+    object
+}
+
+/// What a table is, without its rows.
+pub(super) fn head(table: &Table) -> Map<String, Value> {
     let column = |c: &super::Column| json!({ "name": c.name, "unit": c.unit, "about": c.about, "digits": c.digits.to_string() });
     let mut object = Map::new();
     object.insert("title".into(), table.title.clone().into());
     object.insert("columns".into(), table.columns.iter().map(column).collect());
-    object.insert("rows".into(), table.rows.iter().map(|cells| row(table, cells)).collect());
     object
 }
 

@@ -14,7 +14,7 @@ pub(super) fn write(report: &Report, _: Style, out: &mut dyn Write) -> io::Resul
     notes(&report.notes, out)
 }
 
-fn table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     if !table.title.is_empty() {
         writeln!(out, "**{}**\n", escape(&table.title))?;
     }
@@ -44,7 +44,7 @@ fn notes(notes: &[String], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// A bar would end the cell, a line break the row; `_` and `*` inside names would turn into emphasis.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -62,22 +62,41 @@ fn table(source: &Map<String, Value>) -> Result<Table> {
     })
 }
 
+/// A row by the names of its columns, or, on a page, in their order.
 fn row(columns: &[Column], value: &Value) -> Result<Vec<Cell>> {
+    if let Value::Array(values) = value {
+        if values.len() != columns.len() {
+            let accepted = format!("{}, one for each column", columns.len());
+            return Err(Error::value("values in a row", values.len(), accepted));
+        }
+        return columns.iter().zip(values).map(|(column, value)| cell(column, Some(value))).collect();
+    }
     let row = object(value, "rows")?;
     let lost = |name: &str| row.get("status")?.get(name)?.as_str()?.parse().ok().map(Cell::Float);
-    columns
-        .iter()
-        .map(|column| match row.get(&column.name) {
-            None | Some(Value::Null) => Ok(lost(&column.name).unwrap_or_default()),
-            Some(Value::Bool(value)) => Ok(Cell::Bool(*value)),
-            Some(Value::String(text)) => Ok(Cell::Text(text.clone())),
-            Some(Value::Number(number)) => {
-                let float = || number.as_f64().map_or(Cell::Missing, Cell::Float);
-                Ok(number.as_i64().map_or_else(float, Cell::Int))
-            }
-            Some(other) => Err(Error::value(&column.name, other, "a number, a text, true, false or null")),
-        })
-        .collect()
+    let named = |column: &Column| match cell(column, row.get(&column.name))? {
+        Cell::Missing => Ok(lost(&column.name).unwrap_or_default()),
+        cell => Ok(cell),
+    };
+    columns.iter().map(named).collect()
+}
+
+fn cell(column: &Column, value: Option<&Value>) -> Result<Cell> {
+    let wrong = |value: &Value| Error::value(&column.name, value, "a number, a text, true, false or null");
+    Ok(match value {
+        None | Some(Value::Null) => Cell::Missing,
+        Some(Value::Bool(value)) => Cell::Bool(*value),
+        Some(Value::String(text)) => Cell::Text(text.clone()),
+        Some(Value::Number(number)) => {
+            let float = || number.as_f64().map_or(Cell::Missing, Cell::Float);
+            number.as_i64().map_or_else(float, Cell::Int)
+        }
+        // A number that is not finite, in a row without names.
+        Some(Value::Array(one)) => {
+            let number = one.first().and_then(Value::as_str).and_then(|text| text.parse().ok());
+            Cell::Float(number.ok_or_else(|| wrong(&Value::from(one.clone())))?)
+        }
+        Some(other) => return Err(wrong(other)),
+    })
 }
 
 fn guess<'a>(cells: impl Iterator<Item = &'a Cell>) -> Digits {

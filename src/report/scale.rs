@@ -33,6 +33,11 @@ impl Scale {
         Self { low, high, log, octaves }
     }
 
+    /// Its ends, and whether it is linear or logarithmic, as a page reads them.
+    pub(super) fn words(&self) -> String {
+        format!("{:e} {:e} {}", self.low, self.high, if self.log { "log" } else { "linear" })
+    }
+
     /// The position of a value, from 0 to 1; `None` if it cannot be shown.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let place = if self.log {

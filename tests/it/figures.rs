@@ -67,8 +67,15 @@ fn reports() -> Vec<(String, Report)> {
 
 /// The visible elements that show data: dots, areas, and lines with a length.
 fn marks(svg: &str) -> usize {
-    let inside = svg.split("<g class=\"data\">").skip(1).map(|rest| rest.split("</g>").next().unwrap());
-    inside.flat_map(str::lines).filter(|line| is_visible(line)).count()
+    let (mut depth, mut count) = (0, 0);
+    for line in svg.lines() {
+        if depth > 0 || line == "<g class=\"data\">" {
+            depth += usize::from(line.starts_with("<g "));
+            depth -= usize::from(line == "</g>");
+            count += usize::from(is_visible(line));
+        }
+    }
+    count
 }
 
 fn is_visible(line: &str) -> bool {

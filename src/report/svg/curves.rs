@@ -4,13 +4,15 @@
 use super::super::figure::{Curves, Mark, Series, near};
 use super::super::palette;
 use super::super::scale::Scale;
-use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, fitted, width};
+use super::element::{Anchor, GREY, INK, LABEL, Pen, SMALL, Svg, Words, fitted, numbers, width};
 
 const PLOT: (f64, f64) = (400.0, 270.0);
 /// A line of the legend, or of labels of marks.
 const LINE: f64 = 18.0;
 /// The sample of a line in the legend, with the space after it.
 const SAMPLE: f64 = 32.0;
+/// Lines of which no single one can be followed: coarser ones serve, and a figure of 1,000 heads stays small.
+const MANY: usize = 200;
 /// From the frame down to the legend: labels of ticks and of the axis.
 const FOOT: f64 = 50.0;
 
@@ -111,6 +113,9 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
     let layout = Layout::of(curves);
     let (left, top) = (x + layout.left, y + layout.top);
     let (right, bottom) = (left + PLOT.0, top + PLOT.1);
+    let frame = numbers(&[left, top, PLOT.0, PLOT.1]);
+    let facts = [("frame", frame.as_str()), ("x", &layout.x.words()), ("y", &layout.y.words())];
+    svg.begin("curves", &[&facts[..], &[("xlabel", &curves.x_label), ("ylabel", &curves.y_label)]].concat());
     axes(curves, &layout, svg, (left, top));
     marks(curves, &layout, svg, (left, top));
 
@@ -119,9 +124,12 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
         Some((left + x * PLOT.0, bottom - y * PLOT.1))
     };
     let styles = styles(&curves.series);
-    svg.begin_data();
-    for (series, style) in curves.series.iter().zip(&styles) {
+    let keys = keys(&curves.series);
+    let thin = if curves.series.len() > MANY { corners } else { thin };
+    svg.begin("data", &[]);
+    for ((series, style), key) in curves.series.iter().zip(&styles).zip(&keys) {
         if let Some((low, high)) = &series.band {
+            svg.begin("series", &[("s", key)]);
             // What ends beyond the axis, as an interval that reaches 0 on a logarithmic one, is clipped at the frame.
             let end = |x: f64, y: f64| {
                 let x = layout.x.place(x).filter(|_| !y.is_nan())?;
@@ -134,10 +142,14 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
                 let outline: Vec<_> = below.into_iter().chain(above.into_iter().rev()).collect();
                 svg.area(&outline, &style.colour, 0.2);
             }
+            svg.end();
         }
     }
     for faint in [true, false] {
-        for (series, style) in curves.series.iter().zip(&styles).filter(|(series, _)| series.faint == faint) {
+        let all = curves.series.iter().zip(&styles).zip(&keys);
+        for ((series, style), key) in all.filter(|((series, _), _)| series.faint == faint) {
+            let name = if series.name.is_empty() { &series.label } else { &series.name };
+            svg.begin("series", &[("s", key), ("name", name)]);
             for run in runs(&series.x, &series.y, at) {
                 // A line of one point would be invisible.
                 if series.dots || is_point(&run) {
@@ -147,23 +159,38 @@ pub(super) fn draw(curves: &Curves, svg: &mut Svg, (x, y): (f64, f64)) {
                 }
                 svg.path(&thin(run), style.pen());
             }
+            svg.end();
         }
     }
-    svg.end_data();
+    svg.end();
     for (place, row, index) in &layout.legend {
         let series = &curves.series[*index];
         let (x, y) = (left + place, bottom + FOOT + *row as f64 * LINE + 8.0);
+        svg.begin("key", &[("s", &keys[*index])]);
         if series.band.is_some() {
             svg.rect((x, y - 5.0), (SAMPLE - 8.0, 10.0), &palette::css(palette::tint(styles[*index].rgb)));
         }
         svg.line((x, y), (x + SAMPLE - 8.0, y), styles[*index].pen());
         let label = fitted(&series.label, SMALL, right + layout.right - x - SAMPLE);
         svg.text((x + SAMPLE, y + 4.0), &label, &Words::default());
+        svg.end();
     }
+    svg.end();
+}
+
+/// The number of the entry of the legend that each line belongs to.
+fn keys(series: &[Series]) -> Vec<String> {
+    let mut entry = 0;
+    let number = |(index, one): (usize, &Series)| {
+        entry = if one.label.is_empty() { entry } else { index };
+        entry.to_string()
+    };
+    series.iter().enumerate().map(number).collect()
 }
 
 fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)) {
     let (right, bottom) = (left + PLOT.0, top + PLOT.1);
+    svg.begin("ticks y", &[]);
     for (value, label) in &layout.y_ticks {
         let Some(place) = layout.y.place(*value) else { continue };
         let y = bottom - place * PLOT.1;
@@ -171,6 +198,7 @@ fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)
         svg.line((left - 4.0, y), (left, y), Pen::solid(INK, 1.0));
         svg.text((left - 7.0, y + 4.0), label, &Words { anchor: Anchor::End, ..Words::default() });
     }
+    svg.end();
     // As many labels as do not overlap.
     let apart = |ticks: &Vec<(f64, String)>| {
         let places =
@@ -179,12 +207,14 @@ fn axes(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64)
         ends.windows(2).all(|pair| pair[0].0 + pair[0].1 + 6.0 < pair[1].0 - pair[1].1)
     };
     let ticks = (2..=10).rev().map(|max| layout.x.ticks(max)).find(apart).unwrap_or_default();
+    svg.begin("ticks x", &[]);
     for (value, label) in ticks {
         let Some(place) = layout.x.place(value) else { continue };
         let x = left + place * PLOT.0;
         svg.line((x, bottom), (x, bottom + 4.0), Pen::solid(INK, 1.0));
         svg.text((x, bottom + 17.0), &label, &Words { anchor: Anchor::Middle, ..Words::default() });
     }
+    svg.end();
     svg.path(&[(left, top), (left, bottom), (right, bottom)], Pen::solid(INK, 1.0));
     let words = Words { size: LABEL, anchor: Anchor::Middle, ..Words::default() };
     let label = fitted(&curves.x_label, LABEL, PLOT.0 + 60.0);
@@ -199,16 +229,20 @@ fn marks(curves: &Curves, layout: &Layout, svg: &mut Svg, (left, top): (f64, f64
     for (place, row, label) in &layout.above {
         let x = left + place;
         let y = top - 5.0 - *row as f64 * LINE;
+        svg.begin("mark", &[("x", &numbers(&[x]))]);
         svg.line((x, top + PLOT.1), (x, y + 2.0), pen);
         svg.text((x, y), label, &Words { anchor: Anchor::Middle, colour: GREY, ..Words::default() });
+        svg.end();
     }
     for mark in &curves.marks {
         let Mark::Horizontal { at, label } = mark else { continue };
         let Some(place) = layout.y.place(*at) else { continue };
         let y = top + PLOT.1 * (1.0 - place);
+        svg.begin("mark", &[("y", &numbers(&[y]))]);
         svg.line((left, y), (left + PLOT.0, y), pen);
         let label = fitted(label, SMALL, layout.right - 4.0);
         svg.text((left + PLOT.0 + 5.0, y + 4.0), &label, &Words { colour: GREY, ..Words::default() });
+        svg.end();
     }
 }
 
@@ -282,4 +316,24 @@ fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
         }
     }
     thinned
+}
+
+/// Keeps the points whose straight connection is within a third of a pixel of all others (Ramer 1972; Douglas and Peucker 1973).
+fn corners(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    const NEAR: f64 = 1.0 / 3.0;
+    let points = thin(points);
+    let mut kept = vec![false; points.len()];
+    let mut pieces = vec![(0, points.len().saturating_sub(1))];
+    while let Some((from, to)) = pieces.pop() {
+        let (Some(a), Some(b)) = (points.get(from), points.get(to)) else { continue };
+        (kept[from], kept[to]) = (true, true);
+        let length = (b.0 - a.0).hypot(b.1 - a.1).max(1e-9);
+        let far = |p: &(f64, f64)| ((b.0 - a.0) * (a.1 - p.1) - (a.0 - p.0) * (b.1 - a.1)).abs() / length;
+        let inner = (from + 1..to).map(|at| (at, far(&points[at])));
+        let farthest = inner.max_by(|one, other| one.1.total_cmp(&other.1));
+        if let Some((at, _)) = farthest.filter(|(_, far)| *far > NEAR) {
+            pieces.extend([(from, at), (at, to)]);
+        }
+    }
+    points.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(point, _)| point).collect()
 }

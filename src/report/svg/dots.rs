@@ -56,9 +56,9 @@ pub(super) fn draw(dots: &Dots, svg: &mut Svg, (x, y): (f64, f64)) {
         let middle = top + (row as f64 + 0.5) * LINE;
         let words = Words { anchor: Anchor::End, ..Words::default() };
         svg.text((x + layout.left - 8.0, middle + 4.0), &fitted(&dot.label, SMALL, NAME), &words);
-        svg.begin_data();
+        svg.begin("data", &[]);
         one(dot, &layout, svg, (x, middle));
-        svg.end_data();
+        svg.end();
     }
 }
 

@@ -55,8 +55,11 @@ fn draw(figure: &Figure, svg: &mut Svg, (x, mut y): (f64, f64), letter: Option<c
         Plot::Panels(panels) => {
             let mut x = x;
             for (panel, letter) in panels.iter().zip(('a'..='z').cycle()) {
+                let (width, height) = size(panel, true);
+                svg.begin("panel", &[("box", &element::numbers(&[x, y, width, height]))]);
                 draw(panel, svg, (x, y), Some(letter));
-                x += size(panel, true).0 + GAP;
+                svg.end();
+                x += width + GAP;
             }
         }
     }

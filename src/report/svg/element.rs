@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::super::markup::escape;
 use super::super::wrap::shorten;
 
 /// Size of a title, in pixels.
@@ -69,13 +70,18 @@ impl Svg {
         Self { width: width.ceil(), height: height.ceil(), body: String::new() }
     }
 
-    /// Begins the part that draws data, as opposed to axes, legends and titles.
-    pub(super) fn begin_data(&mut self) {
-        self.body.push_str("<g class=\"data\">\n");
+    /// Begins a part that a page can find by its class, with what it says of itself in attributes `data-NAME`. The class
+    /// `data` is what draws data, as opposed to axes, legends and titles.
+    pub(super) fn begin(&mut self, class: &str, facts: &[(&str, &str)]) {
+        let _ = write!(self.body, r#"<g class="{class}""#);
+        for (name, value) in facts {
+            let _ = write!(self.body, r#" data-{name}="{}""#, escape(value));
+        }
+        self.body.push_str(">\n");
     }
 
     /// Ends that part.
-    pub(super) fn end_data(&mut self) {
+    pub(super) fn end(&mut self) {
         self.body.push_str("</g>\n");
     }
 
@@ -114,6 +120,14 @@ impl Svg {
             number(width),
             number(height)
         );
+    }
+
+    /// A rectangle that stands for a value.
+    pub(super) fn cell(&mut self, place: (f64, f64), size: (f64, f64), colour: &str, value: &str) {
+        self.rect(place, size, colour);
+        let open = self.body.trim_end_matches("/>\n").len();
+        self.body.truncate(open);
+        let _ = writeln!(self.body, r#" data-v="{value}"/>"#);
     }
 
     pub(super) fn dot(&mut self, (x, y): (f64, f64), radius: f64, colour: &str) {
@@ -166,6 +180,11 @@ pub(super) fn fitted(text: &str, size: f64, room: f64) -> String {
     shorten(text, (room / (size * 0.57)).floor().max(2.0) as usize)
 }
 
+/// Positions and sizes, as a page reads them.
+pub(super) fn numbers(values: &[f64]) -> String {
+    values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(" ")
+}
+
 fn data(points: &[(f64, f64)]) -> String {
     let mut data = String::with_capacity(points.len() * 12);
     for (index, (x, y)) in points.iter().enumerate() {
@@ -179,19 +198,4 @@ fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".into() } else { text.into() }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            // XML 1.0 knows no other control characters, not even escaped.
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

@@ -3,7 +3,7 @@
 use super::super::figure::Heat;
 use super::super::scale::Scale;
 use super::super::{Digits, palette};
-use super::element::{Anchor, INK, LABEL, Pen, SMALL, Svg, Words, fitted, width};
+use super::element::{Anchor, INK, LABEL, Pen, SMALL, Svg, Words, fitted, numbers, width};
 
 /// The largest width and height of a cell: six layers are as high as the plot in the panel beside them.
 const CELL: (f64, f64) = (34.0, 44.0);
@@ -60,14 +60,18 @@ pub(super) fn draw(heat: &Heat, svg: &mut Svg, (x, y): (f64, f64)) {
     let layout = Layout::of(heat);
     let (left, top) = (x + LEFT, y + TOP);
     let (wide, high) = layout.cell;
-    svg.begin_data();
+    let frame = numbers(&[left, top, wide, high]);
+    let size = numbers(&[layout.rows as f64, layout.cols as f64]);
+    let labels = [("row", heat.row_label.as_str()), ("col", &heat.col_label), ("label", &heat.value_label)];
+    svg.begin("heat", &[&[("frame", frame.as_str()), ("size", &size)], &labels[..]].concat());
+    svg.begin("data", &[]);
     for ((row, col), value) in heat.values.indexed_iter() {
         let place = (left + col as f64 * wide, top + row as f64 * high);
         // A hair of white between the cells, where there is room for it.
         let seam = if wide.min(high) > 12.0 { 0.8 } else { 0.0 };
         let colour = layout.scale.place(*value).map(palette::ramp);
         let fill = colour.map_or(MISSING.into(), palette::css);
-        svg.rect(place, (wide - seam, high - seam), &fill);
+        svg.cell(place, (wide - seam, high - seam), &fill, &Digits::Significant(5).show(*value));
         let (right, bottom) = (place.0 + wide - seam, place.1 + high - seam);
         match colour {
             None => svg.line((place.0, bottom), (right, place.1), Pen::solid("#9a9a9a", 0.8)),
@@ -80,9 +84,10 @@ pub(super) fn draw(heat: &Heat, svg: &mut Svg, (x, y): (f64, f64)) {
             Some(_) => {}
         }
     }
-    svg.end_data();
+    svg.end();
     axes(heat, &layout, svg, (left, top));
     bar(heat, &layout, svg, (left + layout.width() + BAR_GAP, top));
+    svg.end();
 }
 
 /// As many digits as fit into a cell.

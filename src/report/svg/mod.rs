@@ -10,7 +10,9 @@ mod dots;
 mod draw;
 mod element;
 mod heat;
+mod panels;
 #[cfg(test)]
 mod tests;
 
 pub use draw::to_svg;
+pub use panels::{is_figure, panels_of};

@@ -23,3 +23,12 @@ pub(super) fn names(stamp: &Stamp) -> Columns {
         _ => Columns::default(),
     }
 }
+
+/// How many of its first notes are verdicts, and not about how it was measured.
+pub(super) fn verdicts(stamp: &Stamp) -> usize {
+    match study(stamp) {
+        "svd-spectrum" => 2,
+        "check" => 1,
+        _ => 0,
+    }
+}

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::names::names;
 use crate::error::{Error, Result};
+use crate::report::page::{data_of, is_page};
 use crate::report::{Report, printable};
 use crate::study::Columns;
 use crate::sweep::RunFolder;
@@ -27,11 +28,45 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens the folder of a run (of its `--out`), or a file in the format `json`.
+    /// Opens the folder of a run (of its `--out`), a file in the format `json`, or the page of one run.
     pub fn open(path: &Path) -> Result<Self> {
-        if !path.is_dir() {
-            return Self::parse(path, &crate::file::text(path)?);
+        let mut all = Self::open_all(path)?;
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            several => {
+                let what = format!("is a page of {several} runs");
+                Err(Error::malformed(path, what, "one run; luna diff and luna report take such a page"))
+            }
         }
+    }
+
+    /// Opens what holds one run or, as a page may, several.
+    pub fn open_all(path: &Path) -> Result<Vec<Self>> {
+        if path.is_dir() {
+            return Ok(vec![Self::of_folder(path)?]);
+        }
+        let text = crate::file::text(path)?;
+        if is_page(&text) { Self::of_page(path, &text) } else { Ok(vec![Self::parse(path, &text)?]) }
+    }
+
+    /// Reads the runs that a page holds.
+    pub fn of_page(path: &Path, text: &str) -> Result<Vec<Self>> {
+        let data = data_of(text);
+        if data.is_empty() {
+            let accepted = "a page that luna report wrote, whole";
+            return Err(Error::malformed(path, "holds no result of luna", accepted));
+        }
+        let of = |(index, json): (usize, &&str)| {
+            let mut run = Self::parse(path, json)?;
+            if data.len() > 1 {
+                run.path = format!("{} run {}", path.display(), index + 1).into();
+            }
+            Ok(run)
+        };
+        data.iter().enumerate().map(of).collect()
+    }
+
+    fn of_folder(path: &Path) -> Result<Self> {
         let file = path.join(RESULT);
         if !file.exists() {
             let (what, accepted) = if RunFolder::has_journal(path) {

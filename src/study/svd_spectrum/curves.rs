@@ -61,9 +61,9 @@ pub(super) fn figures(
 /// Every head faintly, the means of both definitions, and each null model with the band of 95 % of the heads.
 fn layered(heads: &[&Vec<&Measured>], each: &[(String, Vec<f64>)], nulls: &[NullSpec]) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
-    for (index, (_, curve)) in each.iter().enumerate() {
+    for (index, (name, curve)) in each.iter().enumerate() {
         let label = if index == 0 { "each head" } else { "" };
-        series.push(Series { faint: true, ..line(label, curve) });
+        series.push(Series { faint: true, name: name.clone(), ..line(label, curve) });
     }
     let average = mean(each.iter().map(|(_, curve)| curve.as_slice()));
     series.push(line(&format!("sum of σ, mean of {} heads (Linformer)", each.len()), &average));

@@ -54,6 +54,7 @@ fn series(heads: &Heads<'_>, nulls: &[NullSpec], index: usize) -> Vec<Series> {
             let label = if number == 0 { "each head" } else { "" };
             Series {
                 label: label.into(),
+                name: place.label.clone(),
                 faint: true,
                 ..means(heads, |one| own(one).filter(|_| one.at.place == **place))
             }

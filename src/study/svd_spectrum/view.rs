@@ -56,6 +56,12 @@ pub(super) fn report(
         };
         report.arrays.push((format!("singular_values_n{n}"), of(|spectra| &spectra.plain)));
         report.arrays.push((format!("centred_singular_values_n{n}"), of(|spectra| &spectra.centred)));
+        for (null, spec) in nulls.iter().enumerate() {
+            let same = measured.iter().filter(|one| one.at.n == *n);
+            let shares = same.filter_map(|one| Some(one.nulls.get(null)?.cumulative.as_slice()));
+            let name = format!("null_{}_cumulative_n{n}", spec.model.name);
+            report.arrays.push((name, stack(&shares.collect::<Vec<_>>()).into_dyn()));
+        }
     }
     report
 }

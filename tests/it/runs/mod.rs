@@ -1,6 +1,7 @@
-//! Finished runs: opened, shown again, compared.
+//! Finished runs: opened, shown again, compared, on a page.
 
 mod laws;
+mod page;
 mod program;
 
 use std::path::Path;

@@ -6,12 +6,12 @@ use std::process::{Command, Output, Stdio};
 
 use super::{ranks, result};
 
-fn luna(args: &[&str]) -> Output {
+pub(super) fn luna(args: &[&str]) -> Output {
     Command::new(assert_cmd::cargo::cargo_bin!("luna")).args(args).output().expect("the program starts")
 }
 
 /// The code and the one line on standard error of a command that prints no result.
-fn refusal(args: &[&str]) -> (i32, String) {
+pub(super) fn refusal(args: &[&str]) -> (i32, String) {
     let output = luna(args);
     let line = String::from_utf8(output.stderr).expect("text");
     assert!(output.stdout.is_empty() && line.lines().count() == 1, "{line}");
@@ -19,7 +19,7 @@ fn refusal(args: &[&str]) -> (i32, String) {
 }
 
 /// A path as an argument.
-fn arg(path: &Path) -> &str {
+pub(super) fn arg(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 

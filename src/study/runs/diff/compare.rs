@@ -19,8 +19,9 @@ use crate::study::runs::{Condition, Run, Sort, changes};
 /// Which runs are compared, and how.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DiffConfig {
-    /// Folders of finished runs (of their --out) or files in the format json; the others are compared with the first
-    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    /// Folders of finished runs (of their --out), files in the format json or pages of luna report; the others are compared
+    /// with the first
+    #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// Compare for each layer, each head, or each value of another column that tells rows apart
     #[arg(long, value_name = "layer|head|...")]
@@ -49,7 +50,8 @@ pub struct Diff {
 impl DiffConfig {
     /// Opens the runs and compares them.
     pub fn run(&self) -> Result<Diff> {
-        self.compare(&self.runs.iter().map(|path| Run::open(path)).collect::<Result<Vec<_>>>()?)
+        let runs = self.runs.iter().map(|path| Run::open_all(path)).collect::<Result<Vec<_>>>()?;
+        self.compare(&runs.concat())
     }
 
     /// Compares runs with the first of them.
