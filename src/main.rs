@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: luna::profile::memory::Counting = luna::profile::memory::Counting;
 
 fn main() -> ExitCode {
-    luna::cli::main(std::env::args_os().collect())
+    luna::cli::main(std::env::args_os().collect()).into()
 }

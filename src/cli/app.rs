@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -125,7 +124,7 @@ impl Command {
 }
 
 /// Parses the arguments, runs the command and returns the exit code.
-pub fn main(argv: Vec<OsString>) -> ExitCode {
+pub fn main(argv: Vec<OsString>) -> u8 {
     signal::ignore_file_limits();
     let command = cells::what_is_measured(argv.get(1..).unwrap_or_default());
     let argv = match experiment::expand(argv, &App::command()) {
@@ -148,7 +147,7 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
             let printed = if plain { print_plainly(&message) } else { message.print() };
             match printed {
                 Err(error) if !message.use_stderr() => exit::code(Err(error.into())),
-                _ => ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2)),
+                _ => u8::try_from(message.exit_code()).unwrap_or(2),
             }
         }
     }

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::Global;
 use super::study::OutputArgs;
+use super::{Global, executable};
 use crate::profile::machine::Machine;
 use crate::sweep::{Merged, Origin, RunFolder, Shard};
 
@@ -67,7 +67,7 @@ impl CellArgs {
 
 /// Runs this program with arguments; returns what it writes, if it can be started and succeeds.
 pub(super) fn spawn(args: &[String]) -> Option<String> {
-    let mut child = Command::new(std::env::current_exe().ok()?);
+    let mut child = Command::new(executable::path().ok()?);
     let ran = child.args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
 }

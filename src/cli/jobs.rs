@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::{Global, interrupt, signal};
+use super::{Global, executable, interrupt, signal};
 use crate::error::{Error, Result};
 use crate::profile::machine;
 use crate::report::printable;
@@ -32,7 +32,7 @@ pub(super) fn run(jobs: usize, out: &Path, resume: bool, global: &Global) -> Res
     let stop = interrupt::watch();
     let mut running = Vec::new();
     for shard in Shard::all(jobs) {
-        let mut command = Command::new(std::env::current_exe().map_err(Error::file("luna"))?);
+        let mut command = Command::new(executable::path()?);
         let folder = parts.join(shard.to_string().replace('/', "-of-"));
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         command.args(&global.arguments).arg("--out").arg(folder);

@@ -7,6 +7,7 @@
 
 mod app;
 mod approx_error;
+mod arguments;
 mod cells;
 mod check;
 mod cluster;
@@ -14,6 +15,7 @@ mod completions;
 mod diff;
 pub mod doctor;
 mod evaluate;
+pub mod executable;
 mod exit;
 pub mod experiment;
 mod generate;
@@ -37,6 +39,7 @@ mod translate;
 
 pub use app::{App, Command, main};
 pub use approx_error::ApproxError;
+pub use arguments::parse;
 pub use completions::Completions;
 pub use diff::Diff;
 pub use evaluate::Evaluate;

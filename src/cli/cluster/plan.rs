@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::program::Program;
 use super::run::{Run, parts};
-use crate::cli::Failure;
+use crate::cli::{Failure, executable};
 use crate::error::{Error, Result};
 use crate::profile::clock::Stopwatch;
 use crate::sweep::Shard;
@@ -109,7 +109,7 @@ impl Plan {
     pub(super) fn run(&self) -> Result<Run> {
         Ok(Run {
             version: env!("CARGO_PKG_VERSION").into(),
-            program: std::env::current_exe().map_err(Error::file("luna"))?,
+            program: executable::path()?,
             started_in: std::env::current_dir().map_err(Error::file("."))?,
             arguments: self.arguments.clone(),
             shards: self.elements,
@@ -154,7 +154,7 @@ fn trial(arguments: &[String], cells: &[(String, f64)]) -> Result<f64> {
 
 /// What this program prints with these arguments.
 fn luna(arguments: &[String]) -> Result<String> {
-    let mut command = Command::new(std::env::current_exe().map_err(Error::file("luna"))?);
+    let mut command = Command::new(executable::path()?);
     command.args(arguments).stdin(Stdio::null());
     let ran = command.output().map_err(Error::file("luna"))?;
     let said = String::from_utf8_lossy(&ran.stderr);

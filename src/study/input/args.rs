@@ -7,7 +7,7 @@ use clap::Args;
 use super::Layers;
 use crate::error::Result;
 use crate::name::{Indices, List};
-use crate::task::dump::Axes;
+use crate::task::dump::{Axes, Stored};
 use crate::task::stride::Stride;
 
 /// The options that choose an input. Without any, the study decides what is read ([`Unnamed`]).
@@ -42,7 +42,7 @@ pub struct InputArgs {
     /// are compared) v of shape (n, d), (h, n, d), (layers, h, n, d) or (layers, batch, h, n, d); k and v may have fewer
     /// heads, each for a group of query heads
     #[arg(long, value_name = "FILE", conflicts_with_all = NOT_BESIDE_QKV)]
-    pub qkv: Option<PathBuf>,
+    pub qkv: Option<Stored>,
     /// Factor on the products of the queries and keys of --qkv [default: 1 / sqrt(d)]
     #[arg(long, value_name = "X", requires = "qkv")]
     pub qkv_scale: Option<f64>,
@@ -85,7 +85,7 @@ pub struct DumpArgs {
     /// Attention matrices dumped from elsewhere: .npy, .npz, .safetensors of shape (n, m), (h, n, m), (layers, h, n, m) or
     /// (layers, batch, h, n, m), whose samples stand in the place of windows
     #[arg(long, value_name = "FILE", conflicts_with_all = OTHERS)]
-    pub attention: Option<PathBuf>,
+    pub attention: Option<Stored>,
     /// Array of the --attention file, if it holds several
     #[arg(long, value_name = "NAME", requires = "attention", conflicts_with_all = OTHERS)]
     pub tensor: Option<String>,
@@ -149,7 +149,7 @@ impl InputArgs {
             ("--tokens", path(&self.tokens)),
             ("--pixels", path(&self.pixels)),
             ("--synthetic", self.synthetic.clone()),
-            ("--qkv", path(&self.qkv)),
+            ("--qkv", self.qkv.as_ref().map(ToString::to_string)),
             ("--qkv-scale", self.qkv_scale.map(|scale| scale.to_string())),
             ("--qkv-mask", self.qkv_mask.clone()),
             ("--axes", self.axes.as_ref().map(ToString::to_string)),

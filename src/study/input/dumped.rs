@@ -1,7 +1,5 @@
 //! Dumped attention matrices as an input.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::mask::Masks;
@@ -10,13 +8,13 @@ use super::{Body, DumpArgs, Given, Head, HeadPlace, InputArgs, Sink, Source, Wan
 use crate::attention::{HeadTerms, Mask, Visible};
 use crate::error::{Error, Result};
 use crate::profile::ram;
-use crate::task::dump::{Dump, Precision};
+use crate::task::dump::{Dump, Precision, Stored};
 
 pub(super) struct Dumped {
     name: String,
     file: String,
-    /// Hash of the file.
-    sha256: String,
+    /// Hash of the file, if it is one.
+    sha256: Option<String>,
     dump: Dump,
     layers: Vec<usize>,
     heads: Vec<usize>,
@@ -26,15 +24,16 @@ pub(super) struct Dumped {
 }
 
 impl Dumped {
-    pub(super) fn open(args: &InputArgs, file: &DumpArgs, path: &Path) -> Result<Self> {
+    pub(super) fn open(args: &InputArgs, file: &DumpArgs, stored: &Stored) -> Result<Self> {
+        let path = stored.path();
         let memory = ram::available().unwrap_or(u64::MAX);
-        let dump = Dump::read(path, file.tensor.as_deref(), memory)?.by(path, args.axes.as_ref())?;
+        let dump = stored.read(file.tensor.as_deref(), memory)?.by(path, args.axes.as_ref())?;
         let (layers, heads, length, _) = dump.shape();
         let (layers, heads) = args.select(layers, heads, None)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let check = Check::of(&dump, &layers, &heads)?;
         let masks = Masks::of(&dump, &layers, &heads, file.mask.as_deref())?;
-        let (file, sha256) = (path.display().to_string(), hash::of_file(path)?);
+        let (file, sha256) = (path.display().to_string(), hash::of_stored(stored)?);
         Ok(Self { name, file, sha256, dump, layers, heads, length, masks, check })
     }
 
@@ -67,13 +66,15 @@ impl Source for Dumped {
         if self.dump.samples() > 1 {
             shape.insert(1, self.dump.samples());
         }
-        vec![
-            ("attention".into(), self.file.clone().into()),
-            ("attention_sha256".into(), self.sha256.clone().into()),
+        let hash = self.sha256.iter().map(|hash| ("attention_sha256".into(), hash.clone().into()));
+        let mut facts = vec![("attention".into(), self.file.clone().into())];
+        facts.extend(hash);
+        facts.extend([
             ("shape".into(), shape.into()),
             ("precision".into(), self.dump.precision.name().into()),
             ("mask".into(), self.masks.words.clone().into()),
-        ]
+        ]);
+        facts
     }
 
     fn notes(&self) -> Vec<String> {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::model::embedded;
+use crate::task::dump::Stored;
 
 /// SHA-256 of bytes, in hexadecimal digits.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
@@ -19,6 +20,14 @@ pub(super) fn of_file(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     add(&mut hash, path)?;
     Ok(digits(hash))
+}
+
+/// SHA-256 of the file that an input is in; none of arrays in memory.
+pub(super) fn of_stored(stored: &Stored) -> Result<Option<String>> {
+    match stored {
+        Stored::File(path) => of_file(path).map(Some),
+        Stored::Held(_) => Ok(None),
+    }
 }
 
 /// SHA-256 of what decides the figures of a model: `config.json`, `tokenizer.json` and every file of weights, each after

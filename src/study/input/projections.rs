@@ -1,7 +1,5 @@
 //! Queries, keys and values from elsewhere as an input.
 
-use std::path::Path;
-
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -10,12 +8,12 @@ use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, h
 use crate::attention::{HeadTerms, Mask, Term};
 use crate::error::{Error, Result};
 use crate::profile::ram;
-use crate::task::dump::{Dump, Matrix, Precision};
+use crate::task::dump::{Dump, Matrix, Precision, Stored};
 
 pub(super) struct Projections {
     name: String,
     file: String,
-    sha256: String,
+    sha256: Option<String>,
     q: Dump,
     k: Dump,
     /// Values, if the file holds some.
@@ -28,13 +26,15 @@ pub(super) struct Projections {
 }
 
 impl Projections {
-    pub(super) fn open(args: &InputArgs, path: &Path) -> Result<Self> {
+    pub(super) fn open(args: &InputArgs, stored: &Stored) -> Result<Self> {
+        let path = stored.path();
         let memory = ram::available().unwrap_or(u64::MAX);
-        if path.extension().is_some_and(|extension| extension == "npy") {
+        let is_file = matches!(stored, Stored::File(_));
+        if is_file && path.extension().is_some_and(|extension| extension == "npy") {
             let accepted = "an .npz or .safetensors file with arrays q, k and v";
             return Err(Error::malformed(path, "one array", accepted));
         }
-        let read = |tensor| Dump::read(path, Some(tensor), memory)?.by(path, args.axes.as_ref());
+        let read = |tensor| stored.read(Some(tensor), memory)?.by(path, args.axes.as_ref());
         let (q, k) = (read("q")?, read("k")?);
         let v = match read("v") {
             Ok(v) => Some(v),
@@ -51,7 +51,11 @@ impl Projections {
         let refuse = |name: &str, dump: &Dump, rest: String| {
             let ((layers_found, heads_found, length, width), samples_found) = of(dump);
             Err(Error::Shape {
-                what: format!("array '{name}' of '{}'", path.display()),
+                what: if is_file {
+                    format!("array '{name}' of '{}'", path.display())
+                } else {
+                    format!("array '{name}'")
+                },
                 found: vec![layers_found, samples_found, heads_found, length, width],
                 expected: format!("(layers, batch, heads, length, width) = ({layers}, {samples}, {rest}"),
             })
@@ -74,7 +78,7 @@ impl Projections {
         }
         let (layers, heads) = args.select(layers, heads, None)?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let (file, sha256) = (path.display().to_string(), hash::of_file(path)?);
+        let (file, sha256) = (path.display().to_string(), hash::of_stored(stored)?);
         let hides = window.is_some_and(|window| window.hides(n, mask));
         let kind = LayerKind { mask, window, terms: hides.then_some(Term::Window).into_iter().collect() };
         Ok(Self { name, file, sha256, q, k, v, layers, heads, n, scale, kind })
@@ -125,14 +129,16 @@ impl Source for Projections {
 
     fn facts(&self) -> Vec<(String, Value)> {
         let ((layers, heads, n, d), (_, groups, m, _)) = (self.q.shape(), self.k.shape());
-        vec![
-            ("qkv".into(), self.file.clone().into()),
-            ("qkv_sha256".into(), self.sha256.clone().into()),
+        let hash = self.sha256.iter().map(|hash| ("qkv_sha256".into(), hash.clone().into()));
+        let mut facts = vec![("qkv".into(), self.file.clone().into())];
+        facts.extend(hash);
+        facts.extend([
             ("q_shape".into(), vec![layers, self.q.samples(), heads, n, d].into()),
             ("k_shape".into(), vec![layers, self.k.samples(), groups, m, d].into()),
             ("scale".into(), self.scale.into()),
             ("mask".into(), self.kind.to_string().into()),
-        ]
+        ]);
+        facts
     }
 
     fn notes(&self) -> Vec<String> {

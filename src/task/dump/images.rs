@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub fn read_images(path: &Path, memory: u64) -> Result<Array4<f32>> {
     let (values, _) = array(path, &crate::file::bytes(path)?, memory)?;
     let pixels: ArrayD<f32> = match values {
-        Flexible::F32(pixels) => pixels,
+        Flexible::F32(pixels) => pixels.into_owned(),
         Flexible::F64(pixels) => pixels.mapv(|x| x as f32),
     };
     let pixels = if pixels.ndim() == 3 { pixels.insert_axis(Axis(0)) } else { pixels };

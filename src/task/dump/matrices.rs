@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix5, s};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix5, IxDyn, s};
 
 use super::{Axes, Precision};
 use crate::error::{Error, Result};
@@ -23,13 +23,13 @@ pub struct Dump {
     pub leading: usize,
 }
 
-/// Arrays of shape (layers, batch, h, n, m).
+/// Arrays of shape (layers, batch, h, n, m), owned or borrowed.
 #[derive(Clone, Debug)]
 pub enum Values {
     /// From float32 and narrower.
-    F32(ndarray::Array5<f32>),
+    F32(CowArray<'static, f32, Ix5>),
     /// From float64.
-    F64(ndarray::Array5<f64>),
+    F64(CowArray<'static, f64, Ix5>),
 }
 
 /// One matrix, in the precision of the file.
@@ -100,8 +100,8 @@ impl Dump {
         }
     }
 
-    /// From an array of two to five dimensions with values of the format `stored`.
-    pub(super) fn new(path: &Path, values: Flexible, stored: Precision) -> Result<Self> {
+    /// From an array of two to five dimensions with values of the format `stored`; the path is for messages.
+    pub fn new(path: &Path, values: Flexible, stored: Precision) -> Result<Self> {
         let leading = values.dimensions().saturating_sub(2);
         let (values, precision) = match values {
             Flexible::F32(a) => {
@@ -117,10 +117,13 @@ impl Dump {
     }
 }
 
-/// An array of any dimensions.
-pub(super) enum Flexible {
-    F32(ArrayD<f32>),
-    F64(ArrayD<f64>),
+/// An array of any dimensions, owned or borrowed.
+#[derive(Clone, Debug)]
+pub enum Flexible {
+    /// From float32 and narrower.
+    F32(CowArray<'static, f32, IxDyn>),
+    /// From float64.
+    F64(CowArray<'static, f64, IxDyn>),
 }
 
 impl Flexible {
@@ -133,9 +136,11 @@ impl Flexible {
 }
 
 fn finite<T: Copy + Into<f64>>(a: ArrayView2<'_, T>, what: impl Fn() -> String) -> Result<Array2<T>> {
+    // A row-major copy: `to_owned` of a column-major view stays column-major. The copy is what is checked: others may write to
+    // memory that is borrowed from them.
+    let a = a.as_standard_layout().into_owned();
     match a.indexed_iter().find(|(_, x)| !(**x).into().is_finite()) {
-        // A row-major copy: `to_owned` of a column-major view stays column-major.
-        None => Ok(a.as_standard_layout().into_owned()),
+        None => Ok(a),
         Some(((i, j), x)) => {
             Err(Error::NotFinite { what: what(), value: (*x).into(), at: format!("row {i}, column {j}") })
         }
@@ -194,7 +199,7 @@ fn listed(names: &[&str]) -> Vec<String> {
 }
 
 /// As (layers, batch, h, n, m), with 1 for missing dimensions; the first of four dimensions is layers.
-fn five<T: Clone>(path: &Path, a: ArrayD<T>) -> Result<ndarray::Array5<T>> {
+fn five<T: Clone>(path: &Path, a: CowArray<'static, T, IxDyn>) -> Result<CowArray<'static, T, Ix5>> {
     let shape = a.shape().to_vec();
     let wrong = || Error::Shape {
         what: format!("'{}'", path.display()),

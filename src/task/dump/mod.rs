@@ -8,13 +8,15 @@ mod npz;
 mod precision;
 mod read;
 mod safetensors;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub use axes::Axes;
 pub use images::read_images;
-pub use matrices::{Dump, Matrix, Values};
+pub use matrices::{Dump, Flexible, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;
 pub use precision::Precision;
 pub use safetensors::parse_safetensors;
+pub use stored::Stored;

@@ -140,8 +140,8 @@ impl Flat {
     pub(super) fn shaped(self, shape: &[usize], columns_first: bool) -> Result<Flexible, String> {
         let shape = IxDyn(shape).set_f(columns_first);
         match self {
-            Self::F32(values) => ArrayD::from_shape_vec(shape, values).map(Flexible::F32),
-            Self::F64(values) => ArrayD::from_shape_vec(shape, values).map(Flexible::F64),
+            Self::F32(values) => ArrayD::from_shape_vec(shape, values).map(|a| Flexible::F32(a.into())),
+            Self::F64(values) => ArrayD::from_shape_vec(shape, values).map(|a| Flexible::F64(a.into())),
         }
         .map_err(|error| line(&error))
     }

@@ -14,7 +14,7 @@ use crate::metric::RowProfile;
 use crate::metric::{self, Of, Spectrum};
 use crate::rng::{normal, stream};
 use crate::study::input::{DumpArgs, Head, InputArgs};
-use crate::task::dump::{Matrix, Precision};
+use crate::task::dump::{Matrix, Precision, Stored};
 
 const HEADS: usize = 8;
 const DRAWS: usize = 9;
@@ -45,7 +45,7 @@ fn written(path: &Path, logits: &dyn Fn(usize) -> Array2<f64>, sees: &Sees, prec
 /// is one more draw: three standard deviations of the mean of uniform ranks.
 fn place_among_draws(path: &Path, null: &str, mask: Option<&str>) -> (f64, f64) {
     let args = DumpArgs {
-        attention: Some(path.to_path_buf()),
+        attention: Some(Stored::File(path.to_path_buf())),
         mask: mask.map(ToString::to_string),
         ..DumpArgs::default()
     };
@@ -148,7 +148,7 @@ fn a_matrix_stored_by_columns_is_shuffled_too() {
     let a = softmax::from_logits(logits("shuffled", 16, 16, 1.0)(0), Mask::Full);
     let by_columns = a.t().as_standard_layout().into_owned().reversed_axes();
     by_columns.write_npy(std::fs::File::create(&path).unwrap()).unwrap();
-    let args = DumpArgs { attention: Some(path), ..DumpArgs::default() };
+    let args = DumpArgs { attention: Some(Stored::File(path)), ..DumpArgs::default() };
     let source = args.open(&InputArgs::default()).unwrap().unwrap();
     let mut visit = |head: Head| {
         let matrix = head.matrix().into_owned();

@@ -1,0 +1,347 @@
+"""Is attention low-rank, and what can stand in for it? The studies of the command ``luna`` on arrays in memory.
+
+Arrays are NumPy's of float16, float32 or float64, or anything that NumPy makes such an array of (``__array__`` or DLPack on the
+CPU: tensors of PyTorch and JAX). Contiguous float32 and float64 are read where they are. The letters are those of
+the papers: n queries, m keys, h heads, d the width of a head, l a projected length.
+
+Every function gives the figures that the command gives for the same arrays in a file, bit for bit, as a :class:`Table`: a
+dictionary of NumPy columns, which ``pandas.DataFrame`` and ``polars.DataFrame`` take as it is. What the command refuses is a
+``ValueError`` with the command's message. Work runs without the interpreter's lock on all cores of this process (``threads``
+says another number), Ctrl-C stops it, and ``progress(done, total, message)`` is called while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from importlib.metadata import version as _version
+from operator import index
+from os import PathLike, fspath
+
+import numpy as np
+
+from . import _luna
+
+__all__ = ["Table", "attention", "cost", "errors", "read", "singular_values", "spectrum"]
+__version__ = _version("luna-attention")
+
+
+class Table(dict):
+    """Columns of a result by name, each a NumPy array with a value a row.
+
+    Integers are int64 and booleans bool where every row has one; numbers that are missing are NaN; texts, and booleans of which
+    some are missing, are objects (a missing one is None).
+
+    Attributes
+    ----------
+    units : dict of str
+        The unit of a column ("tokens", "ms"), where it has one.
+    about : dict of str
+        A line on each column.
+    notes : list of str
+        What a reader must know, as the command prints it below its table.
+    stamp : dict
+        How the result was produced.
+    """
+
+    def __init__(self, answer):
+        columns, self.notes, stamp, self._arrays = answer
+        super().__init__((name, _column(values)) for name, _, _, values in columns)
+        self.units = {name: unit for name, unit, _, _ in columns if unit}
+        self.about = {name: about for name, _, about, _ in columns}
+        self.stamp = json.loads(stamp)
+
+
+def _column(values):
+    if isinstance(values, np.ndarray):
+        return values
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _array(name, value):
+    """As (name, contiguous float32 or float64 of native byte order, the type that it had)."""
+    try:
+        array = value if isinstance(value, np.ndarray) else _taken(value)
+    except Exception as error:
+        raise ValueError(f"{name}: cannot be read as an array: {error}") from error
+    dtype = array.dtype
+    if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
+        raise ValueError(f"{name}: '{dtype}' is not accepted; accepted: float16, float32 or float64")
+    wide = np.float64 if dtype.itemsize == 8 else np.float32
+    return name, np.require(np.asarray(array), wide, ["C", "A"]), f"float{8 * dtype.itemsize}"
+
+
+def _taken(value):
+    if hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
+        return np.asarray(value)
+    return np.from_dlpack(value)
+
+
+def _flags(options):
+    """Options as the command's flags: those that are None are not given, and those that are True stand alone."""
+    flags = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            flags.append(flag)
+        else:
+            # In one word, so that a value may begin with a hyphen.
+            flags.append(f"{flag}={_word(value)}")
+    return flags
+
+
+def _word(value):
+    if isinstance(value, (list, tuple, set, frozenset, range)) or isinstance(value, np.ndarray) and value.ndim:
+        return ",".join(_word(one) for one in value)
+    if isinstance(value, float):
+        return repr(float(value))
+    return str(value)
+
+
+def _settings(seed, threads):
+    for name, value, largest in (("seed", seed, (1 << 64) - 1), ("threads", 1 if threads is None else threads, 1024)):
+        smallest = 0 if name == "seed" else 1
+        if not hasattr(value, "__index__") or not smallest <= index(value) <= largest:
+            raise ValueError(f"{name}: '{value}' is not accepted; accepted: {smallest} to {largest}")
+    return index(seed), None if threads is None else index(threads)
+
+
+def _run(study, options, arrays=(), *, seed=0, threads=None, progress=None, wanted=()):
+    seed, threads = _settings(seed, threads)
+    answer, said = _luna.study(study, _flags(options), list(arrays), seed, threads, progress, list(wanted))
+    for message in said:
+        warnings.warn(message, stacklevel=3)
+    return Table(answer)
+
+
+def spectrum(
+    a,
+    k=None,
+    v=None,
+    *,
+    scale=None,
+    mask=None,
+    nulls=None,
+    null_draws=None,
+    axes=None,
+    at=None,
+    of=None,
+    method=None,
+    seed=0,
+    threads=None,
+    progress=None,
+    **flags,
+):
+    """Figures of the singular values of attention matrices, as ``luna svd-spectrum`` gives them.
+
+    Parameters
+    ----------
+    a : array of shape (..., n, m) or (..., n, d)
+        Attention matrices, whose rows are probabilities; with ``k`` the queries. Up to three dimensions come before: those of
+        two are (layers, h), those of three (layers, batch, h), if ``axes`` does not say otherwise.
+    k : array of shape (..., m, d), optional
+        Keys. They may have fewer heads than the queries, each for a group of them.
+    v : array of shape (..., m, d_v), optional
+        Values, beside keys, where they are what is decomposed (``of="values"``).
+    scale : float, optional
+        The factor on the products of queries and keys; 1 / sqrt(d) by default.
+    mask : str, optional
+        With queries and keys: "full" (the default), "causal", "window:back=B,ahead=A", or "causal,window:back=B". With matrices
+        the mask that null models are drawn under; by default it is inferred from zeros.
+    nulls : str or list of str, optional
+        Null models that stand beside each head, with verdicts: "gaussian", "shuffled" (``luna list null``). None by default.
+    null_draws : int, optional
+        Draws of each null model: 10 beside matrices, 3 beside queries and keys.
+    axes : str, optional
+        What the dimensions before the last two are, such as "batch,head".
+    at : list of int, optional
+        Indices K of the cumulative figures; 16, 32, 64, 128, 256 by default (those below n).
+    of : str, optional
+        What is decomposed: "attention" (the default); with queries and keys "logits", "queries", "keys" or "values" too.
+    method : str, optional
+        "exact", "quadrature" or "lanczos".
+    seed, threads, progress
+        Of null models and estimates; see the module.
+    **flags
+        Any other flag of ``luna svd-spectrum``, such as ``probes=32`` or ``layers="0-3"``.
+
+    Returns
+    -------
+    Table
+        A row a head and window (the samples of a batch), with the columns of the command.
+    """
+    options = {"null": "none" if nulls is None and method != "lanczos" else nulls, "null_draws": null_draws}
+    options |= {"axes": axes, "at": at, "of": of, "method": method, **flags}
+    settings = {"seed": seed, "threads": threads, "progress": progress}
+    if k is None:
+        for name, value in (("scale", scale), ("v", v)):
+            if value is not None:
+                raise ValueError(f"{name} is not accepted beside attention matrices; accepted: queries and keys beside it")
+        options = {"attention": "a", "mask": mask, **options}
+        return _run("svd-spectrum", options, [_array("a", a)], **settings)
+    options = {"qkv": "q", "qkv_scale": scale, "qkv_mask": mask, **options}
+    named = [("q", a), ("k", k)] + ([] if v is None else [("v", v)])
+    return _run("svd-spectrum", options, [_array(*one) for one in named], **settings)
+
+
+def singular_values(a, *, centred=False, threads=None, progress=None):
+    """All singular values of matrices, from the largest to the smallest.
+
+    Parameters
+    ----------
+    a : array of shape (..., n, m)
+        Matrices; any that are finite.
+    centred : bool
+        Whether the mean row is subtracted first.
+
+    Returns
+    -------
+    array of float64, shape (..., min(n, m))
+        The values that ``luna svd-spectrum --out`` writes.
+    """
+    name, array, stored = _array("a", a)
+    leading = array.shape[:-2]
+    # An empty array is refused with its own shape.
+    if len(leading) > 1 and array.size:
+        array = array.reshape(-1, *array.shape[-2:])
+    wanted = "centred_singular_values" if centred else "singular_values"
+    options = {"attention": "a", "null": "none", "method": "exact"}
+    table = _run("svd-spectrum", options, [(name, array, stored)], threads=threads, progress=progress, wanted=[wanted])
+    (values,) = table._arrays.values()
+    return values.reshape(*leading, values.shape[-1])
+
+
+def errors(
+    q,
+    k,
+    v,
+    *,
+    attention=None,
+    l=None,  # noqa: E741 (the papers' letter)
+    scale=None,
+    mask=None,
+    axes=None,
+    seed=0,
+    threads=None,
+    progress=None,
+    **flags,
+):
+    """Errors of mechanisms in the place of softmax attention, as ``luna approx-error`` gives them.
+
+    Parameters
+    ----------
+    q, k, v : arrays of shape (..., n, d), (..., m, d) and (..., m, d_v)
+        Queries, keys and values; dimensions before the last two as of :func:`spectrum`. Half and double precision are computed
+        in float32.
+    attention : str or list of str, optional
+        Mechanisms, such as ["luna", "linformer:e=mean"] (``luna list attention``); by default a handful that fits the mask.
+    l : list of int, optional
+        Projected lengths; 16, 32, 64, 128, 256 by default (those up to n).
+    scale, mask, axes
+        As of :func:`spectrum`.
+    **flags
+        Any other flag of ``luna approx-error``, such as ``baseline="linformer"``.
+
+    Returns
+    -------
+    Table
+        A row a mechanism, l, head and window: its errors, and beside them those of the best matrix of its rank.
+    """
+    arrays = [_array("q", q), _array("k", k), _array("v", v)]
+    options = {"qkv": "q", "qkv_scale": scale, "qkv_mask": mask, "axes": axes, "mechanism": attention, "l": l, **flags}
+    return _run("approx-error", options, arrays, seed=seed, threads=threads, progress=progress)
+
+
+def cost(
+    attention=None,
+    n=None,
+    l=None,  # noqa: E741 (the papers' letter)
+    *,
+    measure="flops",
+    seed=0,
+    threads=None,
+    progress=None,
+    **flags,
+):
+    """FLOPs of mechanisms over lengths, as ``luna scale-sweep --measure flops`` gives them.
+
+    Parameters
+    ----------
+    attention : str or list of str, optional
+        Mechanisms; by default all with fused implementations. Softmax attention is always beside them.
+    n : int or list of int, optional
+        Sequence lengths; 128 to 4096 by default.
+    l : int or list of int, optional
+        Projected lengths; 16, 128, 256 by default (those up to n).
+    measure : str or list of str
+        "flops", "time", "memory" (allocations), "error".
+    **flags
+        Any other flag of ``luna scale-sweep``: ``num_heads=8``, ``head_dim=64``, ``causal=True``, ``unit="layer"``,
+        ``pass_="train"``.
+
+    Returns
+    -------
+    Table
+        A row a mechanism, n and l.
+    """
+    if "pass_" in flags:
+        flags["pass"] = flags.pop("pass_")
+    options = {"mechanism": attention, "seq_len": n, "l": l, "measure": measure, **flags}
+    return _run("scale-sweep", options, seed=seed, threads=threads, progress=progress)
+
+
+def attention(name, q, k, v, *, scale=None, mask="full", seed=0, threads=None):
+    """The output of a mechanism on given heads.
+
+    Parameters
+    ----------
+    name : str
+        The mechanism with its parameters, such as "softmax" or "luna:l=16" (``luna list attention``).
+    q, k, v : arrays of shape (..., n, d), (..., m, d) and (..., m, d_v)
+        Queries, keys and values; computed in float32. In the last dimension before these, k and v may have fewer heads than q,
+        each for a group of them.
+    scale : float, optional
+        The factor on the products of queries and keys; 1 / sqrt(d) by default.
+    mask : str
+        "full" or "causal".
+    seed : int
+        Of arrays that a mechanism draws: those of :func:`errors` for the same heads of one layer.
+
+    Returns
+    -------
+    array of float32, shape (..., n, d_v)
+        By the fused implementation, which never holds an n x m array, where the mechanism has one and draws nothing;
+        otherwise by the reference implementation.
+    """
+    if mask not in ("full", "causal"):
+        raise ValueError(f"mask: '{mask}' is not accepted; accepted: full, causal")
+    arrays, shapes = [], []
+    for letter, value in (("q", q), ("k", k), ("v", v)):
+        _, array, _ = _array(letter, value)
+        if array.ndim < 2:
+            raise ValueError(f"array '{letter}': shape {list(array.shape)}; expected (..., length, width)")
+        shapes.append(array.shape)
+        array = np.require(array, np.float32, ["C", "A"])
+        arrays.append((letter, array.reshape(int(np.prod(array.shape[:-2])), *array.shape[-2:]), "float32"))
+    for letter, shape in zip("kv", shapes[1:], strict=True):
+        if shape[:-3] != shapes[0][:-3] or len(shape) != len(shapes[0]):
+            expected = ", ".join(str(size) for size in shapes[0][:-3]) or "as many dimensions as q has"
+            raise ValueError(f"array '{letter}': shape {list(shape)}; expected {expected}, as q has it, and then heads")
+    scale = None if scale is None else float(scale)
+    output = _luna.attention(str(name), arrays, scale, mask == "causal", *_settings(seed, threads))
+    return output.reshape(*shapes[0][:-1], shapes[2][-1])
+
+
+def read(run: str | PathLike[str]):
+    """The result of a finished run: the folder that ``--out`` wrote, or a file of the format json.
+
+    Returns
+    -------
+    Table
+        All rows of the run; ``stamp`` says how it was produced.
+    """
+    return Table(_luna.read(fspath(run)))

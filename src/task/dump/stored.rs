@@ -1,0 +1,51 @@
+//! Where the matrices of an input are.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Dump;
+use crate::error::Result;
+use crate::name;
+
+/// Where the matrices of an input are: what the command line names is a file.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// In a file.
+    File(PathBuf),
+    /// In the memory of a program that calls this library: arrays by name.
+    Held(Vec<(String, Dump)>),
+}
+
+impl From<OsString> for Stored {
+    fn from(path: OsString) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(f)
+    }
+}
+
+impl Stored {
+    /// The file; of arrays in memory the name of the first.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Held(arrays) => Path::new(arrays.first().map_or("", |(name, _)| name)),
+        }
+    }
+
+    /// Reads the array that `tensor` names, or the only one; of a file none of more than `memory` bytes.
+    pub fn read(&self, tensor: Option<&str>, memory: u64) -> Result<Dump> {
+        match self {
+            Self::File(path) => Dump::read(path, tensor, memory),
+            Self::Held(arrays) => {
+                let name = tensor.map_or_else(|| self.to_string(), Into::into);
+                name::find("array", &name, arrays, |(name, _)| name).map(|(_, dump)| dump.clone())
+            }
+        }
+    }
+}
