@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::reference::pattern::{self, Pattern};
-use super::{Kind, Mask, Mechanism, Origin, Under};
+use super::{Input, Kind, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -117,8 +117,8 @@ fn outside(ranges: &[Range<usize>], rank: usize) -> usize {
 }
 
 impl Pattern for BigBird {
-    fn reads(&self, n: usize, m: usize, _: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
-        let plan = self.plan(n, m);
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+        let plan = self.plan(input.q.nrows(), input.k.nrows());
         Box::new(move |i| plan[i / self.block].clone())
     }
 

@@ -69,6 +69,11 @@ impl Attention {
         &self.spec
     }
 
+    /// Whether the rows of its matrix sum to 1 (a row that sees nothing is zeros).
+    pub fn is_stochastic(&self) -> bool {
+        self.kind.stochastic && self.mechanism.stochastic()
+    }
+
     /// The projected length that it computes with; `None` where nothing depends on one.
     pub fn l(&self) -> Option<usize> {
         self.mechanism.l()
@@ -115,6 +120,12 @@ impl Attention {
         self.mechanism.cost(shape)
     }
 
+    /// How many elements of a key-value cache its queries read, all together: of keys and values, or of what is stored in
+    /// their place. `None` where nothing is stored that a query could read instead of them.
+    pub fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        self.mechanism.cache_reads(shape)
+    }
+
     /// The rank that its matrix cannot exceed: min(n, m), or less.
     pub fn rank(&self, shape: &Shape) -> usize {
         let most = shape.n.min(shape.m);
@@ -130,7 +141,7 @@ impl Attention {
     pub fn honours(&self, mask: Mask) -> Result<()> {
         match self.kind.under(mask) {
             Under::Refused(instead) => Err(mask.unsupported(&self.spec.to_string(), instead)),
-            Under::Honoured | Under::Leaks => Ok(()),
+            Under::Honoured | Under::Leaks(_) => Ok(()),
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::name::{Param, Params, Spec};
 pub enum Under {
     /// It has a form for this mask, and shows a query nothing that the mask hides.
     Honoured,
-    /// It approximates a matrix made under this mask without honouring it itself (a truncated decomposition of a
-    /// triangular matrix is not triangular).
-    Leaks,
+    /// It approximates a matrix made under this mask without honouring it itself; how a query comes to depend on what the
+    /// mask hides, as a sentence about it without its subject.
+    Leaks(&'static str),
     /// It has no form for this mask; the name of a mechanism that has one may help.
     Refused(&'static str),
 }
@@ -62,12 +62,19 @@ impl Kind {
         self.takes.iter().any(|param| param.name == "l")
     }
 
+    /// Whether the rows of its matrix sum to 1 in the form that a spec names.
+    pub fn is_stochastic(&self, spec: &Spec) -> bool {
+        self.stochastic && self.built(spec).map_or(true, |mechanism| mechanism.stochastic())
+    }
+
     /// Whether anything depends on that l in the form that a spec names.
     pub fn depends_on_l(&self, spec: &Spec) -> bool {
-        let origin = Origin { seed: 0, label: "", learned: None };
-        let built = || (self.build)(&spec.params("attention", self.takes)?, &origin);
         // What cannot be built yet (its arrays are still to be fitted) is one of those that take an l.
-        self.takes_l() && built().map_or(true, |mechanism| mechanism.l().is_some())
+        self.takes_l() && self.built(spec).map_or(true, |mechanism| mechanism.l().is_some())
+    }
+
+    fn built(&self, spec: &Spec) -> Result<Box<dyn Mechanism>> {
+        (self.build)(&spec.params("attention", self.takes)?, &Origin { seed: 0, label: "", learned: None })
     }
 }
 

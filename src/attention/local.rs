@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::kernel::fused::Fused;
 use super::kernel::windows::{Windows, window};
 use super::reference::pattern::Pattern;
-use super::{Kind, Mask, Mechanism, Origin, Under};
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -18,9 +18,13 @@ use crate::name::{Param, Params};
 pub(super) const KIND: Kind = Kind {
     name: "local",
     about: "sliding window: each query sees the keys around its own position",
-    equation: "softmax over j with |i - j| <= l/2 of q_i k_j / sqrt(d_h)",
+    equation: "softmax over j with |i - j| <= l/2 (causal: 0 <= i - j < l) of q_i k_j / sqrt(d_h)",
     paper: "Beltagy et al. 2020 (Longformer's window)",
-    takes: &[Param { name: "l", default: Some("64"), about: "width of the window: l/2 keys on each side" }],
+    takes: &[Param {
+        name: "l",
+        default: Some("64"),
+        about: "keys of the window: l/2 on each side; causal: its own and the l - 1 before it",
+    }],
     full: Under::Honoured,
     causal: Under::Honoured,
     stochastic: true,
@@ -40,12 +44,13 @@ fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
 
 impl Local {
     fn sees(&self, i: usize, m: usize, mask: Mask) -> Range<usize> {
-        window(i, self.l / 2, mask.visible(i, m))
+        window(i, self.l, m, mask)
     }
 }
 
 impl Pattern for Local {
-    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+        let (m, mask) = (input.k.nrows(), input.mask);
         Box::new(move |i| vec![self.sees(i, m, mask)])
     }
 
@@ -59,6 +64,6 @@ impl Pattern for Local {
     }
 
     fn fused(&self) -> Option<Fused> {
-        Some(Fused::new(KIND.name, Windows(Some(self.l / 2))))
+        Some(Fused::new(KIND.name, Windows(Some(self.l))))
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::kernel::windows::window;
 use super::reference::pattern::{self, Pattern};
-use super::{Kind, Mask, Mechanism, Origin, Under};
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -17,10 +17,14 @@ use crate::name::{Param, Params};
 pub(super) const KIND: Kind = Kind {
     name: "longformer",
     about: "sliding window and leading global tokens, which see and are seen by all",
-    equation: "softmax over j with |i - j| <= l/2, j < g or i < g of q_i k_j / sqrt(d_h)",
+    equation: "softmax over j with |i - j| <= l/2 (causal: 0 <= i - j < l), j < g or i < g of q_i k_j / sqrt(d_h)",
     paper: "Beltagy et al. 2020",
     takes: &[
-        Param { name: "l", default: Some("64"), about: "width of the window: l/2 keys on each side" },
+        Param {
+            name: "l",
+            default: Some("64"),
+            about: "keys of the window: l/2 on each side; causal: its own and the l - 1 before it",
+        },
         Param { name: "global", default: Some("1"), about: "leading tokens that are global (g); 0 is local" },
     ],
     full: Under::Honoured,
@@ -48,12 +52,13 @@ impl Longformer {
             let everything = 0..visible;
             return vec![everything];
         }
-        pattern::merged(vec![0..self.global.min(visible), window(i, self.l / 2, visible)])
+        pattern::merged(vec![0..self.global.min(visible), window(i, self.l, m, mask)])
     }
 }
 
 impl Pattern for Longformer {
-    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+        let (m, mask) = (input.k.nrows(), input.mask);
         Box::new(move |i| self.sees(i, m, mask))
     }
 
@@ -61,7 +66,7 @@ impl Pattern for Longformer {
         let (mask, m) = (Mask::of(shape), shape.m);
         Box::new(move |i| {
             let visible = mask.visible(i, m);
-            let window = window(i, self.l / 2, visible);
+            let window = window(i, self.l, m, mask);
             let leading = self.global.min(visible);
             if i < self.global { visible } else { window.len() + leading.min(window.start) }
         })
@@ -83,7 +88,7 @@ mod tests {
         assert_eq!(longformer.sees(1, 10, Mask::Full), [0..10]);
         assert_eq!(longformer.sees(1, 10, Mask::Causal), [0..2]);
         assert_eq!(longformer.sees(7, 10, Mask::Full), [0..2, 5..10]);
-        assert_eq!(longformer.sees(7, 10, Mask::Causal), [0..2, 5..8]);
+        assert_eq!(longformer.sees(7, 10, Mask::Causal), [0..2, 4..8]);
         assert_eq!(longformer.sees(3, 10, Mask::Full), [0..6], "the window reaches the global tokens");
         assert_eq!(longformer.sees(20, 10, Mask::Full), [0..2], "after the last key");
     }

@@ -21,9 +21,20 @@ pub trait Mechanism: Send + Sync {
     /// What [`forward`](Self::forward) costs, in closed form.
     fn cost(&self, shape: &Shape) -> Cost;
 
+    /// How many elements of a key-value cache its queries read, all together: of keys and values, or of what is stored in
+    /// their place. `None` where nothing is stored that a query could read instead of them.
+    fn cache_reads(&self, _shape: &Shape) -> Option<u64> {
+        None
+    }
+
     /// The rank that its matrix cannot exceed, where that is less than min(n, m).
     fn rank(&self, _shape: &Shape) -> Option<usize> {
         None
+    }
+
+    /// Whether the rows of its matrix sum to 1 with these parameters, of a kind that says so of itself.
+    fn stochastic(&self) -> bool {
+        true
     }
 
     /// The projected length that it computes with; `None` where nothing depends on one.

@@ -19,6 +19,7 @@
 //! | `fit` | the loss as a stand-in for softmax on given windows |
 
 mod bigbird;
+mod block_top_k;
 mod built;
 mod cosformer;
 pub mod fit;
@@ -38,12 +39,17 @@ mod origin;
 mod performer;
 mod reference;
 mod reformer;
+mod sink_window;
 mod sinkhorn;
 pub mod softmax;
 mod sparse;
+mod sparse_low_rank;
 mod svd;
 mod synthesizer;
 mod terms;
+mod top_k;
+mod top_p;
+mod vertical_slash;
 mod visible;
 
 pub use built::{Attention, find, fused};
@@ -76,11 +82,17 @@ pub const ALL: &[&Kind] = &[
     // those that read some of the keys
     &local::KIND,
     &longformer::KIND,
+    &sink_window::KIND,
     &sparse::KIND,
     &bigbird::KIND,
+    &block_top_k::KIND,
+    &vertical_slash::KIND,
     &reformer::KIND,
     &sinkhorn::KIND,
     &synthesizer::KIND,
-    // the best of its rank
+    // the best of its rank, of its number of keys, of its mass, and of its rank beside a window
     &svd::KIND,
+    &top_k::KIND,
+    &top_p::KIND,
+    &sparse_low_rank::KIND,
 ];

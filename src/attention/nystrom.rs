@@ -113,6 +113,11 @@ impl Mechanism for Nystrom {
         factors + iteration * self.iterations + Cost::divs(1) + values
     }
 
+    /// The landmarks of the keys, and a row of values for each.
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        Some(shape.n as u64 * self.l.min(shape.n).min(shape.m) as u64 * (shape.d_h + shape.d_v) as u64)
+    }
+
     fn rank(&self, shape: &Shape) -> Option<usize> {
         Some(self.l.min(shape.n).min(shape.m))
     }

@@ -10,9 +10,9 @@
 
 use std::ops::Range;
 
-use super::kernel::windows::window;
+use super::kernel::windows::within;
 use super::reference::pattern::{self, Pattern};
-use super::{Kind, Mask, Mechanism, Origin, Under};
+use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -73,7 +73,7 @@ impl Sparse {
     /// The keys beside the query: its window, or its block.
     fn near(&self, i: usize, visible: usize) -> Range<usize> {
         match *self {
-            Self::Strided { stride } => window(i, stride, visible),
+            Self::Strided { stride } => within(i, stride, visible),
             Self::Fixed { stride, .. } => {
                 let start = i / stride * stride;
                 start.min(visible)..start.saturating_add(stride).min(visible)
@@ -106,7 +106,8 @@ impl Sparse {
 }
 
 impl Pattern for Sparse {
-    fn reads(&self, _: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+        let (m, mask) = (input.k.nrows(), input.mask);
         Box::new(move |i| self.sees(i, m, mask))
     }
 

@@ -23,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
     paper: "Eckart and Young 1936",
     takes: &[Param { name: "l", default: Some("64"), about: "singular triplets that are retained" }],
     full: Under::Honoured,
-    causal: Under::Leaks,
+    causal: Under::Leaks("is the best matrix of its rank, not a causal one: its rows reach ahead"),
     stochastic: false,
     terms: Term::ALL,
     by_default: false,
@@ -46,29 +46,31 @@ impl Svd {
     }
 
     /// `U_l S_l` (n, r) and `V_l^T` (r, m).
-    fn factors(&self, input: &Input<'_>) -> Result<(Array2<f32>, Array2<f32>)> {
-        let kept = self.kept(input.q.nrows(), input.k.nrows());
-        let exact = softmax::matrix_of(input);
-        let (mut u, s, vt) = thin_svd(exact.view())?;
-        for (mut column, s) in u.columns_mut().into_iter().zip(s) {
-            column *= s;
-        }
-        let [left, right] = [u.slice(s![.., ..kept]), vt.slice(s![..kept, ..])].map(|x| x.mapv(|x| x as f32));
-        Ok((left, right))
+    fn factors(&self, input: &Input<'_>) -> Result<[Array2<f32>; 2]> {
+        truncated(softmax::matrix_of(input).view(), self.kept(input.q.nrows(), input.k.nrows()))
     }
+}
+
+/// `U_r S_r` (n, r) and `V_r^T` (r, m) of the best matrix of rank r, at most min(n, m).
+pub(super) fn truncated(a: ArrayView2<'_, f64>, r: usize) -> Result<[Array2<f32>; 2]> {
+    let (mut u, s, vt) = thin_svd(a)?;
+    for (mut column, s) in u.columns_mut().into_iter().zip(s) {
+        column *= s;
+    }
+    Ok([u.slice(s![.., ..r]), vt.slice(s![..r, ..])].map(|x| x.mapv(|x| x as f32)))
 }
 
 impl Mechanism for Svd {
     /// Counted are the exact matrix and the products with the factors; the decomposition is not.
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let (left, right) = self.factors(input)?;
+        let [left, right] = self.factors(input)?;
         work.count(exact(&input.shape(v.ncols())));
         let values = work.product(right.view(), v);
         Ok(work.product(left.view(), values.view()))
     }
 
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let (left, right) = self.factors(input)?;
+        let [left, right] = self.factors(input)?;
         Ok(product(left.view(), right.view(), Threads::One))
     }
 
@@ -87,7 +89,7 @@ impl Mechanism for Svd {
 }
 
 /// The exact matrix, which has to be there before it is decomposed.
-fn exact(shape: &Shape) -> Cost {
+pub(super) fn exact(shape: &Shape) -> Cost {
     let pairs = shape.pairs();
     Cost::product(pairs, shape.d_h, 1) + Cost::softmax(shape.n, pairs)
 }

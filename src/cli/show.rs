@@ -27,6 +27,7 @@ pub struct Show {
 impl Show {
     /// Prints the run.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        study::refuse_binary(self.format)?;
         let Run { mut report, columns, .. } = Run::open(&self.run)?;
         let output = OutputArgs { format: self.format, out: None, plot: false, view: self.view.clone() };
         study::print(&mut report, &output, &columns, out)

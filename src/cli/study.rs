@@ -82,6 +82,7 @@ pub(super) fn run(
         let accepted = "--format table (--out holds the figure as SVG)";
         return Err(Error::value("--plot", output.format.name, accepted).into());
     }
+    refuse_binary(output.format)?;
     output.view.check(&columns)?;
     folder.refuse_used()?;
     if let Some(dir) = &output.out {
@@ -119,6 +120,18 @@ pub(super) fn run(
         (false, Some(_)) => Err(Failure::Partial),
         (false, None) => Err(Error::Interrupted.into()),
     }
+}
+
+/// Refuses to fill a terminal with what is not text.
+pub(super) fn refuse_binary(format: &Format) -> Result<()> {
+    if format.is_binary() && io::stdout().is_terminal() {
+        return Err(Error::value(
+            "--format",
+            format.name,
+            "it where standard output is a file: > rows.parquet",
+        ));
+    }
+    Ok(())
 }
 
 /// Writes the files of a result in the place of those of an earlier one; returns what there is to say of them.

@@ -44,7 +44,7 @@ pub enum Mechanism {
     },
     /// A sliding window.
     Local {
-        /// Its width: l/2 keys on each side.
+        /// Its keys: l/2 on each side; under a causal mask its own and the l - 1 before it.
         l: usize,
     },
 }
@@ -140,7 +140,7 @@ pub const ALL: &[MechanismKind] = &[
     MechanismKind {
         name: "local",
         about: "sliding window",
-        takes: &[l("64", "width of the window: l/2 keys on each side")],
+        takes: &[l("64", "keys of the window: l/2 on each side; causal: its own and the l - 1 before it")],
         build: |params| Ok(Mechanism::Local { l: params.at_least("l", 1)? }),
     },
 ];

@@ -8,6 +8,7 @@ mod best_error;
 mod cumulative;
 mod definition;
 mod effective_rank;
+mod kept;
 mod keys_for_share;
 mod logit_sd;
 mod matrix_error;
@@ -75,6 +76,9 @@ pub const ALL: &[Metric] = &[
     row_distance::TV,
     row_distance::KL,
     row_distance::DRIFT,
+    kept::DENSITY,
+    kept::RECALL,
+    kept::LEAST_TV,
     // of an approximation of the output
     output_error::REL_FRO,
     output_error::REL_SPECTRAL,

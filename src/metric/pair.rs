@@ -1,7 +1,9 @@
 //! One pass over two matrices, for every metric that compares an attention matrix with its approximation.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
-use ndarray::{Array2, ArrayView2};
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2, s};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::rows::{LANES, ln, total};
@@ -22,6 +24,10 @@ pub struct Reference {
     spectral: f64,
     /// The sum of `a ln a`.
     information: f64,
+    /// The keys that each query sees.
+    seen: Vec<Range<usize>>,
+    /// The weights of each row, the largest first.
+    ranked: Vec<Vec<f32>>,
 }
 
 /// Errors of a matrix B against the attention matrix A (n, m) that it approximates.
@@ -39,18 +45,32 @@ pub struct PairProfile {
     pub kl: f64,
     /// The largest `|sum of a row of B - 1|`.
     pub row_sum_drift: f64,
+    /// Entries of B that are not 0, of those that the mask of A shows.
+    pub density: f64,
+    /// Mean over rows of the share of A's weight in those entries.
+    pub recall: f64,
+    /// Mean over rows of the weight beyond as many largest entries as B has there: no distribution over so many keys has a
+    /// smaller total variation.
+    pub least_tv: f64,
 }
 
 impl Reference {
-    /// Of an attention matrix (n, m) and its spectral norm.
-    pub fn new(a: Array2<f32>, spectral: f64) -> Self {
+    /// Of an attention matrix (n, m) in which query i sees the keys `sees(i)`, and its spectral norm.
+    pub fn new(a: Array2<f32>, spectral: f64, sees: impl Fn(usize) -> Range<usize>) -> Self {
         let a = a.as_standard_layout().into_owned();
+        let seen: Vec<_> = (0..a.nrows()).map(sees).collect();
+        let ranked = a.rows().into_iter().zip(&seen).map(|(row, seen)| {
+            let mut row = row.slice(s![seen.clone()]).to_vec();
+            row.sort_unstable_by(|a, b| b.total_cmp(a));
+            row
+        });
+        let ranked = ranked.collect();
         // Against zeros the pass gives the sums of the matrix itself.
         let mut itself = a.clone();
         let mut zeros = Array2::zeros(a.dim());
         let fro = Arch::new().dispatch(Pass { a: &a, b: &mut zeros }).squares.sqrt();
         let information = Arch::new().dispatch(Pass { a: &a, b: &mut itself }).cross;
-        Self { a, fro, spectral, information }
+        Self { a, fro, spectral, information, seen, ranked }
     }
 
     /// The matrix.
@@ -67,6 +87,7 @@ impl Reference {
         if self.a.is_empty() {
             return PairProfile::default();
         }
+        let [density, recall, least_tv] = self.kept(b);
         let mut difference = b.as_standard_layout().into_owned();
         let sums = Arch::new().dispatch(Pass { a: &self.a, b: &mut difference });
         let rows = self.a.nrows() as f64;
@@ -80,7 +101,38 @@ impl Reference {
             tv: 0.5 * sums.absolute / rows,
             kl: (self.information - sums.cross) / rows,
             row_sum_drift: sums.drift,
+            density,
+            recall,
+            least_tv,
         }
+    }
+
+    /// Density, recall and least total variation of the entries of B that are not 0.
+    fn kept(&self, b: ArrayView2<'_, f32>) -> [f64; 3] {
+        let (mut entries, mut rows, mut recall, mut beyond) = (0, 0, 0.0, 0.0);
+        for ((a, b), (seen, ranked)) in
+            self.a.rows().into_iter().zip(b.rows()).zip(self.seen.iter().zip(&self.ranked))
+        {
+            let (mut count, mut held) = (0, 0.0);
+            for (a, b) in a.slice(s![seen.clone()]).iter().zip(b.slice(s![seen.clone()])) {
+                if *b != 0.0 {
+                    count += 1;
+                    held += f64::from(*a);
+                }
+            }
+            let whole: f64 = ranked.iter().map(|a| f64::from(*a)).sum();
+            entries += count;
+            beyond += ranked[count..].iter().rev().map(|a| f64::from(*a)).sum::<f64>();
+            if whole > 0.0 {
+                (rows, recall) = (rows + 1, recall + held / whole);
+            }
+        }
+        let pairs: usize = self.seen.iter().map(Range::len).sum();
+        [
+            entries as f64 / pairs.max(1) as f64,
+            recall / f64::from(rows.max(1)),
+            beyond / self.a.nrows() as f64,
+        ]
     }
 }
 
@@ -157,7 +209,8 @@ mod tests {
 
     fn compare(a: &Array2<f32>, b: &Array2<f32>) -> PairProfile {
         let spectral = norm::spectral(a.view(), 1e-6, &mut stream(0, "a")).value;
-        Reference::new(a.clone(), spectral).compare(b.view(), &mut stream(0, "b"))
+        let m = a.ncols();
+        Reference::new(a.clone(), spectral, |_| 0..m).compare(b.view(), &mut stream(0, "b"))
     }
 
     #[test]
@@ -168,6 +221,19 @@ mod tests {
         assert!((found.max_abs - 0.5).abs() < 1e-7 && (found.tv - 0.25).abs() < 1e-7);
         assert!((found.kl - 0.5 * 2.0_f64.ln()).abs() < 1e-6, "{found:?}");
         assert!(found.row_sum_drift < 1e-6);
+        assert_eq!((found.density, found.recall, found.least_tv), (1.0, 1.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_kept_by_hand() {
+        // Of 5 visible entries 3 are kept, 0.25 and 0.5 of the weight of the last row among them.
+        let a = array![[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]];
+        let b = array![[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]];
+        let reference = Reference::new(a, 1.0, |i| if i == 0 { 0..2 } else { 0..3 });
+        let found = reference.compare(b.view(), &mut stream(0, "b"));
+        assert!((found.density - 0.6).abs() < 1e-12 && (found.recall - 0.75).abs() < 1e-7, "{found:?}");
+        // The largest two would have dropped 0.25 of the second row.
+        assert!((found.least_tv - 0.125).abs() < 1e-7 && (found.tv - 0.25).abs() < 1e-7, "{found:?}");
     }
 
     #[test]

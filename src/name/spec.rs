@@ -126,6 +126,11 @@ impl Params<'_> {
         typed.or_else(default).map(|value| T::read(&self.what(name), value)).transpose()
     }
 
+    /// Whether a value was typed for `name`, and none is taken from the default.
+    pub fn is_typed(&self, name: &str) -> bool {
+        self.spec.params.iter().any(|(key, _)| key == name)
+    }
+
     /// As [`get`](Self::get), and at least `least`.
     ///
     /// # Panics

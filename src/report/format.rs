@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::{Report, Style, csv, json, latex, markdown, text};
-use crate::{Result, name};
+use crate::{Error, Result, name};
+
+const PARQUET: &str = "parquet";
 
 /// A way to write a report.
 pub struct Format {
@@ -24,11 +26,27 @@ impl Format {
         Self { name: "jsonl", about: "every row as a line of JSON in full precision", write: json::lines },
         Self { name: "markdown", about: "tables to paste into a page", write: markdown::write },
         Self { name: "latex", about: "tables for a paper, with booktabs and siunitx", write: latex::write },
+        #[cfg(feature = "parquet")]
+        Self {
+            name: PARQUET,
+            about: "every row in full precision, binary, to redirect",
+            write: super::parquet::write,
+        },
     ];
 
     /// The format of this name.
     pub fn find(name: &str) -> Result<&'static Self> {
+        if name == PARQUET && !cfg!(feature = "parquet") {
+            let accepted =
+                "it in a build with `--features parquet`, or csv and jsonl, which the same tools read";
+            return Err(Error::value("format", name, accepted));
+        }
         name::find("format", name, Self::ALL, |format| format.name)
+    }
+
+    /// Whether what it writes is not text, which a terminal cannot show.
+    pub fn is_binary(&self) -> bool {
+        self.name == PARQUET
     }
 
     /// Writes a report.
@@ -44,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_format_is_found_by_its_name_and_writes_text() {
-        for format in Format::ALL {
+        for format in Format::ALL.iter().filter(|format| !format.is_binary()) {
             let mut out = Vec::new();
             let found = Format::find(format.name).unwrap();
             found.write(&sample::report(), Style::default(), &mut out).unwrap();
@@ -57,6 +75,10 @@ mod tests {
     #[test]
     fn an_unknown_format_is_answered_with_the_list() {
         let error = Format::find("yaml").err().unwrap().to_string();
-        assert!(error.ends_with("known: table, json, csv, jsonl, markdown, latex"), "{error}");
+        assert!(error.contains("known: table, json, csv, jsonl, markdown, latex"), "{error}");
+        if cfg!(not(feature = "parquet")) {
+            let error = Format::find("parquet").err().unwrap().to_string();
+            assert!(error.contains("--features parquet"), "{error}");
+        }
     }
 }

@@ -26,6 +26,8 @@ mod markdown;
 mod markup;
 pub mod page;
 mod palette;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod printable;
 mod read;
 #[cfg(test)]

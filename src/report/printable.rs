@@ -106,7 +106,7 @@ mod tests {
         report.stamp.push("file", evil);
         report.make_printable();
         let held = |text: &str| text.chars().any(|letter| letter != '\n' && !is_printable(letter));
-        for format in Format::ALL {
+        for format in Format::ALL.iter().filter(|format| !format.is_binary()) {
             let mut out = Vec::new();
             format.write(&report, Style { width: 80, colour: false }, &mut out).unwrap();
             let text = String::from_utf8(out).unwrap();

@@ -82,17 +82,25 @@ impl Canvas {
     }
 }
 
-fn painted(text: &str, index: usize) -> String {
-    // The seventh colour is black, which a dark terminal would swallow.
-    let (red, green, blue) = if index % 7 == 6 { (150, 150, 150) } else { palette::line(index) };
+/// In the colour of a number; lines of one colour, which a page tells apart by their dashes, are paler one by one.
+fn painted(text: &str, number: usize) -> String {
+    let (colour, variant) = (number % palette::COLOURS, number / palette::COLOURS);
+    // The last colour is black, which a dark terminal would swallow.
+    let (red, green, blue) =
+        if colour + 1 == palette::COLOURS { (150, 150, 150) } else { palette::line(colour) };
+    let paler = |part: u8| (0..variant.min(3)).fold(part, |part, _| part + (255 - part) / 2);
+    let [red, green, blue] = [red, green, blue].map(paler);
     format!("\u{1b}[38;2;{red};{green};{blue}m{text}\u{1b}[0m")
 }
 
 fn plot(curves: &Curves, style: Style, height: usize) -> String {
     // Pale lines are context for the eye of a page; as dots they would bury the others.
     let all_faint = curves.series.iter().all(|series| series.faint);
-    let drawn: Vec<&Series> = curves.series.iter().filter(|series| all_faint || !series.faint).collect();
-    let values = |of: fn(&Series) -> &Vec<f64>| drawn.iter().flat_map(move |series| of(series)).copied();
+    let colours = Series::colours(&curves.series).into_iter();
+    let colours = colours.map(|(colour, variant)| colour + palette::COLOURS * variant);
+    let drawn = curves.series.iter().zip(colours).filter(|(series, _)| all_faint || !series.faint);
+    let drawn: Vec<(&Series, usize)> = drawn.collect();
+    let values = |of: fn(&Series) -> &Vec<f64>| drawn.iter().flat_map(move |(series, _)| of(series)).copied();
     let at = |upright: bool| {
         curves.marks.iter().filter_map(move |mark| match mark {
             Mark::Vertical { at, .. } if upright => Some(*at),
@@ -115,11 +123,11 @@ fn plot(curves: &Curves, style: Style, height: usize) -> String {
         canvas.line((0.0, place), (1.0, place), None, 4);
     }
     let mut legend = Vec::new();
-    for series in &drawn {
+    for (series, colour) in &drawn {
         if !series.label.is_empty() || legend.is_empty() {
-            legend.push((labelled(series, style), series.dashed));
+            legend.push((labelled(series, style), series.dashed, *colour));
         }
-        let owner = Some(legend.len() - 1);
+        let owner = Some(*colour);
         let mut last = None;
         for (x, y) in series.x.iter().zip(&series.y).map(|(a, b)| (x.place(*a), y.place(*b))) {
             let point = x.zip(y);
@@ -140,9 +148,9 @@ fn plot(curves: &Curves, style: Style, height: usize) -> String {
     }
     text += &axis::horizontal(&x, margin, cols);
     let _ = writeln!(text, "{:>1$}", shorten(&curves.x_label, style.width), style.width);
-    for (index, (label, dashed)) in legend.iter().enumerate().filter(|(_, (label, _))| !label.is_empty()) {
+    for (label, dashed, colour) in legend.iter().filter(|(label, ..)| !label.is_empty()) {
         let sample = if *dashed { "⠒ ⠒ ⠒" } else { "⠒⠒⠒⠒⠒" };
-        let sample = if style.colour { painted(sample, index) } else { sample.into() };
+        let sample = if style.colour { painted(sample, *colour) } else { sample.into() };
         let _ = writeln!(text, "{sample} {}", shorten(label, style.width.saturating_sub(6)));
     }
     for mark in &curves.marks {
@@ -224,5 +232,24 @@ mod tests {
     fn writes_a_plot_to_inspect() {
         let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
         std::fs::write(dir.join("plot.txt"), to_terminal(&figure(), Style::default(), 18)).unwrap();
+    }
+
+    #[test]
+    fn a_line_has_its_colour_of_the_page_and_lines_of_one_colour_differ() {
+        let line = |label: &str, hue| Series {
+            label: label.into(),
+            x: vec![0.0, 1.0],
+            y: vec![0.0, 1.0],
+            hue,
+            ..Series::default()
+        };
+        let series = vec![line("a", Some(2)), line("b", Some(2)), line("c", Some(0))];
+        let kind = Plot::Curves(Curves { series, ..Curves::default() });
+        let figure = Figure { name: "f".into(), title: String::new(), kind };
+        let text = to_terminal(&figure, Style { width: 60, colour: true }, 8);
+        // The third, the third paler, the first.
+        for colour in ["0;158;115", "127;206;185", "0;114;178"] {
+            assert!(text.contains(&format!("\u{1b}[38;2;{colour}m⠒")), "{colour}: {text}");
+        }
     }
 }

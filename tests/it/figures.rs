@@ -140,7 +140,9 @@ fn one_l_has_a_dot_a_mechanism() {
     for panel in panels(&report.figures[0]) {
         let Plot::Dots(dots) = &panel.kind else { panic!("{:?}", panel.kind) };
         let names: Vec<&str> = dots.dots.iter().map(|dot| dot.label.as_str()).collect();
-        for name in ["luna", "nystrom", "linear (takes no l)", "best of rank l (SVD)"] {
+        for name in
+            ["luna", "nystrom", "linear (takes no l)", "best of rank l (SVD)", "top-k (best of l keys)"]
+        {
             assert!(names.contains(&name), "{names:?}");
         }
         assert!(
@@ -148,6 +150,6 @@ fn one_l_has_a_dot_a_mechanism() {
                 .iter()
                 .all(|dot| dot.ends.is_some_and(|(low, high)| low <= dot.value && dot.value <= high))
         );
-        assert_eq!(to_svg(&panel).matches("<circle").count(), 4);
+        assert_eq!(to_svg(&panel).matches("<circle").count(), 5);
     }
 }

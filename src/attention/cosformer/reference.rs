@@ -101,6 +101,11 @@ impl Mechanism for Cosformer {
         Cost::product(seen, 2 * d_h, d_v) + Cost::product(n, 2 * d_h, d_v + 1) + Cost::divs(n)
     }
 
+    /// For each feature the sum of values and of weights.
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        Some(shape.n as u64 * (2 * shape.d_h) as u64 * (shape.d_v + 1) as u64)
+    }
+
     fn rank(&self, shape: &Shape) -> Option<usize> {
         (!shape.causal).then_some(2 * shape.d_h)
     }

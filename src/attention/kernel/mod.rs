@@ -42,6 +42,7 @@ pub(super) mod saved;
 pub(super) mod scan;
 pub(super) mod segments;
 pub(super) mod share;
+pub(super) mod sinks;
 pub(super) mod tiles;
 pub(super) mod windows;
 pub(super) mod windows_backward;

@@ -17,31 +17,48 @@ use super::windows_backward;
 use crate::attention::mask::Mask;
 use crate::cost::{Cost, Shape};
 
-/// Softmax over the keys within a distance of each query, out of those that the mask leaves; over all of them without one.
+/// Softmax over a [`window`] of l keys at each query, out of those that the mask leaves; over all of them without one.
 #[derive(Debug)]
 pub(in crate::attention) struct Windows(pub(in crate::attention) Option<usize>);
 
 impl Windows {
-    /// Queries of a block. A block meets every key that any of its queries sees, `width + l` of them, of which each sees
-    /// l: wide blocks keep registers busier, narrow ones waste fewer pairs.
+    /// As [`width`].
     fn width(&self) -> usize {
-        match self.0 {
-            Some(0..=23) => 16,
-            Some(24..=127) => 32,
-            _ => 64,
-        }
+        width(self.0)
     }
 
     /// The keys that query i sees of m.
     fn sees(&self, i: usize, m: usize, mask: Mask) -> Range<usize> {
-        let visible = mask.visible(i, m);
-        self.0.map_or(0..visible, |distance| window(i, distance, visible))
+        self.0.map_or_else(|| 0..mask.visible(i, m), |l| window(i, l, m, mask))
+    }
+}
+
+/// Queries of a block with windows of l keys, or with all of them. A block meets every key that any of its queries sees,
+/// `width + l` of them, of which each sees l: wide blocks keep registers busier, narrow ones waste fewer pairs.
+pub(super) fn width(l: Option<usize>) -> usize {
+    match l {
+        Some(0..=47) => 16,
+        Some(48..=255) => 32,
+        _ => 64,
+    }
+}
+
+/// A window of l keys at position `i`, out of m: l/2 keys to each side of its own, and under a causal mask, which shows
+/// none ahead, its own and the l - 1 before it.
+pub(in crate::attention) fn window(i: usize, l: usize, m: usize, mask: Mask) -> Range<usize> {
+    match (mask, l.checked_sub(1)) {
+        (Mask::Full, _) => within(i, l / 2, m),
+        (Mask::Causal, Some(before)) => within(i, before, mask.visible(i, m)),
+        (Mask::Causal, None) => {
+            let end = mask.visible(i, m);
+            end..end
+        }
     }
 }
 
 /// The keys within a distance of position `i`, out of the first `visible` ones: i - distance to i + distance, both
 /// counted. Positions are compared as they are: a query after the last key may have none.
-pub(in crate::attention) fn window(i: usize, distance: usize, visible: usize) -> Range<usize> {
+pub(in crate::attention) fn within(i: usize, distance: usize, visible: usize) -> Range<usize> {
     let start = i.saturating_sub(distance).min(visible);
     start..i.saturating_add(distance).saturating_add(1).min(visible)
 }
@@ -56,7 +73,7 @@ impl Form for Windows {
     }
 
     fn forward(&self, heads: &Flat<'_>, _: &Arrays<'_>, saved: Option<&mut Saved>, out: &mut [f32]) {
-        forward(heads, saved, out, self.width(), &|i| self.sees(i, heads.m, heads.mask));
+        forward(heads, saved, out, self.width(), &[&|i| self.sees(i, heads.m, heads.mask)]);
     }
 
     fn space(&self, size: &Size) -> usize {
@@ -65,14 +82,12 @@ impl Form for Windows {
 
     fn exact(&self, head: &ExactHead, _: &ExactArrays<'_>, _: &mut Maxima) -> Array2<f64> {
         let ExactHead { q, k, v, scale, mask } = head;
-        let distance = self.0.unwrap_or(usize::MAX);
-        let sees = |i: usize, j| j < mask.visible(i, k.nrows()) && i.abs_diff(j) <= distance;
+        let sees = |i: usize, j| self.sees(i, k.nrows(), *mask).contains(&j);
         softmax(q.view(), k.view(), v.view(), *scale, sees)
     }
 
     fn past(&self, _: usize, _: usize) -> Option<Box<dyn Past>> {
-        // The row's own key is in the window too.
-        Some(Box::new(Rows::new(self.0.map(|distance| distance + 1))))
+        Some(Box::new(Rows::new(self.0)))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {
@@ -113,19 +128,19 @@ impl Backward for Windows {
 }
 
 /// Elements of work space for blocks of `width` queries.
-fn space(size: &Size, width: usize) -> usize {
+pub(super) fn space(size: &Size, width: usize) -> usize {
     let Shape { n, d_h, d_v, .. } = size.shape;
     aligned(size.threads.min(size.heads * n.div_ceil(width)) * flash::space(width, d_h, d_v))
 }
 
-/// Softmax where query i sees the keys `sees(i)`, whose ends never fall from one query to the next, by blocks of `width`
-/// queries (16, 32, 48 or 64). Saves the logarithm of each query's sum of weights.
-fn forward(
+/// Softmax where query i sees the keys of every `sees(i)`, which do not overlap and whose ends never fall from one query to
+/// the next, by blocks of `width` queries (16, 32, 48 or 64). Saves the logarithm of each query's sum of weights.
+pub(super) fn forward(
     heads: &Flat<'_>,
     saved: Option<&mut Saved>,
     out: &mut [f32],
     width: usize,
-    sees: &(dyn Fn(usize) -> Range<usize> + Sync),
+    sees: &[&(dyn Fn(usize) -> Range<usize> + Sync)],
 ) {
     let Flat { n, d_h, d_v, .. } = *heads;
     let each = flash::space(width, d_h, d_v);
@@ -144,20 +159,22 @@ fn forward(
             let mut block = Block::new(width, d_h, d_v, space);
             let last = first + out.len() / d_v - 1;
             block.begin(&heads.q(head)[first * d_h..(last + 1) * d_h], d_h, heads.scale);
-            let (of_first, of_last) = (sees(first), sees(last));
-            block.see(|i| sees((first + i).min(last)));
-            heads.path.run(Attend {
-                block: &mut block,
-                k: heads.k(head),
-                v: heads.v(head),
-                d_h,
-                d_v,
-                pack_keys: false,
-                dropped: (heads.dropout, head * n + first),
-                keys: of_first.start..of_last.end,
-                open: of_last.start..of_first.end,
-                tally: heads.tally.map(|tally| (tally, d_h + d_v)),
-            });
+            for sees in sees {
+                let (of_first, of_last) = (sees(first), sees(last));
+                block.see(|i| sees((first + i).min(last)));
+                heads.path.run(Attend {
+                    block: &mut block,
+                    k: heads.k(head),
+                    v: heads.v(head),
+                    d_h,
+                    d_v,
+                    pack_keys: false,
+                    dropped: (heads.dropout, head * n + first),
+                    keys: of_first.start..of_last.end,
+                    open: of_last.start..of_first.end,
+                    tally: heads.tally.map(|tally| (tally, d_h + d_v)),
+                });
+            }
             for (log, (max, total)) in logs.iter_mut().zip(block.max.iter().zip(&*block.total)) {
                 // Of a query that sees no key every weight is to be 0.
                 *log = if *total == 0.0 { f32::INFINITY } else { max + total.log2() };
@@ -169,13 +186,16 @@ fn forward(
 
 #[cfg(test)]
 mod tests {
-    use super::window;
+    use super::*;
 
     #[test]
     fn windows_end_where_the_keys_do() {
-        assert_eq!(window(10, 8, 64), 2..19);
-        assert_eq!(window(10, 8, 11), 2..11, "causal");
-        assert_eq!(window(3, 0, 64), 3..4);
-        assert!(window(20, 2, 5).is_empty());
+        assert_eq!(window(10, 16, 64, Mask::Full), 2..19);
+        assert_eq!(window(10, 16, 64, Mask::Causal), 0..11);
+        assert_eq!(window(20, 16, 64, Mask::Causal), 5..21, "16 keys, its own among them");
+        assert_eq!(window(3, 1, 64, Mask::Full), 3..4);
+        assert_eq!(window(3, 1, 64, Mask::Causal), 3..4);
+        assert!(window(20, 5, 5, Mask::Full).is_empty());
+        assert_eq!(window(7, 5, 5, Mask::Causal), 3..5);
     }
 }

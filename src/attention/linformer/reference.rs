@@ -210,6 +210,11 @@ impl Mechanism for Linformer {
         project + Cost::product(n, d_h, l) + Cost::softmax(n, n * l) + Cost::product(n, l, d_v)
     }
 
+    /// The projected keys and values.
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        Some(shape.n as u64 * self.l.min(shape.m) as u64 * (shape.d_h + shape.d_v) as u64)
+    }
+
     fn rank(&self, shape: &Shape) -> Option<usize> {
         Some(self.l.min(shape.m))
     }

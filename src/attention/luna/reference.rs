@@ -118,6 +118,11 @@ impl Mechanism for Luna {
         pack + unpack
     }
 
+    /// The packed rows, as keys and as values.
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        Some(shape.n as u64 * self.l.min(shape.n) as u64 * (shape.d_h + shape.d_v) as u64)
+    }
+
     fn rank(&self, shape: &Shape) -> Option<usize> {
         Some(self.l.min(shape.n))
     }

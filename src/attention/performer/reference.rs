@@ -209,6 +209,11 @@ impl Mechanism for Performer {
         features + sums + apart
     }
 
+    /// For each feature the sum of values and of weights.
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        Some(shape.n as u64 * self.l as u64 * (shape.d_v + 1) as u64)
+    }
+
     fn rank(&self, shape: &Shape) -> Option<usize> {
         (!shape.causal).then_some(self.l)
     }

@@ -7,8 +7,8 @@ use ndarray::{Array2, ArrayView2};
 use super::work::Work;
 use crate::attention::input::Input;
 use crate::attention::kernel::fused::Fused;
-use crate::attention::mask::Mask;
 use crate::attention::mechanism::Mechanism;
+use crate::attention::softmax::rows::ExactRows;
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::linalg::gemm::{Threads, product_into};
@@ -31,13 +31,35 @@ pub(in crate::attention) fn forward(
     out
 }
 
-/// A mechanism in which a query reads some of the keys.
+/// A mechanism in which a query reads some of the keys: fixed ones, or such as queries and keys choose.
 pub(in crate::attention) trait Pattern: Send + Sync {
-    /// What each of `n` queries reads of `m` keys, as [`Reads`].
-    fn reads(&self, n: usize, m: usize, mask: Mask) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + '_>;
+    /// What each query reads, as [`Reads`].
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a>;
 
-    /// How many keys each query reads.
+    /// How many keys each query reads; where they are chosen, how many at most.
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_>;
+
+    /// What choosing the keys costs; `None` where they are fixed. As how many are read may then depend on the input, the
+    /// cost counts as many as [`counts`](Self::counts) says.
+    fn choosing(&self, _shape: &Shape) -> Option<Cost> {
+        None
+    }
+
+    /// How many elements of keys, or of what stands for them, choosing reads beside the keys and values that are then read.
+    fn scanned(&self, _shape: &Shape) -> usize {
+        0
+    }
+
+    /// Whether the weights of the keys that are read are divided by their sum; else they are the exact probabilities.
+    fn renormalises(&self) -> bool {
+        true
+    }
+
+    /// Whether weights come from the exact probabilities: those that are not renormalised, and all where the input carries
+    /// more than scale and mask.
+    fn needs_exact(&self, input: &Input<'_>) -> bool {
+        !self.renormalises() || !input.terms.is_empty()
+    }
 
     /// As [`Mechanism::l`].
     fn l(&self) -> Option<usize> {
@@ -50,17 +72,56 @@ pub(in crate::attention) trait Pattern: Send + Sync {
     }
 }
 
+/// The weights of the keys that each query reads, by the exact probabilities: with everything that the input carries.
+fn exact_weights<'a>(
+    pattern: &'a (impl Pattern + ?Sized),
+    input: &'a Input<'_>,
+    reads: Reads<'a>,
+) -> impl Iterator<Item = Vec<(usize, f32)>> + 'a {
+    let exact = ExactRows::of(input);
+    (0..input.q.nrows()).map(move |i| {
+        let row = exact.row(i);
+        let keys: Vec<usize> = reads(i).into_iter().flatten().collect();
+        // Of a softmax over these keys alone a sink keeps its share, which is what the keys leave of 1.
+        let sink = input.terms.sink.map_or(0.0, |_| 1.0 - row.iter().sum::<f64>());
+        let kept = keys.iter().map(|j| row[*j]).sum::<f64>() + sink;
+        let whole = if pattern.renormalises() && kept > 0.0 { kept } else { 1.0 };
+        keys.into_iter().map(|j| (j, (row[j] / whole) as f32)).collect()
+    })
+}
+
 impl<P: Pattern> Mechanism for P {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let reads = self.reads(input.q.nrows(), input.k.nrows(), input.mask);
-        Ok(forward(input, v, &*reads, work))
+        let reads = self.reads(input);
+        let shape = input.shape(v.ncols());
+        if self.choosing(&shape).is_none() {
+            return Ok(forward(input, v, &*reads, work));
+        }
+        work.count(self.cost(&shape));
+        if self.needs_exact(input) {
+            let mut out = Array2::zeros((shape.n, shape.d_v));
+            for (mut row, weights) in out.rows_mut().into_iter().zip(exact_weights(self, input, &*reads)) {
+                for (j, weight) in weights {
+                    row.scaled_add(weight, &v.row(j));
+                }
+            }
+            return Ok(out);
+        }
+        Ok(forward(input, v, &*reads, &mut Work::default()))
     }
 
     /// Softmax over the keys that are read, zeros elsewhere.
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let (n, m) = (input.q.nrows(), input.k.nrows());
-        let reads = self.reads(n, m, input.mask);
-        let mut a = Array2::zeros((n, m));
+        let reads = self.reads(input);
+        let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
+        if self.needs_exact(input) {
+            for (mut row, weights) in a.rows_mut().into_iter().zip(exact_weights(self, input, &*reads)) {
+                for (j, weight) in weights {
+                    row[j] = weight;
+                }
+            }
+            return Ok(a);
+        }
         product_into(a.view_mut(), 0.0, input.q, input.k.t(), input.scale, Threads::One);
         for (i, mut row) in a.rows_mut().into_iter().enumerate() {
             let row = row.as_slice_mut().expect("rows of a new array lie together");
@@ -78,7 +139,19 @@ impl<P: Pattern> Mechanism for P {
     fn cost(&self, shape: &Shape) -> Cost {
         let read = (0..shape.n).map(self.counts(shape)).filter(|keys| *keys > 0);
         let (rows, pairs) = read.fold((0, 0), |(rows, pairs), keys| (rows + 1, pairs + keys));
-        Cost::product(pairs, shape.d_h, 1) + Cost::softmax(rows, pairs) + Cost::product(pairs, 1, shape.d_v)
+        let reading = Cost::product(pairs, shape.d_h, 1)
+            + Cost::softmax(rows, pairs)
+            + Cost::product(pairs, 1, shape.d_v);
+        self.choosing(shape).unwrap_or_default() + reading
+    }
+
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        let keys: usize = (0..shape.n).map(self.counts(shape)).sum();
+        Some((self.scanned(shape) + keys * (shape.d_h + shape.d_v)) as u64)
+    }
+
+    fn stochastic(&self) -> bool {
+        self.renormalises()
     }
 
     fn l(&self) -> Option<usize> {
@@ -88,6 +161,11 @@ impl<P: Pattern> Mechanism for P {
     fn fused(&self) -> Option<Fused> {
         Pattern::fused(self)
     }
+}
+
+/// Sorted keys as ranges.
+pub(in crate::attention) fn runs(keys: &[usize]) -> Vec<Range<usize>> {
+    keys.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..run[run.len() - 1] + 1).collect()
 }
 
 /// Sorted ranges as they are, brought together where they touch or overlap.
@@ -106,7 +184,13 @@ pub(in crate::attention) fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<u
 
 #[cfg(test)]
 mod tests {
-    use super::merged;
+    use super::{merged, runs};
+
+    #[test]
+    fn keys_become_ranges() {
+        assert_eq!(runs(&[0, 1, 2, 5, 7, 8]), [0..3, 5..6, 7..9]);
+        assert!(runs(&[]).is_empty());
+    }
 
     #[test]
     fn ranges_come_together_where_they_touch() {

@@ -3,6 +3,7 @@
 pub mod materialised;
 mod matrix;
 mod reference;
+pub(super) mod rows;
 mod terms;
 
 pub use matrix::{Unmaterialised, block, from_logits, matrix, matrix_f32, matrix_f64, matrix_of, within};

@@ -53,6 +53,11 @@ impl Mechanism for Softmax {
             + Cost::product(pairs, 1, shape.d_v)
     }
 
+    /// Every key and value that a query sees.
+    fn cache_reads(&self, shape: &Shape) -> Option<u64> {
+        Some(shape.pairs() as u64 * (shape.d_h + shape.d_v) as u64)
+    }
+
     fn rank(&self, _: &Shape) -> Option<usize> {
         None
     }

@@ -18,7 +18,7 @@ pub(super) fn matrix_f64(input: &Input<'_>) -> Array2<f64> {
 }
 
 /// Logits of query i before softcap and bias become its weights.
-fn weigh(input: &Input<'_>, i: usize, row: &mut [f64]) {
+pub(super) fn weigh(input: &Input<'_>, i: usize, row: &mut [f64]) {
     let seen = input.sees(i);
     let sink = input.terms.sink.map(f64::from);
     let n = input.q.nrows();

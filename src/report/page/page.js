@@ -172,7 +172,7 @@
   }
  });
 
- // Tables: sorted by their headings, filtered, copied.
+ // Tables: sorted, filtered, copied.
  const cell = text => /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
  const table = (box, read = row => [...row.cells].map(one => one.textContent)) => {
   const rows = () => all('tbody tr', box);
@@ -223,7 +223,7 @@
  }
  all('pre.command').forEach(box => { const copy = button('Copy', () => copied(box.textContent, copy)); box.after(html('div', { class: 'tools' }, copy)); });
 
- // Heat maps: pointing, and a head behind every cell.
+ // Heat maps.
  const spectrum = (run, place) => {
   const heads = json('heads-' + run);
   if (!heads || !heads.heads[place]) return '';
@@ -240,7 +240,8 @@
   const [rows, columns] = numbers(heat.dataset.size);
   const cells = all('rect[data-v]', heat);
   const { row, col, label } = heat.dataset;
-  const readout = html('div', { class: 'readout', 'aria-live': 'polite' }, 'Click a cell, or press Enter, for its head.');
+  const heads = row + col === 'layerhead';
+  const readout = html('div', { class: 'readout', 'aria-live': 'polite' }, heads ? 'Click a cell, or press Enter, for its head.' : '');
   owner.after(readout);
   const ring = svg('rect', { class: 'hover', 'stroke-width': 2.5 });
   heat.append(ring);
@@ -250,6 +251,7 @@
    readout.textContent = `${row} ${Math.floor(at / columns)}, ${col} ${at % columns}: ${label} ${box.dataset.v}`;
   };
   const open = at => {
+   if (!heads) return;
    const [layer, head] = [Math.floor(at / columns), at % columns];
    const data = json('run-' + figure.dataset.run);
    const place = name => data.columns.findIndex(one => one.name === name);

@@ -71,7 +71,7 @@ pub(super) fn draw(heat: &Heat, svg: &mut Svg, (x, y): (f64, f64)) {
         let seam = if wide.min(high) > 12.0 { 0.8 } else { 0.0 };
         let colour = layout.scale.place(*value).map(palette::ramp);
         let fill = colour.map_or(MISSING.into(), palette::css);
-        svg.cell(place, (wide - seam, high - seam), &fill, &Digits::Significant(5).show(*value));
+        svg.cell(place, (wide - seam, high - seam), &fill, &told(*value));
         let (right, bottom) = (place.0 + wide - seam, place.1 + high - seam);
         match colour {
             None => svg.line((place.0, bottom), (right, place.1), Pen::solid("#9a9a9a", 0.8)),
@@ -88,6 +88,11 @@ pub(super) fn draw(heat: &Heat, svg: &mut Svg, (x, y): (f64, f64)) {
     axes(heat, &layout, svg, (left, top));
     bar(heat, &layout, svg, (left + layout.width() + BAR_GAP, top));
     svg.end();
+}
+
+/// The value as a page tells it.
+fn told(value: f64) -> String {
+    if value.is_finite() { Digits::Significant(5).show(value) } else { "-".into() }
 }
 
 /// As many digits as fit into a cell.

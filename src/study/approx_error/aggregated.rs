@@ -1,7 +1,7 @@
 //! One row a mechanism, l and role: means over heads and windows.
 
 use super::group::Group;
-use super::measure::{Job, metrics};
+use super::measure::{Job, Price, metrics, price_columns};
 use super::rows::{mechanism, projected_length};
 use crate::metric::Metric;
 use crate::report::{Column, Digits, Table};
@@ -27,6 +27,7 @@ pub(super) fn columns() -> Vec<Column> {
     let metric =
         |metric: &Metric| Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4));
     columns.extend(metrics().map(metric).chain([gap]).flat_map(with_ends));
+    columns.extend(price_columns());
     columns
 }
 
@@ -46,6 +47,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group]) -> Tab
         for found in (0..metrics().count()).map(|metric| group.interval(metric)).chain([group.gap()]) {
             row.extend(ends_cells(found.map(|(mean, _)| mean), found.and_then(|(_, interval)| interval)));
         }
+        row.extend(Price::cells(group.price));
         table.push(row);
     }
     table

@@ -1,7 +1,7 @@
 //! Which mechanisms are compared: the specs that were named, at every projected length.
 
 use super::{Config, own};
-use crate::attention::{self, Attention, Kind, Mask, Origin, fit};
+use crate::attention::{self, Attention, Kind, Mask, Origin, Under, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::ram;
@@ -36,7 +36,7 @@ fn handful(mask: Mask, n: usize) -> String {
                  linear,local"
             )
         }
-        Mask::Causal => "luna-causal,luna-causal:weight=elu,performer,linear,local".into(),
+        Mask::Causal => "luna-causal,luna-causal:weight=elu,performer,linear,local,sink-window".into(),
     }
 }
 
@@ -169,6 +169,20 @@ impl Candidate {
         takes.then(|| self.spec.params("attention", self.kind.takes)?.get("block")).and_then(Result::ok)
     }
 
+    /// A note for each kind among them that does not honour the mask.
+    pub(super) fn leaks(all: &[Self], mask: Mask) -> Vec<String> {
+        let mut notes = Vec::new();
+        for one in all {
+            if let Under::Leaks(how) = one.kind.under(mask) {
+                let note = format!("{} under the {} mask {how}", one.kind.name, mask.name());
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        notes
+    }
+
     /// What a reader must know about l above n, and blocks that are no blocks.
     pub(super) fn notes(all: &[Self], lengths: &[usize], n: &[usize]) -> Vec<String> {
         let places = |above: &dyn Fn(usize) -> Vec<String>| {
@@ -202,9 +216,9 @@ impl Candidate {
     /// Refuses an l whose arrays would not fit in memory; those of n x n are looked at elsewhere.
     fn check_memory(&self, n: usize) -> Result<()> {
         let l = match (self.kind.name, self.l) {
-            // A window of l keys, or no more rows than the input has.
-            ("local" | "longformer" | "luna" | "nystrom" | "svd", _) | (_, None) => return Ok(()),
-            (_, Some(l)) => l as u64,
+            ("luna-causal" | "linformer" | "performer" | "synthesizer", Some(l)) => l as u64,
+            // A choice of l keys, or no more rows than the input has.
+            _ => return Ok(()),
         };
         let rows = match self.kind.name {
             "linformer" => n.max(self.spec.params("attention", self.kind.takes)?.get("max")?),

@@ -2,25 +2,31 @@
 
 use super::candidate::Candidate;
 use super::fits::Role;
-use super::measure::{Job, Measured, Optimum, metrics};
+use super::measure::{Job, Measured, Price, metrics};
 use super::rows::place;
 use crate::stats::{self, Interval};
 
 /// What the best matrix of a rank is called in tables.
-pub(super) const OPTIMUM: &str = "best of rank l (SVD)";
+const OPTIMUM: &str = "best of rank l (SVD)";
+/// What the best choice of keys is called in tables.
+const TOP: &str = "top-k (best of l keys)";
 
 /// A mechanism on one length in one role: the mean over windows of every head.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) n: usize,
-    /// Its number; none for the optimum of an l.
+    /// Its number; none for the best of an l.
     pub(super) candidate: Option<usize>,
+    /// What the best of an l is called.
+    best: &'static str,
     pub(super) l: Option<usize>,
     pub(super) role: Role,
     /// Which heads of this length were measured, by their number.
     pub(super) places: Vec<usize>,
     /// By head, in the order of the heads: values of [`metrics`], of which the optimum knows three.
     pub(super) heads: Vec<Vec<Option<f64>>>,
+    /// What it costs on one head; the heads of a length have one shape.
+    pub(super) price: Option<Price>,
     /// By head: what the best matrix of the same rank leaves, where the rank is bounded.
     pub(super) optima: Vec<Option<f64>>,
 }
@@ -37,12 +43,13 @@ impl Group {
                 groups.extend(roles.iter().filter_map(|role| Self::of(job, window_sets, n, at, *role)));
             }
             groups.extend(job.lengths.iter().filter_map(|l| Self::floor(job, window_sets, n, *l)));
+            groups.extend(job.lengths.iter().filter_map(|l| Self::top(job, window_sets, n, *l)));
         }
         groups
     }
 
     fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
-        let (mut places, mut heads, mut optima) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut heads, mut optima, mut price) = (Vec::new(), Vec::new(), Vec::new(), None);
         for (place, head) in by_head(measured).enumerate() {
             let cells: Vec<_> = head
                 .iter()
@@ -57,52 +64,87 @@ impl Group {
                 let all: Option<Vec<f64>> = (0..cells.len()).map(value).collect();
                 all.map(|all| stats::mean(&all))
             };
+            price = cells[0].price;
             places.push(place);
             heads.push((0..metrics().count()).map(|i| mean(&|c| Some(cells[c].values[i]))).collect());
             optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
         }
         let l = job.candidates[at].l;
-        (!heads.is_empty()).then_some(Self { n, candidate: Some(at), l, role, places, heads, optima })
+        (!heads.is_empty()).then_some(Self {
+            n,
+            candidate: Some(at),
+            best: "",
+            l,
+            role,
+            places,
+            heads,
+            price,
+            optima,
+        })
     }
 
+    /// The best matrix of rank l, of which some errors are known.
     fn floor(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
         let known = ["matrix_rel_fro", "matrix_rel_spectral", "output_rel_fro"].map(place);
+        Self::best(job, measured, (n, l), OPTIMUM, |one| {
+            let (_, best) = one.floor.iter().find(|(at, _)| *at == l)?;
+            let mut values = vec![None; metrics().count()];
+            for (at, value) in known.into_iter().zip([best.rel_fro, best.rel_spectral, best.output_rel_fro]) {
+                values[at] = Some(value);
+            }
+            Some(values)
+        })
+    }
+
+    /// The l most probable keys of each row.
+    fn top(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
+        Self::best(job, measured, (n, l), TOP, |one| {
+            let top = one.top.iter().find(|top| top.l == l)?;
+            Some(top.values.iter().copied().map(Some).collect())
+        })
+    }
+
+    /// The best of an l, of which `values` are known on a window.
+    fn best(
+        job: &Job<'_>,
+        measured: &[Measured],
+        (n, l): (usize, usize),
+        best: &'static str,
+        values: impl Fn(&Measured) -> Option<Vec<Option<f64>>>,
+    ) -> Option<Self> {
         let (mut places, mut heads) = (Vec::new(), Vec::new());
         for (place, head) in by_head(measured).enumerate() {
             let judged = head.iter().filter(|one| job.fits.is_judged(one.at.window));
-            let best: Vec<Optimum> = judged
-                .flat_map(|one| one.floor.iter().filter(|(at, _)| *at == l).map(|(_, best)| *best))
-                .collect();
+            let windows: Vec<_> = judged.filter_map(&values).collect();
             // Of a run that was interrupted, some heads have no judged window yet.
-            if best.is_empty() {
+            if windows.is_empty() {
                 continue;
             }
-            let count = best.len() as f64;
-            let mut values: Vec<Option<f64>> = vec![None; metrics().count()];
-            for best in &best {
-                let errors = [best.rel_fro, best.rel_spectral, best.output_rel_fro];
-                for (at, value) in known.into_iter().zip(errors) {
-                    *values[at].get_or_insert(0.0) += value / count;
-                }
-            }
+            let mean = |metric: usize| {
+                let all: Option<Vec<f64>> = windows.iter().map(|values| values[metric]).collect();
+                all.map(|all| stats::mean(&all))
+            };
             places.push(place);
-            heads.push(values);
+            heads.push((0..metrics().count()).map(mean).collect());
         }
-        let optima = vec![None; heads.len()];
+        let (candidate, optima) = (None, vec![None; heads.len()]);
+        let role = Role::Judged;
         (!heads.is_empty()).then_some(Self {
             n,
-            candidate: None,
+            candidate,
+            best,
             l: Some(l),
-            role: Role::Judged,
+            role,
             places,
             heads,
+            price: None,
             optima,
         })
     }
 
     /// What stands in tables and legends.
     pub(super) fn name<'a>(&self, candidates: &'a [Candidate]) -> &'a str {
-        self.candidate.map_or(OPTIMUM, |at| &candidates[at].name)
+        self.candidate.map_or(self.best, |at| &candidates[at].name)
     }
 
     /// The values of one metric, one a head, where it is known.

@@ -7,10 +7,13 @@ use super::candidate::Candidate;
 use super::fits::{Fits, Role};
 use super::slots::Slots;
 use crate::attention::{Attention, Input, Origin, softmax};
+use crate::cost::Shape;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::linalg::truncation::Truncation;
-use crate::metric::{self, Metric, Of, Output, OutputProfile, PairProfile, Reference};
+use crate::metric::{self, Metric, Of, Output, Reference};
+use crate::name::Spec;
+use crate::report::{Cell, Column, Digits};
 use crate::rng::stream;
 use crate::study::Context;
 use crate::study::input::{Head, HeadWindow};
@@ -53,12 +56,52 @@ pub(super) struct Comparison {
     pub(super) rank_bound: usize,
     /// Whether that bound is one of its form, and not of the matrix's shape alone.
     pub(super) bounded: bool,
+    /// What it costs, where it is not a model's own.
+    pub(super) price: Option<Price>,
     /// Values of [`metrics`].
     #[serde(with = "bits")]
     pub(super) values: Vec<f64>,
     /// What the best matrix of that rank leaves; none if the bound is no bound.
     #[serde(with = "bits")]
     pub(super) optimum: Option<Optimum>,
+}
+
+/// What a forward pass of one head costs, in closed form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Price {
+    pub(super) flops: u64,
+    /// Bytes of a key-value cache in f32 that a query reads, the mean over queries; none where there is no such cache.
+    pub(super) cache_bytes: Option<u64>,
+}
+
+impl Price {
+    fn of(attention: &Attention, shape: &Shape) -> Self {
+        let bytes = |elements: u64| elements * size_of::<f32>() as u64 / shape.n.max(1) as u64;
+        Self { flops: attention.cost(shape).flops(), cache_bytes: attention.cache_reads(shape).map(bytes) }
+    }
+
+    /// As cells of [`price_columns`].
+    pub(super) fn cells(of: Option<Self>) -> [Cell; 2] {
+        let bytes = of.and_then(|price| price.cache_bytes);
+        [of.map(|price| price.flops), bytes].map(|count| count.map(|count| count as usize).into())
+    }
+}
+
+/// The columns of what a mechanism costs.
+pub(super) fn price_columns() -> [Column; 2] {
+    [
+        (
+            "flops",
+            "FLOP",
+            "FLOPs of a forward pass of one head, in closed form; keys that are chosen at most",
+        ),
+        (
+            "cache_bytes",
+            "bytes",
+            "f32 keys and values, or what is stored in their place, that a query reads: mean over queries",
+        ),
+    ]
+    .map(|(name, unit, about)| Column::new(name, unit, about, Digits::Integer))
 }
 
 /// One head over one window.
@@ -69,8 +112,20 @@ pub(super) struct Measured {
     /// What the best matrix of each l leaves.
     #[serde(with = "bits")]
     pub(super) floor: Vec<(usize, Optimum)>,
+    /// How far the l most probable keys of each row are, at each l.
+    pub(super) top: Vec<Top>,
     /// The rows of P at work, where the model's own attention is compared.
     pub(super) slots: Option<Slots>,
+}
+
+/// The most probable keys in the place of a mechanism.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Top {
+    /// How many of each row.
+    pub(super) l: usize,
+    /// Values of [`metrics`].
+    #[serde(with = "bits")]
+    pub(super) values: Vec<f64>,
 }
 
 impl Bits for Vec<(usize, Optimum)> {
@@ -107,7 +162,8 @@ impl Job<'_> {
             return Err(Error::NotFinite { what, value: f64::from(*x), at });
         }
         let best = Truncation::of(a.view(), output.view())?;
-        let (reference, output) = (Reference::new(a, best.spectral()), Output::new(output));
+        let (reference, output) =
+            (Reference::new(a, best.spectral(), |i| input.sees(i)), Output::new(output));
         let optimum = |rank: usize| Optimum {
             rel_fro: best.rel_fro(rank),
             rel_spectral: best.rel_spectral(rank),
@@ -117,62 +173,77 @@ impl Job<'_> {
         let mut mechanisms = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate().filter(|(_, one)| one.is_at(n)) {
             watch.check()?;
-            let (b, rank) = self.matrix(at, head, &input, v.ncols())?;
-            let (pair, out) = self.compare(head, candidate, b.view(), v, &reference, &output);
+            let (b, rank, price) = self.matrix(at, head, &input, v.ncols())?;
+            let values = self.compare(head, &candidate.spec, b.view(), v, &reference, &output);
             let (rank_bound, bounded) = (rank.map_or(n.min(m), |rank| rank.min(n).min(m)), rank.is_some());
-            let values = metrics().filter_map(|metric| match metric.of {
-                Of::Pair(value) => Some(value(&pair)),
-                Of::Output(value) => Some(value(&out)),
-                _ => None,
-            });
             mechanisms.push(Comparison {
                 candidate: at,
                 role: self.fits.role(candidate, head.window),
                 rank_bound,
                 bounded,
-                values: values.collect(),
+                price,
+                values,
                 optimum: (rank_bound < n.min(m)).then(|| optimum(rank_bound)),
             });
             watch.step(1, &head.label);
         }
         let floor = self.lengths.iter().filter(|l| **l <= n.min(m)).map(|l| (*l, optimum(*l))).collect();
+        let top: Result<_> = self
+            .lengths
+            .iter()
+            .filter(|l| **l <= m)
+            .map(|l| {
+                let attention = Attention::plain("top-k", Some(*l))?;
+                let b = attention.matrix(&input)?;
+                Ok(Top {
+                    l: *l,
+                    values: self.compare(head, attention.spec(), b.view(), v, &reference, &output),
+                })
+            })
+            .collect();
         let asks = self.candidates.iter().any(Candidate::is_own);
-        let slots = head.own.as_ref().filter(|_| asks).map(Slots::of);
-        Ok(Measured { at: of, mechanisms, floor, slots })
+        let slots = head.own.as_ref().filter(|_| asks).map(|own| Slots::of(own, of.window == 0));
+        Ok(Measured { at: of, mechanisms, floor, top: top?, slots })
     }
 
-    /// The matrix of a mechanism on a head, and the rank that its form bounds it to.
+    /// The matrix of a mechanism on a head, the rank that its form bounds it to, and what it costs.
     fn matrix(
         &self,
         at: usize,
         head: &Head,
         input: &Input<'_>,
         d_v: usize,
-    ) -> Result<(Array2<f32>, Option<usize>)> {
+    ) -> Result<(Array2<f32>, Option<usize>, Option<Price>)> {
         let candidate = &self.candidates[at];
         if let Some(own) = head.own.as_ref().filter(|_| candidate.is_own()) {
-            return Ok((own.matrix(), own.rank()));
+            return Ok((own.matrix(), own.rank(), None));
         }
         let learned = self.fits.learned(at, head.shape.0, &head.label);
         let origin = Origin { seed: self.context.seed, label: &head.label, learned };
         let attention = Attention::build(&candidate.spec, &origin)?;
         let shape = input.shape(d_v);
         let rank = attention.bounds_rank(&shape).then(|| attention.rank(&shape));
-        Ok((attention.matrix(input)?, rank))
+        Ok((attention.matrix(input)?, rank, Some(Price::of(&attention, &shape))))
     }
 
+    /// The values of [`metrics`] for a matrix; `spec` says of what.
     fn compare(
         &self,
         head: &Head,
-        candidate: &Candidate,
+        spec: &Spec,
         b: ArrayView2<'_, f32>,
         v: &Array2<f32>,
         reference: &Reference,
         output: &Output,
-    ) -> (PairProfile, OutputProfile) {
-        let label =
-            format!("norm {} {} n {} window {}", candidate.spec, head.label, head.shape.0, head.window);
+    ) -> Vec<f64> {
+        let label = format!("norm {spec} {} n {} window {}", head.label, head.shape.0, head.window);
         let pair = reference.compare(b, &mut stream(self.context.seed, &label));
-        (pair, output.compare(product(b, v.view(), Threads::One).view()))
+        let out = output.compare(product(b, v.view(), Threads::One).view());
+        let values = metrics().filter_map(|metric| match metric.of {
+            Of::Pair(value) => Some(value(&pair)),
+            Of::Output(value) => Some(value(&out)),
+            _ => None,
+        });
+        values.collect()
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::candidate::Candidate;
 use super::group::by_head;
 use super::measure::{Job, Measured};
-use crate::attention::{Mask, Under};
 use crate::stats;
 use crate::study::input::Source;
 
@@ -22,13 +21,8 @@ pub(super) fn all(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> 
             unbounded.join(", ")
         ));
     }
-    let causal = source.mask() == Mask::Causal;
-    if causal && job.candidates.iter().any(|one| one.kind.under(Mask::Causal) == Under::Leaks) {
-        notes.push(
-            "svd under the causal mask is the best matrix of its rank, not a causal one: its rows reach ahead".into(),
-        );
-    }
-    let loose = names(job.candidates, |_, one| !one.kind.stochastic);
+    notes.extend(Candidate::leaks(job.candidates, source.mask()));
+    let loose = names(job.candidates, |_, one| !one.kind.is_stochastic(&one.spec));
     if !loose.is_empty() {
         notes.push(format!(
             "rows of the matrices of {} do not sum to 1 in general: row_kl and row_tv compare them with distributions all \

@@ -1,7 +1,7 @@
 //! The full result: one row a mechanism, l, layer, head and window.
 
 use super::candidate::Candidate;
-use super::measure::{Measured, metrics};
+use super::measure::{Measured, Price, metrics, price_columns};
 use crate::report::{Cell, Column, Digits, Table};
 use crate::study::input::{HeadWindow, Source};
 
@@ -51,6 +51,7 @@ pub(super) fn columns() -> Vec<Column> {
         metrics().map(|metric| Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4))),
     );
     columns.extend(optima());
+    columns.extend(price_columns());
     columns
 }
 
@@ -77,6 +78,7 @@ pub(super) fn table(source: &dyn Source, candidates: &[Candidate], measured: &[M
                         .map(|best| cell.values[error] / best.rel_fro)
                         .into(),
                 );
+                row.extend(Price::cells(cell.price));
                 table.push(row);
             }
         }

@@ -1,11 +1,12 @@
 //! The rows of P at work: which of them are read, and how many positions each gathers.
 
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::Factors;
 use crate::metric::RowProfile;
 use crate::stats;
-use crate::sweep::bits;
+use crate::sweep::bits::{self, Bits};
 
 /// A slot is dead if its mean usage is below this part of an equal share 1/l.
 const DEAD: f64 = 0.1;
@@ -25,11 +26,33 @@ pub(super) struct Slots {
     /// exp of the mean entropy of the rows of the unpack weights: how many slots one row reads.
     #[serde(with = "bits")]
     pub(super) in_a_row: f64,
+    /// The weights themselves: unpack (n, l) and pack (l, n); kept of the first window.
+    #[serde(with = "bits", default)]
+    pub(super) weights: Option<Weights>,
+}
+
+/// Unpack (n, l) and pack (l, n) weights of one head over one window.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Weights {
+    pub(super) unpack: Array2<f32>,
+    pub(super) pack: Array2<f32>,
+}
+
+impl Bits for Weights {
+    type Text = [<Array2<f32> as Bits>::Text; 2];
+
+    fn text(&self) -> Self::Text {
+        [self.unpack.text(), self.pack.text()]
+    }
+
+    fn read([unpack, pack]: &Self::Text) -> Option<Self> {
+        Some(Self { unpack: Bits::read(unpack)?, pack: Bits::read(pack)? })
+    }
 }
 
 impl Slots {
-    /// Those of one head over one window.
-    pub(super) fn of(factors: &Factors) -> Self {
+    /// Those of one head over one window, with their weights if they are kept.
+    pub(super) fn of(factors: &Factors, kept: bool) -> Self {
         let Factors { unpack, pack, .. } = factors;
         let rows = unpack.nrows().max(1) as f64;
         let columns = unpack.columns().into_iter();
@@ -41,10 +64,12 @@ impl Slots {
             .unzip();
         let positions =
             pack.rows().into_iter().map(|slot| effective(slot.iter().map(|x| f64::from(*x)))).collect();
-        Self { usage, peak, positions, in_a_row: RowProfile::of(unpack.view(), &[]).entropy.exp() }
+        let weights = kept.then(|| Weights { unpack: unpack.clone(), pack: pack.clone() });
+        let in_a_row = RowProfile::of(unpack.view(), &[]).entropy.exp();
+        Self { usage, peak, positions, in_a_row, weights }
     }
 
-    /// Means over windows; of the peaks the highest.
+    /// Means over windows; of the peaks the highest, of the weights those that were kept.
     pub(super) fn mean(all: &[&Self]) -> Self {
         let each = |of: fn(&Self) -> &Vec<f64>, fold: fn(&[f64]) -> f64| -> Vec<f64> {
             let slots = all.first().map_or(0, |one| of(one).len());
@@ -56,6 +81,7 @@ impl Slots {
             peak: each(|one| &one.peak, |all| all.iter().copied().fold(0.0, f64::max)),
             positions: each(|one| &one.positions, stats::mean),
             in_a_row: stats::mean(&in_a_row),
+            weights: all.iter().find_map(|one| one.weights.clone()),
         }
     }
 
@@ -87,10 +113,10 @@ fn effective(weights: impl Iterator<Item = f64> + Clone) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     fn slots(unpack: Array2<f32>, pack: Array2<f32>) -> Slots {
-        Slots::of(&Factors { unpack, pack, causal: false })
+        Slots::of(&Factors { unpack, pack, causal: false }, true)
     }
 
     #[test]
@@ -122,5 +148,9 @@ mod tests {
         assert_eq!(both.dead(), 0);
         assert!((both.effective() - 2.0).abs() < 1e-9 && (both.in_a_row - 1.0).abs() < 1e-6);
         assert_eq!(both.peak, [1.0, 1.0]);
+        // Weights are those of the first window, and survive a record.
+        assert_eq!(both.weights, one.weights);
+        let record = serde_json::to_string(&both).unwrap();
+        assert_eq!(serde_json::from_str::<Slots>(&record).unwrap(), both);
     }
 }

@@ -1,10 +1,18 @@
 //! What is shown of the rows of P at work.
 
+use ndarray::{Array2, ArrayD, ArrayView2, Axis};
+
 use super::measure::Measured;
-use super::slots::Slots as HeadSlots;
-use crate::report::{Column, Digits, Table};
+use super::slots::{Slots as HeadSlots, Weights};
+use crate::report::{Column, Digits, Figure, Heat, Plot, Table};
 use crate::stats;
 use crate::study::input::{HeadWindow, Source};
+
+/// The two sides of the weights, by the names of their arrays.
+type Side = (&'static str, fn(&Weights) -> &Array2<f32>);
+const SIDES: [Side; 2] = [("unpack", |weights| &weights.unpack), ("pack", |weights| &weights.pack)];
+/// Positions of a figure beyond which they are drawn in blocks.
+const COLUMNS: usize = 48;
 
 /// The slots of every head and length: means over windows, of which there were so many.
 pub(super) struct Slots<'a>(Vec<(&'a Measured, HeadSlots, usize)>);
@@ -58,6 +66,45 @@ impl<'a> Slots<'a> {
             table.push(row);
         }
         table
+    }
+
+    /// The weights over the first window, of all heads of a length: `unpack_weights_nN` of shape (heads, N, l) and
+    /// `pack_weights_nN` of shape (heads, l, N), heads in the order of the table.
+    pub(super) fn arrays(&self) -> Vec<(String, ArrayD<f64>)> {
+        let mut arrays = Vec::new();
+        for same in self.0.chunk_by(|a, b| a.0.at.n == b.0.at.n) {
+            let weights: Vec<&Weights> =
+                same.iter().filter_map(|(_, slots, _)| slots.weights.as_ref()).collect();
+            let n = same[0].0.at.n;
+            for (name, side) in SIDES {
+                let all: Vec<_> = weights.iter().map(|one| side(one).view()).collect();
+                // Heads of one model have one shape.
+                if let Ok(stacked) = ndarray::stack(Axis(0), &all) {
+                    arrays.push((format!("{name}_weights_n{n}"), stacked.mapv(f64::from).into_dyn()));
+                }
+            }
+        }
+        arrays
+    }
+
+    /// Pack and unpack weights of two heads of the longest length: those with the most and the fewest slots in effect.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let longest = self.0.iter().map(|(one, ..)| one.at.n).max();
+        let mut heads: Vec<_> = self.0.iter().filter(|(one, ..)| Some(one.at.n) == longest).collect();
+        heads.sort_by(|a, b| b.1.effective().total_cmp(&a.1.effective()));
+        let ends: Vec<_> = match &heads[..] {
+            [] => return Vec::new(),
+            [only] => vec![only],
+            [most, .., fewest] => vec![most, fewest],
+        };
+        let mut panels = Vec::new();
+        for (one, slots, _) in ends {
+            let Some(weights) = &slots.weights else { return Vec::new() };
+            for (side, values) in [("pack", weights.pack.view()), ("unpack", weights.unpack.t())] {
+                panels.push(panel(&one.at.place.label, side, values));
+            }
+        }
+        vec![Figure { name: "slots".into(), title: String::new(), kind: Plot::Panels(panels) }]
     }
 
     /// One row a slot, for a file.
@@ -118,6 +165,29 @@ impl<'a> Slots<'a> {
             ));
         }
         notes
+    }
+}
+
+/// Weights of shape (slots, positions), as means over blocks of positions where there are many.
+fn panel(label: &str, side: &str, values: ArrayView2<'_, f32>) -> Figure {
+    let block = values.ncols().div_ceil(COLUMNS).max(1);
+    let mut shown = Array2::zeros((values.nrows(), values.ncols().div_ceil(block)));
+    for (at, part) in values.axis_chunks_iter(Axis(1), block).enumerate() {
+        let sums = part.rows().into_iter().map(|row| row.iter().map(|x| f64::from(*x)).sum::<f64>());
+        let means = sums.map(|sum| sum / part.ncols() as f64);
+        shown.column_mut(at).assign(&means.collect::<ndarray::Array1<f64>>());
+    }
+    let of = if block > 1 { format!("block of {block} positions") } else { "position".into() };
+    let heat = Heat {
+        row_label: "slot".into(),
+        col_label: of,
+        value_label: format!("{side} weight"),
+        values: shown,
+    };
+    Figure {
+        name: side.into(),
+        title: format!("{label}: {side} weights, first window"),
+        kind: Plot::Heat(heat),
     }
 }
 

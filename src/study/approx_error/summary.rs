@@ -35,6 +35,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
             "mat_err over the mean of the smallest one that any matrix of this rank has on the same heads",
             Digits::Fixed(2),
         ),
+        ("row_tv", "mean over rows of sum |a - b| / 2; of l keys top-k has the smallest", Digits::Fixed(2)),
         ("row_kl", "mean over rows of sum a ln(a / b), b of 1e-30 or more", Digits::Fixed(2)),
     ]
     .map(|(name, about, digits)| {
@@ -42,7 +43,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
     });
     let title = format!("Error of the stand-ins for softmax attention: {}, n = {n}", source.name());
     let mut table = Table::new(title, columns.into());
-    let (output, matrix, kl) = (place("output_rel_fro"), place("matrix_rel_fro"), place("row_kl"));
+    let [output, matrix, tv, kl] = ["output_rel_fro", "matrix_rel_fro", "row_tv", "row_kl"].map(place);
     let mut by_length: BTreeMap<(bool, usize), Vec<Shown<'_>>> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.n == n) {
         if let Some((mean, interval)) = group.interval(output) {
@@ -64,6 +65,7 @@ pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usi
                 interval.map(|interval| interval.high).into(),
                 mean_of(matrix).into(),
                 group.gap().map(|(gap, _)| gap).into(),
+                mean_of(tv).into(),
                 mean_of(kl).into(),
             ]);
         }

@@ -28,13 +28,16 @@ pub(super) fn report(config: &Config, source: &dyn Source, job: &Job<'_>, measur
         report.views.push(("reach".into(), reach::table(targets, job, &groups)));
     }
     report.notes.extend(own::note(source));
+    let mut slot_figures = Vec::new();
     if let Some(slots) = slots_view::Slots::of(measured) {
         report.views.push(("slots".into(), slots.view(source)));
         report.tables.push(("slot_usage".into(), slots.rows(source)));
         report.notes.extend(slots.notes());
+        (slot_figures, report.arrays) = (slots.figures(), slots.arrays());
     }
     report.figures =
         curves::figures(source, job, &groups, config.target_error.as_deref().unwrap_or_default());
+    report.figures.extend(slot_figures);
     if config.aggregate == Aggregate::No {
         report.views.clear();
     }

@@ -44,9 +44,9 @@ pub(super) fn growth(setting: &Setting<'_>, form: &str) -> Result<Evidence> {
 /// A window without the first keys breaks a trained model.
 pub(super) const SINK: Claim = Claim {
     name: "window-without-sink",
-    about: "a window in the place of causal attention costs more than with the first four keys beside it",
+    about: "a window in the place of causal attention costs more than one that gives four of its keys to the first ones",
     source: "Xiao et al. 2024 (StreamingLLM), table 1",
-    figure: "nats a token that the four keys save, window of n/8 keys",
+    figure: "nats a token that the first four keys save, n/8 keys in all",
     published: None,
     judge: Judge::Above(0.0),
     on: On::Model,
@@ -54,13 +54,12 @@ pub(super) const SINK: Claim = Claim {
 };
 
 fn sink(setting: &Setting<'_>) -> Result<Evidence> {
-    // Under a causal mask half of the window of a query lies ahead of it.
-    let l = (setting.n / 4).max(2);
-    let words = format!("--substitute all --mechanism longformer:global=0,longformer:global=4 --l {l}");
+    let l = (setting.n / 8).max(5);
+    let words = format!("--substitute all --mechanism sink-window:sink=0,sink-window:sink=4 --l {l}");
     let (command, report) = setting.errors(&words, &[setting.n])?;
     let rows = Rows(&report.rows);
-    let change = |global: usize| {
-        let name = format!("longformer:global={global}");
+    let change = |sink: usize| {
+        let name = format!("sink-window:sink={sink}");
         rows.by_window(
             |row| if row.is("mechanism", name.as_str())? { row.number("nll_change") } else { Ok(None) },
         )

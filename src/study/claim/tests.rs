@@ -217,7 +217,7 @@ fn claims_about_errors_are_told_apart() {
     let of = |means: [f64; 3]| by_window(("l", &ls), "output_rel_fro", move |at| means[at]);
     assert_eq!(planted(&kernels::LANDMARKS, of([0.5, 0.4, 0.3])), Verdict::Pass);
     assert_eq!(planted(&kernels::LANDMARKS, of([0.5, 0.4, 0.45])), Verdict::Fail);
-    let names = ["longformer:global=0", "longformer:global=4"].map(Cell::from);
+    let names = ["sink-window:sink=0", "sink-window:sink=4"].map(Cell::from);
     let of = |means: [f64; 2]| by_window(("mechanism", &names), "nll_change", move |at| means[at]);
     assert_eq!(planted(&softmax::SINK, of([1.0, 0.2])), Verdict::Pass);
     assert_eq!(planted(&softmax::SINK, of([0.2, 1.0])), Verdict::Fail);

@@ -153,6 +153,15 @@ fn slots_are_of_every_layer_and_head() {
         let (view, rows) = (table(&report.views, "slots"), table(&report.tables, "slot_usage"));
         assert_eq!((view.rows.len(), rows.rows.len()), (6, 30));
         assert!(numbers(view, "slots").iter().all(|slots| (1.0..=5.0 + 1e-6).contains(slots)));
+        // The weights themselves: how often each slot is read is the mean of its unpack weights, of the first window.
+        let array = |name: &str| &report.arrays.iter().find(|(known, _)| known == name).expect(name).1;
+        let (unpack, pack) = (array("unpack_weights_n32"), array("pack_weights_n32"));
+        assert_eq!(
+            (unpack.shape(), pack.shape()),
+            (&[view.rows.len(), 32, 5][..], &[view.rows.len(), 5, 32][..])
+        );
+        assert!(unpack.sum_axis(ndarray::Axis(2)).iter().all(|sum| (sum - 1.0).abs() < 1e-5));
+        assert!(report.figures.iter().any(|figure| figure.name == "slots"));
         assert!(numbers(view, "positions").iter().all(|positions| (1.0..=32.0 + 1e-3).contains(positions)));
         for head in numbers(rows, "usage").chunks(5) {
             assert!((head.iter().sum::<f64>() - 1.0).abs() < 1e-5);
@@ -171,7 +180,11 @@ fn slots_are_of_every_layer_and_head() {
         assert!(found.iter().zip(&usage).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {usage:?}");
         // Nothing of it where the model's own attention is not asked for.
         let without = studied(dir.path(), &["--mechanism", "linear"]);
-        assert!(without.tables.is_empty() && !without.views.iter().any(|(name, _)| name == "slots"));
+        assert!(
+            without.arrays.is_empty()
+                && without.tables.is_empty()
+                && !without.views.iter().any(|(name, _)| name == "slots")
+        );
     }
 }
 

@@ -43,9 +43,15 @@ impl Golden {
     }
 
     /// An array (1, h, n, `d_h`) without its first axis.
-    fn heads(&self, name: &str) -> Array3<f32> {
+    pub(super) fn heads(&self, name: &str) -> Array3<f32> {
         let four: Array4<f32> = self.array(name).into_dimensionality::<Ix4>().expect("four axes");
         four.index_axis_move(Axis(0), 0)
+    }
+}
+
+impl From<Vec<u8>> for Golden {
+    fn from(file: Vec<u8>) -> Self {
+        Self(file)
     }
 }
 

@@ -6,6 +6,7 @@ mod matrix;
 mod origin;
 mod padding;
 mod refusals;
+mod sparse;
 
 use luna::attention::{ALL, Attention, Input, Mask, Origin, Under};
 use luna::cost::Shape;
@@ -52,6 +53,10 @@ const CASES: &[Case] = &[
     fixed("longformer"),
     fixed("longformer:l=4,global=3"),
     fixed("longformer:l=4,global=0"),
+    fixed("sink-window:l=7"),
+    fixed("sink-window:l=6,sink=1"),
+    fixed("sink-window:l=3,sink=3"),
+    fixed("sink-window:l=3"),
     fixed("sparse"),
     fixed("sparse:stride=4"),
     fixed("sparse:kind=fixed"),
@@ -60,6 +65,10 @@ const CASES: &[Case] = &[
     drawn("bigbird:block=3,window=1,global=1,random=2"),
     fixed("bigbird:block=4,random=0"),
     fixed("bigbird"), // at these shapes window and global blocks leave nothing to draw
+    fixed("block-top-k:l=8,block=3"),
+    fixed("block-top-k:l=2,block=4"),
+    fixed("vertical-slash:l=7,probe=5"),
+    fixed("vertical-slash:l=1"),
     drawn("reformer"),
     drawn("reformer:hashes=3,buckets=4"),
     drawn("reformer:chunk=3,buckets=2,hashes=2"),
@@ -72,6 +81,13 @@ const CASES: &[Case] = &[
     drawn("synthesizer:kind=factorised,l=2,max=64"),
     fixed("svd"),
     fixed("svd:l=3"),
+    fixed("top-k:l=1"),
+    fixed("top-k:l=7"),
+    fixed("top-k:l=7,renormalise=false"),
+    fixed("top-p"),
+    fixed("top-p:mass=0.4"),
+    fixed("sparse-low-rank:l=6,rank=3"),
+    fixed("sparse-low-rank:l=6,sink=0,rank=0"),
 ];
 
 /// Mechanisms of self-attention: they have no form for n != m, and say so.

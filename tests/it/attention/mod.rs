@@ -4,3 +4,4 @@ mod backward;
 mod fused;
 pub(crate) mod golden;
 mod laws;
+mod sparse;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::groups;
 use super::rows::Measured;
-use crate::attention::{Mask, Under};
 use crate::stats;
 use crate::study::approx_error::candidate::Candidate;
 use crate::study::approx_error::fits::Fits;
@@ -50,14 +49,11 @@ pub(super) fn all(
              text, and too narrow for others"
         ));
     }
-    if source.mask() == Mask::Causal
-        && candidates.iter().any(|one| one.kind.under(Mask::Causal) == Under::Leaks)
-    {
-        notes.push(
-            "svd under the causal mask is not causal: its rows reach ahead to the tokens that are to be predicted"
-                .into(),
-        );
-    }
+    notes.extend(
+        Candidate::leaks(candidates, source.mask())
+            .into_iter()
+            .map(|note| format!("{note}, and those are the tokens to be predicted")),
+    );
     if fits.trained_on() > 0 {
         let last = fits.trained_on() - 1;
         notes.push(format!(

@@ -139,7 +139,11 @@ pub(super) fn both(kind: Kind, mask: Mask, x: &Inputs, g: &Array2<f64>) -> (Arra
     let (mut d, m, scale) = (zeros(x), x.k.nrows(), x.scale);
     let out = match kind {
         Kind::Softmax | Kind::Local => {
-            let reach = if kind == Kind::Local { x.l / 2 } else { usize::MAX };
+            let reach = match (kind, mask) {
+                (Kind::Local, Mask::Full) => x.l / 2,
+                (Kind::Local, Mask::Causal) => x.l - 1,
+                _ => usize::MAX,
+            };
             let a = softmax(&(x.q.dot(&x.k.t()) * scale), |i, j| {
                 j < mask.visible(i, m) && i.abs_diff(j) <= reach
             });

@@ -22,7 +22,7 @@ fn the_output_is_the_matrix_times_the_values() {
 fn rows_are_weights_that_sum_to_one() {
     let mut seen = BTreeSet::new();
     walk(|attention, given| {
-        if !attention.kind().stochastic {
+        if !attention.is_stochastic() {
             return;
         }
         seen.insert(attention.kind().name);

@@ -67,6 +67,13 @@ fn no_parameter_takes_nonsense() {
 #[test]
 fn values_that_do_not_fit_each_other_are_refused() {
     for (spec, accepted) in [
+        ("sink-window:l=3,sink=4", "0 to l, 3"),
+        ("top-p:mass=0", "a number above 0, at most 1"),
+        ("top-p:mass=1.5", "a number above 0, at most 1"),
+        ("top-p:mass=nan", "a finite number"),
+        ("block-top-k:block=0", "1 or more"),
+        ("vertical-slash:probe=0", "1 or more"),
+        ("sparse-low-rank:l=3,sink=9", "0 to l, 3"),
         ("sparse:stride=0", "1 or more"),
         ("sparse:kind=fixed,stride=4", "1 to the stride, 4"),
         ("bigbird:block=0", "1 or more"),
@@ -90,6 +97,11 @@ fn absurd_sizes_do_not_overflow() {
     for spec in [
         format!("local:l={most}"),
         format!("longformer:l={most},global={most}"),
+        format!("sink-window:l={most},sink={most}"),
+        format!("top-k:l={most}"),
+        format!("block-top-k:l={most}"),
+        format!("block-top-k:l={most},block={most}"),
+        format!("sparse-low-rank:l={most},rank={most}"),
         format!("sparse:stride={most}"),
         format!("sparse:kind=fixed,stride={most}"),
         format!("bigbird:block={most},window={most},global={most},random={most}"),
