@@ -89,7 +89,7 @@ impl DecoderKind {
 
 /// How a decoder attends: what `--decoder` says, as in `luna-self:weight=elu`.
 ///
-/// P is the encoder's last one where the encoder is Luna's and hands its P on ([`EncoderConfig::carries_p`]), min(l, m)
+/// P is the encoder's last one where the encoder is Luna's and hands its P on (`p_chain`), min(l, m)
 /// rows for a source of m tokens. Elsewhere the decoder has a learned P of its own with l rows, of which a source of m
 /// tokens has the first min(l, m) too, so that kinds of encoders differ in nothing else. Attention over the source by P
 /// hands `norm(P + packed source)` on to the next layer, as its authors do; where only the causal self-attention reads P,
