@@ -58,4 +58,5 @@ pub const ALL: &[&Claim] = &[
     &kernels::EXACT,
     &softmax::SINK,
     &softmax::FLASH,
+    &softmax::TOP_K,
 ];

@@ -1,10 +1,12 @@
-//! Claims about exact attention and windows of it.
+//! Claims about exact attention and choices of its keys.
 
+use super::drawn::Drawn;
 use super::evidence::{Evidence, Rows};
 use super::judge::{Figure, Judge};
 use super::linformer::windows;
 use super::setting::Setting;
 use super::statement::{Claim, On};
+use crate::attention::{Attention, Mask, Origin};
 use crate::error::{Error, Result};
 use crate::stats;
 
@@ -79,5 +81,42 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
     Ok(Evidence {
         note: Some(note),
         ..windows(values, (command, report), &["nll_softmax", "nll", "nll_change"])?
+    })
+}
+
+/// What the most probable keys lose.
+pub(super) const TOP_K: Claim = Claim {
+    name: "top-k-mass",
+    about: "the total variation between a row of softmax and its l most probable keys, renormalised, is the mass of the other keys",
+    source: "from the definition of total variation; l = 8 of 64 keys",
+    figure: "largest difference of the two in any row",
+    published: Some("0"),
+    judge: Judge::Below(1e-6),
+    on: On::Draws,
+    measure: |setting| top_k_mass(setting, "top-k:l=8"),
+};
+
+/// How far half the sum of absolute differences of a row is from the mass beyond its 8 largest probabilities.
+pub(super) fn top_k_mass(setting: &Setting<'_>, mechanism: &str) -> Result<Evidence> {
+    Drawn::all(setting, &["draw", "mask", "variation", "dropped", "difference"], |drawn| {
+        let mask = if drawn.number % 2 == 0 { Mask::Full } else { Mask::Causal };
+        let input = drawn.input(mask);
+        let exact = Attention::plain("softmax", None)?.matrix(&input)?;
+        let origin = Origin { seed: 0, label: "", learned: None };
+        let kept = Attention::build(&mechanism.parse()?, &origin)?.matrix(&input)?;
+        let mut largest = (0.0, 0.0, -1.0_f64);
+        for (row, of_kept) in exact.rows().into_iter().zip(kept.rows()) {
+            let apart = row.iter().zip(of_kept).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+            let variation = 0.5 * apart.sum::<f64>();
+            let mut sorted: Vec<f64> = row.iter().map(|p| f64::from(*p)).collect();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            let dropped: f64 = sorted.iter().skip(8).sum();
+            let difference = (variation - dropped).abs();
+            if difference.is_nan() || difference > largest.2 {
+                largest = (variation, dropped, difference);
+            }
+        }
+        let (variation, dropped, difference) = largest;
+        Ok((difference, vec![mask.name().into(), variation.into(), dropped.into(), difference.into()]))
     })
 }

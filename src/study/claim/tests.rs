@@ -182,7 +182,7 @@ fn claims_about_costs_are_told_apart() {
 #[test]
 fn claims_about_every_input_are_told_apart() {
     let own = |claim: &'static Claim| measured(claim, claim.measure);
-    for claim in [&nested::RANK, &nested::CAUSAL, &kernels::LINEAR, &kernels::EXACT] {
+    for claim in [&nested::RANK, &nested::CAUSAL, &kernels::LINEAR, &kernels::EXACT, &softmax::TOP_K] {
         assert_eq!(own(claim), Verdict::Pass, "{}", claim.name);
     }
     assert_eq!(measured(&nested::RANK, |setting| nested::rank(setting, "softmax")), Verdict::Fail);
@@ -192,6 +192,9 @@ fn claims_about_every_input_are_told_apart() {
     );
     assert_eq!(measured(&kernels::LINEAR, |setting| kernels::linear(setting, "softmax")), Verdict::Fail);
     assert_eq!(measured(&kernels::EXACT, |setting| kernels::nystrom_exact(setting, 16)), Verdict::Fail);
+    for other in ["top-k:l=8,renormalise=false", "sink-window:l=8,sink=2"] {
+        assert_eq!(measured(&softmax::TOP_K, |setting| softmax::top_k_mass(setting, other)), Verdict::Fail);
+    }
 }
 
 #[test]
