@@ -1,7 +1,7 @@
 //! `luna report`: finished runs on one page.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -36,12 +36,21 @@ impl Report {
     pub fn run(&self, question: &dyn Fn(&str) -> Option<String>, out: &mut dyn Write) -> Result<(), Failure> {
         let mut runs = Vec::new();
         for path in &self.runs {
+            // A page that was handed on may be the only copy of its figures.
+            if path.canonicalize().ok().is_some_and(|run| self.out.canonicalize().is_ok_and(|out| out == run))
+            {
+                let accepted = "a page that is not one of the runs";
+                return Err(Error::value("--out", self.out.display(), accepted).into());
+            }
             runs.extend(Run::open_all(path)?);
         }
         let page = compose(&runs, question)?;
         let mut written = vec![(self.out.clone(), to_html(&page))];
         if self.markdown {
-            written.push((self.out.with_extension("md"), to_markdown(&page)));
+            written.push((
+                self.out.with_extension("md"),
+                to_markdown(&page, self.out.parent().unwrap_or(Path::new(""))),
+            ));
         }
         for (path, text) in written {
             crate::file::save_text(&path, &text)?;

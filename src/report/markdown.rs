@@ -43,12 +43,12 @@ fn notes(notes: &[String], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// A bar would end the cell, a line break the row; `_` and `*` inside names would turn into emphasis.
+/// A bar would end the cell, a line break the row; `_` and `*` inside names would turn into emphasis, brackets into links.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '|' | '\\' | '*' | '_' | '<' | '`' => escaped.extend(['\\', c]),
+            '|' | '\\' | '*' | '_' | '<' | '`' | '[' | ']' | '~' | '&' => escaped.extend(['\\', c]),
             '\n' | '\r' => escaped.push(' '),
             _ => escaped.push(c),
         }

@@ -29,7 +29,8 @@ impl<'a, 'b> ExactRows<'a, 'b> {
 
 /// The order of numbers `a` and `b` in a ranking of values, the largest first; of equal ones the lower number.
 pub(in crate::attention) fn descending(values: &[f64], a: usize, b: usize) -> Ordering {
-    values[b].total_cmp(&values[a]).then(a.cmp(&b))
+    // Zeros of both signs are equal.
+    (values[b] + 0.0).total_cmp(&(values[a] + 0.0)).then(a.cmp(&b))
 }
 
 /// The `l` highest of those `numbers` whose `values` are given, in ascending order of the numbers.
@@ -54,5 +55,6 @@ mod tests {
         assert_eq!(highest(&values, vec![5, 0, 4], 2), [0, 4]);
         assert_eq!(highest(&values, vec![4, 1], 9), [1, 4]);
         assert!(highest(&values, vec![4, 1], 0).is_empty());
+        assert_eq!(highest(&[-0.0, 0.0, -0.0], (0..3).collect(), 1), [0], "zeros of both signs are equal");
     }
 }

@@ -24,14 +24,27 @@ pub struct Kept {
     pub json: String,
     /// How many columns of the rows were left out.
     pub left_out: usize,
-    /// Significant digits of its numbers, where they are not exact.
-    pub digits: Option<usize>,
+    /// What it lacks, in sentences; they are among the notes of the JSON too.
+    pub notes: Vec<String>,
 }
 
 /// The result within a page's space: exact where it fits, else rounded, else without the last columns, of which those in
 /// `first` are the last to go.
 pub fn kept(report: &Report, first: &[String]) -> Kept {
-    let of = |rows: &Table, digits| Kept { json: json(report, rows, digits), left_out: 0, digits };
+    let of = |rows: &Table, digits: Option<usize>| {
+        let (all, left_out) = (report.rows.columns.len(), report.rows.columns.len() - rows.columns.len());
+        let mut notes = Vec::new();
+        notes.extend(digits.map(|digits| {
+            format!(
+                "from a page, whose numbers have {digits} significant digits: result.json of the run has all"
+            )
+        }));
+        if left_out > 0 {
+            let which = "are not on the page, which would be too long: result.csv of the run has them";
+            notes.push(format!("{left_out} of {all} columns {which}"));
+        }
+        Kept { json: json(report, rows, digits, &notes), left_out, notes }
+    };
     let exact = of(&report.rows, None);
     if exact.json.len() <= EXACT {
         return exact;
@@ -41,7 +54,7 @@ pub fn kept(report: &Report, first: &[String]) -> Kept {
         return rounded;
     }
     let empty = Table { rows: Vec::new(), ..report.rows.clone() };
-    let mut room = ROUNDED.saturating_sub(json(report, &empty, Some(DIGITS)).len());
+    let mut room = ROUNDED.saturating_sub(json(report, &empty, Some(DIGITS), &[]).len());
     let names = report.rows.columns.iter().map(|column| &column.name);
     let order = first.iter().chain(names.filter(|name| !first.contains(*name)));
     let mut columns: Vec<&String> = Vec::new();
@@ -57,16 +70,14 @@ pub fn kept(report: &Report, first: &[String]) -> Kept {
     // In the order of the result.
     let names = report.rows.columns.iter().map(|column| &column.name);
     let names: Vec<&String> = names.filter(|name| columns.contains(name)).collect();
-    let rows = report.rows.select(&names).unwrap_or_default();
-    let left_out = report.rows.columns.len() - rows.columns.len();
-    Kept { left_out, ..of(&rows, Some(DIGITS)) }
+    of(&report.rows.select(&names).unwrap_or_default(), Some(DIGITS))
 }
 
-fn json(report: &Report, rows: &Table, digits: Option<usize>) -> String {
+fn json(report: &Report, rows: &Table, digits: Option<usize>, more: &[String]) -> String {
     let mut object = Map::new();
     object.insert("stamp".into(), report.stamp.to_json());
     let mut all = table(rows, digits);
-    let notes = rows.notes.iter().chain(&report.notes).cloned().collect();
+    let notes = rows.notes.iter().chain(&report.notes).chain(more).cloned().collect();
     all.insert("notes".into(), notes);
     object.extend(all);
     let views = report.views.iter().map(|(name, view)| (name.clone(), table(view, digits).into()));
@@ -95,6 +106,11 @@ fn value(cell: &Cell, digits: Option<usize>) -> Value {
         Cell::Text(text) => text.clone().into(),
         Cell::Bool(value) => (*value).into(),
     }
+}
+
+/// Whether a page ends as it should.
+pub fn is_whole(page: &str) -> bool {
+    page.trim_end().ends_with("</html>")
 }
 
 /// Whether a text is a page, and not a result by itself.
@@ -134,7 +150,7 @@ mod tests {
         assert_eq!(runs.len(), 2);
         for run in runs {
             let back = Report::from_json(run).unwrap();
-            assert_eq!(json(&back, &back.rows, None), json(&report, &report.rows, None));
+            assert_eq!(json(&back, &back.rows, None, &[]), json(&report, &report.rows, None, &[]));
             assert_eq!(back.notes, report.notes);
             assert!(matches!(back.rows.rows[1][2], Cell::Float(value) if value.is_nan()));
         }
@@ -154,15 +170,16 @@ mod tests {
             }
         };
         push(&mut report, 10);
-        assert_eq!((kept(&report, &[]).digits, kept(&report, &[]).left_out), (None, 0));
+        assert_eq!((kept(&report, &[]).notes.len(), kept(&report, &[]).left_out), (0, 0));
         push(&mut report, 600);
         let rounded = kept(&report, &[]);
-        assert_eq!((rounded.digits, rounded.left_out), (Some(DIGITS), 0));
+        assert_eq!((rounded.notes.len(), rounded.left_out), (1, 0));
         push(&mut report, 3000);
         let first = ["c59".to_string(), "c3".to_string()];
         let some = kept(&report, &first);
         assert!(some.json.len() <= ROUNDED && some.left_out > 30 && some.left_out < 58, "{}", some.left_out);
         let back = Report::from_json(&some.json).unwrap();
+        assert!(some.notes.len() == 2 && back.notes.ends_with(&some.notes));
         assert!(back.rows.index("c59").is_ok() && back.rows.index("c3").is_ok());
         let (one, other) = (&back.rows.rows[7][0], &report.rows.rows[7][0]);
         assert!((one.number().unwrap() / other.number().unwrap() - 1.0).abs() < 1e-6);

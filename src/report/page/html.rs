@@ -64,8 +64,8 @@ fn part(part_of: &Part, html: &mut String) {
             table(one, html);
             Ok(())
         }
-        Part::Figure { svg, name, run } => {
-            let _ = writeln!(html, "<figure data-run=\"{run}\" id=\"{}-{run}\">", escape(name));
+        Part::Figure { svg, name, run, .. } => {
+            let _ = writeln!(html, "<figure data-run=\"{run}\" id=\"figure-{}-{run}\">", escape(name));
             for panel in panels_of(svg) {
                 let _ = writeln!(html, "<div>{panel}</div>");
             }

@@ -5,9 +5,11 @@ mod data;
 mod html;
 mod markdown;
 
-pub use data::{Kept, data_of, is_page, kept};
+pub use data::{Kept, data_of, is_page, is_whole, kept};
 pub use html::to_html;
 pub use markdown::to_markdown;
+
+use std::path::PathBuf;
 
 use super::Table;
 
@@ -54,6 +56,8 @@ pub enum Part {
         svg: String,
         /// Its name, without the ending of the file.
         name: String,
+        /// Where its file is.
+        path: PathBuf,
         /// The number of the run: the script finds its data as `run-0`, those behind a heat map as `heads-0`.
         run: usize,
     },

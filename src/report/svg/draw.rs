@@ -16,7 +16,10 @@ pub fn to_svg(figure: &Figure) -> String {
     let (width, height) = size(figure, false);
     let mut svg = Svg::new(width + 2.0 * MARGIN, height + 2.0 * MARGIN);
     draw(figure, &mut svg, (MARGIN, MARGIN), None);
-    svg.finish(&figure.title)
+    let panels = if let Plot::Panels(panels) = &figure.kind { panels.as_slice() } else { &[] };
+    let titles = std::iter::once(figure).chain(panels).map(|one| one.title.as_str());
+    let titles: Vec<&str> = titles.filter(|title| !title.is_empty()).collect();
+    svg.finish(&titles.join("; "))
 }
 
 /// Width and height; a panel has a line for its letter even without a title.

@@ -39,18 +39,56 @@ fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.split_once(&format!(" {name}=\""))?.1.split('"').next()
 }
 
-/// Elements that [`to_svg`](super::to_svg) writes.
+/// Elements that [`to_svg`](super::to_svg) writes, and their attributes beside `data-NAME`.
 const ELEMENTS: [&str; 7] = ["svg", "title", "g", "path", "rect", "circle", "text"];
+const ATTRIBUTES: [&str; 23] = [
+    "xmlns",
+    "width",
+    "height",
+    "viewBox",
+    "role",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "fill",
+    "fill-opacity",
+    "stroke",
+    "stroke-width",
+    "stroke-opacity",
+    "stroke-linejoin",
+    "stroke-dasharray",
+    "d",
+    "x",
+    "y",
+    "cx",
+    "cy",
+    "r",
+    "transform",
+    "text-anchor",
+];
 
-/// Whether a text is a figure that [`to_svg`](super::to_svg) may have drawn: it holds nothing that would run or load on a page.
+/// Whether a text is a figure that [`to_svg`](super::to_svg) may have drawn: it has no other elements and attributes, so that
+/// nothing of it runs or loads on a page.
 pub fn is_figure(svg: &str) -> bool {
-    let is_known = |piece: &str| {
-        let Some((tag, _)) = piece.split_once('>') else { return false };
-        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or_default();
-        // Names of attributes stand outside of quotes.
-        let names: String = tag.split('"').step_by(2).collect();
-        let runs = names.split_whitespace().any(|word| word.starts_with("on") || word.contains("href"));
-        ELEMENTS.contains(&name) && !runs && tag.matches('"').count() % 2 == 0
-    };
-    svg.starts_with("<svg ") && svg.split('<').skip(1).all(is_known)
+    svg.starts_with("<svg ") && svg.split('<').skip(1).all(|piece| is_known(piece).unwrap_or(false))
+}
+
+/// Whether a tag, and the text after it, is one of those; none if it is none at all.
+fn is_known(piece: &str) -> Option<bool> {
+    let (tag, _) = piece.split_once('>')?;
+    if let Some(name) = tag.strip_prefix('/') {
+        return Some(ELEMENTS.contains(&name));
+    }
+    let tag = tag.strip_suffix('/').unwrap_or(tag);
+    let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
+    let mut known = ELEMENTS.contains(&name);
+    while !rest.is_empty() {
+        let (attribute, after) = rest.split_once("=\"")?;
+        let (_, after) = after.split_once('"')?;
+        let own = attribute.strip_prefix("data-").unwrap_or(attribute);
+        let is_data = own != attribute && own.chars().all(|c| c.is_ascii_lowercase());
+        known &= is_data || attribute == "class" || ATTRIBUTES.contains(&attribute);
+        rest = if after.is_empty() { after } else { after.strip_prefix(' ')? };
+    }
+    Some(known)
 }

@@ -120,8 +120,9 @@ impl Candidate {
             if one.is_at(n) {
                 each.push(one);
             } else {
-                // Another mistake in the spec is one all the same.
-                Self::one(spec, kind, Some(1))?.refusal(source.mask())?;
+                // Another mistake in the spec is one all the same; at an l that could be used, for other parameters may
+                // depend on it.
+                Self::one(spec, kind, Some((*l).min(n).max(1)))?.refusal(source.mask())?;
             }
         }
         Ok(each)

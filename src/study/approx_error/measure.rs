@@ -93,7 +93,7 @@ pub(super) fn price_columns() -> [Column; 2] {
         (
             "flops",
             "FLOP",
-            "FLOPs of a forward pass of one head, in closed form; keys that are chosen at most",
+            "FLOPs of a forward pass of one head, in closed form; keys that are chosen at most; none under a sliding window",
         ),
         (
             "cache_bytes",
@@ -223,7 +223,9 @@ impl Job<'_> {
         let attention = Attention::build(&candidate.spec, &origin)?;
         let shape = input.shape(d_v);
         let rank = attention.bounds_rank(&shape).then(|| attention.rank(&shape));
-        Ok((attention.matrix(input)?, rank, Some(Price::of(&attention, &shape))))
+        // The closed forms know no sliding window, which reads fewer keys.
+        let price = input.terms.window.is_none().then(|| Price::of(&attention, &shape));
+        Ok((attention.matrix(input)?, rank, price))
     }
 
     /// The values of [`metrics`] for a matrix; `spec` says of what.

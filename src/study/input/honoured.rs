@@ -1,7 +1,7 @@
 //! Which layers of a model every compared mechanism has a form for.
 
 use super::{LayerKind, Source};
-use crate::attention::{Kind, Term};
+use crate::attention::{self, Kind, Term};
 use crate::error::{Error, Result};
 use crate::sweep::Watch;
 
@@ -34,7 +34,10 @@ pub(in crate::study) fn restrict(
         let full = kinds.iter().any(|kind| kind.window.is_none() && lack(kind, mechanisms).is_none());
         let full = flag.filter(|_| full).map_or_else(String::new, |flag| format!("{flag} full, or "));
         let why = left_out.into_iter().map(|(why, _)| why).collect::<Vec<_>>().join("; ");
-        return Err(Error::Refused(format!("{why}; accepted: {full}--mechanism svd,softmax")));
+        let terms: Vec<Term> = kinds.iter().flat_map(|kind| kind.terms.iter().copied()).collect();
+        let able = attention::ALL.iter().filter(|one| terms.iter().all(|term| one.terms.contains(term)));
+        let able = able.map(|one| one.name).collect::<Vec<_>>().join(",");
+        return Err(Error::Refused(format!("{why}; accepted: {full}--mechanism {able}")));
     }
     if left_out.is_empty() {
         return Ok(Vec::new());

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::names::names;
 use crate::error::{Error, Result};
-use crate::report::page::{data_of, is_page};
+use crate::report::page::{data_of, is_page, is_whole};
 use crate::report::{Report, printable};
 use crate::study::Columns;
 use crate::sweep::RunFolder;
@@ -52,9 +52,9 @@ impl Run {
     /// Reads the runs that a page holds.
     pub fn of_page(path: &Path, text: &str) -> Result<Vec<Self>> {
         let data = data_of(text);
-        if data.is_empty() {
+        if data.is_empty() || !is_whole(text) {
             let accepted = "a page that luna report wrote, whole";
-            return Err(Error::malformed(path, "holds no result of luna", accepted));
+            return Err(Error::malformed(path, "holds no result of luna, or was cut", accepted));
         }
         let of = |(index, json): (usize, &&str)| {
             let mut run = Self::parse(path, json)?;

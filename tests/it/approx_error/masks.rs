@@ -51,15 +51,17 @@ fn layers_that_a_mechanism_has_no_form_for_are_left_out() {
 fn where_no_layer_is_left_the_way_out_is_said() {
     let of = |name: &str, more: &[&str]| on(name, 24, more, refusal);
     let sliding = of("qwen2-sliding", &["--mechanism", "linear", "--layers", "sliding"]);
-    let expected =
-        "linear has no form for a sliding window; accepted: --layers full, or --mechanism svd,softmax";
+    let expected = "linear has no form for a sliding window; accepted: --layers full, or --mechanism softmax,svd,top-k,top-p";
     assert_eq!(sliding, expected);
     // A model that slides everywhere, and one whose full layers have a softcap too.
     let all = of("mistral-sliding", &["--mechanism", "performer,linear"]);
-    assert_eq!(all, "performer, linear have no form for a sliding window; accepted: --mechanism svd,softmax");
+    assert_eq!(
+        all,
+        "performer, linear have no form for a sliding window; accepted: --mechanism softmax,svd,top-k,top-p"
+    );
     let capped = of("gemma2", &["--mechanism", "linear"]);
     let expected = "linear has no form for a logit softcap and a sliding window; linear has no form for a logit softcap; \
-                    accepted: --mechanism svd,softmax";
+                    accepted: --mechanism softmax,svd,top-k,top-p";
     assert_eq!(capped, expected);
     let kind = of("mistral-sliding", &["--mechanism", "softmax", "--layers", "full"]);
     assert!(kind.starts_with("--layers: 'full' is not accepted; accepted: sliding, or indices"), "{kind}");
@@ -86,4 +88,18 @@ fn the_reference_is_the_attention_of_the_model() {
             assert!((error - best).abs() < 1e-4, "{name} layer {layer} head {head}: {error}, best {best}");
         }
     }
+}
+
+#[test]
+fn a_parameter_that_depends_on_l_is_judged_at_lengths_that_are_used() {
+    let flags = ["--synthetic", "gaussian", "--seq-len", "32", "--windows", "1", "--l", "16,64"];
+    let with = |mechanism: &'static str| [&flags[..], &["--mechanism", mechanism]].concat();
+    for mechanism in ["sink-window:sink=8", "sparse-low-rank:sink=8,rank=2"] {
+        let report = approx_error(&with(mechanism)).unwrap();
+        assert!(
+            report.rows.cells("mechanism").unwrap().any(|name| name.exact().contains("sink=8")),
+            "{mechanism}"
+        );
+    }
+    assert!(refusal(&with("sink-window:sink=17")).contains("'17' is not accepted"));
 }

@@ -164,7 +164,6 @@ fn what_cannot_be_substituted_is_refused() {
     let message = of("bert", &["--mechanism", "luna", "--substitute", "most"]);
     assert!(message.contains("--substitute: 'most'") && message.contains("or layers"), "{message}");
     let message = of("qwen2-sliding", &["--mechanism", "linear", "--substitute", "1-2"]);
-    let expected =
-        "linear has no form for a sliding window; accepted: --substitute full, or --mechanism svd,softmax";
+    let expected = "linear has no form for a sliding window; accepted: --substitute full, or --mechanism softmax,svd,top-k,top-p";
     assert_eq!(message, expected);
 }

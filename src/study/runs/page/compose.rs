@@ -32,7 +32,7 @@ pub fn compose(runs: &[Run], question: impl Fn(&str) -> Option<String>) -> Resul
             asked.push(one);
         }
     }
-    let mut page = Page { title, question: asked.join(". "), ..Page::default() };
+    let mut page = Page { title, question: asked.join(" "), ..Page::default() };
     if several {
         page.sections.push(beside(runs));
     }
@@ -74,6 +74,9 @@ fn of_run(run: &Run, number: usize, name: Option<&str>, page: &mut Page) -> Resu
     let shape = Shape::of(&report.rows, &run.columns, None)?;
     let (said, notes) = report.notes.split_at(report.notes.len().min(names::verdicts(&report.stamp)));
     let mut findings = said.to_vec();
+    if said.is_empty() && report.stamp.get("interrupted") == Some(&true.into()) {
+        findings.push("this run was interrupted: what follows is a part of it".into());
+    }
     findings.extend((!said.is_empty()).then(|| main_figure(run, &shape)).flatten());
     let mut parts = vec![Part::Findings(findings)];
     parts.extend(subject(&report.stamp).map(|on| Part::Notes(vec![on])));
@@ -88,7 +91,7 @@ fn of_run(run: &Run, number: usize, name: Option<&str>, page: &mut Page) -> Resu
         if path.extension().is_some_and(|ending| ending == "svg") {
             let svg = crate::file::text(&path)?;
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            figures.push(Part::Figure { svg: whole(&path, svg)?, name, run: number });
+            figures.push(Part::Figure { svg: whole(&path, svg)?, name, path, run: number });
         }
     }
     let heads = heads(run)?;
@@ -108,11 +111,7 @@ fn of_run(run: &Run, number: usize, name: Option<&str>, page: &mut Page) -> Resu
     order.extend(main);
     let kept = kept(report, &order);
     let mut sure = notes.to_vec();
-    sure.extend(kept.digits.map(|digits| format!("numbers that this page holds as data have {digits} significant digits; result.json of the run has all")));
-    if kept.left_out > 0 {
-        let all = report.rows.columns.len();
-        sure.push(format!("{} of {all} columns are not on this page, which would be too long: result.csv of the run has them", kept.left_out));
-    }
+    sure.extend(kept.notes);
     push(
         "How sure it is, and what to mind",
         if sure.is_empty() { Vec::new() } else { vec![Part::Notes(sure)] },
