@@ -29,12 +29,25 @@ fn page(dir: &Path) -> (PathBuf, PathBuf) {
     (run, page)
 }
 
-/// The first browser of these names; none if there is none.
+/// The first browser of these names that opens a page here; none if there is none.
 fn browser() -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-    let mut files = std::env::split_paths(&paths).flat_map(|path| names.map(|name| path.join(name)));
-    files.find(|file| file.is_file())
+    let files = std::env::split_paths(&paths).flat_map(|path| names.map(|name| path.join(name)));
+    let folder = tempfile::tempdir().expect("a folder");
+    files.filter(|file| file.is_file()).find(|file| {
+        let output = headless(file, folder.path()).arg("data:text/html,<p>opened").output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("opened</p>"))
+    })
+}
+
+/// A browser that prints a page after its script ran, with its profile in a folder.
+fn headless(browser: &Path, profile: &Path) -> Command {
+    let mut command = Command::new(browser);
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
+    command.args(["--virtual-time-budget=10000", "--dump-dom"]);
+    command.arg(format!("--user-data-dir={}", profile.display()));
+    command
 }
 
 /// What the driver found on a page in a window of this width.
@@ -44,9 +57,7 @@ fn driven(browser: &Path, html: &str, width: usize) -> Value {
     let html = html.replacen("<style>", &format!("{RECORDER}\n<style>"), 1);
     fs::write(&file, html.replacen("</body>", &format!("<script>{DRIVER}</script></body>"), 1))
         .expect("a file");
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+    let output = headless(browser, &folder.path().join("profile"))
         .arg(format!("--window-size={width},900"))
         .arg(format!("file://{}", file.display()))
         .output()
