@@ -2,7 +2,7 @@
 (() => {
  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
  const numbers = text => text.split(' ').map(Number);
- const short = value => typeof value === 'number' ? String(Number(value.toPrecision(4))) : value;
+ const short = (value, digits = 4) => String(Number(value.toPrecision(digits)));
  const json = id => { const found = document.getElementById(id); return found && JSON.parse(found.textContent); };
  const fill = (node, attributes, ...children) => {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -145,8 +145,8 @@
    const told = near.filter(one => !one.line.faint || faint++ === 0).slice(0, 6);
    cross.setAttribute('d', `M${x} ${top}V${bottom}`);
    fill(ring, { cx: x, cy: near[0].y, r: 4.5 });
-   readout.textContent = `${chart.dataset.xlabel} ${short(value(now.x, (x - left) / width))}: ` +
-    told.map(({ line, y }) => `${line.name || 'value'} ${short(value(now.y, 1 - (y - top) / height))}`).join('; ');
+   readout.textContent = `${chart.dataset.xlabel} ${short(value(now.x, (x - left) / width))}: about ` +
+    told.map(({ line, y }) => `${line.name || 'value'} ${short(value(now.y, 1 - (y - top) / height), 3)}`).join('; ');
   };
   owner.addEventListener('pointermove', event => {
    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(owner.getScreenCTM().inverse());

@@ -1,5 +1,7 @@
 //! What the study of a run declares of its rows.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::report::Stamp;
@@ -24,11 +26,21 @@ pub(super) fn names(stamp: &Stamp) -> Columns {
     }
 }
 
-/// How many of its first notes are verdicts, and not about how it was measured.
-pub(super) fn verdicts(stamp: &Stamp) -> usize {
+/// The places of those of its notes that are verdicts, and not about how it was measured.
+pub(super) fn verdicts(stamp: &Stamp, notes: &[String]) -> Range<usize> {
     match study(stamp) {
-        "svd-spectrum" => 2,
-        "check" => 1,
-        _ => 0,
+        // The second says what the first rests on.
+        "svd-spectrum" => match notes.iter().position(|note| note.starts_with(svd_spectrum::VERDICT)) {
+            Some(first) => first..notes.len().min(first + 2),
+            None => 0..0,
+        },
+        "check" => 0..notes.len().min(1),
+        _ => 0..0,
     }
+}
+
+/// Whether the mean of the first column of its main table is a finding: of whole spectra.
+pub(super) fn has_main_figure(stamp: &Stamp) -> bool {
+    let leading = stamp.get("method").and_then(Value::as_str) == Some("lanczos");
+    study(stamp) == "svd-spectrum" && !leading
 }

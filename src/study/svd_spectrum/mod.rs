@@ -33,6 +33,7 @@ mod verdict;
 mod view;
 
 pub use config::{Config, Method};
+pub(in crate::study) use notes::VERDICT;
 pub(in crate::study) use run::names;
 pub use run::{columns, run};
 pub use subject::Subject;

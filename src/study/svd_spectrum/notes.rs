@@ -12,6 +12,9 @@ use crate::attention::Mask;
 use crate::linalg::engine::Engine;
 use crate::study::input::Source;
 
+/// How the note on the verdicts begins; the one after it says what they rest on.
+pub(in crate::study) const VERDICT: &str = "effective rank against the null models";
+
 /// The share of zeros among visible probabilities above which a head's temperature says little about it.
 const ZEROS: f64 = 0.01;
 
@@ -155,7 +158,7 @@ fn verdicts(
         largest = largest.max(found.len());
     }
     let mut notes = vec![format!(
-        "effective rank against the null models: {}; were all of them draws of their null model, {:.1}{} would be lower or \
+        "{VERDICT}: {}; were all of them draws of their null model, {:.1}{} would be lower or \
          higher by chance",
         counts.join("; "),
         verdict::LEVEL * largest as f64,

@@ -8,7 +8,7 @@ use luna::report::page::to_html;
 use luna::report::{Cell, Curves, Figure, Heat, Plot, Report, Series};
 use luna::study::runs::{DiffConfig, Run, compose};
 use ndarray::{Array2, Array3, Axis};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::program::{arg, luna, refusal};
 use super::{ranks, result};
@@ -118,7 +118,7 @@ fn a_reader_points_clicks_sorts_and_copies() {
     assert_eq!(found["legend"].to_string(), r#"["this head","gaussian null","shuffled null"]"#);
     let sizes = numbers(&found["curves"]);
     assert!(sizes.len() == 3 && sizes.iter().all(|size| *size > 10.0 && *size == sizes[0]), "{found}");
-    assert!(text("end").contains("k 48: this head 1;"), "{}", text("end"));
+    assert!(text("end").contains("k 48: about this head 1;"), "{}", text("end"));
     let (up, down) = (numbers(&found["ascending"]), numbers(&found["descending"]));
     assert!(up.len() == 8 && up.windows(2).all(|pair| pair[0] <= pair[1]));
     assert!(down.windows(2).all(|pair| pair[0] >= pair[1]) && found["sorted"] == "descending");
@@ -174,6 +174,35 @@ fn a_page_is_one_file_and_is_read_back() {
     let other = luna(&["report", arg(&run), "-o", "page.htm"]);
     let said = String::from_utf8(other.stderr).expect("text");
     assert!(other.status.code() == Some(2) && said.contains("a file that ends in .html"), "{said}");
+}
+
+#[test]
+fn only_a_verdict_is_a_finding() {
+    let text = |notes: &[&str], more: Value| {
+        let mut one = result(ranks);
+        one["notes"] = notes.to_vec().into();
+        one["stamp"].as_object_mut().expect("a stamp").extend(more.as_object().expect("facts").clone());
+        let run = Run::parse(Path::new("one"), &one.to_string()).expect("a run");
+        let html = to_html(&compose(&[run], |_| None).expect("a page"));
+        let findings = html.split("<p class=\"finding\">").skip(1);
+        findings.map(|one| one.split('<').next().expect("text").to_string()).collect::<Vec<_>>()
+    };
+    let verdict = "effective rank against the null models: 4 lower";
+    let found =
+        text(&["stopped early", verdict, "verdicts: by windows", "rounding"], json!({ "interrupted": true }));
+    assert_eq!(
+        (&found[0][..24], &found[1][..], &found[2][..]),
+        ("this run was interrupted", verdict, "verdicts: by windows")
+    );
+    // The mean of 12 rows: ranks 3, 4, 13 and 14, and 0, 0.25 and 0.5 by window.
+    assert!(
+        found.len() == 4 && found[3].starts_with("effective_rank ()") && found[3].contains(": 8.8 (95 %: "),
+        "{found:?}"
+    );
+    let without = text(&["rounding", "the windows are of one text"], json!({}));
+    assert!(without.len() == 1 && without[0].contains("8.8"), "{without:?}");
+    assert!(text(&["rounding"], json!({ "method": "lanczos" })).is_empty());
+    assert!(text(&["intervals: Student's"], json!({ "study": "approx-error" })).is_empty());
 }
 
 #[test]

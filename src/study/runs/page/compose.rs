@@ -72,12 +72,13 @@ fn of_run(run: &Run, number: usize, name: Option<&str>, page: &mut Page) -> Resu
         }
     };
     let shape = Shape::of(&report.rows, &run.columns, None)?;
-    let (said, notes) = report.notes.split_at(report.notes.len().min(names::verdicts(&report.stamp)));
-    let mut findings = said.to_vec();
-    if said.is_empty() && report.stamp.get("interrupted") == Some(&true.into()) {
+    let verdicts = names::verdicts(&report.stamp, &report.notes);
+    let mut findings: Vec<String> = Vec::new();
+    if report.stamp.get("interrupted") == Some(&true.into()) {
         findings.push("this run was interrupted: what follows is a part of it".into());
     }
-    findings.extend((!said.is_empty()).then(|| main_figure(run, &shape)).flatten());
+    findings.extend_from_slice(&report.notes[verdicts.clone()]);
+    findings.extend(names::has_main_figure(&report.stamp).then(|| main_figure(run, &shape)).flatten());
     let mut parts = vec![Part::Findings(findings)];
     parts.extend(subject(&report.stamp).map(|on| Part::Notes(vec![on])));
     let mut tables: Vec<&Table> = report.readable();
@@ -110,7 +111,7 @@ fn of_run(run: &Run, number: usize, name: Option<&str>, page: &mut Page) -> Resu
     main.retain(|name| !order.contains(name));
     order.extend(main);
     let kept = kept(report, &order);
-    let mut sure = notes.to_vec();
+    let mut sure = [&report.notes[..verdicts.start], &report.notes[verdicts.end..]].concat();
     sure.extend(kept.notes);
     push(
         "How sure it is, and what to mind",
