@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Rows of a mask, or of a bias, that are read at a time.
 _ROWS = 256
-# Below this, an additive mask hides.
+# From here down, an additive mask hides.
 _HIDDEN = -1e4
 # How far the output of attention may be from that of what was captured, of the largest value.
 _FAR = {"float64": 1e-3, "float32": 5e-3, "float16": 5e-2}
@@ -42,8 +42,10 @@ class Capture:
     """The state of ``luna_attention.capture``."""
 
     def __init__(self, model, to, layers):
+        if not callable(to) and not isinstance(to, (str, os.PathLike)):
+            raise ValueError(f"to: '{type(to).__name__}' is not accepted; accepted: a function, or the path of a folder")
         self.sink = to if callable(to) else _Folder(to)
-        self.layers = None if layers is None else set(layers)
+        self.layers = None if layers is None else {layers} if isinstance(layers, int) else set(layers)
         self.interface = _interface(model)
         self.model = model
         self.names = {id(module): name for name, module in model.named_modules()}
@@ -83,14 +85,18 @@ class Capture:
 
     def _leave(self, whole):
         self.masks = {}
-        if isinstance(self.sink, _Folder):
-            self.sink.ends(whole and self.calls > 0)
         if whole and not self.calls:
             raise ValueError(_not_through(self.model))
+        absent = sorted(layer for layer in self.layers or () if not 0 <= layer < self.calls)
+        if whole and absent:
+            raise ValueError(f"layers: '{absent[0]}' is not accepted; accepted: 0 to {self.calls - 1}")
+        if isinstance(self.sink, _Folder):
+            self.sink.ends(whole)
 
     def see(self, implementation, module, q, k, v, mask, kwargs, output):
         """Hands on what a module attended with, if it is one of this model and its layer is wanted."""
-        if id(module) not in self.names:
+        # What is computed again for gradients is outside of a forward pass.
+        if id(module) not in self.names or not self.running:
             return
         layer, self.calls = self.calls, self.calls + 1
         if self.layers is not None and layer not in self.layers:
@@ -103,7 +109,11 @@ class Capture:
 
     def _see(self, layer, implementation, module, q, k, v, mask, kwargs, output):
         q, k, v = (x.detach() for x in (q, k, v))
+        if any(x.dim() != 4 for x in (q, k, v)) or k.shape[:3] != v.shape[:3] or q.shape[1] % k.shape[1]:
+            raise _Unknown(f"its queries, keys and values have the shapes {', '.join(str(list(x.shape)) for x in (q, k, v))}")
         scale = kwargs.get("scaling")
+        if getattr(scale, "ndim", 0):
+            raise _Unknown("its scale is not one number")
         terms = {"axes": "batch,head", "scale": float(q.shape[-1] ** -0.5 if scale is None else scale)}
         if kwargs.get("softcap") is not None:
             terms["softcap"] = float(kwargs["softcap"])
@@ -160,6 +170,8 @@ def _interface(model):
         raise ValueError(f"capture needs transformers 5 or later; this is {transformers.__version__}")
     if not isinstance(model, torch.nn.Module):
         raise ValueError(f"model: '{type(model).__name__}' is not accepted; accepted: a model of transformers")
+    if any(hasattr(one, "_orig_mod") or getattr(one, "_compiled_call_impl", None) for one in model.modules()):
+        raise ValueError("model: a compiled model is not accepted; accepted: the model before torch.compile")
     homes = {type(module).__module__ for module in model.modules()}
     values = (value for home in homes if home in sys.modules for value in list(vars(sys.modules[home]).values()))
     if not any(isinstance(value, interface) for value in values):
@@ -226,7 +238,7 @@ class _Mask:
         mask = self.tensor[min(sample, self.tensor.shape[0] - 1)]
         block = mask[:, rows if mask.shape[1] > 1 else slice(None), : self.m]
         if block.dtype.is_floating_point:
-            if not ((block == 0) | (block < _HIDDEN)).all():
+            if not ((block == 0) | (block <= _HIDDEN)).all():
                 raise _Unknown("its additive mask holds other numbers than 0 and -inf")
             block = block == 0
         elif block.dtype != torch.bool:

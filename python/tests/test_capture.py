@@ -305,13 +305,32 @@ def test_what_cannot_be_captured_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="a folder that holds no captured heads yet"):
         luna_py.capture(load("bert"), tmp_path / "file").__enter__()
+    with pytest.raises(ValueError, match="to: 'NoneType' is not accepted; accepted: a function, or the path of a folder"):
+        luna_py.capture(load("bert"), None).__enter__()
     llama = load("llama-gqa", "sdpa")
     ids = fed(llama)["input_ids"]
+    with pytest.raises(ValueError, match="layers: '2' is not accepted; accepted: 0 to 1"), \
+            luna_py.capture(llama, tmp_path / "heads", layers=[0, 2]):  # fmt: skip
+        run(llama, input_ids=ids)
+    assert not list((tmp_path / "heads").iterdir())
     packed = torch.cat([torch.arange(10), torch.arange(14)])[None]
     refused(llama, "layer 0 ('model.layers.0.self_attn') cannot be captured: its mask is not full, causal",
             input_ids=ids, position_ids=packed, use_cache=False)  # fmt: skip
     cache = run(llama, input_ids=ids[:, :20]).past_key_values
     refused(llama, "4 queries attend to 24 keys", input_ids=ids[:, 20:], past_key_values=cache)
+
+
+def test_gradients_are_computed_and_compiled_models_refused():
+    model = load("llama-gqa", "sdpa").train()
+    model.gradient_checkpointing_enable()
+    seen = []
+    with luna_py.capture(model, lambda layer, *_: seen.append(layer)):
+        model(**fed(model)).logits.sum().backward()
+    assert seen == [0, 1]
+    model.gradient_checkpointing_disable()
+    refused(torch.compile(model), "a compiled model is not accepted", **fed(model))
+    model.compile()
+    refused(model, "a compiled model is not accepted")
 
 
 def test_attention_that_is_not_what_it_says_is_refused(monkeypatch):
