@@ -5,8 +5,25 @@
 //! paper's table has them.
 
 use std::iter::Sum;
-use std::ops::{Add, AddAssign, Mul};
+use std::ops::{Add, AddAssign, Mul, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The keys within a distance of each query: `back` before it and `ahead` after it, its own among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Keys before the query's own.
+    pub back: usize,
+    /// Keys after it.
+    pub ahead: usize,
+}
+
+impl Window {
+    /// The keys that query i sees, out of the first `visible` ones.
+    pub fn keys(&self, i: usize, visible: usize) -> Range<usize> {
+        let start = i.saturating_sub(self.back).min(visible);
+        start..i.saturating_add(self.ahead).saturating_add(1).min(visible).max(start)
+    }
+}
 
 /// The shape of one head's attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +38,27 @@ pub struct Shape {
     pub d_v: usize,
     /// Whether query i sees keys 0 to i only.
     pub causal: bool,
+    /// The keys that are near enough to be seen, where a layer slides.
+    pub window: Option<Window>,
 }
 
 impl Shape {
     /// Self-attention of one head: n tokens, one width for queries, keys and values, every key seen.
     pub fn square(n: usize, d_h: usize) -> Self {
-        Self { n, m: n, d_h, d_v: d_h, causal: false }
+        Self { n, m: n, d_h, d_v: d_h, causal: false, window: None }
     }
 
-    /// Pairs of a query and a key that the mask shows.
+    /// The keys that query i sees: those that mask and window leave.
+    pub fn sees(&self, i: usize) -> Range<usize> {
+        let visible = if self.causal { self.m.min(i + 1) } else { self.m };
+        self.window.map_or(0..visible, |window| window.keys(i, visible))
+    }
+
+    /// Pairs of a query and a key that it sees.
     pub fn pairs(&self) -> usize {
+        if self.window.is_some() {
+            return (0..self.n).map(|i| self.sees(i).len()).sum();
+        }
         if !self.causal {
             return self.n * self.m;
         }
@@ -138,9 +166,15 @@ mod tests {
     fn pairs_are_counted_one_by_one() {
         for (n, m) in [(1, 1), (7, 5), (5, 7), (33, 64)] {
             for causal in [false, true] {
-                let shape = Shape { n, m, d_h: 4, d_v: 4, causal };
-                let counted = (0..n).map(|i| if causal { (i + 1).min(m) } else { m }).sum::<usize>();
-                assert_eq!(shape.pairs(), counted, "{shape:?}");
+                for window in [None, Some(Window { back: 3, ahead: 0 }), Some(Window { back: 2, ahead: 4 })] {
+                    let shape = Shape { n, m, d_h: 4, d_v: 4, causal, window };
+                    let sees = |i: usize, j: usize| {
+                        let near = |window: Window| j + window.back >= i && j <= i + window.ahead;
+                        (!causal || j <= i) && window.is_none_or(near)
+                    };
+                    let counted: usize = (0..n).map(|i| (0..m).filter(|j| sees(i, *j)).count()).sum();
+                    assert_eq!(shape.pairs(), counted, "{shape:?}");
+                }
             }
         }
     }

@@ -5,13 +5,18 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
-use super::reference::pattern::{self, Pattern};
+use super::kernel::chosen::{Chooses, Chosen, ROWS};
+use super::kernel::flat::Size;
+use super::kernel::form::BOTH;
+use super::kernel::fused::Fused;
+use super::reference::pattern::{self, Pattern, ReadsBy};
 use super::softmax::rows::highest;
 use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
+use crate::linalg::gemm::{Threads, product};
 use crate::name::{Param, Params};
 
 /// Its entry in the list.
@@ -37,6 +42,7 @@ pub(super) const KIND: Kind = Kind {
     build,
 };
 
+#[derive(Clone, Copy, Debug)]
 struct BlockTopK {
     l: usize,
     block: usize,
@@ -84,6 +90,17 @@ impl BlockTopK {
         ((i < m).then(|| i / self.block), mask.visible(i, m).div_ceil(self.block))
     }
 
+    /// The keys that query i reads of m, by the scores of the blocks that it sees.
+    fn read(&self, scores: &[f64], i: usize, m: usize, mask: Mask) -> Vec<Range<usize>> {
+        let (own, seen) = self.blocks(i, m, mask);
+        let others = (0..seen).filter(|block| own != Some(*block)).collect();
+        let left = self.kept() - usize::from(own.is_some());
+        let mut chosen = highest(scores, others, left);
+        chosen.extend(own);
+        let visible = mask.visible(i, m);
+        pattern::merged(chosen.into_iter().map(|block| self.keys(block, visible)).collect())
+    }
+
     fn keys(&self, block: usize, visible: usize) -> Range<usize> {
         let start = block * self.block;
         start..start.saturating_add(self.block).min(visible)
@@ -91,17 +108,12 @@ impl BlockTopK {
 }
 
 impl Pattern for BlockTopK {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
         let m = input.k.nrows();
         let bounds = bounds(input.k, self.block.min(m));
-        Box::new(move |i| {
-            let (own, seen) = self.blocks(i, m, input.mask);
-            let others = (0..seen).filter(|block| own != Some(*block)).collect();
-            let left = self.kept() - usize::from(own.is_some());
-            let mut chosen = highest(&scores(input.q.row(i), &bounds, seen), others, left);
-            chosen.extend(own);
-            let visible = input.mask.visible(i, m);
-            pattern::merged(chosen.into_iter().map(|block| self.keys(block, visible)).collect())
+        Box::new(move |i, _| {
+            let (_, seen) = self.blocks(i, m, input.mask);
+            self.read(&scores(input.q.row(i), &bounds, seen), i, m, input.mask)
         })
     }
 
@@ -130,6 +142,42 @@ impl Pattern for BlockTopK {
 
     fn l(&self) -> Option<usize> {
         Some(self.l)
+    }
+
+    fn fused(&self) -> Option<Fused> {
+        Some(Fused::new(KIND.name, Chosen(*self)))
+    }
+}
+
+/// `max(q low, q high)` summed over dimensions is `max(q, 0) high + min(q, 0) low`: the scores of many queries are a product.
+impl Chooses for BlockTopK {
+    /// Maxima above minima of the blocks: shape (2 `d_h`, blocks).
+    type On = Array2<f64>;
+
+    fn masks(&self) -> &'static [Mask] {
+        BOTH
+    }
+
+    fn on(&self, input: &Input<'_>) -> Array2<f64> {
+        let [low, high] = bounds(input.k, self.block.min(input.k.nrows()));
+        concatenate![Axis(0), high.t(), low.t()]
+    }
+
+    fn choose(&self, on: &Array2<f64>, input: &Input<'_>, queries: Range<usize>) -> Vec<Vec<Range<usize>>> {
+        let (m, mask) = (input.k.nrows(), input.mask);
+        let seen = queries.clone().next_back().map_or(0, |last| self.blocks(last, m, mask).1);
+        let q = input.q.slice(s![queries.clone(), ..]).mapv(f64::from);
+        let signs = concatenate![Axis(1), q.mapv(|q| q.max(0.0)), q.mapv(|q| q.min(0.0))];
+        let scores = product(signs.view(), on.slice(s![.., ..seen]), Threads::One);
+        let rows = queries.zip(scores.rows());
+        rows.map(|(i, scores)| self.read(scores.to_slice().unwrap_or_default(), i, m, mask)).collect()
+    }
+
+    fn bytes(&self, size: &Size) -> [usize; 2] {
+        let blocks = size.shape.m.div_ceil(self.block);
+        // Bounds with the two parts that they are made of; queries with their signs, scores, and what a choice is made among.
+        let row = 5 * size.shape.d_h + blocks;
+        [4 * size.shape.d_h * blocks, ROWS * row + 2 * blocks].map(|numbers| numbers * size_of::<f64>())
     }
 }
 

@@ -3,6 +3,7 @@
 use ndarray::{Array2, ArrayView2, s};
 
 use super::ALL;
+use super::choice::Choice;
 use super::input::Input;
 use super::kernel::fused::Fused;
 use super::kind::{Kind, Under};
@@ -108,11 +109,15 @@ impl Attention {
 
     /// The matrix (n, m) that it stands for; rows and columns of padding are zeros.
     pub fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        input.check(None)?;
-        self.honours(input.mask)?;
-        input.terms.honoured(self.kind.name, self.kind.terms)?;
+        self.accepts(input)?;
         let real = self.mechanism.matrix(&input.without_padding())?;
         Ok(padded(real, (input.q.nrows(), input.k.nrows())))
+    }
+
+    /// The keys that it reads, of a mechanism whose matrix is softmax over some of the keys: its rows can then be computed a
+    /// few at a time, without an n x m array.
+    pub fn choice(&self) -> Option<Choice<'_>> {
+        self.mechanism.choice()
     }
 
     /// What a forward pass without padding costs.
@@ -135,6 +140,13 @@ impl Attention {
     /// Whether its form bounds the rank of its matrix.
     pub fn bounds_rank(&self, shape: &Shape) -> bool {
         self.mechanism.rank(shape).is_some()
+    }
+
+    /// The error for shapes that do not fit each other, and for a mask or terms that it has no form for.
+    pub fn accepts(&self, input: &Input<'_>) -> Result<()> {
+        input.check(None)?;
+        self.honours(input.mask)?;
+        input.terms.honoured(self.kind.name, self.kind.terms)
     }
 
     /// The error for a mask that it has no form for.

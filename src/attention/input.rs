@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
     /// The shape with values of width `d_v`.
     pub fn shape(&self, d_v: usize) -> Shape {
         let (n, m) = (self.q.nrows(), self.k.nrows());
-        Shape { n, m, d_h: self.q.ncols(), d_v, causal: self.mask == Mask::Causal }
+        Shape { n, m, d_h: self.q.ncols(), d_v, causal: self.mask == Mask::Causal, window: self.terms.window }
     }
 
     /// Queries and keys without their padding.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::kernel::fused::Fused;
 use super::kernel::windows::{Windows, window};
-use super::reference::pattern::Pattern;
+use super::reference::pattern::{Pattern, ReadsBy};
 use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
@@ -49,9 +49,9 @@ impl Local {
 }
 
 impl Pattern for Local {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
         let (m, mask) = (input.k.nrows(), input.mask);
-        Box::new(move |i| vec![self.sees(i, m, mask)])
+        Box::new(move |i, _| vec![self.sees(i, m, mask)])
     }
 
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::kernel::windows::window;
-use super::reference::pattern::{self, Pattern};
+use super::kernel::fused::Fused;
+use super::kernel::sinks::Sinks;
+use super::reference::pattern::{self, Pattern, ReadsBy};
 use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
@@ -36,60 +37,29 @@ pub(super) const KIND: Kind = Kind {
     build,
 };
 
-struct Longformer {
-    l: usize,
-    global: usize,
-}
+struct Longformer(Sinks);
 
 fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
-    Ok(Box::new(Longformer { l: params.at_least("l", 1)?, global: params.get("global")? }))
-}
-
-impl Longformer {
-    fn sees(&self, i: usize, m: usize, mask: Mask) -> Vec<Range<usize>> {
-        let visible = mask.visible(i, m);
-        if i < self.global {
-            let everything = 0..visible;
-            return vec![everything];
-        }
-        pattern::merged(vec![0..self.global.min(visible), window(i, self.l, m, mask)])
-    }
+    let (window, leading) = (params.at_least("l", 1)?, params.get("global")?);
+    Ok(Box::new(Longformer(Sinks { leading, window, global: true })))
 }
 
 impl Pattern for Longformer {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
         let (m, mask) = (input.k.nrows(), input.mask);
-        Box::new(move |i| self.sees(i, m, mask))
+        Box::new(move |i, _| pattern::merged(self.0.sees(i, m, mask).into()))
     }
 
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
         let (mask, m) = (Mask::of(shape), shape.m);
-        Box::new(move |i| {
-            let visible = mask.visible(i, m);
-            let window = window(i, self.l, m, mask);
-            let leading = self.global.min(visible);
-            if i < self.global { visible } else { window.len() + leading.min(window.start) }
-        })
+        Box::new(move |i| self.0.sees(i, m, mask).iter().map(Range::len).sum())
     }
 
     fn l(&self) -> Option<usize> {
-        Some(self.l)
+        Some(self.0.window)
     }
-}
 
-#[cfg(test)]
-#[allow(clippy::single_range_in_vec_init)] // one range is what is meant
-mod tests {
-    use super::*;
-
-    #[test]
-    fn global_tokens_see_and_are_seen_by_all() {
-        let longformer = Longformer { l: 4, global: 2 };
-        assert_eq!(longformer.sees(1, 10, Mask::Full), [0..10]);
-        assert_eq!(longformer.sees(1, 10, Mask::Causal), [0..2]);
-        assert_eq!(longformer.sees(7, 10, Mask::Full), [0..2, 5..10]);
-        assert_eq!(longformer.sees(7, 10, Mask::Causal), [0..2, 4..8]);
-        assert_eq!(longformer.sees(3, 10, Mask::Full), [0..6], "the window reaches the global tokens");
-        assert_eq!(longformer.sees(20, 10, Mask::Full), [0..2], "after the last key");
+    fn fused(&self) -> Option<Fused> {
+        Some(Fused::new(KIND.name, self.0))
     }
 }

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use super::choice::Choice;
 use super::input::Input;
 use super::kernel::fused::Fused;
 use super::reference::work::Work;
@@ -44,6 +45,11 @@ pub trait Mechanism: Send + Sync {
 
     /// The longest context that it can attend to, where it draws or learns arrays for one.
     fn longest(&self) -> Option<usize> {
+        None
+    }
+
+    /// The keys that it reads, of a mechanism whose matrix is softmax over some of the keys.
+    fn choice(&self) -> Option<Choice<'_>> {
         None
     }
 

@@ -21,6 +21,7 @@
 mod bigbird;
 mod block_top_k;
 mod built;
+mod choice;
 mod cosformer;
 pub mod fit;
 mod input;
@@ -53,6 +54,7 @@ mod vertical_slash;
 mod visible;
 
 pub use built::{Attention, find, fused};
+pub use choice::{Choice, Chosen};
 pub use input::Input;
 pub use kernel::{Arrays, By, Draw, ExactHead, Fused, Gradients, Heads, Maxima, Part, Past, Saved};
 pub use kind::{Kind, Under};

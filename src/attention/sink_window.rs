@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::kernel::fused::Fused;
 use super::kernel::sinks::Sinks;
-use super::reference::pattern::{self, Pattern};
+use super::reference::pattern::{self, Pattern, ReadsBy};
 use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
@@ -57,14 +57,14 @@ impl SinkWindow {
         if sinks > l {
             return Err(params.refuse("sink", &sinks, &format!("0 to l, {l}")));
         }
-        Ok(Self { l, keys: Sinks { sinks, window: l - sinks } })
+        Ok(Self { l, keys: Sinks { leading: sinks, window: l - sinks, global: false } })
     }
 }
 
 impl Pattern for SinkWindow {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
         let (m, mask) = (input.k.nrows(), input.mask);
-        Box::new(move |i| pattern::merged(self.keys.sees(i, m, mask).into()))
+        Box::new(move |i, _| pattern::merged(self.keys.sees(i, m, mask).into()))
     }
 
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {

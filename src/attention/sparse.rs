@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::kernel::windows::within;
-use super::reference::pattern::{self, Pattern};
+use super::reference::pattern::{self, Pattern, ReadsBy};
 use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::Shape;
 use crate::error::Result;
@@ -106,9 +106,9 @@ impl Sparse {
 }
 
 impl Pattern for Sparse {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
         let (m, mask) = (input.k.nrows(), input.mask);
-        Box::new(move |i| self.sees(i, m, mask))
+        Box::new(move |i, _| self.sees(i, m, mask))
     }
 
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {

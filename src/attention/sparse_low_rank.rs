@@ -10,6 +10,7 @@ use ndarray::{Array2, ArrayView2};
 use super::reference::pattern::Pattern;
 use super::reference::work::Work;
 use super::sink_window::{SINK, SinkWindow};
+use super::softmax::rows::ExactRows;
 use super::svd::{exact, truncated};
 use super::{Input, Kind, Mechanism, Origin, Under, softmax};
 use crate::cost::{Cost, Shape};
@@ -64,9 +65,9 @@ impl SparseLowRank {
     fn parts(&self, input: &Input<'_>) -> Result<(Array2<f32>, [Array2<f32>; 2])> {
         let mut rest = softmax::matrix_of(input);
         let mut sparse = Array2::zeros(rest.dim());
-        let reads = self.pattern.reads(input);
+        let (reads, exact) = (self.pattern.reads(input), ExactRows::of(input));
         for i in 0..rest.nrows() {
-            for j in reads(i).into_iter().flatten() {
+            for j in reads(i, &exact).into_iter().flatten() {
                 sparse[[i, j]] = rest[[i, j]] as f32;
                 rest[[i, j]] = 0.0;
             }

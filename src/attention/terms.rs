@@ -1,28 +1,12 @@
 //! What changes the logits of a head beside its scale and its mask: a window, a softcap, a bias, a sink.
 
-use std::ops::Range;
-
 use ndarray::{Array1, ArrayView1, ArrayView2, s};
 
 use super::mask::Mask;
+pub use crate::cost::Window;
 use crate::error::{Error, Result};
 
-/// The keys within a distance of each query: `back` before it and `ahead` after it, its own among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Keys before the query's own.
-    pub back: usize,
-    /// Keys after it.
-    pub ahead: usize,
-}
-
 impl Window {
-    /// The keys that query i sees, out of the first `visible` ones.
-    pub fn keys(&self, i: usize, visible: usize) -> Range<usize> {
-        let start = i.saturating_sub(self.back).min(visible);
-        start..i.saturating_add(self.ahead).saturating_add(1).min(visible).max(start)
-    }
-
     /// Whether it hides any key that a mask leaves of n queries and as many keys.
     pub fn hides(&self, n: usize, mask: Mask) -> bool {
         self.back.saturating_add(1) < n || mask == Mask::Full && self.ahead.saturating_add(1) < n

@@ -4,11 +4,9 @@
 //! that is least where the largest probabilities stay. It needs the exact probabilities first: a floor under the errors of
 //! other choices, and no way to make attention cheaper.
 
-use std::ops::Range;
-
-use super::reference::pattern::{Pattern, runs};
-use super::softmax::rows::{ExactRows, highest};
-use super::{Input, Kind, Mask, Mechanism, Origin, Term, Under};
+use super::reference::pattern::{Pattern, ReadsBy, runs};
+use super::softmax::rows::highest;
+use super::{Input, Kind, Mechanism, Origin, Term, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -53,14 +51,13 @@ impl TopK {
 }
 
 impl Pattern for TopK {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
-        let exact = ExactRows::of(input);
-        Box::new(move |i| runs(&highest(&exact.row(i), input.sees(i).collect(), self.l)))
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
+        Box::new(move |i, exact| runs(&highest(&exact.row(i), input.sees(i).collect(), self.l)))
     }
 
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
-        let (mask, m) = (Mask::of(shape), shape.m);
-        Box::new(move |i| self.l.min(mask.visible(i, m)))
+        let shape = *shape;
+        Box::new(move |i| self.l.min(shape.sees(i).len()))
     }
 
     /// The logits of the other keys, and their exponentials where they count in the sum.

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use super::reference::pattern::{Pattern, runs};
-use super::softmax::rows::{ExactRows, descending};
-use super::{Input, Kind, Mask, Mechanism, Origin, Term, Under};
+use super::reference::pattern::{Pattern, ReadsBy, runs};
+use super::softmax::rows::descending;
+use super::{Input, Kind, Mechanism, Origin, Term, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::{Param, Params};
@@ -59,15 +59,14 @@ fn nucleus(row: &[f64], seen: Range<usize>, mass: f64) -> Vec<usize> {
 }
 
 impl Pattern for TopP {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
-        let exact = ExactRows::of(input);
-        Box::new(move |i| runs(&nucleus(&exact.row(i), input.sees(i), self.mass)))
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
+        Box::new(move |i, exact| runs(&nucleus(&exact.row(i), input.sees(i), self.mass)))
     }
 
     /// All that it sees: how many hold the mass is not known before.
     fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
-        let (mask, m) = (Mask::of(shape), shape.m);
-        Box::new(move |i| mask.visible(i, m))
+        let shape = *shape;
+        Box::new(move |i| shape.sees(i).len())
     }
 
     /// Nothing beside the probabilities of all keys, which are counted as what is read.

@@ -4,14 +4,19 @@
 //! The choice belongs to a prompt that is there as a whole: no row reads a key ahead of it, yet which keys it reads is known
 //! only after the last queries.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::reference::pattern::{Pattern, runs};
-use super::softmax::rows::{ExactRows, highest};
+use ndarray::{Array2, Axis, s};
+
+use super::kernel::chosen::{Chooses, Chosen, ROWS};
+use super::kernel::flat::Size;
+use super::kernel::fused::Fused;
+use super::reference::pattern::{Pattern, ReadsBy, runs};
+use super::softmax::rows::{highest, weigh};
 use super::{Input, Kind, Mask, Mechanism, Origin, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
+use crate::linalg::gemm::{Threads, product_into};
 use crate::name::{Param, Params};
 
 /// Its entry in the list.
@@ -39,6 +44,10 @@ pub(super) const KIND: Kind = Kind {
     build,
 };
 
+/// Keys that are there in f64 at a time.
+const CHUNK: usize = 1024;
+
+#[derive(Clone, Copy, Debug)]
 struct VerticalSlash {
     l: usize,
     probe: usize,
@@ -54,6 +63,15 @@ fn lines(mut sums: Vec<f64>, kept: usize) -> Vec<usize> {
     highest(&sums, (0..sums.len()).collect(), kept.max(1))
 }
 
+/// What query i reads on these columns and diagonals of the keys that it sees.
+fn read([columns, diagonals]: &[Vec<usize>; 2], seen: Range<usize>, i: usize) -> Vec<Range<usize>> {
+    let slashes = diagonals.iter().filter_map(|distance| i.checked_sub(*distance));
+    let mut keys: Vec<usize> = columns.iter().copied().chain(slashes).filter(|j| seen.contains(j)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    runs(&keys)
+}
+
 impl VerticalSlash {
     /// The queries whose rows choose, of n.
     fn probed(&self, n: usize) -> Range<usize> {
@@ -64,9 +82,16 @@ impl VerticalSlash {
     fn choice(&self, input: &Input<'_>) -> [Vec<usize>; 2] {
         let (n, m) = (input.q.nrows(), input.k.nrows());
         let (mut columns, mut diagonals) = (vec![0.0; m], vec![0.0; n]);
-        let exact = ExactRows::of(input);
-        for i in self.probed(n) {
-            let row = exact.row(i);
+        let probed = self.probed(n);
+        let q = input.q.slice(s![probed.clone(), ..]).mapv(f64::from);
+        let mut rows = Array2::zeros((probed.len(), m));
+        let chunks = rows.axis_chunks_iter_mut(Axis(1), CHUNK).zip(input.k.axis_chunks_iter(Axis(0), CHUNK));
+        for (logits, k) in chunks {
+            let (k, scale) = (k.mapv(f64::from), f64::from(input.scale));
+            product_into(logits, 0.0, q.view(), k.t(), scale, Threads::One);
+        }
+        for (i, mut row) in probed.zip(rows.rows_mut()) {
+            weigh(input, i, row.as_slice_mut().unwrap_or_default());
             for j in input.sees(i) {
                 columns[j] += row[j];
                 diagonals[i - j] += row[j];
@@ -77,15 +102,9 @@ impl VerticalSlash {
 }
 
 impl Pattern for VerticalSlash {
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a> {
-        let [columns, diagonals] = self.choice(input);
-        Box::new(move |i| {
-            let seen = input.sees(i);
-            let slashes = diagonals.iter().filter_map(|distance| i.checked_sub(*distance));
-            let keys: BTreeSet<usize> =
-                columns.iter().copied().chain(slashes).filter(|j| seen.contains(j)).collect();
-            runs(&keys.into_iter().collect::<Vec<_>>())
-        })
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
+        let lines = self.choice(input);
+        Box::new(move |i, _| read(&lines, input.sees(i), i))
     }
 
     /// As if no column crossed a diagonal.
@@ -109,5 +128,33 @@ impl Pattern for VerticalSlash {
 
     fn l(&self) -> Option<usize> {
         Some(self.l)
+    }
+
+    fn fused(&self) -> Option<Fused> {
+        Some(Fused::new(KIND.name, Chosen(*self)))
+    }
+}
+
+impl Chooses for VerticalSlash {
+    type On = [Vec<usize>; 2];
+
+    fn masks(&self) -> &'static [Mask] {
+        &[Mask::Causal]
+    }
+
+    fn on(&self, input: &Input<'_>) -> [Vec<usize>; 2] {
+        self.choice(input)
+    }
+
+    fn choose(&self, on: &Self::On, input: &Input<'_>, queries: Range<usize>) -> Vec<Vec<Range<usize>>> {
+        queries.map(|i| read(on, input.sees(i), i)).collect()
+    }
+
+    fn bytes(&self, size: &Size) -> [usize; 2] {
+        let Shape { n, m, d_h, .. } = size.shape;
+        let probed = self.probed(n).len();
+        // Queries and some keys in f64, the exact rows, and the sums over lines.
+        [(probed + m.min(CHUNK)) * d_h + probed * m + n + m, ROWS * 2 * self.l.min(m)]
+            .map(|numbers| numbers * size_of::<f64>())
     }
 }

@@ -13,8 +13,8 @@ pub enum Of {
     Rows(fn(&RowProfile) -> Option<f64>),
     /// The rows of an attention matrix and an index K; its column is named `..._at_K`.
     RowsAt(fn(&RowProfile, usize) -> Option<f64>),
-    /// An attention matrix and its approximation.
-    Pair(fn(&PairProfile) -> f64),
+    /// An attention matrix and its approximation. `None`: not known of matrices that were compared row by row.
+    Pair(fn(&PairProfile) -> Option<f64>),
     /// The output of softmax attention and its approximation.
     Output(fn(&OutputProfile) -> f64),
 }

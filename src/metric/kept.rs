@@ -9,7 +9,7 @@ pub(super) const DENSITY: Metric = Metric {
     unit: "",
     source: "",
     integer: false,
-    of: Of::Pair(|pair| pair.density),
+    of: Of::Pair(|pair| Some(pair.density)),
 };
 
 /// Mass kept.
@@ -19,7 +19,7 @@ pub(super) const RECALL: Metric = Metric {
     unit: "",
     source: "as recall of attention weights in the work on KV caches (Tang et al. 2024)",
     integer: false,
-    of: Of::Pair(|pair| pair.recall),
+    of: Of::Pair(|pair| Some(pair.recall)),
 };
 
 /// The bound of the sparse half.
@@ -29,5 +29,5 @@ pub(super) const LEAST_TV: Metric = Metric {
     unit: "",
     source: "",
     integer: false,
-    of: Of::Pair(|pair| pair.least_tv),
+    of: Of::Pair(|pair| Some(pair.least_tv)),
 };

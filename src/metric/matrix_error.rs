@@ -9,7 +9,7 @@ pub(super) const REL_FRO: Metric = Metric {
     unit: "",
     source: "Scatterbrain (Chen et al. 2021)",
     integer: false,
-    of: Of::Pair(|pair| pair.rel_fro),
+    of: Of::Pair(|pair| Some(pair.rel_fro)),
 };
 
 /// Spectral norm of the difference.
@@ -29,5 +29,5 @@ pub(super) const MAX_ABS: Metric = Metric {
     unit: "",
     source: "Choromanski et al. 2021",
     integer: false,
-    of: Of::Pair(|pair| pair.max_abs),
+    of: Of::Pair(|pair| Some(pair.max_abs)),
 };

@@ -33,7 +33,7 @@ mod top_mass;
 
 pub use definition::{Metric, Of};
 pub use output::{Output, OutputProfile};
-pub use pair::{PairProfile, Reference};
+pub use pair::{PairProfile, PairSums, Reference};
 pub use rows::RowProfile;
 pub use spectrum::Spectrum;
 

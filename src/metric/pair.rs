@@ -1,7 +1,7 @@
 //! One pass over two matrices, for every metric that compares an attention matrix with its approximation.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use ndarray::{Array2, ArrayView2, s};
 use pulp::{Arch, Simd, WithSimd};
@@ -16,18 +16,27 @@ pub const KL_FLOOR: f32 = 1e-30;
 /// Relative error bound of spectral norms.
 pub const SPECTRAL_BOUND: f64 = 1e-3;
 
-/// An attention matrix with its norms.
+/// An attention matrix, or some rows of one, with the sums over it that a comparison needs.
 #[derive(Clone, Debug)]
 pub struct Reference {
     a: Array2<f32>,
-    fro: f64,
-    spectral: f64,
+    /// The sum of `a^2`.
+    squares: f64,
     /// The sum of `a ln a`.
     information: f64,
-    /// The keys that each query sees.
-    seen: Vec<Range<usize>>,
-    /// The weights of each row, the largest first.
-    ranked: Vec<Vec<f32>>,
+    /// What is known of each row.
+    rows: Vec<Row>,
+}
+
+/// A row of attention.
+#[derive(Clone, Debug)]
+struct Row {
+    /// The keys that its query sees.
+    seen: Range<usize>,
+    /// Their weight.
+    whole: f64,
+    /// Counts of keys, with the weight beyond so many largest ones.
+    beyond: Vec<(usize, f64)>,
 }
 
 /// Errors of a matrix B against the attention matrix A (n, m) that it approximates.
@@ -35,8 +44,9 @@ pub struct Reference {
 pub struct PairProfile {
     /// `||A - B||_F / ||A||_F`.
     pub rel_fro: f64,
-    /// `||A - B||_2 / ||A||_2`; the numerator has a relative error of at most [`SPECTRAL_BOUND`].
-    pub rel_spectral: f64,
+    /// `||A - B||_2 / ||A||_2`; the numerator has a relative error of at most [`SPECTRAL_BOUND`]. None where the matrices
+    /// were compared row by row.
+    pub rel_spectral: Option<f64>,
     /// The largest `|a - b|`.
     pub max_abs: f64,
     /// Mean over rows of `sum |a - b| / 2`: the total variation of two distributions.
@@ -55,22 +65,21 @@ pub struct PairProfile {
 }
 
 impl Reference {
-    /// Of an attention matrix (n, m) in which query i sees the keys `sees(i)`, and its spectral norm.
-    pub fn new(a: Array2<f32>, spectral: f64, sees: impl Fn(usize) -> Range<usize>) -> Self {
+    /// Of rows (n, m) of an attention matrix in which query i sees the keys `sees(i)`.
+    pub fn new(a: Array2<f32>, sees: impl Fn(usize) -> Range<usize>) -> Self {
         let a = a.as_standard_layout().into_owned();
-        let seen: Vec<_> = (0..a.nrows()).map(sees).collect();
-        let ranked = a.rows().into_iter().zip(&seen).map(|(row, seen)| {
-            let mut row = row.slice(s![seen.clone()]).to_vec();
-            row.sort_unstable_by(|a, b| b.total_cmp(a));
-            row
+        let rows = a.rows().into_iter().enumerate().map(|(i, row)| {
+            let seen = sees(i);
+            let whole = row.slice(s![seen.clone()]).iter().map(|a| f64::from(*a)).sum();
+            Row { seen, whole, beyond: Vec::new() }
         });
-        let ranked = ranked.collect();
+        let rows = rows.collect();
         // Against zeros the pass gives the sums of the matrix itself.
         let mut itself = a.clone();
         let mut zeros = Array2::zeros(a.dim());
-        let fro = Arch::new().dispatch(Pass { a: &a, b: &mut zeros }).squares.sqrt();
+        let squares = Arch::new().dispatch(Pass { a: &a, b: &mut zeros }).squares;
         let information = Arch::new().dispatch(Pass { a: &a, b: &mut itself }).cross;
-        Self { a, fro, spectral, information, seen, ranked }
+        Self { a, squares, information, rows }
     }
 
     /// The matrix.
@@ -78,66 +87,170 @@ impl Reference {
         self.a.view()
     }
 
-    /// Compares an approximation of the same shape; `rng` draws the start vector of the spectral norm.
+    /// Compares an approximation of the whole matrix; `spectral` is the norm of the matrix itself, and `rng` draws the start
+    /// vector of that of the difference.
     ///
     /// # Panics
     /// If the shapes differ.
-    pub fn compare(&self, b: ArrayView2<'_, f32>, rng: &mut Rng) -> PairProfile {
-        assert_eq!(self.a.dim(), b.dim(), "two matrices of one shape");
+    pub fn compare(&mut self, b: ArrayView2<'_, f32>, spectral: f64, rng: &mut Rng) -> PairProfile {
         if self.a.is_empty() {
             return PairProfile::default();
         }
-        let [density, recall, least_tv] = self.kept(b);
-        let mut difference = b.as_standard_layout().into_owned();
-        let sums = Arch::new().dispatch(Pass { a: &self.a, b: &mut difference });
-        let rows = self.a.nrows() as f64;
-        // NaN stays NaN: it must not pass as a perfect match.
-        let share = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { part / whole };
-        let spectral = norm::spectral(difference.view(), SPECTRAL_BOUND, rng).value;
-        PairProfile {
-            rel_fro: share(sums.squares.sqrt(), self.fro),
-            rel_spectral: share(spectral, self.spectral),
-            max_abs: f64::from(sums.largest),
-            tv: 0.5 * sums.absolute / rows,
-            kl: (self.information - sums.cross) / rows,
-            row_sum_drift: sums.drift,
-            density,
-            recall,
-            least_tv,
-        }
+        let (sums, difference) = self.sums(b.as_standard_layout().into_owned());
+        let norm = norm::spectral(difference.view(), SPECTRAL_BOUND, rng).value;
+        PairProfile { rel_spectral: Some(share(norm, spectral)), ..sums.profile() }
     }
 
-    /// Density, recall and least total variation of the entries of B that are not 0.
-    fn kept(&self, b: ArrayView2<'_, f32>) -> [f64; 3] {
-        let (mut entries, mut rows, mut recall, mut beyond) = (0, 0, 0.0, 0.0);
-        for ((a, b), (seen, ranked)) in
-            self.a.rows().into_iter().zip(b.rows()).zip(self.seen.iter().zip(&self.ranked))
-        {
-            let (mut count, mut held) = (0, 0.0);
-            for (a, b) in a.slice(s![seen.clone()]).iter().zip(b.slice(s![seen.clone()])) {
-                if *b != 0.0 {
-                    count += 1;
-                    held += f64::from(*a);
-                }
-            }
-            let whole: f64 = ranked.iter().map(|a| f64::from(*a)).sum();
-            entries += count;
-            beyond += ranked[count..].iter().rev().map(|a| f64::from(*a)).sum::<f64>();
-            if whole > 0.0 {
-                (rows, recall) = (rows + 1, recall + held / whole);
+    /// The sums of an approximation of these rows, and `A - B`.
+    ///
+    /// # Panics
+    /// If the shapes differ, or `b` is not contiguous by rows.
+    pub fn sums(&mut self, mut b: Array2<f32>) -> (PairSums, Array2<f32>) {
+        assert_eq!(self.a.dim(), b.dim(), "two matrices of one shape");
+        assert!(b.is_standard_layout(), "rows that are contiguous");
+        let kept = Arch::new().dispatch(Kept { a: &self.a, b: &b, rows: &self.rows });
+        let mut sums = PairSums {
+            whole: self.squares,
+            information: self.information,
+            rows: self.a.nrows(),
+            pairs: self.rows.iter().map(|row| row.seen.len()).sum(),
+            ..PairSums::default()
+        };
+        for (i, (count, held)) in kept.into_iter().enumerate() {
+            sums.entries += count;
+            sums.beyond += self.beyond(i, count);
+            if self.rows[i].whole > 0.0 {
+                sums.weighted += 1;
+                sums.recall += held / self.rows[i].whole;
             }
         }
-        let pairs: usize = self.seen.iter().map(Range::len).sum();
-        [
-            entries as f64 / pairs.max(1) as f64,
-            recall / f64::from(rows.max(1)),
-            beyond / self.a.nrows() as f64,
-        ]
+        sums.pass = Arch::new().dispatch(Pass { a: &self.a, b: &mut b });
+        (sums, b)
+    }
+
+    /// The weight of row i beyond its `count` largest entries.
+    fn beyond(&mut self, i: usize, count: usize) -> f64 {
+        let row = &mut self.rows[i];
+        if count >= row.seen.len() {
+            return 0.0;
+        }
+        if let Some((_, beyond)) = row.beyond.iter().find(|(known, _)| *known == count) {
+            return *beyond;
+        }
+        // Weights are not negative: their bits are in their order.
+        let weights = self.a.row(i);
+        let mut bits: Vec<u32> =
+            weights.slice(s![row.seen.clone()]).iter().map(|a| a.max(0.0).to_bits()).collect();
+        bits.select_nth_unstable_by(count, |a, b| b.cmp(a));
+        let beyond = bits[count..].iter().map(|bits| f64::from(f32::from_bits(*bits))).sum();
+        row.beyond.push((count, beyond));
+        beyond
     }
 }
 
-/// Sums over the whole matrix.
-#[derive(Default)]
+/// Sums over rows of an attention matrix A and an approximation B; those of further rows are added.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PairSums {
+    pass: Sums,
+    /// Of `a^2`.
+    whole: f64,
+    /// Of `a ln a`.
+    information: f64,
+    rows: usize,
+    /// Entries that the mask shows.
+    pairs: usize,
+    /// Entries of B that are not 0, of those.
+    entries: usize,
+    /// Rows of any weight.
+    weighted: usize,
+    /// Of the share of the weight of a row that B keeps.
+    recall: f64,
+    /// Of the weight of a row beyond as many largest entries as B keeps.
+    beyond: f64,
+}
+
+impl AddAssign for PairSums {
+    fn add_assign(&mut self, other: Self) {
+        self.pass += other.pass;
+        self.whole += other.whole;
+        self.information += other.information;
+        self.rows += other.rows;
+        self.pairs += other.pairs;
+        self.entries += other.entries;
+        self.weighted += other.weighted;
+        self.recall += other.recall;
+        self.beyond += other.beyond;
+    }
+}
+
+impl PairSums {
+    /// The errors, but for that of the spectral norm.
+    pub fn profile(&self) -> PairProfile {
+        let rows = self.rows.max(1) as f64;
+        PairProfile {
+            rel_fro: share(self.pass.squares.sqrt(), self.whole.sqrt()),
+            rel_spectral: None,
+            max_abs: f64::from(self.pass.largest),
+            tv: 0.5 * self.pass.absolute / rows,
+            kl: (self.information - self.pass.cross) / rows,
+            row_sum_drift: self.pass.drift,
+            density: self.entries as f64 / self.pairs.max(1) as f64,
+            recall: self.recall / self.weighted.max(1) as f64,
+            least_tv: self.beyond / rows,
+        }
+    }
+}
+
+/// A share of a whole. NaN stays NaN: it must not pass as a perfect match.
+fn share(part: f64, whole: f64) -> f64 {
+    if part == 0.0 { 0.0 } else { part / whole }
+}
+
+/// Of each row, how many entries of B are not 0 where A is seen, and the weight of A there.
+struct Kept<'a> {
+    a: &'a Array2<f32>,
+    b: &'a Array2<f32>,
+    rows: &'a [Row],
+}
+
+impl WithSimd for Kept<'_> {
+    type Output = Vec<(usize, f64)>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let m = self.a.ncols();
+        let (a, b) = (self.a.as_slice().unwrap_or(&[]), self.b.as_slice().unwrap_or(&[]));
+        let rows = a.chunks_exact(m).zip(b.chunks_exact(m)).zip(self.rows);
+        let mut kept = Vec::with_capacity(self.rows.len());
+        for ((a, b), row) in rows {
+            let (a, b) = (&a[row.seen.clone()], &b[row.seen.clone()]);
+            let (mut count, mut held) = (0, 0.0);
+            for (a, b) in a.chunks(LANES * 32).zip(b.chunks(LANES * 32)) {
+                let (mut counts, mut weights) = ([0_u32; LANES], [0.0_f32; LANES]);
+                let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+                for (a, b) in a.iter().zip(b) {
+                    for at in 0..LANES {
+                        let kept = b[at] != 0.0;
+                        counts[at] += u32::from(kept);
+                        weights[at] += if kept { a[at] } else { 0.0 };
+                    }
+                }
+                for (at, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+                    let kept = *b != 0.0;
+                    counts[at] += u32::from(kept);
+                    weights[at] += if kept { *a } else { 0.0 };
+                }
+                count += counts.into_iter().sum::<u32>() as usize;
+                held += total(weights);
+            }
+            kept.push((count, held));
+        }
+        kept
+    }
+}
+
+/// Sums of a [`Pass`].
+#[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     squares: f64,
     absolute: f64,
@@ -145,6 +258,16 @@ struct Sums {
     /// Of `a ln max(b, floor)`.
     cross: f64,
     drift: f64,
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.squares += other.squares;
+        self.absolute += other.absolute;
+        self.largest = self.largest.max(other.largest);
+        self.cross += other.cross;
+        self.drift = self.drift.max(other.drift);
+    }
 }
 
 /// Computes the sums and replaces `b` by `a - b`.
@@ -210,7 +333,7 @@ mod tests {
     fn compare(a: &Array2<f32>, b: &Array2<f32>) -> PairProfile {
         let spectral = norm::spectral(a.view(), 1e-6, &mut stream(0, "a")).value;
         let m = a.ncols();
-        Reference::new(a.clone(), spectral, |_| 0..m).compare(b.view(), &mut stream(0, "b"))
+        Reference::new(a.clone(), |_| 0..m).compare(b.view(), spectral, &mut stream(0, "b"))
     }
 
     #[test]
@@ -229,8 +352,8 @@ mod tests {
         // Of 5 visible entries 3 are kept, 0.25 and 0.5 of the weight of the last row among them.
         let a = array![[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]];
         let b = array![[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]];
-        let reference = Reference::new(a, 1.0, |i| if i == 0 { 0..2 } else { 0..3 });
-        let found = reference.compare(b.view(), &mut stream(0, "b"));
+        let mut reference = Reference::new(a, |i| if i == 0 { 0..2 } else { 0..3 });
+        let found = reference.compare(b.view(), 1.0, &mut stream(0, "b"));
         assert!((found.density - 0.6).abs() < 1e-12 && (found.recall - 0.75).abs() < 1e-7, "{found:?}");
         // The largest two would have dropped 0.25 of the second row.
         assert!((found.least_tv - 0.125).abs() < 1e-7 && (found.tv - 0.25).abs() < 1e-7, "{found:?}");
@@ -241,7 +364,8 @@ mod tests {
         let mut a = normal(&mut stream(1, "pair"), 33, 70);
         softmax_rows(a.view_mut());
         let found = compare(&a, &a);
-        assert_eq!((found.rel_fro, found.rel_spectral, found.max_abs, found.tv), (0.0, 0.0, 0.0, 0.0));
+        assert_eq!((found.rel_fro, found.rel_spectral), (0.0, Some(0.0)));
+        assert_eq!((found.max_abs, found.tv), (0.0, 0.0));
         assert!(found.kl.abs() < 1e-6 && found.row_sum_drift < 1e-5, "{found:?}");
     }
 

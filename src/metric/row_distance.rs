@@ -9,7 +9,7 @@ pub(super) const TV: Metric = Metric {
     unit: "",
     source: "total variation",
     integer: false,
-    of: Of::Pair(|pair| pair.tv),
+    of: Of::Pair(|pair| Some(pair.tv)),
 };
 
 /// Kullback-Leibler divergence.
@@ -19,7 +19,7 @@ pub(super) const KL: Metric = Metric {
     unit: "nats",
     source: "Kullback and Leibler 1951",
     integer: false,
-    of: Of::Pair(|pair| pair.kl),
+    of: Of::Pair(|pair| Some(pair.kl)),
 };
 
 /// Sums of rows.
@@ -29,5 +29,5 @@ pub(super) const DRIFT: Metric = Metric {
     unit: "",
     source: "",
     integer: false,
-    of: Of::Pair(|pair| pair.row_sum_drift),
+    of: Of::Pair(|pair| Some(pair.row_sum_drift)),
 };

@@ -96,7 +96,7 @@ impl Mechanism for Cosformer {
     }
 
     fn cost(&self, shape: &Shape) -> Cost {
-        let Shape { n, m, d_h, d_v, causal } = *shape;
+        let Shape { n, m, d_h, d_v, causal, .. } = *shape;
         let seen = if causal { n.min(m) } else { m };
         Cost::product(seen, 2 * d_h, d_v) + Cost::product(n, 2 * d_h, d_v + 1) + Cost::divs(n)
     }

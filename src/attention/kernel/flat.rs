@@ -62,7 +62,7 @@ impl<'a> Flat<'a> {
     /// What the work space of a pass over these heads depends on.
     pub(in crate::attention) fn size(&self) -> Size {
         let Self { n, m, d_h, d_v, .. } = *self;
-        let shape = Shape { n, m, d_h, d_v, causal: self.mask == Mask::Causal };
+        let shape = Shape { n, m, d_h, d_v, causal: self.mask == Mask::Causal, window: None };
         Size { shape, heads: self.h, threads: rayon::current_num_threads() }
     }
 

@@ -23,6 +23,7 @@
 //! those of keys and of values: the caller adds them.
 
 pub(super) mod arrays;
+pub(super) mod chosen;
 pub(super) mod chunk;
 pub(super) mod exact;
 pub(super) mod features;

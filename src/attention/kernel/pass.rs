@@ -160,8 +160,14 @@ impl<'a> Pass<'a> {
     }
 
     pub(in crate::attention) fn size(&self) -> Size {
-        let shape =
-            Shape { n: self.n, m: self.m, d_h: self.d_h, d_v: self.d_v, causal: self.mask == Mask::Causal };
+        let shape = Shape {
+            n: self.n,
+            m: self.m,
+            d_h: self.d_h,
+            d_v: self.d_v,
+            causal: self.mask == Mask::Causal,
+            window: None,
+        };
         Size { shape, heads: self.h, threads: rayon::current_num_threads() }
     }
 

@@ -72,7 +72,7 @@ impl Mechanism for Linear {
     }
 
     fn cost(&self, shape: &Shape) -> Cost {
-        let Shape { n, m, d_h, d_v, causal } = *shape;
+        let Shape { n, m, d_h, d_v, causal, .. } = *shape;
         let seen = if causal { n.min(m) } else { m };
         let features = Cost::exps((n + seen) * d_h);
         features + Cost::product(seen, d_h, d_v) + Cost::product(n, d_h, d_v + 1) + Cost::divs(n)

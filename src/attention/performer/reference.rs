@@ -200,7 +200,7 @@ impl Mechanism for Performer {
     }
 
     fn cost(&self, shape: &Shape) -> Cost {
-        let Shape { n, m, d_h, d_v, causal } = *shape;
+        let Shape { n, m, d_h, d_v, causal, .. } = *shape;
         let (l, seen) = (self.l, if causal { n.min(m) } else { m });
         let features = Cost::product(n + seen, d_h, l + 1) + Cost::exps((n + seen) * l);
         let sums = Cost::product(seen, l, d_v) + Cost::product(n, l, d_v + 1) + Cost::divs(n);

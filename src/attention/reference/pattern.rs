@@ -5,6 +5,8 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2};
 
 use super::work::Work;
+use crate::attention::choice::{Choice, fill_others};
+pub(in crate::attention) use crate::attention::choice::{Pattern, ReadsBy};
 use crate::attention::input::Input;
 use crate::attention::kernel::fused::Fused;
 use crate::attention::mechanism::Mechanism;
@@ -31,54 +33,13 @@ pub(in crate::attention) fn forward(
     out
 }
 
-/// A mechanism in which a query reads some of the keys: fixed ones, or such as queries and keys choose.
-pub(in crate::attention) trait Pattern: Send + Sync {
-    /// What each query reads, as [`Reads`].
-    fn reads<'a>(&'a self, input: &'a Input<'_>) -> Box<dyn Fn(usize) -> Vec<Range<usize>> + 'a>;
-
-    /// How many keys each query reads; where they are chosen, how many at most.
-    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_>;
-
-    /// What choosing the keys costs; `None` where they are fixed. As how many are read may then depend on the input, the
-    /// cost counts as many as [`counts`](Self::counts) says.
-    fn choosing(&self, _shape: &Shape) -> Option<Cost> {
-        None
-    }
-
-    /// How many elements of keys, or of what stands for them, choosing reads beside the keys and values that are then read.
-    fn scanned(&self, _shape: &Shape) -> usize {
-        0
-    }
-
-    /// Whether the weights of the keys that are read are divided by their sum; else they are the exact probabilities.
-    fn renormalises(&self) -> bool {
-        true
-    }
-
-    /// Whether weights come from the exact probabilities: those that are not renormalised, and all where the input carries
-    /// more than scale and mask.
-    fn needs_exact(&self, input: &Input<'_>) -> bool {
-        !self.renormalises() || !input.terms.is_empty()
-    }
-
-    /// As [`Mechanism::l`].
-    fn l(&self) -> Option<usize> {
-        None
-    }
-
-    /// As [`Mechanism::fused`].
-    fn fused(&self) -> Option<Fused> {
-        None
-    }
-}
-
 /// The weights of the keys that each query reads, by the exact probabilities: with everything that the input carries.
 fn exact_weights<'a>(
     pattern: &'a (impl Pattern + ?Sized),
     input: &'a Input<'_>,
+    exact: &'a ExactRows<'_, '_>,
     reads: Reads<'a>,
 ) -> impl Iterator<Item = Vec<(usize, f32)>> + 'a {
-    let exact = ExactRows::of(input);
     (0..input.q.nrows()).map(move |i| {
         let row = exact.row(i);
         let keys: Vec<usize> = reads(i).into_iter().flatten().collect();
@@ -92,30 +53,35 @@ fn exact_weights<'a>(
 
 impl<P: Pattern> Mechanism for P {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
-        let reads = self.reads(input);
+        let (reads, exact) = (self.reads(input), ExactRows::of(input));
+        let reads: Reads<'_> = &|i| reads(i, &exact);
         let shape = input.shape(v.ncols());
         if self.choosing(&shape).is_none() {
-            return Ok(forward(input, v, &*reads, work));
+            return Ok(forward(input, v, reads, work));
         }
         work.count(self.cost(&shape));
         if self.needs_exact(input) {
             let mut out = Array2::zeros((shape.n, shape.d_v));
-            for (mut row, weights) in out.rows_mut().into_iter().zip(exact_weights(self, input, &*reads)) {
+            for (mut row, weights) in
+                out.rows_mut().into_iter().zip(exact_weights(self, input, &exact, reads))
+            {
                 for (j, weight) in weights {
                     row.scaled_add(weight, &v.row(j));
                 }
             }
             return Ok(out);
         }
-        Ok(forward(input, v, &*reads, &mut Work::default()))
+        Ok(forward(input, v, reads, &mut Work::default()))
     }
 
     /// Softmax over the keys that are read, zeros elsewhere.
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let reads = self.reads(input);
+        let (reads, exact) = (self.reads(input), ExactRows::of(input));
+        let reads: Reads<'_> = &|i| reads(i, &exact);
         let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
         if self.needs_exact(input) {
-            for (mut row, weights) in a.rows_mut().into_iter().zip(exact_weights(self, input, &*reads)) {
+            for (mut row, weights) in a.rows_mut().into_iter().zip(exact_weights(self, input, &exact, reads))
+            {
                 for (j, weight) in weights {
                     row[j] = weight;
                 }
@@ -125,12 +91,7 @@ impl<P: Pattern> Mechanism for P {
         product_into(a.view_mut(), 0.0, input.q, input.k.t(), input.scale, Threads::One);
         for (i, mut row) in a.rows_mut().into_iter().enumerate() {
             let row = row.as_slice_mut().expect("rows of a new array lie together");
-            let mut from = 0;
-            for range in reads(i) {
-                row[from..range.start].fill(f32::NEG_INFINITY);
-                from = range.end;
-            }
-            row[from..].fill(f32::NEG_INFINITY);
+            fill_others(row, &reads(i), 0, f32::NEG_INFINITY);
         }
         softmax_rows(a.view_mut());
         Ok(a)
@@ -160,6 +121,10 @@ impl<P: Pattern> Mechanism for P {
 
     fn fused(&self) -> Option<Fused> {
         Pattern::fused(self)
+    }
+
+    fn choice(&self) -> Option<Choice<'_>> {
+        Some(Choice(self))
     }
 }
 

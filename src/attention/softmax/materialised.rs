@@ -212,7 +212,7 @@ mod tests {
             form.backward_into(None, &heads, &none, &saved, out.view(), g.view(), &mut quick).unwrap();
             let tally = Tally::default();
             train_into(&heads, out.view_mut(), g.view(), &mut plain, Some(&tally)).unwrap();
-            let shape = Shape { n: 37, m: 37, d_h: 8, d_v: 5, causal: mask == Mask::Causal };
+            let shape = Shape { n: 37, m: 37, d_h: 8, d_v: 5, causal: mask == Mask::Causal, window: None };
             assert_eq!(tally.macs(), 3 * train_cost(&shape).macs);
             for (a, b) in [(&plain.q, &quick.q), (&plain.k, &quick.k), (&plain.v, &quick.v)] {
                 let off = (a - b).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
@@ -238,7 +238,14 @@ mod tests {
                 let off =
                     (&plain - &quick).fold(0.0_f32, |far, x| if x.abs() <= far { far } else { x.abs() });
                 assert!(off < 1e-5, "{mask:?} {real:?}: {off}");
-                let shape = Shape { n: real.0, m: real.1, d_h: 8, d_v: 5, causal: mask == Mask::Causal };
+                let shape = Shape {
+                    n: real.0,
+                    m: real.1,
+                    d_h: 8,
+                    d_v: 5,
+                    causal: mask == Mask::Causal,
+                    window: None,
+                };
                 assert_eq!(tally.macs(), 3 * cost(&shape).macs);
             }
         }

@@ -91,8 +91,28 @@ fn reach(input: &Input<'_>, queries: &Range<usize>) -> Range<usize> {
 
 /// The weights of these queries over these keys, which hold all that they see.
 fn weigh(input: &Input<'_>, queries: Range<usize>, keys: &Range<usize>, mut out: ArrayViewMut2<'_, f32>) {
+    logits(input, queries.clone(), keys, out.view_mut());
+    normalise(input, queries, keys, out);
+}
+
+/// The logits of these queries and keys, after softcap and bias where a query sees the key.
+fn logits(input: &Input<'_>, queries: Range<usize>, keys: &Range<usize>, mut out: ArrayViewMut2<'_, f32>) {
     let (q, k) = (input.q.slice(s![queries.clone(), ..]), input.k.slice(s![keys.clone(), ..]));
     product_into(out.view_mut(), 0.0, q, k.t(), input.scale, Threads::One);
+    if input.terms.softcap.is_none() && input.terms.bias.is_none() {
+        return;
+    }
+    let n = input.q.nrows();
+    for (i, mut row) in queries.zip(out.rows_mut()) {
+        for j in input.sees(i) {
+            let logit = &mut row[j - keys.start];
+            *logit = input.terms.logit((i, j), n, f64::from(*logit)) as f32;
+        }
+    }
+}
+
+/// Softmax of such logits over the keys that each query sees.
+fn normalise(input: &Input<'_>, queries: Range<usize>, keys: &Range<usize>, out: ArrayViewMut2<'_, f32>) {
     if input.terms.is_empty() {
         match input.mask {
             Mask::Full => softmax_rows(out),
@@ -100,20 +120,65 @@ fn weigh(input: &Input<'_>, queries: Range<usize>, keys: &Range<usize>, mut out:
         }
         return;
     }
-    if input.terms.softcap.is_some() || input.terms.bias.is_some() {
-        let n = input.q.nrows();
-        for (i, mut row) in queries.clone().zip(out.rows_mut()) {
-            for j in input.sees(i) {
-                let logit = &mut row[j - keys.start];
-                *logit = input.terms.logit((i, j), n, f64::from(*logit)) as f32;
-            }
-        }
-    }
     let seen = |row: usize| {
         let seen = input.sees(queries.start + row);
         seen.start - keys.start..seen.end - keys.start
     };
     softmax_rows_within(out, seen, input.terms.sink);
+}
+
+/// The logits and the weights of some queries over the keys that any of them sees, in f32.
+#[derive(Clone, Debug)]
+pub struct Tile<'a> {
+    input: Input<'a>,
+    queries: Range<usize>,
+    keys: Range<usize>,
+    logits: Array2<f32>,
+    weights: Array2<f32>,
+}
+
+impl<'a> Tile<'a> {
+    /// Of these queries of an input without padding, on the calling thread.
+    pub fn of(input: &Input<'a>, queries: Range<usize>) -> Self {
+        let keys = reach(input, &queries);
+        let mut x = Array2::zeros((queries.len(), keys.len()));
+        logits(input, queries.clone(), &keys, x.view_mut());
+        let mut weights = x.clone();
+        normalise(input, queries.clone(), &keys, weights.view_mut());
+        Self { input: *input, queries, keys, logits: x, weights }
+    }
+
+    /// What it is of.
+    pub fn input(&self) -> &Input<'a> {
+        &self.input
+    }
+
+    /// Its queries.
+    pub fn queries(&self) -> Range<usize> {
+        self.queries.clone()
+    }
+
+    /// The keys that any of them sees.
+    pub fn keys(&self) -> Range<usize> {
+        self.keys.clone()
+    }
+
+    /// Logits after softcap and bias, shape (queries, keys): also of keys that a query does not see, where they have no
+    /// meaning.
+    pub fn logits(&self) -> ArrayView2<'_, f32> {
+        self.logits.view()
+    }
+
+    /// Rows of the attention matrix, shape (queries, keys).
+    pub fn weights(&self) -> ArrayView2<'_, f32> {
+        self.weights.view()
+    }
+
+    /// Which of its keys a query of it sees, from the first of [`keys`](Self::keys) on; both are counted in the tile.
+    pub fn sees(&self, row: usize) -> Range<usize> {
+        let seen = self.input.sees(self.queries.start + row);
+        seen.start - self.keys.start..seen.end - self.keys.start
+    }
 }
 
 /// An attention matrix that is never kept: its rows are computed again whenever they are needed.

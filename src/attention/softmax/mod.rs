@@ -6,5 +6,7 @@ mod reference;
 pub(super) mod rows;
 mod terms;
 
-pub use matrix::{Unmaterialised, block, from_logits, matrix, matrix_f32, matrix_f64, matrix_of, within};
+pub use matrix::{
+    Tile, Unmaterialised, block, from_logits, matrix, matrix_f32, matrix_f64, matrix_of, within,
+};
 pub(super) use reference::KIND;

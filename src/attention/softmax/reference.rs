@@ -6,9 +6,9 @@ use super::matrix::matrix;
 use super::terms;
 use crate::attention::kernel::fused::Fused;
 use crate::attention::kernel::windows::Windows;
-use crate::attention::reference::pattern;
+use crate::attention::reference::pattern::{self, Pattern, ReadsBy};
 use crate::attention::reference::work::Work;
-use crate::attention::{Input, Kind, Mechanism, Origin, Term, Under};
+use crate::attention::{Choice, Input, Kind, Mechanism, Origin, Term, Under};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::name::Params;
@@ -30,6 +30,20 @@ pub(in crate::attention) const KIND: Kind = Kind {
 };
 
 struct Softmax;
+
+/// What it reads: every key that a query sees.
+struct Every;
+
+impl Pattern for Every {
+    fn reads<'a>(&'a self, input: &'a Input<'_>) -> ReadsBy<'a> {
+        Box::new(|i, _| std::iter::once(input.sees(i)).collect())
+    }
+
+    fn counts(&self, shape: &Shape) -> Box<dyn Fn(usize) -> usize + '_> {
+        let shape = *shape;
+        Box::new(move |i| shape.sees(i).len())
+    }
+}
 
 impl Mechanism for Softmax {
     fn forward(&self, input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Result<Array2<f32>> {
@@ -60,6 +74,10 @@ impl Mechanism for Softmax {
 
     fn rank(&self, _: &Shape) -> Option<usize> {
         None
+    }
+
+    fn choice(&self) -> Option<Choice<'_>> {
+        Some(Choice(&Every))
     }
 
     fn fused(&self) -> Option<Fused> {

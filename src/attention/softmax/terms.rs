@@ -1,9 +1,10 @@
 //! Exact attention under everything that an input can carry: window, softcap, bias, sink.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use crate::attention::input::Input;
 use crate::attention::reference::work::Work;
+use crate::cost::Cost;
 use crate::linalg::gemm::{Threads, product};
 
 /// The attention matrix (n, m) in f64 from the logits on. With a sink, rows sum to less than 1; rows that see no key are
@@ -18,7 +19,7 @@ pub(super) fn matrix_f64(input: &Input<'_>) -> Array2<f64> {
 }
 
 /// Logits of query i before softcap and bias become its weights.
-pub(super) fn weigh(input: &Input<'_>, i: usize, row: &mut [f64]) {
+pub(in crate::attention) fn weigh(input: &Input<'_>, i: usize, row: &mut [f64]) {
     let seen = input.sees(i);
     let sink = input.terms.sink.map(f64::from);
     let n = input.q.nrows();
@@ -41,24 +42,26 @@ pub(super) fn weigh(input: &Input<'_>, i: usize, row: &mut [f64]) {
 pub(super) fn forward(input: &Input<'_>, v: ArrayView2<'_, f32>, work: &mut Work) -> Array2<f32> {
     let mut out = Array2::zeros((input.q.nrows(), v.ncols()));
     for (i, mut to) in out.rows_mut().into_iter().enumerate() {
-        if input.sees(i).is_empty() {
+        let seen = input.sees(i);
+        if seen.is_empty() {
             continue;
         }
-        let logits = work.scaled(input.q.row(i).insert_axis(Axis(0)), input.k.t(), input.scale);
-        let mut row: Vec<f64> = logits.iter().map(|x| f64::from(*x)).collect();
+        let k = input.k.slice(s![seen.clone(), ..]);
+        let logits = work.scaled(input.q.row(i).insert_axis(Axis(0)), k.t(), input.scale);
+        let mut row = vec![0.0; input.k.nrows()];
+        for (to, logit) in row[seen.clone()].iter_mut().zip(&logits) {
+            *to = f64::from(*logit);
+        }
         weigh(input, i, &mut row);
-        work.count(crate::cost::Cost::softmax(1, input.sees(i).len()));
-        let weights: Array2<f32> =
-            row.iter().map(|x| *x as f32).collect::<ndarray::Array1<f32>>().insert_axis(Axis(0));
-        to.assign(&work.product(weights.view(), v).row(0));
+        work.count(Cost::softmax(1, seen.len()));
+        let weights: Array1<f32> = row[seen.clone()].iter().map(|x| *x as f32).collect();
+        to.assign(&work.product(weights.insert_axis(Axis(0)).view(), v.slice(s![seen, ..])).row(0));
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array1, s};
-
     use super::*;
     use crate::attention::{Attention, Bias, Mask, Origin, Term, Terms, Window};
     use crate::rng::{normal, stream};

@@ -128,6 +128,13 @@ impl Candidate {
         Ok(each)
     }
 
+    /// Whether it reads some of the keys with the weights of softmax, so that rows of its matrix can be made one by one.
+    pub(super) fn streams(&self) -> bool {
+        let origin = Origin { seed: 0, label: "", learned: None };
+        let built = || Attention::build(&self.spec, &origin);
+        !self.is_own() && !self.fitted && built().is_ok_and(|attention| attention.choice().is_some())
+    }
+
     fn add_to(self, all: &mut Vec<Self>) -> Result<()> {
         if all.iter().any(|other| other.spec == self.spec) {
             return Err(Error::value("--mechanism", &self.spec, "each mechanism once"));

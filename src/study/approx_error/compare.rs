@@ -6,7 +6,7 @@ use super::Config;
 use super::candidate::{Candidate, Candidates};
 use super::fits::Fits;
 use super::measure::{Job, Measured};
-use super::{differences, frame, view};
+use super::{differences, frame, stream, view};
 use crate::error::Result;
 use crate::report::Report;
 use crate::study::input::{Head, HeadWindow, Source, Unnamed};
@@ -31,14 +31,19 @@ pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     candidates.restrict(source.as_mut(), "--layers", context.watch)?;
     let (source, Candidates { all, left_out }) = (source.as_ref(), candidates);
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
-    frame::check_memory(config, source, windows)?;
-    let facts = frame::facts(config, "comparison", source, context);
+    let streamed = stream::lengths(config, source, &all)?;
+    let dense = source.lengths().iter().filter(|n| !streamed.contains(n));
+    frame::check_memory(config, source, dense, windows)?;
+    let mut facts = frame::facts(config, "comparison", source, context);
+    if !streamed.is_empty() {
+        facts.push("streamed", streamed.clone());
+    }
     let journal = frame::journal(config, facts, &all, windows)?;
-    let mine = heads_of(journal.shard(), &plan(source, &all), windows > 0);
+    let mine = heads_of(journal.shard(), &plan(source, &all, &streamed), windows > 0);
     let needed =
         |_: usize, n: usize, label: &str| mine.iter().any(|(at, of)| (*at, of.as_str()) == (n, label));
     let fits = Fits::run(&all, source, (windows, &needed), &config.fit_options(), &journal, context)?;
-    let job = Job { candidates: &all, lengths: &config.l, fits: &fits, context };
+    let job = Job { candidates: &all, lengths: &config.l, fits: &fits, streamed: &streamed, context };
     let (mut report, complete) = sweep::run(&Comparison { config, source, job }, &journal, context.watch)?;
     report.notes.extend(left_out);
     frame::stamp(&mut report, source);
@@ -46,9 +51,14 @@ pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
 }
 
 /// The cells, with their predicted costs.
-fn plan(source: &dyn Source, candidates: &[Candidate]) -> Vec<Cell<HeadWindow>> {
+fn plan(source: &dyn Source, candidates: &[Candidate], streamed: &[usize]) -> Vec<Cell<HeadWindow>> {
     let count = |n: usize| Candidate::count(candidates.iter(), &[n]);
-    let mut cells = HeadWindow::plan(source, 0, |n| (10 + count(n as usize)) as f64 * n.powi(3));
+    // A decomposition and norms of whole matrices; row by row it is products of a head's width.
+    let cost = |n: f64| {
+        let wide = if streamed.contains(&(n as usize)) { 64.0 } else { n };
+        (10 + count(n as usize)) as f64 * n * n * wide
+    };
+    let mut cells = HeadWindow::plan(source, 0, cost);
     for cell in &mut cells {
         cell.steps = count(cell.of.n);
     }
@@ -78,7 +88,7 @@ impl Study for Comparison<'_> {
     }
 
     fn plan(&self) -> Vec<Cell<HeadWindow>> {
-        plan(self.source, self.job.candidates)
+        plan(self.source, self.job.candidates, self.job.streamed)
     }
 
     fn mine(&self, plan: &[Cell<HeadWindow>], shard: Shard) -> Vec<bool> {

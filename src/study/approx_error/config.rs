@@ -22,6 +22,20 @@ pub enum Check {
     LinformerTheorem1,
 }
 
+/// Whether heads are compared row by row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// Above n = 2048, where every mechanism can
+    #[default]
+    Auto,
+    /// At every length
+    #[value(alias = "true")]
+    Yes,
+    /// At none
+    #[value(alias = "false")]
+    No,
+}
+
 /// What `luna approx-error` takes.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
@@ -62,6 +76,19 @@ pub struct Config {
         conflicts_with_all = ["substitute", "check"]
     )]
     pub aggregate: Aggregate,
+    /// Compare row by row, without n x n arrays: mechanisms that read some of the keys, without the best of rank l; alone it
+    /// means yes [default: above n = 2048, where every mechanism can]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "yes",
+        hide_default_value = true,
+        conflicts_with_all = ["substitute", "check"]
+    )]
+    pub stream: Stream,
     /// Test a claim of a paper instead; where no input is named, on untrained heads of three temperatures
     #[arg(long, value_enum, value_name = "CLAIM", conflicts_with = "mechanism")]
     pub check: Option<Check>,

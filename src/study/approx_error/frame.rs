@@ -55,18 +55,27 @@ pub(super) fn stamp(report: &mut Report, source: &dyn Source) {
     report.notes.extend(source.notes());
 }
 
-/// Refuses lengths whose matrices would not fit in memory, and fits whose windows would not.
-pub(super) fn check_memory(config: &Config, source: &dyn Source, fit_windows: usize) -> Result<()> {
+/// Refuses lengths whose matrices would not fit in memory, of those that have any, and fits whose windows would not.
+pub(super) fn check_memory<'a>(
+    config: &Config,
+    source: &dyn Source,
+    dense: impl IntoIterator<Item = &'a usize>,
+    fit_windows: usize,
+) -> Result<()> {
     if !config.folder.runs_cells() {
         return Ok(());
     }
     let threads = rayon::current_num_threads() as u64;
-    for n in source.lengths() {
+    for n in dense {
         // For each thread the matrix, a stand-in and their difference in f32, and in f64 the matrix, its Gram matrix,
         // the vectors, and what the decomposition works in.
         let square = (*n as u64).saturating_mul(*n as u64);
         let needed = square.saturating_mul(64 * threads);
-        let instead = "a shorter --seq-len or fewer --threads need less";
+        let instead = if config.substitute.is_some() || config.check.is_some() {
+            "a shorter --seq-len or fewer --threads need less"
+        } else {
+            "a shorter --seq-len, fewer --threads, or --stream with mechanisms that read some of the keys need less"
+        };
         ram::require(format!("n x n matrices at n = {n} on {threads} threads"), needed, instead)?;
         // Queries, keys and values of every head, at a width of 64 or so.
         let samples = (fit_windows * source.heads()) as u64 * 12 * 64 * *n as u64;

@@ -66,7 +66,7 @@ impl Group {
             };
             price = cells[0].price;
             places.push(place);
-            heads.push((0..metrics().count()).map(|i| mean(&|c| Some(cells[c].values[i]))).collect());
+            heads.push((0..metrics().count()).map(|i| mean(&|c| cells[c].values[i])).collect());
             optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
         }
         let l = job.candidates[at].l;
@@ -100,7 +100,7 @@ impl Group {
     fn top(job: &Job<'_>, measured: &[Measured], n: usize, l: usize) -> Option<Self> {
         Self::best(job, measured, (n, l), TOP, |one| {
             let top = one.top.iter().find(|top| top.l == l)?;
-            Some(top.values.iter().copied().map(Some).collect())
+            Some(top.values.clone())
         })
     }
 

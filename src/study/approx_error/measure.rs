@@ -11,7 +11,7 @@ use crate::cost::Shape;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
 use crate::linalg::truncation::Truncation;
-use crate::metric::{self, Metric, Of, Output, Reference};
+use crate::metric::{self, Metric, Of, Output, OutputProfile, PairProfile, Reference};
 use crate::name::Spec;
 use crate::report::{Cell, Column, Digits};
 use crate::rng::stream;
@@ -60,7 +60,7 @@ pub(super) struct Comparison {
     pub(super) price: Option<Price>,
     /// Values of [`metrics`].
     #[serde(with = "bits")]
-    pub(super) values: Vec<f64>,
+    pub(super) values: Vec<Option<f64>>,
     /// What the best matrix of that rank leaves; none if the bound is no bound.
     #[serde(with = "bits")]
     pub(super) optimum: Option<Optimum>,
@@ -75,7 +75,7 @@ pub(super) struct Price {
 }
 
 impl Price {
-    fn of(attention: &Attention, shape: &Shape) -> Self {
+    pub(super) fn of(attention: &Attention, shape: &Shape) -> Self {
         let bytes = |elements: u64| elements * size_of::<f32>() as u64 / shape.n.max(1) as u64;
         Self { flops: attention.cost(shape).flops(), cache_bytes: attention.cache_reads(shape).map(bytes) }
     }
@@ -93,7 +93,7 @@ pub(super) fn price_columns() -> [Column; 2] {
         (
             "flops",
             "FLOP",
-            "FLOPs of a forward pass of one head, in closed form; keys that are chosen at most; none under a sliding window",
+            "FLOPs of a forward pass of one head, in closed form; keys that are chosen at most",
         ),
         (
             "cache_bytes",
@@ -125,7 +125,7 @@ pub(super) struct Top {
     pub(super) l: usize,
     /// Values of [`metrics`].
     #[serde(with = "bits")]
-    pub(super) values: Vec<f64>,
+    pub(super) values: Vec<Option<f64>>,
 }
 
 impl Bits for Vec<(usize, Optimum)> {
@@ -145,6 +145,8 @@ pub(super) struct Job<'a> {
     pub(super) candidates: &'a [Candidate],
     pub(super) lengths: &'a [usize],
     pub(super) fits: &'a Fits,
+    /// The lengths at which heads are compared row by row.
+    pub(super) streamed: &'a [usize],
     pub(super) context: Context<'a>,
 }
 
@@ -153,17 +155,20 @@ impl Job<'_> {
     pub(super) fn head(&self, of: HeadWindow, head: &Head) -> Result<Measured> {
         let watch = self.context.watch;
         watch.check()?;
+        if self.streamed.contains(&of.n) {
+            return self.streamed(of, head);
+        }
         let (input, v) = head.projected()?;
         let a = softmax::matrix_f32(&input);
         let output = product(a.view(), v.view(), Threads::One);
-        if let Some(x) = output.iter().chain(&a).find(|x| !x.is_finite()) {
-            let what = format!("softmax attention of {}", head.label);
-            let at = format!("window {}", head.window);
-            return Err(Error::NotFinite { what, value: f64::from(*x), at });
-        }
+        finite(head, output.iter().chain(&a))?;
         let best = Truncation::of(a.view(), output.view())?;
-        let (reference, output) =
-            (Reference::new(a, best.spectral(), |i| input.sees(i)), Output::new(output));
+        let (mut reference, output) = (Reference::new(a, |i| input.sees(i)), Output::new(output));
+        let mut compare = |spec: &Spec, b: ArrayView2<'_, f32>| {
+            let label = format!("norm {spec} {} n {} window {}", head.label, head.shape.0, head.window);
+            let pair = reference.compare(b, best.spectral(), &mut stream(self.context.seed, &label));
+            values(&pair, &output.compare(product(b, v.view(), Threads::One).view()))
+        };
         let optimum = |rank: usize| Optimum {
             rel_fro: best.rel_fro(rank),
             rel_spectral: best.rel_spectral(rank),
@@ -174,7 +179,7 @@ impl Job<'_> {
         for (at, candidate) in self.candidates.iter().enumerate().filter(|(_, one)| one.is_at(n)) {
             watch.check()?;
             let (b, rank, price) = self.matrix(at, head, &input, v.ncols())?;
-            let values = self.compare(head, &candidate.spec, b.view(), v, &reference, &output);
+            let values = compare(&candidate.spec, b.view());
             let (rank_bound, bounded) = (rank.map_or(n.min(m), |rank| rank.min(n).min(m)), rank.is_some());
             mechanisms.push(Comparison {
                 candidate: at,
@@ -193,12 +198,9 @@ impl Job<'_> {
             .iter()
             .filter(|l| **l <= m)
             .map(|l| {
-                let attention = Attention::plain("top-k", Some(*l))?;
+                let attention = top_k(*l)?;
                 let b = attention.matrix(&input)?;
-                Ok(Top {
-                    l: *l,
-                    values: self.compare(head, attention.spec(), b.view(), v, &reference, &output),
-                })
+                Ok(Top { l: *l, values: compare(attention.spec(), b.view()) })
             })
             .collect();
         let asks = self.candidates.iter().any(Candidate::is_own);
@@ -223,29 +225,29 @@ impl Job<'_> {
         let attention = Attention::build(&candidate.spec, &origin)?;
         let shape = input.shape(d_v);
         let rank = attention.bounds_rank(&shape).then(|| attention.rank(&shape));
-        // The closed forms know no sliding window, which reads fewer keys.
-        let price = input.terms.window.is_none().then(|| Price::of(&attention, &shape));
-        Ok((attention.matrix(input)?, rank, price))
+        Ok((attention.matrix(input)?, rank, Some(Price::of(&attention, &shape))))
     }
+}
 
-    /// The values of [`metrics`] for a matrix; `spec` says of what.
-    fn compare(
-        &self,
-        head: &Head,
-        spec: &Spec,
-        b: ArrayView2<'_, f32>,
-        v: &Array2<f32>,
-        reference: &Reference,
-        output: &Output,
-    ) -> Vec<f64> {
-        let label = format!("norm {spec} {} n {} window {}", head.label, head.shape.0, head.window);
-        let pair = reference.compare(b, &mut stream(self.context.seed, &label));
-        let out = output.compare(product(b, v.view(), Threads::One).view());
-        let values = metrics().filter_map(|metric| match metric.of {
-            Of::Pair(value) => Some(value(&pair)),
-            Of::Output(value) => Some(value(&out)),
-            _ => None,
-        });
-        values.collect()
-    }
+/// The best choice of l keys.
+pub(super) fn top_k(l: usize) -> Result<Attention> {
+    Attention::plain("top-k", Some(l))
+}
+
+/// Refuses softmax attention that is not finite.
+pub(super) fn finite<'a>(head: &Head, mut values: impl Iterator<Item = &'a f32>) -> Result<()> {
+    values.find(|x| !x.is_finite()).map_or(Ok(()), |x| {
+        let what = format!("softmax attention of {}", head.label);
+        Err(Error::NotFinite { what, value: f64::from(*x), at: format!("window {}", head.window) })
+    })
+}
+
+/// The values of [`metrics`].
+pub(super) fn values(pair: &PairProfile, out: &OutputProfile) -> Vec<Option<f64>> {
+    let value = |metric: &Metric| match metric.of {
+        Of::Pair(value) => value(pair),
+        Of::Output(value) => Some(value(out)),
+        _ => None,
+    };
+    metrics().map(value).collect()
 }

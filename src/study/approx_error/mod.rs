@@ -29,12 +29,13 @@ mod rows;
 mod run;
 mod slots;
 mod slots_view;
+mod stream;
 mod substitute;
 mod summary;
 mod theorem;
 mod view;
 
-pub use config::{Check, Config};
+pub use config::{Check, Config, Stream};
 pub use own::TRAINED;
 pub(in crate::study) use run::names;
 pub use run::{columns, run};

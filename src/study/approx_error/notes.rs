@@ -21,6 +21,12 @@ pub(super) fn all(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> 
             unbounded.join(", ")
         ));
     }
+    if !job.streamed.is_empty() {
+        let n = job.streamed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        notes.push(format!(
+            "compared row by row, without n x n arrays, at n = {n}: no best of rank l, no spectral norm of a matrix"
+        ));
+    }
     notes.extend(Candidate::leaks(job.candidates, source.mask()));
     let loose = names(job.candidates, |_, one| !one.kind.is_stochastic(&one.spec));
     if !loose.is_empty() {

@@ -75,7 +75,7 @@ pub(super) fn table(source: &dyn Source, candidates: &[Candidate], measured: &[M
                 // An optimum of 0 (the matrix has that rank itself) leaves no gap to speak of.
                 row.push(
                     best.filter(|best| best.rel_fro > 1e-6)
-                        .map(|best| cell.values[error] / best.rel_fro)
+                        .and_then(|best| Some(cell.values[error]? / best.rel_fro))
                         .into(),
                 );
                 row.extend(Price::cells(cell.price));

@@ -6,6 +6,7 @@ mod fitted;
 mod interrupted;
 mod laws;
 mod masks;
+mod stream;
 mod substitute;
 mod theorem;
 mod trained;

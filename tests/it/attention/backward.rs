@@ -209,7 +209,7 @@ fn every_pass_counts_what_its_closed_form_says() {
             let tally = Tally::default();
             sample.run(kind, Some(&tally), mask);
             let ((n, m), [_, _, d_h, d_v]) = (real, shape);
-            let shape = Shape { n, m, d_h, d_v, causal: mask == Mask::Causal };
+            let shape = Shape { n, m, d_h, d_v, causal: mask == Mask::Causal, window: None };
             let [forward, backward] = sample.form(kind).train_cost(&shape);
             let expected = heads as u64 * (forward + backward).macs;
             assert_eq!(tally.macs(), expected, "{kind:?} {mask:?} {shape:?} l {l}");

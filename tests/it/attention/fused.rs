@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use luna::attention::{
-    ALL, Arrays, Attention, By, ExactHead, Fused, Heads, Input, Learned, Mask, Maxima, Origin, Path, fused,
+    ALL, Arrays, Attention, By, ExactHead, Fused, Heads, Input, Learned, Mask, Maxima, Origin, Path, Under,
+    fused,
 };
 use luna::cost::{Shape, Tally};
 use luna::rng::{normal, stream};
@@ -12,6 +13,9 @@ const L: usize = 9;
 
 /// Parameters that change what is computed, beside the defaults of every mechanism.
 const VARIANTS: &[&str] = &["luna-causal:weight=elu", "linformer:shared=false"];
+
+/// Mechanisms that choose keys by what they prepare of a head, in proportion to its length.
+const CHOOSING: &[&str] = &["block-top-k", "vertical-slash"];
 
 /// Every mechanism that has a fused implementation, at this l.
 fn all(l: usize) -> impl Iterator<Item = Attention> {
@@ -188,7 +192,8 @@ fn threads_change_no_bit() {
 #[test]
 fn no_query_reads_what_is_ahead() {
     let mut sample = Sample::new(2, [210, 210, 16, 8], L);
-    for fused in forms(L).filter(|fused| fused.honours(Mask::Causal)) {
+    for attention in all(L).filter(|attention| attention.kind().causal == Under::Honoured) {
+        let fused = attention.fused().unwrap();
         let name = fused.name();
         for path in Path::ALL {
             let before = sample.run(&fused, path, Mask::Causal);
@@ -320,6 +325,11 @@ fn work_space_does_not_grow_with_length() {
         let name = fused.name();
         for causal in [false, true] {
             let at = |n| fused.extra_bytes(&Shape { causal, ..Shape::square(n, 64) }, 8, 2);
+            if CHOOSING.contains(&name) {
+                assert!(at(65_536) <= 16 * at(4096), "{name}");
+                assert!(at(4096) < 4 << 20, "{name}: {}", at(4096));
+                continue;
+            }
             assert_eq!(at(4096), at(65_536), "{name}");
             assert!(at(4096) < 2 << 20, "{name}: {}", at(4096));
         }
@@ -386,7 +396,8 @@ fn tiles_count_what_the_equations_say() {
         for attention in all(l) {
             let fused = attention.fused().unwrap();
             for mask in masks(&fused) {
-                let cost = attention.cost(&Shape { n, m, d_h, d_v, causal: mask == Mask::Causal });
+                let cost =
+                    attention.cost(&Shape { n, m, d_h, d_v, causal: mask == Mask::Causal, window: None });
                 let tally = Tally::default();
                 let out = sample.run(&fused, Some(&tally), mask);
                 assert_eq!(tally.macs(), 3 * cost.macs, "{attention:?} {mask:?} {shape:?}");

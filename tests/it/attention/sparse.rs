@@ -27,6 +27,14 @@ const FILES: &[(&str, &str)] = &[
     ("sparse-low-rank_causal", "sparse-low-rank:l=18,rank=5"),
 ];
 
+/// Every array of `tests/golden/sparse/causal.safetensors`.
+const CAUSAL: &[(&str, &str)] = &[
+    ("longformer_causal", "longformer:l=9,global=3"),
+    ("strided_causal", "sparse:kind=strided,stride=7"),
+    ("fixed_causal", "sparse:kind=fixed,stride=6,c=2"),
+    ("bigbird_causal", "bigbird:block=4,window=3,global=2,random=0"),
+];
+
 /// Checks matrix, kept keys and output of one head.
 fn agrees(
     spec: &str,
@@ -56,11 +64,13 @@ fn mask_of(name: &str) -> Mask {
 
 #[test]
 fn sparse_choices_are_numpy_s() {
-    let golden = Golden::read("sparse", "head");
-    let [q, k, v] = ["q", "k", "v"].map(|name| golden.matrix(name));
-    for (name, spec) in FILES {
-        let expected = (&golden.matrix(name), &golden.matrix(&format!("{name}_out")));
-        agrees(spec, mask_of(name), [q.view(), k.view(), v.view()], expected);
+    for (file, names) in [("head", FILES), ("causal", CAUSAL)] {
+        let golden = Golden::read("sparse", file);
+        let [q, k, v] = ["q", "k", "v"].map(|name| golden.matrix(name));
+        for (name, spec) in names {
+            let expected = (&golden.matrix(name), &golden.matrix(&format!("{name}_out")));
+            agrees(spec, mask_of(name), [q.view(), k.view(), v.view()], expected);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub(in crate::study::approx_error) fn run(
     let Candidates { all, left_out } = candidates;
     let layers = source.layers().to_vec();
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
-    frame::check_memory(config, &source, windows)?;
+    frame::check_memory(config, &source, source.lengths(), windows)?;
     let facts = frame::facts(config, "substitution", &source, context);
     let journal = frame::journal(config, facts, &all, windows)?;
     let (source, candidates, layers, model) = (&source, &all[..], &layers[..], source.model()?);

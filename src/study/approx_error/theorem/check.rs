@@ -33,7 +33,7 @@ pub(in crate::study::approx_error) fn run(config: &Config, context: Context<'_>)
     let source = config.input.open(context.seed, HEADS)?;
     needs_softmax(source.as_ref())?;
     let source = source.as_ref();
-    frame::check_memory(config, source, 0)?;
+    frame::check_memory(config, source, source.lengths(), 0)?;
     let kinds: &[Values] = if source.is_layered() {
         &[Values::Own]
     } else {
