@@ -7,11 +7,13 @@ the papers: n queries, m keys, h heads, d the width of a head, l a projected len
 Every function gives the figures that the command gives for the same arrays in a file, bit for bit, as a :class:`Table`: a
 dictionary of NumPy columns, which ``pandas.DataFrame`` and ``polars.DataFrame`` take as it is. What the command refuses is a
 ``ValueError`` with the command's message. Work runs without the interpreter's lock on all cores of this process (``threads``
-says another number), Ctrl-C stops it, and ``progress(done, total, message)`` is called while it runs.
+says another number), Ctrl-C stops it, and ``progress(done, total, message)`` is called while it runs
+(``progress=True`` shows a bar of tqdm).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from importlib.metadata import version as _version
@@ -20,9 +22,9 @@ from os import PathLike, fspath
 
 import numpy as np
 
-from . import _luna
+from . import _capture, _luna
 
-__all__ = ["Table", "attention", "cost", "errors", "read", "singular_values", "spectrum"]
+__all__ = ["Table", "attention", "capture", "cost", "errors", "read", "singular_values", "spectrum"]
 __version__ = _version("luna-attention")
 
 
@@ -112,10 +114,30 @@ def _settings(seed, threads):
 
 def _run(study, options, arrays=(), *, seed=0, threads=None, progress=None, wanted=()):
     seed, threads = _settings(seed, threads)
-    answer, said = _luna.study(study, _flags(options), list(arrays), seed, threads, progress, list(wanted))
+    with contextlib.ExitStack() as bars:
+        if progress is True:
+            progress = _on(bars.enter_context(_bar()))
+        answer, said = _luna.study(study, _flags(options), list(arrays), seed, threads, progress, list(wanted))
     for message in said:
         warnings.warn(message, stacklevel=3)
     return Table(answer)
+
+
+def _bar():
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise ValueError("progress: 'True' needs tqdm; accepted: a function progress(done, total, message)") from None
+    return tqdm()
+
+
+def _on(bar):
+    def progress(done, total, message):
+        bar.total = total
+        bar.set_description(message, refresh=False)
+        bar.update(done - bar.n)
+
+    return progress
 
 
 def spectrum(
@@ -125,6 +147,9 @@ def spectrum(
     *,
     scale=None,
     mask=None,
+    softcap=None,
+    sink=None,
+    bias=None,
     nulls=None,
     null_draws=None,
     axes=None,
@@ -140,9 +165,10 @@ def spectrum(
 
     Parameters
     ----------
-    a : array of shape (..., n, m) or (..., n, d)
+    a : array of shape (..., n, m) or (..., n, d), or a path
         Attention matrices, whose rows are probabilities; with ``k`` the queries. Up to three dimensions come before: those of
-        two are (layers, h), those of three (layers, batch, h), if ``axes`` does not say otherwise.
+        two are (layers, h), those of three (layers, batch, h), if ``axes`` does not say otherwise. A path is the folder that
+        :func:`capture` wrote, or a file of queries and keys.
     k : array of shape (..., m, d), optional
         Keys. They may have fewer heads than the queries, each for a group of them.
     v : array of shape (..., m, d_v), optional
@@ -152,6 +178,12 @@ def spectrum(
     mask : str, optional
         With queries and keys: "full" (the default), "causal", "window:back=B,ahead=A", or "causal,window:back=B". With matrices
         the mask that null models are drawn under; by default it is inferred from zeros.
+    softcap : float, optional
+        c, where a logit x becomes c tanh(x / c).
+    sink : array of shape (..., h), optional
+        A logit that each query of a head sees beside its keys, and that has no value.
+    bias : array of shape (..., h, n + m - 1), optional
+        What is added to the logits for each distance j - i, from -(n - 1) to m - 1.
     nulls : str or list of str, optional
         Null models that stand beside each head, with verdicts: "gaussian", "shuffled" (``luna list null``). None by default.
     null_draws : int, optional
@@ -177,15 +209,43 @@ def spectrum(
     options = {"null": "none" if nulls is None and method != "lanczos" else nulls, "null_draws": null_draws}
     options |= {"axes": axes, "at": at, "of": of, "method": method, **flags}
     settings = {"seed": seed, "threads": threads, "progress": progress}
+    heads = {"scale": scale, "mask": mask, "softcap": softcap, "sink": sink, "bias": bias}
+    if isinstance(a, (str, PathLike)):
+        return _run("svd-spectrum", *_stored(a, {"k": k, "v": v}, heads, options), **settings)
     if k is None:
-        for name, value in (("scale", scale), ("v", v)):
+        for name, value in (heads | {"v": v, "mask": None}).items():
             if value is not None:
                 raise ValueError(f"{name} is not accepted beside attention matrices; accepted: queries and keys beside it")
-        options = {"attention": "a", "mask": mask, **options}
-        return _run("svd-spectrum", options, [_array("a", a)], **settings)
-    options = {"qkv": "q", "qkv_scale": scale, "qkv_mask": mask, **options}
-    named = [("q", a), ("k", k)] + ([] if v is None else [("v", v)])
-    return _run("svd-spectrum", options, [_array(*one) for one in named], **settings)
+        return _run("svd-spectrum", {"attention": "a", "mask": mask, **options}, [_array("a", a)], **settings)
+    return _run("svd-spectrum", *_heads({"q": a, "k": k, "v": v}, heads, options), **settings)
+
+
+def _heads(arrays, heads, options):
+    """Flags and arrays of queries and keys, with what their softmax has beside them."""
+    options, sink, bias = _terms("q", heads, options)
+    named = [_array(name, value) for name, value in arrays.items() if value is not None]
+    dimensions = named[0][1].ndim
+    for name, value, axis in (("sink", sink, (-1, -2)), ("bias", bias, -2)):
+        if value is not None:
+            _, array, stored = _array(name, value)
+            array = np.expand_dims(array, axis)
+            # Dimensions that are missing are those before the heads.
+            named.append((name, array.reshape((1,) * (dimensions - array.ndim) + array.shape), stored))
+    return options, named
+
+
+def _stored(path, arrays, heads, options):
+    """Flags of queries and keys in a file or folder."""
+    options, sink, bias = _terms(fspath(path), heads, options)
+    for name, value in (arrays | {"sink": sink, "bias": bias}).items():
+        if value is not None:
+            raise ValueError(f"{name} is not accepted beside a path; accepted: arrays in the place of '{fspath(path)}'")
+    return options, []
+
+
+def _terms(qkv, heads, options):
+    flags = {f"qkv_{name}": heads[name] for name in ("scale", "mask", "softcap")}
+    return {"qkv": qkv, **flags, **options}, heads["sink"], heads["bias"]
 
 
 def singular_values(a, *, centred=False, threads=None, progress=None):
@@ -217,13 +277,16 @@ def singular_values(a, *, centred=False, threads=None, progress=None):
 
 def errors(
     q,
-    k,
-    v,
+    k=None,
+    v=None,
     *,
     attention=None,
     l=None,  # noqa: E741 (the papers' letter)
     scale=None,
     mask=None,
+    softcap=None,
+    sink=None,
+    bias=None,
     axes=None,
     seed=0,
     threads=None,
@@ -236,12 +299,12 @@ def errors(
     ----------
     q, k, v : arrays of shape (..., n, d), (..., m, d) and (..., m, d_v)
         Queries, keys and values; dimensions before the last two as of :func:`spectrum`. Half and double precision are computed
-        in float32.
+        in float32. ``q`` alone may be the path of a folder that :func:`capture` wrote, or of a file.
     attention : str or list of str, optional
         Mechanisms, such as ["luna", "linformer:e=mean"] (``luna list attention``); by default a handful that fits the mask.
     l : list of int, optional
         Projected lengths; 16, 32, 64, 128, 256 by default (those up to n).
-    scale, mask, axes
+    scale, mask, softcap, sink, bias, axes
         As of :func:`spectrum`.
     **flags
         Any other flag of ``luna approx-error``, such as ``baseline="linformer"``.
@@ -251,9 +314,15 @@ def errors(
     Table
         A row a mechanism, l, head and window: its errors, and beside them those of the best matrix of its rank.
     """
-    arrays = [_array("q", q), _array("k", k), _array("v", v)]
-    options = {"qkv": "q", "qkv_scale": scale, "qkv_mask": mask, "axes": axes, "mechanism": attention, "l": l, **flags}
-    return _run("approx-error", options, arrays, seed=seed, threads=threads, progress=progress)
+    options = {"axes": axes, "mechanism": attention, "l": l, **flags}
+    heads = {"scale": scale, "mask": mask, "softcap": softcap, "sink": sink, "bias": bias}
+    settings = {"seed": seed, "threads": threads, "progress": progress}
+    if isinstance(q, (str, PathLike)):
+        return _run("approx-error", *_stored(q, {"k": k, "v": v}, heads, options), **settings)
+    for name, value in (("k", k), ("v", v)):
+        if value is None:
+            raise ValueError(f"{name} is missing; accepted: q, k and v, or a path alone")
+    return _run("approx-error", *_heads({"q": q, "k": k, "v": v}, heads, options), **settings)
 
 
 def cost(
@@ -345,3 +414,38 @@ def read(run: str | PathLike[str]):
         All rows of the run; ``stamp`` says how it was produced.
     """
     return Table(_luna.read(fspath(run)))
+
+
+@contextlib.contextmanager
+def capture(model, to, *, layers=None):
+    """Hands on queries, keys and values of a Hugging Face model while it runs, a layer at a time.
+
+    >>> with luna_attention.capture(model, "heads"):
+    ...     model(input_ids)
+    >>> luna_attention.spectrum("heads", nulls="gaussian")
+
+    Parameters
+    ----------
+    model : PyTorch module
+        A model of transformers 5 whose attention goes through its AttentionInterface, with any implementation but
+        flex_attention. What it computes is not changed.
+    to : callable or path
+        A function ``to(layer, q, k, v, info)``: float arrays of shape (batch, h, n, d), (batch, groups, m, d) and
+        (batch, groups, m, d_v) after rotation, read where they are if they are on the CPU and not of bfloat16, and a dictionary
+        of the keywords of :func:`spectrum` and :func:`errors` (``spectrum(q, k, v, **info)``): ``axes``, ``scale``, ``mask``,
+        and where the layer has them ``softcap``, ``sink`` and ``bias``. Or the path of a folder, which gets a file a layer and
+        forward pass and which ``luna svd-spectrum --qkv`` reads; its windows have one length.
+    layers : list of int, optional
+        The layers that are handed on, by their order in the forward pass, from 0; all by default.
+
+    Returns
+    -------
+    context manager
+        Everything is restored at its end, files of a forward pass that failed are removed, and nothing is held longer than its
+        layer. Padding is left out: samples of a batch with different padding come one call after the other
+        (``info.samples`` and ``info.tokens`` say which). A ``ValueError`` says what in a model has no form here: among others
+        its masks must be full, causal or windows, its biases a function of distance, and the output of some queries must be
+        that of the softmax attention that is handed on.
+    """
+    with _capture.Capture(model, to, layers):
+        yield

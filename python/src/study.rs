@@ -17,19 +17,19 @@ enum Study {
 }
 
 impl Study {
-    /// The study of this name with these flags, among which `--attention` or `--qkv` stands for `arrays`.
+    /// The study of this name with these flags, among which `--attention` or `--qkv` stands for `arrays`, if there are some.
     fn of(name: &str, flags: &[String], arrays: Vec<(String, Dump)>) -> luna::Result<Self> {
-        let stored = Stored::Held(arrays);
+        let stored = (!arrays.is_empty()).then_some(Stored::Held(arrays));
         Ok(match name {
             "svd-spectrum" => {
                 let mut config: svd_spectrum::Config = cli::parse(flags)?;
                 let named = [&mut config.dump.attention, &mut config.input.qkv];
-                named.into_iter().flatten().for_each(|place| *place = stored.clone());
+                named.into_iter().for_each(|place| held(place, stored.as_ref()));
                 Self::SvdSpectrum(Box::new(config))
             }
             "approx-error" => {
                 let mut config: approx_error::Config = cli::parse(flags)?;
-                config.input.qkv.iter_mut().for_each(|place| *place = stored.clone());
+                held(&mut config.input.qkv, stored.as_ref());
                 Self::ApproxError(Box::new(config))
             }
             "scale-sweep" => Self::ScaleSweep(Box::new(cli::parse(flags)?)),
@@ -44,6 +44,13 @@ impl Study {
             Self::ApproxError(config) => approx_error::run(config, context),
             Self::ScaleSweep(config) => scale_sweep::run(config, context),
         }
+    }
+}
+
+/// Puts arrays in the place of the file that a flag names.
+fn held(place: &mut Option<Stored>, arrays: Option<&Stored>) {
+    if let (Some(place), Some(arrays)) = (place, arrays) {
+        *place = arrays.clone();
     }
 }
 

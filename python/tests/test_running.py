@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import luna_attention as luna_py
@@ -70,6 +71,33 @@ def test_progress_ends_where_the_work_does():
     seen = []
     luna_py.spectrum(probabilities((40, 64, 64)), progress=lambda done, total, message: seen.append((done, total, message)))
     assert seen and seen[-1][:2] == (40, 40) and seen == sorted(seen)
+
+
+def test_a_bar_of_tqdm(monkeypatch):
+    class Bar:
+        n, total, closed = 0, None, False
+
+        def update(self, steps):
+            self.n += steps
+
+        def set_description(self, text, refresh):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.closed = True
+
+    bar, module = Bar(), types.ModuleType("tqdm.auto")
+    module.tqdm = lambda: bar
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    luna_py.spectrum(probabilities((40, 64, 64)), progress=True)
+    assert (bar.n, bar.total, bar.closed) == (40, 40, True)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ValueError, match="'True' needs tqdm; accepted: a function"):
+        luna_py.spectrum(probabilities((2, 8, 8)), progress=True)
 
 
 def test_other_threads_run_meanwhile():

@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
-# Two studies on a Slurm cluster of the nodes n1 and n2, one of which dies in the middle; merged, they are the bytes of one
-# machine. Runs on a node from which jobs are submitted:
-#   run.sh LUNA DIR [limit]   (DIR is on a disk that all nodes see; `kill-node n2` and `start-node n2` stop and start a node)
-# With `limit`, elements that run into their time limit must be seen; whether they do depends on the speed of the machine.
+# Two studies on a Slurm cluster of the nodes n1 and n2: one node dies in the middle, elements run into their time limit, and
+# merged, the results are the bytes of one machine. Runs on a node from which jobs are submitted:
+#   run.sh LUNA DIR   (DIR is on a disk that all nodes see; `kill-node n2` and `start-node n2` stop and start a node)
 set -euo pipefail
 luna=$(realpath "$1")
 cd "$2"
-limit=${3:-}
-windows=32 stop_before=56
-[[ $limit ]] && windows=96 stop_before=45
 [[ $(sinfo --noheader --Node --format=%T | grep -c idle) == 2 ]]
 touch up
 
 spectra=(svd-spectrum --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,iid" --seq-len 800 --windows 8 --at 64
   --null-draws 2 --threads 1 --quiet)
-errors=(approx-error --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4" --seq-len 512 --windows "$windows"
+errors=(approx-error --synthetic "gaussian:logit_sd=1,gaussian:logit_sd=2,gaussian:logit_sd=4" --seq-len 512 --windows 32
   --l 16,64 --mechanism "luna:p=fitted,nystrom,linear,local" --threads 1 --quiet)
 
 "$luna" "${spectra[@]}" --out spectra.one >/dev/null
+start=$SECONDS
 "$luna" "${errors[@]}" --out errors.one >/dev/null
+alone=$((SECONDS - start))
 
-# A minute is the shortest limit: whatever is not done shortly before is stopped and put back into the queue.
+# A minute is the shortest limit. Two elements that may work for a sixth of the whole cannot end at their first start, however
+# fast the machine is: they stop, are put back into the queue, and go on.
+worked=$((alone / 6 > 2 ? alone / 6 : 2))
+stop_before=$((worked < 40 ? 60 - worked : 20))
+echo "alone: $alone s; elements of errors may work for $((60 - stop_before)) s"
 "$luna" cluster submit --out spectra --elements 6 --cpus 1 --time 10 -- "${spectra[@]}"
 "$luna" cluster submit --out errors --elements 2 --cpus 1 --time 1 --stop-before "$stop_before" -- "${errors[@]}"
 for _ in $(seq 60); do
@@ -66,9 +68,7 @@ restarts=$(cat spectra/parts/*/done errors/parts/*/done | grep -o '"restarts":[1
 echo "elements that were started again: $restarts"
 # Without one, nothing was shown.
 [[ $restarts -gt 0 || $again == 1 ]]
-if [[ $limit ]]; then
-  stops=$(cat errors/logs/*.log | grep -c -e 'luna: stopping' -e 'it is not begun' || true)
-  echo "stopped before their time limit: $stops"
-  [[ $stops -gt 0 ]]
-fi
+stops=$(cat errors/logs/*.log | grep -c -e 'luna: stopping' -e 'it is not begun' || true)
+echo "stopped before their time limit: $stops"
+[[ $stops -gt 0 ]]
 echo "the merged results are those of one machine"

@@ -40,15 +40,19 @@ pub struct InputArgs {
     pub synthetic: Option<String>,
     /// Queries, keys and values from elsewhere instead of a model: .npz or .safetensors with arrays q, k and (where outputs
     /// are compared) v of shape (n, d), (h, n, d), (layers, h, n, d) or (layers, batch, h, n, d); k and v may have fewer
-    /// heads, each for a group of query heads
-    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_BESIDE_QKV)]
+    /// heads, each for a group of query heads; or a folder that capture of the Python package wrote
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = NOT_BESIDE_QKV)]
     pub qkv: Option<Stored>,
-    /// Factor on the products of the queries and keys of --qkv [default: 1 / sqrt(d)]
+    /// Factor on the products of the queries and keys of --qkv [default: what the file says, or 1 / sqrt(d)]
     #[arg(long, value_name = "X", requires = "qkv")]
     pub qkv_scale: Option<f64>,
-    /// Mask of the heads of --qkv: full, causal, window:back=B,ahead=A, or causal and a window [default: full]
+    /// Mask of the heads of --qkv: full, causal, window:back=B,ahead=A, or causal and a window [default: what the file says,
+    /// or full]
     #[arg(long, value_name = "MASK", requires = "qkv")]
     pub qkv_mask: Option<String>,
+    /// Softcap c of the logits of --qkv: a logit x becomes c tanh(x / c) [default: what the file says, or none]
+    #[arg(long, value_name = "C", requires = "qkv")]
+    pub qkv_softcap: Option<f64>,
     /// What the dimensions of --qkv and --attention before the last two are: layer, batch (whose samples stand in the place
     /// of windows) and head, in the order of the array [default: head, layer,head or layer,batch,head]
     #[arg(long, value_name = "NAME,...", conflicts_with_all = ["model", "synthetic"])]
@@ -152,6 +156,7 @@ impl InputArgs {
             ("--qkv", self.qkv.as_ref().map(ToString::to_string)),
             ("--qkv-scale", self.qkv_scale.map(|scale| scale.to_string())),
             ("--qkv-mask", self.qkv_mask.clone()),
+            ("--qkv-softcap", self.qkv_softcap.map(|softcap| softcap.to_string())),
             ("--axes", self.axes.as_ref().map(ToString::to_string)),
             ("--windows", number(self.windows)),
             ("--stride", stride.map(|stride| stride.to_string())),

@@ -42,6 +42,11 @@ pub(super) fn of_model(dir: &Path) -> Result<String> {
         Err(_) => ["config.json", "model.safetensors"].map(|name| dir.join(name)).into(),
     };
     files.sort_unstable();
+    of_files(files)
+}
+
+/// SHA-256 of files, each after its name.
+pub(super) fn of_files(files: Vec<PathBuf>) -> Result<String> {
     let mut hash = Sha256::new();
     for file in files {
         hash.update(file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());

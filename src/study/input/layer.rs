@@ -36,6 +36,23 @@ impl fmt::Display for LayerKind {
     }
 }
 
+/// What a reader must know about layers of these kinds.
+pub(super) fn notes(kinds: &[&LayerKind]) -> Vec<String> {
+    let with = |term: Term| kinds.iter().filter(move |kind| kind.terms.contains(&term));
+    let mut notes = Vec::new();
+    if let Some(window) = with(Term::Window).find_map(|kind| kind.window) {
+        let (sliding, all) = (with(Term::Window).count(), kinds.len());
+        let slide = if sliding == 1 { "slides" } else { "slide" };
+        notes.push(format!("{sliding} of {all} layers {slide} (window {})", window.size()));
+    }
+    if with(Term::Sink).next().is_some() {
+        notes.push(
+            "attention sinks: rows of the matrices sum to less than 1, and the rest goes to no key".into(),
+        );
+    }
+    notes
+}
+
 /// The value of `--layers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layers {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::reading::{self, Reading, Window};
-use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash, images};
-use crate::attention::{Mask, Term};
+use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash, images, layer};
+use crate::attention::Mask;
 use crate::error::{Error, Result};
 use crate::model::hub::{self, Resolved};
 use crate::model::{HeadTap, Model, ModelInput, Observer, embedded};
@@ -95,26 +95,6 @@ impl Trained {
         let at = self.lengths.iter().position(|length| *length == n)?;
         self.reading.windows[at].get(window).map(Window::input)
     }
-
-    /// What a reader must know about the layers.
-    fn notes_on_layers(&self) -> Vec<String> {
-        let all = self.kinds();
-        let kinds: Vec<&LayerKind> = self.layers.iter().map(|layer| &all[*layer]).collect();
-        let with = |term: Term| kinds.iter().filter(move |kind| kind.terms.contains(&term));
-        let mut notes = Vec::new();
-        if let Some(window) = with(Term::Window).find_map(|kind| kind.window) {
-            let (sliding, all) = (with(Term::Window).count(), kinds.len());
-            let slide = if sliding == 1 { "slides" } else { "slide" };
-            notes.push(format!("{sliding} of {all} layers {slide} (window {})", window.size()));
-        }
-        if with(Term::Sink).next().is_some() {
-            notes.push(
-                "attention sinks: rows of the matrices sum to less than 1, and the rest goes to no key"
-                    .into(),
-            );
-        }
-        notes
-    }
 }
 
 impl Source for Trained {
@@ -163,7 +143,9 @@ impl Source for Trained {
     }
 
     fn notes(&self) -> Vec<String> {
-        [self.notes.clone(), self.notes_on_layers()].concat()
+        let all = self.kinds();
+        let kinds: Vec<&LayerKind> = self.layers.iter().map(|layer| &all[*layer]).collect();
+        [self.notes.clone(), layer::notes(&kinds)].concat()
     }
 
     fn dependence(&self) -> Option<String> {

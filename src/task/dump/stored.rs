@@ -1,11 +1,13 @@
 //! Where the matrices of an input are.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Dump;
-use crate::error::Result;
+use super::safetensors::facts;
+use crate::error::{Error, Result};
 use crate::name;
 
 /// Where the matrices of an input are: what the command line names is a file.
@@ -46,6 +48,15 @@ impl Stored {
                 let name = tensor.map_or_else(|| self.to_string(), Into::into);
                 name::find("array", &name, arrays, |(name, _)| name).map(|(_, dump)| dump.clone())
             }
+        }
+    }
+    /// What a `.safetensors` file says of its arrays in its metadata; nothing where there is no such file.
+    pub fn facts(&self) -> Result<BTreeMap<String, String>> {
+        match self {
+            Self::File(path) if path.extension().is_some_and(|extension| extension == "safetensors") => {
+                facts(path, &std::fs::read(path).map_err(Error::file(path))?)
+            }
+            _ => Ok(BTreeMap::new()),
         }
     }
 }

@@ -87,8 +87,8 @@ fn files_of_other_kinds_and_options_that_do_not_fit() {
     refused(&["svd-spectrum", "--axes=head,head"], 2, &["'head,head'", "each at most once"]);
     refused(&["svd-spectrum", "--axes="], 2, &["'--axes", "axis ''"]);
     refused(&["svd-spectrum", "--axes=heads"], 2, &["'--axes", "axis 'heads'", "layer, batch, head"]);
-    refused(&["svd-spectrum", "--qkv-scale=1"], 2, &["required", "--qkv <FILE>"]);
-    refused(&["svd-spectrum", "--qkv-mask=full"], 2, &["required", "--qkv <FILE>"]);
+    refused(&["svd-spectrum", "--qkv-scale=1"], 2, &["required", "--qkv <FILE|DIR>"]);
+    refused(&["svd-spectrum", "--qkv-mask=full"], 2, &["required", "--qkv <FILE|DIR>"]);
     for other in
         ["--model=m", "--attention=a.npy", "--synthetic=gaussian", "--tokens=t", "--seq-len=8", "--windows=2"]
     {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 mod bad;
+mod folder;
 mod parts;
 
 use std::fs;

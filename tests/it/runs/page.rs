@@ -4,19 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use luna::report::page::to_html;
 use luna::report::{Cell, Curves, Figure, Heat, Plot, Report, Series};
 use luna::study::runs::{DiffConfig, Run, compose};
 use ndarray::{Array2, Array3, Axis};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::program::{arg, luna, refusal};
 use super::{ranks, result};
 
 /// What is done on a page, and what is recorded before it is loaded.
 const DRIVER: &str = include_str!("driver.js");
-const RECORDER: &str = "<script>window.errors = []; addEventListener('error', e => errors.push(e.message)); \
-    addEventListener('securitypolicyviolation', e => errors.push('blocked ' + e.blockedURI));</script>";
+const RECORDER: &str = "window.errors = []; addEventListener('error', e => errors.push(e.message)); \
+    addEventListener('securitypolicyviolation', e => errors.push('blocked ' + e.blockedURI));";
 
 /// A run of two layers of the built-in model in `dir/run`, and its page.
 fn page(dir: &Path) -> (PathBuf, PathBuf) {
@@ -54,9 +56,13 @@ fn headless(browser: &Path, profile: &Path) -> Command {
 fn driven(browser: &Path, html: &str, width: usize) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("page.html");
-    let html = html.replacen("<style>", &format!("{RECORDER}\n<style>"), 1);
-    fs::write(&file, html.replacen("</body>", &format!("<script>{DRIVER}</script></body>"), 1))
-        .expect("a file");
+    let hash = |script: &str| BASE64_STANDARD.encode(Sha256::digest(script));
+    let allowed = format!("script-src 'sha256-{}' 'sha256-{}' ", hash(RECORDER), hash(DRIVER));
+    let html = html
+        .replacen("script-src ", &allowed, 1)
+        .replacen("<style>", &format!("<script>{RECORDER}</script>\n<style>"), 1)
+        .replacen("</body>", &format!("<script>{DRIVER}</script></body>"), 1);
+    fs::write(&file, html).expect("a file");
     let output = headless(browser, &folder.path().join("profile"))
         .arg(format!("--window-size={width},900"))
         .arg(format!("file://{}", file.display()))
@@ -133,6 +139,9 @@ fn a_reader_points_clicks_sorts_and_copies() {
         copied.lines().nth(1).expect("a row").split(',').zip(first.split(',')).all(same),
         "{first}\n{copied}"
     );
+    // A script that is not the page's own does not run.
+    let other = html.replacen("</main>", "</main><script>errors.push('ran')</script>", 1);
+    assert_eq!(driven(&browser, &other, 1280)["errors"].to_string(), r#"["blocked inline"]"#);
     // Nothing is wider than a narrow page, but for tables that are scrolled.
     assert_eq!(driven(&browser, &html, 500)["narrow"], 0);
 }

@@ -14,12 +14,12 @@ use crate::attention::{Mask, Visible, Window};
 use crate::error::{Error, Result};
 use crate::task::dump::Dump;
 
-/// The mask and the window that `--qkv-mask` says: those that softmax attention is computed under.
-pub(super) fn of_projections(typed: &str) -> Result<(Mask, Option<Window>)> {
-    const FLAG: &str = "--qkv-mask";
+/// The mask and the window that `--qkv-mask`, or a file, says: those that softmax attention is computed under. `flag` is what
+/// errors call it.
+pub(super) fn of_projections(flag: &str, typed: &str) -> Result<(Mask, Option<Window>)> {
     const MASKS: &str = "full, causal, window:back=B,ahead=A, or causal and a window";
-    let refuse = || Error::value(FLAG, typed, MASKS);
-    let MaskSpec::Parts(parts) = MaskSpec::read(FLAG, typed, MASKS)? else { return Err(refuse()) };
+    let refuse = || Error::value(flag, typed, MASKS);
+    let MaskSpec::Parts(parts) = MaskSpec::read(flag, typed, MASKS)? else { return Err(refuse()) };
     let (mut mask, mut window) = (Mask::Full, None);
     for part in parts {
         match part {
