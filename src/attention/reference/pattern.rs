@@ -10,7 +10,7 @@ pub(in crate::attention) use crate::attention::choice::{Pattern, ReadsBy};
 use crate::attention::input::Input;
 use crate::attention::kernel::fused::Fused;
 use crate::attention::mechanism::Mechanism;
-use crate::attention::softmax::rows::ExactRows;
+use crate::attention::softmax::rows::{Exact, ExactRows};
 use crate::cost::{Cost, Shape};
 use crate::error::Result;
 use crate::linalg::gemm::{Threads, product_into};
