@@ -11,7 +11,7 @@ use ndarray::{Array2, Array3, Axis, s};
 const L: usize = 9;
 
 /// Parameters that change what is computed, beside the defaults of every mechanism.
-const VARIANTS: &[&str] = &["luna-causal:weight=elu", "linformer:shared=false"];
+const VARIANTS: &[&str] = &["luna-causal:weight=elu", "luna-causal:decay=0.9", "linformer:shared=false"];
 
 /// Every mechanism that has a fused implementation, at this l.
 fn all(l: usize) -> impl Iterator<Item = Attention> {
