@@ -28,7 +28,8 @@
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
 //! - Trained models that need no file, which the studies of heads measure if no input is named: [`model::embedded`].
 //! - Forward and backward passes over many heads without an n x n array: [`attention::Fused`].
-//! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
+//! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::image`], [`task::pathfinder`],
+//!   [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), by bytes or by a [`task::tokenizer`], in batches that
 //!   the seed determines ([`task::batch`]); the scores of translations: [`task::translation::bleu`] and [`task::translation::chrf`].
 //! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
