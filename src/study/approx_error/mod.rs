@@ -34,7 +34,9 @@ mod summary;
 mod theorem;
 mod view;
 
+pub(in crate::study) use candidate::{Candidate, Candidates};
 pub use config::{Check, Config};
 pub use own::TRAINED;
 pub(in crate::study) use run::names;
 pub use run::{columns, run};
+pub(in crate::study) use substitute::{Drift, Prediction};

@@ -7,11 +7,10 @@ use ndarray::Array2;
 use super::drift::Drift;
 use super::rows::Measured;
 use super::view;
-use crate::attention::{Attention, Input, Mask, Origin};
 use crate::error::{Error, Result};
-use crate::linalg::gemm::{Threads, product};
 use crate::model::{HeadTap, Model, ModelInput, Output, Substitute, Unobserved};
 use crate::report::Report;
+use crate::study::allocation::attend;
 use crate::study::approx_error::candidate::{Candidate, Candidates};
 use crate::study::approx_error::config::Config;
 use crate::study::approx_error::fits::Fits;
@@ -49,7 +48,7 @@ pub(in crate::study::approx_error) fn run(
     source.restrict(&layers);
     let mut candidates = Candidates::of(config, &source, context.watch)?;
     differences::check(config.baseline.as_deref(), &candidates.all)?;
-    candidates.restrict(&mut source, "--substitute", context.watch)?;
+    candidates.restrict(&mut source, Some("--substitute"), context.watch)?;
     let Candidates { all, left_out } = candidates;
     let layers = source.layers().to_vec();
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
@@ -187,14 +186,9 @@ impl Substitute for StandIn<'_> {
     }
 
     fn attend(&self, head: &HeadTap) -> Result<Array2<f32>> {
-        // The label of the input, so that draws and fits are those of the comparison head by head.
+        // Fits are by the label of the input, as in the comparison head by head.
         let label = Head::label_in(head.layer, head.head);
         let learned = self.fits.learned(self.at, self.n, &label);
-        let origin = Origin { seed: self.context.seed, label: &label, learned };
-        let mask = if head.causal { Mask::Causal } else { Mask::Full };
-        let (scale, terms) = (head.scale, head.terms.view());
-        let input = Input { scale, terms, ..Input::new(head.q.view(), head.k.view(), mask) };
-        let matrix = Attention::build(&self.candidate.spec, &origin)?.matrix(&input)?;
-        Ok(product(matrix.view(), head.v.view(), Threads::One))
+        attend(&self.candidate.spec, self.context.seed, learned, head)
     }
 }
