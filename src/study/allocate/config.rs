@@ -45,6 +45,9 @@ pub struct AllocateConfig {
     /// Text to choose on, and to judge on where no --judge-text is named [default: of an embedded model its own]
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
+    /// Token ids to choose and to judge on, as JSON list or separated by white space; fed as they stand
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "judge_text"])]
+    pub tokens: Option<PathBuf>,
     /// Text to judge on [default: other windows of --text]
     #[arg(long, value_name = "FILE")]
     pub judge_text: Option<PathBuf>,
@@ -81,7 +84,7 @@ pub struct AllocateConfig {
 impl AllocateConfig {
     /// What is read although no model was named.
     pub fn unnamed(&self) -> Option<Unnamed> {
-        self.input(None, 1).unnamed(Unnamed::Model)
+        self.input(self.text.as_ref(), 1).unnamed(Unnamed::Model)
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -103,6 +106,7 @@ impl AllocateConfig {
             revision: self.revision.clone(),
             offline: self.offline,
             text: text.cloned(),
+            tokens: self.tokens.clone(),
             seq_len: self.seq_len.and_then(|n| List::new([n])),
             windows: Some(windows),
             skip_tokens: self.skip_tokens,

@@ -167,3 +167,67 @@ impl Record {
         Ok(assignment)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Substitute;
+
+    fn record() -> Record {
+        let model = ModelFacts {
+            name: "m \"quoted\"".into(),
+            sha256: "0".into(),
+            layers: 2,
+            heads: 2,
+            d_h: 8,
+            mask: "causal".into(),
+        };
+        let budget = Budget { asked: "l=8".into(), unit: "keys".into(), limit: 32, spent: 30, softmax: 64 };
+        let head = |at: usize| HeadChoice {
+            layer: at / 2,
+            head: at % 2,
+            mechanism: if at == 1 { "softmax".into() } else { format!("sink-window:l={}", at + 4) },
+            l: (at != 1).then_some(at + 4),
+            cost: (at != 3).then_some(8),
+            predicted_harm: Some(0.1 / 3.0),
+        };
+        Record::new(model, (16, 3), budget, 1.0 / 3.0, (0..4).map(head).collect())
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("allocation.json");
+        for judged in [
+            None,
+            Some(Judged {
+                windows: 8,
+                hidden_rel_fro: 0.1,
+                nll_softmax: None,
+                nll: Some(2.0 / 3.0),
+                next_token_kl: None,
+                top1_agreement: None,
+            }),
+        ] {
+            let record = Record { judged, ..record() };
+            std::fs::write(&path, record.text()).unwrap();
+            assert_eq!(Record::read(&path).unwrap(), record);
+            let heads = record.text().lines().filter(|line| line.contains("\"mechanism\"")).count();
+            assert_eq!(heads, 4, "a line a head");
+        }
+    }
+
+    #[test]
+    fn heads_have_their_mechanisms_and_exact_ones_are_left() {
+        let path = Path::new("allocation.json");
+        let found = record().assign(path, (2, 2), Mask::Causal).unwrap();
+        assert!(found.replaces(0) && found.replaces(1));
+        assert!(found.replaces_head(0, 0) && !found.replaces_head(0, 1) && found.replaces_head(1, 1));
+        let refused = |shape, mask| record().assign(path, shape, mask).unwrap_err().to_string();
+        assert!(
+            refused((2, 3), Mask::Causal)
+                .contains("expected one of 2 layers of 3 heads under the causal mask")
+        );
+        assert!(refused((2, 2), Mask::Full).contains("under the full mask, as this model"));
+    }
+}

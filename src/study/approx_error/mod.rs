@@ -13,6 +13,7 @@
 //! and `--check linformer-theorem-1` tests the construction by which Linformer proves its claim.
 
 mod aggregated;
+mod allocated;
 mod candidate;
 mod compare;
 mod config;
