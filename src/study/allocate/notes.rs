@@ -35,10 +35,11 @@ fn finding(results: &Results<'_>, budget: usize) -> Option<String> {
     }
     let unit = if results.is_language_model() { "nats a token" } else { "of relative drift" };
     let (mean, other) = (stats::mean(&own), stats::mean(&others));
-    let share = match stats::student_ratio(&own, &others).filter(|_| other > 0.0) {
+    let is_a_loss = stats::student_mean(&others).is_some_and(|ends| ends.low > 0.0);
+    let share = match stats::student_ratio(&own, &others).filter(|_| is_a_loss) {
         Some(ends) => format!("{:.2} of it ({:.2} to {:.2}, 95 %)", ends.mid, ends.low, ends.high),
-        None if other > 0.0 => format!("{:.2} of it", mean / other),
-        None => "which is no loss".into(),
+        None if own.len() == 1 && other > 0.0 => format!("{:.2} of it", mean / other),
+        None => "whose interval holds 0".into(),
     };
     let least = all[1..].iter().min_by(|a, b| mean_of(a).total_cmp(&mean_of(b)))?;
     let hindsight = if least.choice.name == best.choice.name {

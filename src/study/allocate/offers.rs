@@ -70,7 +70,8 @@ impl Offers {
             priced.push((one, price));
         }
         if priced.iter().all(|(one, _)| Assignment::is_exact(&one.spec)) {
-            return Err(Error::value("--mechanism", &config.mechanism, "something beside softmax"));
+            let accepted = format!("something beside softmax, at an l up to n = {n}");
+            return Err(Error::value("--mechanism", &config.mechanism, accepted));
         }
         left_out.extend(Candidate::leaks(
             &priced.iter().map(|(one, _)| one.clone()).collect::<Vec<_>>(),

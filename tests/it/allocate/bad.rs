@@ -42,7 +42,7 @@ fn mechanisms() {
     );
     refused(&["--mechanism", "softmax,sink-window:l=2,sink=3"], &["'sink'", "'3'"]);
     refused(&["--l", "0"], &["--l: '0'"]);
-    refused(&["--l", "32,64"], &["n = 16 or less"]);
+    refused(&["--l", "32,64"], &["something beside softmax, at an l up to n = 16"]);
     refused(&["--windows", "0"], &["--windows: '0'"]);
     refused(&["--judge-windows", "0"], &["--judge-windows: '0'"]);
     refused(&["--judge-windows", "500"], &["tokens"]);
@@ -100,8 +100,8 @@ fn files_of_another_model_and_files_that_are_none() {
     for (from, to, part) in [
         ("\"luna allocation\"", "\"another\"", "'another' of version 1"),
         ("\"version\": 1", "\"version\": 2", "of version 2"),
-        ("sink-window:l", "sink-windw:l", "did you mean 'sink-window'?"),
-        ("sink-window:l=", "nystrom:l=", "causal"),
+        ("top-k:l", "top-kk:l", "did you mean 'top-k'?"),
+        ("top-k:l=", "nystrom:l=", "causal"),
         ("\"head\":1", "\"head\":2", "not every head of 2 layers of 4 in their order"),
         ("\"heads\": [", "\"heads\": [[", "expected allocation.json as luna allocate writes it"),
     ] {

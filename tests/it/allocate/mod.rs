@@ -6,6 +6,7 @@ mod laws;
 mod planted;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::Parser;
 use luna::linalg::engine::Engine;
@@ -13,6 +14,7 @@ use luna::report::Report;
 use luna::study::allocate::{self, AllocateConfig};
 use luna::study::{Context, Unwatched};
 use luna::sweep::RunFolder;
+use tempfile::TempDir;
 
 use crate::model::tiny;
 
@@ -45,11 +47,16 @@ fn tokens(folder: &Path) -> PathBuf {
     path
 }
 
+/// The same file in every run: a result names it.
+static TOKENS: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let path = tokens(folder.path());
+    (folder, path)
+});
+
 /// A tiny model on such tokens.
 fn on(model: &Path, more: &[&str], folder: Option<&Path>) -> luna::Result<Report> {
-    let dir = tempfile::tempdir().unwrap();
-    let tokens = tokens(dir.path());
-    let input = ["--model", model.to_str().unwrap(), "--tokens", tokens.to_str().unwrap()];
+    let input = ["--model", model.to_str().unwrap(), "--tokens", TOKENS.1.to_str().unwrap()];
     allocate(&[&input[..], more].concat(), folder)
 }
 

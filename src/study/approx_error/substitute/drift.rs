@@ -72,13 +72,19 @@ fn predict(
         let logits = |hidden: &Array2<f32>| model.logits(&hidden.slice(s![from..to, ..]).to_owned());
         let (Some(exact), Some(other)) = (logits(exact)?, logits(other)?) else { return Ok(None) };
         let rows = (0..to - from).into_par_iter().map(|row| {
-            let (p, q) = (log_softmax(exact.row(row)), log_softmax(other.row(row)));
+            let (exact, other) = (LogSoftmax::of(exact.row(row)), LogSoftmax::of(other.row(row)));
             let next = ids[from + row + 1] as usize;
             Prediction {
-                nll_exact: -p[next],
-                nll: -q[next],
-                kl: p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum(),
-                top1: f64::from(u8::from(largest(&p) == largest(&q))),
+                nll_exact: -exact.logs[next],
+                nll: -other.logs[next],
+                kl: exact
+                    .weights
+                    .iter()
+                    .zip(exact.logs.iter().zip(&other.logs))
+                    .map(|(p, (a, b))| p * (a - b))
+                    .sum::<f64>()
+                    / exact.sum,
+                top1: f64::from(u8::from(largest(&exact.logs) == largest(&other.logs))),
             }
         });
         // Summed in the order of the positions, whichever thread had them.
@@ -98,10 +104,21 @@ fn predict(
     }))
 }
 
-fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
-    let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, x| largest.max(f64::from(*x)));
-    let sum: f64 = logits.iter().map(|x| (f64::from(*x) - largest).exp()).sum();
-    logits.iter().map(|x| f64::from(*x) - largest - sum.ln()).collect()
+/// Logarithms of probabilities, and the probabilities times `sum`.
+struct LogSoftmax {
+    logs: Vec<f64>,
+    weights: Vec<f64>,
+    sum: f64,
+}
+
+impl LogSoftmax {
+    fn of(logits: ArrayView1<'_, f32>) -> Self {
+        let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, x| largest.max(f64::from(*x)));
+        let weights: Vec<f64> = logits.iter().map(|x| (f64::from(*x) - largest).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let log = largest + sum.ln();
+        Self { logs: logits.iter().map(|x| f64::from(*x) - log).collect(), weights, sum }
+    }
 }
 
 fn largest(values: &[f64]) -> Option<usize> {
