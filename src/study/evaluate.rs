@@ -85,7 +85,7 @@ impl Opened {
         let network = if facts["model_type"] == TRANSLATOR {
             TaskNetwork::Translator(Box::new(Translator::new(&TranslatorConfig::parse(&path, &text)?)?))
         } else {
-            TaskNetwork::Single(Network::new(&EncoderConfig::parse(&path, &text)?)?)
+            TaskNetwork::Single(Box::new(Network::new(&EncoderConfig::parse(&path, &text)?)?))
         };
         let parameters = checkpoint::weights(&dir.join("model.safetensors"), network.layout())?;
         Ok(Self { network, parameters, dir, facts })

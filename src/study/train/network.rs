@@ -15,7 +15,7 @@ use crate::train::{Batch, Layout, Network, Pairs, Rates, Rows, Translator};
 /// A network that a task trains.
 pub(in crate::study) enum TaskNetwork {
     /// An encoder, or a decoder-only network.
-    Single(Network),
+    Single(Box<Network>),
     /// An encoder-decoder.
     Translator(Box<Translator>),
 }
@@ -50,7 +50,7 @@ impl TaskNetwork {
             }
             return Translator::new(&config).map(|network| Self::Translator(Box::new(network)));
         }
-        Network::new(config).map(Self::Single)
+        Network::new(config).map(|network| Self::Single(Box::new(network)))
     }
 
     pub(in crate::study) fn layout(&self) -> &Layout {

@@ -12,7 +12,7 @@ use ndarray::{Array1, Array3};
 
 /// An array of images that are brighter on the left (label 3) or on the right (label 7), and its labels beside it.
 fn sides(folder: &Path, name: &str, count: usize) -> PathBuf {
-    let label = |i: usize| if i % 2 == 0 { 3_i64 } else { 7 };
+    let label = |i: usize| if i.is_multiple_of(2) { 3_i64 } else { 7 };
     let pixels = Array3::from_shape_fn((count, 4, 6), |(i, y, x)| {
         let bright = (x < 3) == (label(i) == 3);
         (if bright { 150 } else { 20 }) + ((i * 31 + y * 7 + x * 13) % 90) as u8

@@ -22,10 +22,8 @@ const N: usize = 31;
 pub(super) fn lunas() -> Vec<EncoderConfig> {
     let causal = |tied, packing| Mechanism::LunaCausal { l: 5, tied, packing };
     // The authors' form, and one that forgets.
-    let packing = |tied| match tied {
-        true => Packing::from(Weight::Softplus),
-        false => Packing { weight: Weight::Elu, average: Average::Learned },
-    };
+    let forgetting = Packing { weight: Weight::Elu, average: Average::Learned };
+    let packing = |tied| if tied { Weight::Softplus.into() } else { forgetting };
     let mut all = Vec::new();
     for pre_norm in [false, true] {
         for p_chain in [true, false] {
