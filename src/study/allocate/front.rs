@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 
 use super::plan::ALLOCATED;
+use super::results::{Judged, Results};
 use super::rows::cost_name;
 use super::tables::main;
-use super::view::{Judged, Results};
 use crate::report::{Curves, Figure, Heat, Plot, Series};
 use crate::stats;
 

@@ -1,8 +1,8 @@
 //! What a reader must know beside the tables.
 
 use super::plan::Choice;
+use super::results::{Judged, Results};
 use super::tables::checked;
-use super::view::{Judged, Results};
 use crate::stats;
 
 /// The notes, the findings first.

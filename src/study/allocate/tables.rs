@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::budget::Unit;
 use super::plan::{Choice, specs};
+use super::results::{Judged, Results};
 use super::rows::cost_name;
-use super::view::{Judged, Results};
 use crate::name::Spec;
 use crate::report::Digits::{Fixed, Integer, Significant, Text};
 use crate::report::{Cell, Column, Table};
