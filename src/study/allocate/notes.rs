@@ -1,7 +1,7 @@
 //! What a reader must know beside the tables.
 
 use super::plan::Choice;
-use super::results::{Judged, Results};
+use super::results::{Results, Trial};
 use super::tables::checked;
 use crate::stats;
 
@@ -54,7 +54,7 @@ fn finding(results: &Results<'_>, budget: usize) -> Option<String> {
     ))
 }
 
-fn mean_of(one: &Judged<'_>) -> f64 {
+fn mean_of(one: &Trial<'_>) -> f64 {
     stats::mean(&one.losses())
 }
 

@@ -24,13 +24,13 @@ pub(super) struct Results<'a> {
 }
 
 /// A choice with its windows.
-pub(super) struct Judged<'a> {
+pub(super) struct Trial<'a> {
     pub(super) choice: &'a Choice,
     pub(super) chosen_on: Vec<&'a Measured>,
     pub(super) judged_on: Vec<&'a Measured>,
 }
 
-impl Judged<'_> {
+impl Trial<'_> {
     /// Its losses on the windows to judge on.
     pub(super) fn losses(&self) -> Vec<f64> {
         self.judged_on.iter().map(|one| loss(one)).collect()
@@ -56,21 +56,17 @@ impl<'a> Results<'a> {
 
     /// The choices of a budget: the allocation, then the uniform ones, that of the least loss on the windows that were
     /// chosen on first.
-    pub(super) fn of(&self, budget: usize) -> Vec<Judged<'a>> {
+    pub(super) fn of(&self, budget: usize) -> Vec<Trial<'a>> {
         let windows = |choice: usize, judged: bool| {
             let own = self.measured.iter().filter(|one| one.of.choice == choice && one.of.judged == judged);
             own.collect::<Vec<_>>()
         };
         let own = self.choices.iter().enumerate().filter(|(_, choice)| choice.budget == budget);
-        let mut all: Vec<Judged<'a>> = own
-            .map(|(at, choice)| Judged {
-                choice,
-                chosen_on: windows(at, false),
-                judged_on: windows(at, true),
-            })
+        let mut all: Vec<Trial<'a>> = own
+            .map(|(at, choice)| Trial { choice, chosen_on: windows(at, false), judged_on: windows(at, true) })
             .collect();
         all.sort_by(|a, b| {
-            let key = |one: &Judged<'_>| one.choice.mechanism.is_some();
+            let key = |one: &Trial<'_>| one.choice.mechanism.is_some();
             key(a).cmp(&key(b)).then(a.before().total_cmp(&b.before()))
         });
         all
