@@ -79,7 +79,9 @@ impl Study for ErrorStudy<'_> {
         let count = self.offers.all.len();
         let mut cells = HeadWindow::plan(self.source, count, |n| count as f64 * n * n * 128.0);
         cells.retain(|cell| self.windows.contains(&cell.of.window));
-        cells.iter_mut().for_each(|cell| cell.key.insert_str(0, "errors "));
+        for cell in &mut cells {
+            cell.key.insert_str(0, "errors ");
+        }
         cells
     }
 

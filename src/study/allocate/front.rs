@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 
 use super::plan::ALLOCATED;
+use super::results::{Results, Trial};
 use super::rows::cost_name;
 use super::tables::main;
-use super::view::{Judged, Results};
 use crate::report::{Curves, Figure, Heat, Plot, Series};
 use crate::stats;
 
@@ -36,7 +36,7 @@ fn heads(results: &Results<'_>) -> Option<Figure> {
 
 /// What each choice loses against what it spends, judged on windows that nothing was chosen on.
 fn front(results: &Results<'_>) -> Option<Figure> {
-    let mut lines: BTreeMap<(bool, &str), Vec<(f64, Judged<'_>)>> = BTreeMap::new();
+    let mut lines: BTreeMap<(bool, &str), Vec<(f64, Trial<'_>)>> = BTreeMap::new();
     for budget in 0..results.limits.len() {
         for one in results.of(budget).into_iter().filter(|one| !one.judged_on.is_empty()) {
             let key = one.choice.mechanism.as_deref().map_or((false, ALLOCATED), |name| (true, name));

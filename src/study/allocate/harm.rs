@@ -70,10 +70,7 @@ fn kl(p: ArrayView1<'_, f32>, a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) ->
 
 /// `e^x - 1 - x`, by its series where that converges fast.
 fn beyond_linear(x: f64) -> f64 {
-    if x.abs() > 0.5 {
-        return x.exp() - 1.0 - x;
-    }
-    // x^2 (1/2! + x (1/3! + ...)); the first term left out is below 1e-13 of the sum.
+    /// `x^2 (1/2! + x (1/3! + ...))`; the first term left out is below 1e-11 of the sum.
     const COEFFICIENTS: [f64; 10] = [
         1.0 / 39_916_800.0,
         1.0 / 3_628_800.0,
@@ -86,6 +83,9 @@ fn beyond_linear(x: f64) -> f64 {
         1.0 / 6.0,
         0.5,
     ];
+    if x.abs() > 0.5 {
+        return x.exp() - 1.0 - x;
+    }
     x * x * COEFFICIENTS.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_series_meets_the_exponential() {
         for x in [-0.5_f64, -0.3, 0.2, 0.4999] {
-            assert!((beyond_linear(x) / (x.exp() - 1.0 - x) - 1.0).abs() < 1e-12, "{x}");
+            assert!((beyond_linear(x) / (x.exp() - 1.0 - x) - 1.0).abs() < 1e-11, "{x}");
         }
         assert_eq!(beyond_linear(0.0), 0.0);
     }

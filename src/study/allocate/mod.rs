@@ -16,6 +16,7 @@ mod judge;
 mod notes;
 mod offers;
 mod plan;
+mod results;
 mod rows;
 mod run;
 mod sensitivity;

@@ -1,8 +1,8 @@
 //! What a reader must know beside the tables.
 
 use super::plan::Choice;
+use super::results::{Results, Trial};
 use super::tables::checked;
-use super::view::{Judged, Results};
 use crate::stats;
 
 /// The notes, the findings first.
@@ -54,7 +54,7 @@ fn finding(results: &Results<'_>, budget: usize) -> Option<String> {
     ))
 }
 
-fn mean_of(one: &Judged<'_>) -> f64 {
+fn mean_of(one: &Trial<'_>) -> f64 {
     stats::mean(&one.losses())
 }
 

@@ -84,7 +84,9 @@ pub(super) fn choices(
         });
         for one in offers.uniform(limit, heads)? {
             let mut assignment = Assignment::exact(shape, seed);
-            places.iter().for_each(|place| assignment.set(*place, &one.spec));
+            for place in &places {
+                assignment.set(*place, &one.spec);
+            }
             let offer = offers.all.iter().position(|(other, _)| other.spec == one.spec);
             all.push(Choice {
                 budget,

@@ -1,8 +1,7 @@
 //! The full result: one row a budget, choice and window.
 
 use super::budget::Unit;
-use super::judge::Measured;
-use super::view::Results;
+use super::results::Results;
 use crate::report::Digits::{Fixed, Integer, Significant, Text};
 use crate::report::{Cell, Column, Table};
 use crate::study::Columns;
@@ -69,11 +68,6 @@ pub(super) fn table(results: &Results<'_>) -> Table {
         ]);
     }
     table
-}
-
-/// What a choice loses over a window: nats a token, or the relative drift of the hidden states where nothing is predicted.
-pub(super) fn loss(one: &Measured) -> f64 {
-    one.drift.prediction.map_or(one.drift.hidden_rel_fro, |p| p.nll - p.nll_exact)
 }
 
 /// What the columns of costs are called.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::budget::Unit;
 use super::plan::{Choice, specs};
+use super::results::{Results, Trial};
 use super::rows::cost_name;
-use super::view::{Judged, Results};
 use crate::name::Spec;
 use crate::report::Digits::{Fixed, Integer, Significant, Text};
 use crate::report::{Cell, Column, Table};
@@ -78,7 +78,7 @@ pub(super) fn summary(results: &Results<'_>) -> Table {
 }
 
 /// Of the allocation less a uniform choice, over the windows that both have.
-fn difference(allocated: &Judged<'_>, other: &Judged<'_>) -> [Cell; 3] {
+fn difference(allocated: &Trial<'_>, other: &Trial<'_>) -> [Cell; 3] {
     if other.choice.mechanism.is_none() {
         return [Cell::Missing, Cell::Missing, Cell::Missing];
     }

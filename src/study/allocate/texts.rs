@@ -99,20 +99,17 @@ impl Texts {
     /// What was read, and for what.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.choose.notes();
-        match &self.judge {
-            Some(other) => {
-                let read = other.notes().into_iter().filter(|note| note.starts_with("read: "));
-                notes.extend(read.map(|note| format!("to judge on: {note}")));
-            }
-            None => {
-                let list: Vec<String> = self.choosing.iter().map(ToString::to_string).collect();
-                notes.push(format!(
+        if let Some(other) = &self.judge {
+            let read = other.notes().into_iter().filter(|note| note.starts_with("read: "));
+            notes.extend(read.map(|note| format!("to judge on: {note}")));
+        } else {
+            let list: Vec<String> = self.choosing.iter().map(ToString::to_string).collect();
+            notes.push(format!(
                     "chosen on window{} {} of the text, judged on its other {} windows, which share no token with them",
                     if list.len() == 1 { "" } else { "s" },
                     list.join(", "),
                     self.judging.len()
                 ));
-            }
         }
         notes
     }
