@@ -1,7 +1,7 @@
 //! A toolkit for research on efficient attention, as a library and as the command `luna`.
 //!
 //! The commands, their columns and definitions are described in the pages of `docs/`: `svd-spectrum.md`, `approx-error.md`,
-//! `scale-sweep.md`, `train.md` (with evaluate, generate and translate), `input.md` and `results.md`.
+//! `allocate.md`, `scale-sweep.md`, `train.md` (with evaluate, generate and translate), `input.md` and `results.md`.
 //!
 //! # Modules
 //! A module imports those below it only, and no two files import each other in a circle.
@@ -28,13 +28,14 @@
 //! - The heads of a trained model: [`model::Model::open`] and [`model::Observer`].
 //! - Trained models that need no file, which the studies of heads measure if no input is named: [`model::embedded`].
 //! - Forward and backward passes over many heads without an n x n array: [`attention::Fused`].
-//! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::language`], [`task::recall`] and
+//! - What a network can learn from: [`task::listops`], [`task::labelled`] texts, [`task::image`], [`task::pathfinder`],
+//!   [`task::language`], [`task::recall`] and
 //!   [`task::translation`] with its vocabulary ([`task::bpe`]), by bytes or by a [`task::tokenizer`], in batches that
 //!   the seed determines ([`task::batch`]); the scores of translations: [`task::translation::bleu`] and [`task::translation::chrf`].
 //! - A network with its gradients, an optimiser, checkpoints: [`train::Network`]; an encoder-decoder: [`train::Translator`], and
 //!   in use, with beam search, [`network::translator`].
 //! - Memory that is allocated, and times measured in rounds: [`profile::memory`], [`profile::rounds`].
-//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::scale_sweep`], [`study::train`],
+//! - The whole studies from Rust: [`study::svd_spectrum`], [`study::approx_error`], [`study::allocate`], [`study::scale_sweep`], [`study::train`],
 //!   [`study::evaluate`], [`study::generate`] and [`study::translate`].
 //! - How to add a mechanism, metric, synthetic input, null model, model family or output format: the module pages of
 //!   [`attention`], [`metric`], [`task::synthetic`], [`study::svd_spectrum`], [`model`] and [`report`].

@@ -14,130 +14,16 @@ says another number), Ctrl-C stops it, and ``progress(done, total, message)`` is
 from __future__ import annotations
 
 import contextlib
-import json
-import warnings
 from importlib.metadata import version as _version
-from operator import index
 from os import PathLike, fspath
 
 import numpy as np
 
-from . import _capture, _luna
+from . import _calls, _capture, _luna
+from ._calls import Table
 
 __all__ = ["Table", "attention", "capture", "cost", "errors", "read", "singular_values", "spectrum"]
 __version__ = _version("luna-attention")
-
-
-class Table(dict):
-    """Columns of a result by name, each a NumPy array with a value a row.
-
-    Integers are int64 and booleans bool where every row has one; numbers that are missing are NaN; texts, and booleans of which
-    some are missing, are objects (a missing one is None).
-
-    Attributes
-    ----------
-    units : dict of str
-        The unit of a column ("tokens", "ms"), where it has one.
-    about : dict of str
-        A line on each column.
-    notes : list of str
-        What a reader must know, as the command prints it below its table.
-    stamp : dict
-        How the result was produced.
-    """
-
-    def __init__(self, answer):
-        columns, self.notes, stamp, self._arrays = answer
-        super().__init__((name, _column(values)) for name, _, _, values in columns)
-        self.units = {name: unit for name, unit, _, _ in columns if unit}
-        self.about = {name: about for name, _, about, _ in columns}
-        self.stamp = json.loads(stamp)
-
-
-def _column(values):
-    if isinstance(values, np.ndarray):
-        return values
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
-def _array(name, value):
-    """As (name, contiguous float32 or float64 of native byte order, the type that it had)."""
-    try:
-        array = value if isinstance(value, np.ndarray) else _taken(value)
-    except Exception as error:
-        raise ValueError(f"{name}: cannot be read as an array: {error}") from error
-    dtype = array.dtype
-    if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
-        raise ValueError(f"{name}: '{dtype}' is not accepted; accepted: float16, float32 or float64")
-    wide = np.float64 if dtype.itemsize == 8 else np.float32
-    return name, np.require(np.asarray(array), wide, ["C", "A"]), f"float{8 * dtype.itemsize}"
-
-
-def _taken(value):
-    if hasattr(value, "__array__") or not hasattr(value, "__dlpack__"):
-        return np.asarray(value)
-    return np.from_dlpack(value)
-
-
-def _flags(options):
-    """Options as the command's flags: those that are None are not given, and those that are True stand alone."""
-    flags = []
-    for name, value in options.items():
-        if value is None or value is False:
-            continue
-        flag = "--" + name.replace("_", "-")
-        if value is True:
-            flags.append(flag)
-        else:
-            # In one word, so that a value may begin with a hyphen.
-            flags.append(f"{flag}={_word(value)}")
-    return flags
-
-
-def _word(value):
-    if isinstance(value, (list, tuple, set, frozenset, range)) or isinstance(value, np.ndarray) and value.ndim:
-        return ",".join(_word(one) for one in value)
-    if isinstance(value, float):
-        return repr(float(value))
-    return str(value)
-
-
-def _settings(seed, threads):
-    for name, value, largest in (("seed", seed, (1 << 64) - 1), ("threads", 1 if threads is None else threads, 1024)):
-        smallest = 0 if name == "seed" else 1
-        if not hasattr(value, "__index__") or not smallest <= index(value) <= largest:
-            raise ValueError(f"{name}: '{value}' is not accepted; accepted: {smallest} to {largest}")
-    return index(seed), None if threads is None else index(threads)
-
-
-def _run(study, options, arrays=(), *, seed=0, threads=None, progress=None, wanted=()):
-    seed, threads = _settings(seed, threads)
-    with contextlib.ExitStack() as bars:
-        if progress is True:
-            progress = _on(bars.enter_context(_bar()))
-        answer, said = _luna.study(study, _flags(options), list(arrays), seed, threads, progress, list(wanted))
-    for message in said:
-        warnings.warn(message, stacklevel=3)
-    return Table(answer)
-
-
-def _bar():
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        raise ValueError("progress: 'True' needs tqdm; accepted: a function progress(done, total, message)") from None
-    return tqdm()
-
-
-def _on(bar):
-    def progress(done, total, message):
-        bar.total = total
-        bar.set_description(message, refresh=False)
-        bar.update(done - bar.n)
-
-    return progress
 
 
 def spectrum(
@@ -211,41 +97,13 @@ def spectrum(
     settings = {"seed": seed, "threads": threads, "progress": progress}
     heads = {"scale": scale, "mask": mask, "softcap": softcap, "sink": sink, "bias": bias}
     if isinstance(a, (str, PathLike)):
-        return _run("svd-spectrum", *_stored(a, {"k": k, "v": v}, heads, options), **settings)
+        return _calls.run("svd-spectrum", *_calls.stored_at(a, {"k": k, "v": v}, heads, options), **settings)
     if k is None:
         for name, value in (heads | {"v": v, "mask": None}).items():
             if value is not None:
                 raise ValueError(f"{name} is not accepted beside attention matrices; accepted: queries and keys beside it")
-        return _run("svd-spectrum", {"attention": "a", "mask": mask, **options}, [_array("a", a)], **settings)
-    return _run("svd-spectrum", *_heads({"q": a, "k": k, "v": v}, heads, options), **settings)
-
-
-def _heads(arrays, heads, options):
-    """Flags and arrays of queries and keys, with what their softmax has beside them."""
-    options, sink, bias = _terms("q", heads, options)
-    named = [_array(name, value) for name, value in arrays.items() if value is not None]
-    dimensions = named[0][1].ndim
-    for name, value, axis in (("sink", sink, (-1, -2)), ("bias", bias, -2)):
-        if value is not None:
-            _, array, stored = _array(name, value)
-            array = np.expand_dims(array, axis)
-            # Dimensions that are missing are those before the heads.
-            named.append((name, array.reshape((1,) * (dimensions - array.ndim) + array.shape), stored))
-    return options, named
-
-
-def _stored(path, arrays, heads, options):
-    """Flags of queries and keys in a file or folder."""
-    options, sink, bias = _terms(fspath(path), heads, options)
-    for name, value in (arrays | {"sink": sink, "bias": bias}).items():
-        if value is not None:
-            raise ValueError(f"{name} is not accepted beside a path; accepted: arrays in the place of '{fspath(path)}'")
-    return options, []
-
-
-def _terms(qkv, heads, options):
-    flags = {f"qkv_{name}": heads[name] for name in ("scale", "mask", "softcap")}
-    return {"qkv": qkv, **flags, **options}, heads["sink"], heads["bias"]
+        return _calls.run("svd-spectrum", {"attention": "a", "mask": mask, **options}, [_calls.prepared("a", a)], **settings)
+    return _calls.run("svd-spectrum", *_calls.heads_of({"q": a, "k": k, "v": v}, heads, options), **settings)
 
 
 def singular_values(a, *, centred=False, threads=None, progress=None):
@@ -263,14 +121,14 @@ def singular_values(a, *, centred=False, threads=None, progress=None):
     array of float64, shape (..., min(n, m))
         The values that ``luna svd-spectrum --out`` writes.
     """
-    name, array, stored = _array("a", a)
+    name, array, stored = _calls.prepared("a", a)
     leading = array.shape[:-2]
     # An empty array is refused with its own shape.
     if len(leading) > 1 and array.size:
         array = array.reshape(-1, *array.shape[-2:])
     wanted = "centred_singular_values" if centred else "singular_values"
     options = {"attention": "a", "null": "none", "method": "exact"}
-    table = _run("svd-spectrum", options, [(name, array, stored)], threads=threads, progress=progress, wanted=[wanted])
+    table = _calls.run("svd-spectrum", options, [(name, array, stored)], threads=threads, progress=progress, wanted=[wanted])
     (values,) = table._arrays.values()
     return values.reshape(*leading, values.shape[-1])
 
@@ -318,11 +176,11 @@ def errors(
     heads = {"scale": scale, "mask": mask, "softcap": softcap, "sink": sink, "bias": bias}
     settings = {"seed": seed, "threads": threads, "progress": progress}
     if isinstance(q, (str, PathLike)):
-        return _run("approx-error", *_stored(q, {"k": k, "v": v}, heads, options), **settings)
+        return _calls.run("approx-error", *_calls.stored_at(q, {"k": k, "v": v}, heads, options), **settings)
     for name, value in (("k", k), ("v", v)):
         if value is None:
             raise ValueError(f"{name} is missing; accepted: q, k and v, or a path alone")
-    return _run("approx-error", *_heads({"q": q, "k": k, "v": v}, heads, options), **settings)
+    return _calls.run("approx-error", *_calls.heads_of({"q": q, "k": k, "v": v}, heads, options), **settings)
 
 
 def cost(
@@ -360,7 +218,7 @@ def cost(
     if "pass_" in flags:
         flags["pass"] = flags.pop("pass_")
     options = {"mechanism": attention, "seq_len": n, "l": l, "measure": measure, **flags}
-    return _run("scale-sweep", options, seed=seed, threads=threads, progress=progress)
+    return _calls.run("scale-sweep", options, seed=seed, threads=threads, progress=progress)
 
 
 def attention(name, q, k, v, *, scale=None, mask="full", seed=0, threads=None):
@@ -390,7 +248,7 @@ def attention(name, q, k, v, *, scale=None, mask="full", seed=0, threads=None):
         raise ValueError(f"mask: '{mask}' is not accepted; accepted: full, causal")
     arrays, shapes = [], []
     for letter, value in (("q", q), ("k", k), ("v", v)):
-        _, array, _ = _array(letter, value)
+        _, array, _ = _calls.prepared(letter, value)
         if array.ndim < 2:
             raise ValueError(f"array '{letter}': shape {list(array.shape)}; expected (..., length, width)")
         shapes.append(array.shape)
@@ -401,7 +259,7 @@ def attention(name, q, k, v, *, scale=None, mask="full", seed=0, threads=None):
             expected = ", ".join(str(size) for size in shapes[0][:-3]) or "as many dimensions as q has"
             raise ValueError(f"array '{letter}': shape {list(shape)}; expected {expected}, as q has it, and then heads")
     scale = None if scale is None else float(scale)
-    output = _luna.attention(str(name), arrays, scale, mask == "causal", *_settings(seed, threads))
+    output = _luna.attention(str(name), arrays, scale, mask == "causal", *_calls.settings(seed, threads))
     return output.reshape(*shapes[0][:-1], shapes[2][-1])
 
 

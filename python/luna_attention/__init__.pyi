@@ -6,7 +6,7 @@ from typing import Any, Literal, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._capture import Heads as Heads
+from ._capture import Heads
 from ._luna import _Answer
 
 __version__: str

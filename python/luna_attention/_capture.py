@@ -4,12 +4,10 @@ import functools
 import os
 import sys
 import threading
-from pathlib import Path
 
-# Rows of a mask, or of a bias, that are read at a time.
-_ROWS = 256
-# From here down, an additive mask hides.
-_HIDDEN = -1e4
+from ._folder import Folder
+from ._mask import Mask, Unknown, distances
+
 # How far the output of attention may be from that of what was captured, of the largest value.
 _FAR = {"float64": 1e-3, "float32": 5e-3, "float16": 5e-2}
 
@@ -44,7 +42,7 @@ class Capture:
     def __init__(self, model, to, layers):
         if not callable(to) and not isinstance(to, (str, os.PathLike)):
             raise ValueError(f"to: '{type(to).__name__}' is not accepted; accepted: a function, or the path of a folder")
-        self.sink = to if callable(to) else _Folder(to)
+        self.sink = to if callable(to) else Folder(to)
         self.layers = None if layers is None else {layers} if isinstance(layers, int) else set(layers)
         self.interface = _interface(model)
         self.model = model
@@ -90,7 +88,7 @@ class Capture:
         absent = sorted(layer for layer in self.layers or () if not 0 <= layer < self.calls)
         if whole and absent:
             raise ValueError(f"layers: '{absent[0]}' is not accepted; accepted: 0 to {self.calls - 1}")
-        if isinstance(self.sink, _Folder):
+        if isinstance(self.sink, Folder):
             self.sink.ends(whole)
 
     def see(self, implementation, module, q, k, v, mask, kwargs, output):
@@ -103,17 +101,17 @@ class Capture:
             return
         try:
             self._see(layer, implementation, module, q, k, v, mask, kwargs, output)
-        except _Unknown as error:
+        except Unknown as error:
             name = self.names[id(module)]
             raise ValueError(f"layer {layer} ('{name}') cannot be captured: {error}") from None
 
     def _see(self, layer, implementation, module, q, k, v, mask, kwargs, output):
         q, k, v = (x.detach() for x in (q, k, v))
         if any(x.dim() != 4 for x in (q, k, v)) or k.shape[:3] != v.shape[:3] or q.shape[1] % k.shape[1]:
-            raise _Unknown(f"its queries, keys and values have the shapes {', '.join(str(list(x.shape)) for x in (q, k, v))}")
+            raise Unknown(f"its queries, keys and values have the shapes {', '.join(str(list(x.shape)) for x in (q, k, v))}")
         scale = kwargs.get("scaling")
         if getattr(scale, "ndim", 0):
-            raise _Unknown("its scale is not one number")
+            raise Unknown("its scale is not one number")
         terms = {"axes": "batch,head", "scale": float(q.shape[-1] ** -0.5 if scale is None else scale)}
         if kwargs.get("softcap") is not None:
             terms["softcap"] = float(kwargs["softcap"])
@@ -124,21 +122,21 @@ class Capture:
         causal = bool(getattr(module, "is_causal", True) if causal is None else causal)
         # Without a mask the eager implementation hides nothing.
         causal = causal and implementation != "eager"
-        seen = _Mask(mask, q.shape[0], q.shape[2], k.shape[2], causal, kwargs.get("sliding_window"))
+        seen = Mask(mask, q.shape[0], q.shape[2], k.shape[2], causal, kwargs.get("sliding_window"))
         # Most layers of a pass share one mask, which is alive as long as the pass.
         key = (id(mask), q.shape[2], k.shape[2], causal, seen.window if seen.tensor is None else None)
         if key not in self.masks:
             self.masks[key] = (mask, seen.groups())
         groups = self.masks[key][1]
-        if len(groups) > 1 and isinstance(self.sink, _Folder):
-            raise _Unknown("the samples of the batch differ in their padding, and a folder holds windows of one length; give "
+        if len(groups) > 1 and isinstance(self.sink, Folder):
+            raise Unknown("the samples of the batch differ in their padding, and a folder holds windows of one length; give "
                            "them one at a time, or capture to a function")
         for samples, tokens, queries, words in groups:
             if words == "causal" and seen.window is not None and seen.window >= len(queries):
                 words = f"causal,window:back={seen.window - 1}"  # it hides nothing at this length
             own = terms | {"mask": words}
             if kwargs.get("position_bias") is not None:
-                own["bias"] = _numpy(_distances(kwargs["position_bias"].detach(), samples, queries, tokens))
+                own["bias"] = _numpy(distances(kwargs["position_bias"].detach(), samples, queries, tokens))
             every = len(samples) == q.shape[0]
             taken = [x if every else x[samples] for x in (q, k, v)]
             taken = [
@@ -148,14 +146,10 @@ class Capture:
             if not kwargs.get("dropout"):
                 _check(own, *(x[0] for x in taken), _rows_of(output, q, v, samples[0], queries))
             heads = Heads(own, self.names[id(module)], samples, tokens)
-            if isinstance(self.sink, _Folder):
+            if isinstance(self.sink, Folder):
                 self.sink.write(layer, taken, heads)
             else:
                 self.sink(layer, *map(_numpy, taken), heads)
-
-
-class _Unknown(Exception):
-    """What an attention does has no form here; the reason."""
 
 
 def _interface(model):
@@ -206,128 +200,11 @@ def _watched(original):
     return get_interface
 
 
-class _Mask:
-    """Which keys each query sees: a mask of four dimensions, one of padding (samples, m), or none."""
-
-    def __init__(self, mask, samples, n, m, causal, window):
-        self.samples, self.n, self.m, self.causal = samples, n, m, causal and n > 1
-        if hasattr(mask, "mask_mod"):
-            raise _Unknown("flex attention has block masks; load the model with attn_implementation='sdpa'")
-        self.window = window
-        self.tensor = mask if mask is not None and mask.dim() == 4 else None
-        self.padding = mask if mask is not None and mask.dim() == 2 else None
-        if mask is not None and self.tensor is self.padding is None:
-            raise _Unknown(f"its mask has the shape {list(mask.shape)}")
-
-    def groups(self):
-        """Samples that see the same keys in the same way: (samples, real keys, real queries, the mask in words)."""
-        found = {}
-        for sample in range(self.samples):
-            if self.tensor is not None and self.tensor.shape[0] == 1 and sample:
-                one = next(iter(found))
-            else:
-                tokens, queries = self._real(sample)
-                one = tuple(tokens), tuple(queries), self._words(sample, tokens, queries)
-            found.setdefault(one, []).append(sample)
-        return [(samples, list(tokens), list(queries), words) for (tokens, queries, words), samples in found.items()]
-
-    def _seen(self, sample, rows):
-        """Which keys these queries see, shape (rows, m), of a mask of four dimensions."""
-        import torch
-
-        mask = self.tensor[min(sample, self.tensor.shape[0] - 1)]
-        block = mask[:, rows if mask.shape[1] > 1 else slice(None), : self.m]
-        if block.dtype.is_floating_point:
-            if not ((block == 0) | (block <= _HIDDEN)).all():
-                raise _Unknown("its additive mask holds other numbers than 0 and -inf")
-            block = block == 0
-        elif block.dtype != torch.bool:
-            raise _Unknown(f"its mask is of {block.dtype}")
-        if block.shape[0] > 1 and not (block == block[:1]).all():
-            raise _Unknown("its heads have different masks")
-        return block[0].expand(len(rows), -1)
-
-    def _blocks(self, queries):
-        return (queries[start : start + _ROWS] for start in range(0, len(queries), _ROWS))
-
-    def _real(self, sample):
-        """The keys that some query sees, and the queries that stand beside them."""
-        if self.padding is not None:
-            keys = self.padding[sample, : self.m].bool()
-        elif self.tensor is not None:
-            keys = sum(self._seen(sample, rows).any(0).int() for rows in self._blocks(range(self.n))).bool()
-        else:
-            return range(self.m), range(self.n)
-        tokens = keys.nonzero().flatten().tolist()
-        if not tokens:
-            raise _Unknown("its mask hides every key")
-        return tokens, tokens if self.n == self.m else range(self.n)
-
-    def _words(self, sample, tokens, queries):
-        n, m = len(queries), len(tokens)
-        if self.tensor is None:
-            back = m if self.window is None else self.window - 1
-            return _in_words(n, m, back, 0 if self.causal else back)
-        import torch
-
-        firsts, lasts, counts = [], [], []
-        for rows in self._blocks(queries):
-            block = self._seen(sample, rows)
-            block = (block if m == self.m else block[:, tokens]).byte()
-            firsts.append(block.argmax(1))
-            lasts.append(m - 1 - block.flip(1).argmax(1))
-            counts.append(block.sum(1))
-        first, last, count = (torch.cat(x).cpu() for x in (firsts, lasts, counts))
-        places = torch.arange(n)
-        back, ahead = int((places - first).max()), int((last - places).max())
-        # Queries that see the first, or the last, key say nothing of how much further they would.
-        expected = (places - back).clamp(min=0), (places + ahead).clamp(max=m - 1)
-        if n != m and bool((count == m).all()):
-            return "full"
-        if not (torch.equal(first, expected[0]) and torch.equal(last, expected[1]) and torch.equal(count, last - first + 1)):
-            raise _Unknown("its mask is not full, causal, a window or padding: give one sequence a sample, without a cache that "
-                           "holds earlier tokens")
-        return _in_words(n, m, back, ahead)
-
-
-def _in_words(n, m, back, ahead):
-    """A mask as ``spectrum`` takes it; each query sees so many keys before and after its own."""
-    if back >= n - 1 and ahead >= m - 1:
-        return "full"
-    if n != m:
-        raise _Unknown(f"{n} queries attend to {m} keys under a mask: a cache holds earlier tokens; pass the whole text at once, "
-                       "as model(input_ids, use_cache=False) does")
-    reach = [f"{name}={keys}" for name, keys in (("back", back), ("ahead", ahead)) if keys < n - 1]
-    if ahead:
-        return "window:" + ",".join(reach)
-    return "causal" if back >= n - 1 else f"causal,window:back={back}"
-
-
-def _distances(bias, samples, queries, tokens):
-    """A bias (1 or samples, h, n, m) as numbers for each distance j - i from -(n - 1) to m - 1, shape (h, n + m - 1)."""
-    import torch
-
-    if bias.shape[0] > 1:
-        bias = bias[samples]
-    if not (bias == bias[:1]).all():
-        raise _Unknown("its bias differs between samples")
-    bias = bias[0]
-    if (len(queries), len(tokens)) != bias.shape[1:]:
-        bias = bias[:, queries][:, :, tokens]
-    n, m = bias.shape[1:]
-    distances = torch.cat([bias[:, :, 0].flip(1)[:, :-1], bias[:, 0]], 1)
-    shifted = distances.unfold(1, m, 1).flip(1)
-    for start in range(0, n, _ROWS):
-        if not torch.equal(bias[:, start : start + _ROWS], shifted[:, start : start + _ROWS]):
-            raise _Unknown("its bias is not a function of distance")
-    return distances
-
-
 def _rows_of(output, q, v, sample, queries):
     """The output of three queries of a sample, shape (3, h, d_v), with their places among the queries."""
     (samples, heads, n, _), width = q.shape, v.shape[-1]
     if output.numel() != samples * heads * n * width or output.shape[:2] != (samples, n):
-        raise _Unknown(f"its output has the shape {list(output.shape)}")
+        raise Unknown(f"its output has the shape {list(output.shape)}")
     places = sorted({0, len(queries) // 2, len(queries) - 1})
     rows = output.detach().reshape(samples, n, heads, width)[sample]
     return places, rows[[queries[place] for place in places]]
@@ -360,7 +237,7 @@ def _check(terms, q, k, v, rows):
     name = str(output.dtype).removeprefix("torch.")
     far = float((expected - output.to(wide)).abs().max() / v.abs().max().clamp(min=1e-30))
     if not far <= _FAR.get(name, 0.1):
-        raise _Unknown(f"its output is not that of softmax attention under the mask '{mask}' with the terms that were given (off by "
+        raise Unknown(f"its output is not that of softmax attention under the mask '{mask}' with the terms that were given (off by "
                        f"{far:.1e} of the largest value)")
 
 
@@ -368,47 +245,3 @@ def _numpy(x):
     """As an array of NumPy, without a copy where it is one already."""
     x = x.detach().cpu()
     return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
-
-
-class _Folder:
-    """A file for each layer of each forward pass, as ``luna svd-spectrum --qkv`` reads them."""
-
-    def __init__(self, path):
-        self.path, self.passes, self.files, self.sizes = Path(path), 0, [], None
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.glob("pass-*-layer-*.safetensors"))):
-            raise ValueError(f"'{self.path}' is not accepted; accepted: a folder that holds no captured heads yet")
-
-    def write(self, layer, arrays, heads):
-        import torch
-        from safetensors.torch import save_file
-
-        lengths = arrays[0].shape[1:3], arrays[1].shape[2]
-        if self.sizes not in (None, lengths):
-            raise _Unknown("a folder holds layers of as many heads and passes of one length; give windows of one length, capture to "
-                           "a function, or name the layers")
-        self.sizes = lengths
-        tensors = dict(zip("qkv", (x[None] for x in arrays), strict=True))
-        for name, shape in (("sink", (1, 1)), ("bias", (1, -1))):
-            if name in heads:
-                tensors[name] = torch.from_numpy(heads[name]).reshape(1, 1, len(heads[name]), *shape)
-        # Arrays of their own: a file holds no two that share memory.
-        tensors = {name: x.cpu().clone(memory_format=torch.contiguous_format) for name, x in tensors.items()}
-        facts = {name: str(heads[name]) for name in ("mask", "scale", "softcap") if name in heads}
-        self.path.mkdir(parents=True, exist_ok=True)
-        path = self.path / f"pass-{self.passes}-layer-{layer}.safetensors"
-        part = path.with_name(f".{path.name}.part")
-        self.files.append(path)
-        try:
-            save_file(tensors, part, metadata=facts)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-
-    def ends(self, whole):
-        """Keeps the files of a pass, or removes those of one that did not end."""
-        if whole:
-            self.passes += 1
-        else:
-            for path in self.files:
-                path.unlink(missing_ok=True)
-        self.files = []

@@ -152,7 +152,7 @@ def test_dlpack_alone_is_enough():
 def test_contiguous_arrays_are_not_copied(dtype):
     a = probabilities((2, 3, 8, 8), dtype=dtype)
     for array in (a, a[1], a[0, :2]):
-        _, prepared, _ = luna_py._array("a", array)
+        _, prepared, _ = luna_py._calls.prepared("a", array)
         assert prepared.ctypes.data == array.ctypes.data
 
 

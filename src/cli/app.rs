@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::allocate::Allocate;
 use super::approx_error::ApproxError;
 use super::cells::{self, CellArgs};
 use super::check::Check;
@@ -60,6 +61,9 @@ pub enum Command {
     /// Errors of efficient attention in the place of softmax, beside the best matrix of the same rank
     #[command(after_help = "Examples and definitions: docs/approx-error.md")]
     ApproxError(Box<ApproxError>),
+    /// A budget of attention spent head by head: which mechanism and l each head of a model gets
+    #[command(after_help = "Examples and definitions: docs/allocate.md")]
+    Allocate(Box<Allocate>),
     /// FLOPs, time and memory of attention over the sequence length and the projected length
     #[command(after_help = "Examples and definitions: docs/scale-sweep.md")]
     ScaleSweep(Box<ScaleSweep>),
@@ -240,6 +244,7 @@ fn dispatch(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     match &app.command {
         Command::SvdSpectrum(study) => study.run(&app.global, out),
         Command::ApproxError(study) => study.run(&app.global, out),
+        Command::Allocate(study) => study.run(&app.global, out),
         Command::ScaleSweep(study) => study.run(&app.global, out),
         Command::Train(study) => study.run(&app.global, out),
         Command::Check(check) => check.run(&app.global, out),

@@ -97,7 +97,7 @@ pub fn registries() -> Vec<Registry> {
     vec![
         Registry::of(
             "mechanism",
-            "attention mechanisms, for --mechanism of approx-error and scale-sweep",
+            "attention mechanisms, for --mechanism of approx-error, allocate and scale-sweep",
             attention::ALL.iter().copied().chain([&TRAINED]).map(|kind| Entry {
                 equation: kind.equation.into(),
                 source: kind.paper.into(),

@@ -5,6 +5,7 @@
 //! A file with its `Args`, and in `app` a variant of [`Command`] with its arm in `dispatch`; experiment files, completions
 //! and help follow.
 
+mod allocate;
 mod app;
 mod approx_error;
 mod arguments;
@@ -37,6 +38,7 @@ mod text_output;
 mod train;
 mod translate;
 
+pub use allocate::Allocate;
 pub use app::{App, Command, main};
 pub use approx_error::ApproxError;
 pub use arguments::parse;

@@ -2,7 +2,7 @@
 
 use super::config::EncoderConfig;
 use super::mechanism::Mechanism;
-use crate::attention::luna_causal::Weight;
+use crate::attention::luna_causal::Packing;
 use crate::name::{self, Param, Spec};
 use crate::{Error, Result};
 
@@ -28,11 +28,6 @@ const TIED: Param = Param {
     name: "tied",
     default: None,
     about: "keys and values share their projections [as in the encoder, else true]",
-};
-const WEIGHT: Param = Param {
-    name: "weight",
-    default: Some("softplus"),
-    about: "what weighs the rows of P in causal attention: softplus (log2(1 + 2^x)), elu (elu + 1)",
 };
 
 /// Rows of a P of the decoder's own where none are asked for.
@@ -66,7 +61,7 @@ impl DecoderKind {
     pub fn takes(self) -> &'static [Param] {
         match self {
             Self::Softmax => &[],
-            Self::Luna | Self::LunaSelf => &[L, TIED, WEIGHT],
+            Self::Luna | Self::LunaSelf => &[L, TIED, Packing::WEIGHT, Packing::DECAY],
             Self::LunaSource => &[L, TIED],
         }
     }
@@ -102,8 +97,8 @@ pub struct DecoderAttention {
     pub l: Option<usize>,
     /// Whether keys and values share their projections in Luna's attentions.
     pub tied: bool,
-    /// What weighs the rows of P in causal Luna attention; the others do not ask.
-    pub weight: Weight,
+    /// How causal Luna attention packs; the others do not ask.
+    pub packing: Packing,
 }
 
 impl DecoderAttention {
@@ -116,7 +111,7 @@ impl DecoderAttention {
     pub fn of(kind: DecoderKind, encoder: &EncoderConfig) -> Self {
         let own = kind != DecoderKind::Softmax && !encoder.carries_p();
         let tied = !matches!(encoder.mechanism, Mechanism::Luna { tied: false, .. });
-        Self { kind, l: own.then_some(DEFAULT_L), tied, weight: Weight::default() }
+        Self { kind, l: own.then_some(DEFAULT_L), tied, packing: Packing::default() }
     }
 
     /// The one that a spec names, after that encoder.
@@ -125,8 +120,8 @@ impl DecoderAttention {
         let params = spec.params("decoder", kind.takes())?;
         let default = Self::of(kind, encoder);
         let (tied, l) = (params.optional("tied")?, params.optional("l")?);
-        let weight = if kind.luna_self() { Weight::of(&params)? } else { default.weight };
-        let built = Self { l: l.or(default.l), tied: tied.unwrap_or(default.tied), weight, ..default };
+        let packing = if kind.luna_self() { Packing::of(&params)? } else { default.packing };
+        let built = Self { l: l.or(default.l), tied: tied.unwrap_or(default.tied), packing, ..default };
         built.check(encoder).map(|()| built)
     }
 
@@ -135,8 +130,10 @@ impl DecoderAttention {
         let default = Self::of(self.kind, encoder);
         let l = self.l.map(|l| ("l", l.to_string()));
         let tied = (self.tied != default.tied).then(|| ("tied", self.tied.to_string()));
-        let weight = (self.weight != default.weight).then(|| ("weight", self.weight.name().to_string()));
-        let params = [l, tied, weight].into_iter().flatten();
+        let Packing { weight, average } = self.packing;
+        let weight = (weight != default.packing.weight).then(|| ("weight", weight.name().to_string()));
+        let decay = average.name().map(|decay| ("decay", decay));
+        let params = [l, tied, weight, decay].into_iter().flatten();
         let params = params.filter(|(name, _)| self.kind.takes().iter().any(|param| param.name == *name));
         let params = params.map(|(name, value)| (name.to_string(), value)).collect();
         Spec { name: self.kind.name().to_string(), params }.to_string()

@@ -89,7 +89,7 @@ impl DecoderLayer {
         site: usize,
     ) -> Self {
         let EncoderConfig { d, heads, pre_norm, .. } = *config;
-        let DecoderAttention { kind, tied, weight, .. } = attention;
+        let DecoderAttention { kind, tied, packing, .. } = attention;
         let layer = format!("{prefix}layers.{at}.");
         let (own, cross) = (format!("{layer}self_attn"), format!("{layer}encoder_attn"));
         let residual = |layout: &mut Layout, name: &str, site: usize| {
@@ -99,7 +99,7 @@ impl DecoderLayer {
             Attention::declare(layout, name, [d, heads], Mechanism::Softmax, mask, site)
         };
         let own = if kind.luna_self() {
-            OwnAttention::Luna(CausalLunaAttention::declare(layout, &own, [d, heads], weight, tied, site))
+            OwnAttention::Luna(CausalLunaAttention::declare(layout, &own, [d, heads], packing, tied, site))
         } else {
             OwnAttention::Softmax(softmax(layout, &own, Mask::Causal, site))
         };

@@ -26,6 +26,12 @@ impl Layout {
                 Init::Uniform(bound) => {
                     elements.extend((0..at.len()).map(|_| rng.random_range(-bound..bound) as f32));
                 }
+                Init::Decays => {
+                    let ratio = 6.0 / (at.len().max(2) - 1) as f64;
+                    let memory = |head: usize| (2.0 + ratio * head as f64).exp2();
+                    // a = 1 - 1/memory has the logit ln(memory - 1).
+                    elements.extend((0..at.len()).map(|head| (memory(head) - 1.0).ln() as f32));
+                }
                 Init::Constant(value) => elements.extend(std::iter::repeat_n(value, at.len())),
             }
         }

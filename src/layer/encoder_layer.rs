@@ -68,8 +68,8 @@ impl EncoderLayer {
                 let attention = LunaAttention::declare(layout, &name, d, [heads; 2], tied, site);
                 SelfAttention::Luna(LunaBlock { attention, around_p: None })
             }
-            Mechanism::LunaCausal { weight, tied, .. } => SelfAttention::CausalLuna(
-                CausalLunaAttention::declare(layout, &name, [d, heads], weight, tied, site),
+            Mechanism::LunaCausal { packing, tied, .. } => SelfAttention::CausalLuna(
+                CausalLunaAttention::declare(layout, &name, [d, heads], packing, tied, site),
             ),
             mechanism => {
                 let attention = Attention::declare(layout, &name, [d, heads], mechanism, config.mask(), site);

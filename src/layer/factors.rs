@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
+use crate::attention::luna_causal::Decay;
 use crate::linalg::gemm::{Threads, product, product_into};
 use crate::linalg::operator::Operator;
 use crate::linalg::softmax::softmax_rows;
@@ -18,7 +19,8 @@ use crate::linalg::softmax::softmax_rows;
 ///   is joined over all heads and projected again (`c_proj`, or `k_proj` and `v_proj`), and the layer reads `A_u` times
 ///   that.
 /// - of [`CausalLunaAttention`](super::CausalLunaAttention) the rows of `A_p` are the weights `W^T`, and row t of the
-///   matrix is `(1 / t) a_t W^T` with the columns after t hidden: exactly what the module applies to the head's values.
+///   matrix is `(1 / t) a_t W^T` (with a decay, its average in the place of 1 / t) with the columns after t hidden:
+///   exactly what the module applies to the head's values.
 ///   Its rows are not negative, and do not sum to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Factors {
@@ -26,8 +28,10 @@ pub struct Factors {
     pub unpack: Array2<f32>,
     /// `A_p`, shape (l, m): rows summing to 1; if causal, weights of positions that no sum normalises.
     pub pack: Array2<f32>,
-    /// Whether row t sees columns 0 to t only, in their mean.
+    /// Whether row t sees columns 0 to t only, in their average.
     pub causal: bool,
+    /// How that average forgets; the mean without it.
+    pub decay: Decay,
 }
 
 impl Factors {
@@ -93,10 +97,9 @@ impl Operator for Factors {
         if !self.causal {
             return;
         }
-        for (i, mut row) in out.rows_mut().into_iter().enumerate() {
+        for (i, row) in out.rows_mut().into_iter().enumerate() {
             let seen = (first + i + 1).min(row.len());
-            row.slice_mut(s![seen..]).fill(0.0);
-            row /= seen as f32;
+            self.decay.average(row, seen);
         }
     }
 }
@@ -110,7 +113,7 @@ mod tests {
     fn a_matrix_by_hand() {
         let unpack = array![[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]];
         let pack = array![[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]];
-        let full = Factors { unpack, pack, causal: false };
+        let full = Factors { unpack, pack, causal: false, decay: Decay::NONE };
         assert_eq!(full.matrix(), array![[1.0, 0.0, 0.0], [0.5, 0.25, 0.25], [0.0, 0.5, 0.5]]);
         assert_eq!(full.rank(), Some(2));
         let causal = Factors { causal: true, ..full };

@@ -26,6 +26,7 @@ use super::rows::Rows;
 use super::weights::Layout;
 use crate::Result;
 use crate::attention::Mask;
+use crate::attention::luna_causal::Decay;
 use crate::error::Error;
 use crate::linalg::arrays::{join, split, zeros};
 
@@ -205,7 +206,7 @@ impl LunaAttention {
             let [q, k, v, unpack] = [queries.view(), key_values.keys(), key_values.values(), unpack.view()]
                 .map(|x| x.index_axis_move(Axis(0), head).to_owned());
             let pack = softmax_weights(pack_queries.index_axis(Axis(0), head), k.view());
-            WatchedHead { q, k, v, factors: Factors { unpack, pack, causal: false } }
+            WatchedHead { q, k, v, factors: Factors { unpack, pack, causal: false, decay: Decay::NONE } }
         };
         Ok((0..self.heads).into_par_iter().map(watch).collect())
     }

@@ -7,7 +7,8 @@
 //! - `a_t = softmax(q_t (1/t) sum k_j^T w_j)`, over l, with `q_t = x_t W_q / sqrt(d_h)`
 //! - `y_t = [a_t (1/t) sum w_j^T v_j] W_out`
 //!
-//! p itself is read as it is and does not change. Tied weights have `W_k = W_v` (`c_proj`).
+//! p itself is read as it is and does not change. Tied weights have `W_k = W_v` (`c_proj`). With a decay, which the authors'
+//! layer does not have, both sums are exponential averages (see [`Decay`]).
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use super::attention::projection_backward;
+use super::decays::Decays;
 use super::dropout;
 use super::factors::{Factors, WatchedHead};
 use super::key_value::{KeyValue, KeyValueHeads};
@@ -23,7 +25,9 @@ use super::pass::{Backward, Pass, Tape};
 use super::rows::{Rows, Slice, reshaped, slices, split_mut};
 use super::weights::Layout;
 use crate::Result;
-use crate::attention::luna_causal::{State, Weight, WeightedGradients, WeightedHeads, unpacking};
+use crate::attention::luna_causal::{
+    Decay, Packing, State, Weight, WeightedGradients, WeightedHeads, unpacking,
+};
 use crate::attention::{Heads, Mask, Path, Saved as SavedCall};
 use crate::linalg::arrays::{join, zeros};
 use crate::linalg::gemm::{Threads, product, product_into};
@@ -41,6 +45,7 @@ pub struct CausalLunaAttention {
     d: usize,
     heads: usize,
     weight: Weight,
+    decays: Decays,
     pack_query: Linear,
     query: Linear,
     pack_key: Linear,
@@ -70,12 +75,12 @@ pub struct CausalState {
 
 impl CausalLunaAttention {
     /// Declares `pq_proj`, `q_proj`, `pc_proj`, `c_proj` (or `k_proj` and `v_proj`) and `out_proj`, all (d, d), below
-    /// `name`.
+    /// `name`, and `decay` (h) where every head learns its own.
     pub fn declare(
         layout: &mut Layout,
         name: &str,
         [d, heads]: [usize; 2],
-        weight: Weight,
+        packing: Packing,
         tied: bool,
         site: usize,
     ) -> Self {
@@ -83,7 +88,8 @@ impl CausalLunaAttention {
             .map(|projection| Linear::projection(layout, &format!("{name}.{projection}"), d));
         let key_value = KeyValue::declare(layout, name, d, tied, ["c_proj", "k_proj", "v_proj"]);
         let out = Linear::declare(layout, &format!("{name}.out_proj"), d, d);
-        Self { d, heads, weight, pack_query, query, pack_key, key_value, out, site }
+        let decays = Decays::declare(layout, name, heads, packing.average);
+        Self { d, heads, weight: packing.weight, decays, pack_query, query, pack_key, key_value, out, site }
     }
 
     /// The output (rows, d) of x (rows, d) and p: (l, d), the same for every sequence, or each sequence's own rows where
@@ -113,8 +119,9 @@ impl CausalLunaAttention {
             pass.count(self.heads * pairs(p.nrows(), rows, p_rows), self.d / self.heads, 4);
         }
         let shares = pass.dropout.attention(self.site, SHARES);
+        let decays = &self.decays.of(pass);
         let calls = slices.par_iter().enumerate().zip(parts).map(|((at, slice), out)| {
-            let heads = weighted(slice, shared_l, &q, &key_values, &w, shares.part(at));
+            let heads = weighted(slice, shared_l, &q, &key_values, (&w, decays), shares.part(at));
             // Without P there is nothing to read.
             let empty = heads.w.dim().2 == 0;
             if empty { Ok(SavedCall::default()) } else { heads.forward_saving(tally, out) }
@@ -151,8 +158,9 @@ impl CausalLunaAttention {
         let WeightedGradients { q: d_q, k: d_k, v: d_v, w: mut d_w } = {
             let slices = slices(rows, p_rows.unwrap_or(rows));
             let shared_l = p_rows.is_none().then_some(p.nrows());
+            let decays = &self.decays.of(pass);
             let of_slice = |at: usize, slice: &(Slice, Slice), saved: &SavedCall| {
-                let heads = weighted(slice, shared_l, &q, &key_values, &w, shares.part(at));
+                let heads = weighted(slice, shared_l, &q, &key_values, (&w, decays), shares.part(at));
                 let [of_q, of_k, of_v, of_w] =
                     [heads.heads.q, heads.heads.k, heads.heads.v, heads.w].map(|x| zeros(x.dim()));
                 let mut gradients = WeightedGradients { q: of_q, k: of_k, w: of_w, v: of_v };
@@ -169,6 +177,9 @@ impl CausalLunaAttention {
                 _ => side_by_side(&slices, &calls, (&q, &w), of_slice)?,
             }
         };
+        let by_queries = [[q.view(), d_q.view()], [out.view(), d_out.view()]];
+        let by_keys = [[key_values.keys(), d_k.view()], [key_values.values(), d_v.view()]];
+        self.decays.backward(back, rows, by_queries, by_keys);
         drop((q, key_values, out, d_out, calls));
         if !of_weights.is_off() {
             dropout::apply(of_weights, &mut d_w);
@@ -278,15 +289,17 @@ impl CausalLunaAttention {
         let pack_key = self.pack_key.to_heads(pass, x, self.heads);
         let q = self.query.to_heads(pass, x, self.heads);
         let key_values = self.key_value.forward(pass, x, self.heads);
+        let decays = self.decays.of(pass);
         let watch = |head: usize| {
             let [pack_query, pack_key] = [&pack_query, &pack_key].map(|x| x.index_axis(Axis(0), head));
             let [q, k, v] = [q.view(), key_values.keys(), key_values.values()]
                 .map(|x| x.index_axis_move(Axis(0), head).to_owned());
             let logits = product(pack_key, pack_query.reversed_axes(), Threads::One);
             let w = logits.mapv_into(|x| self.weight.apply(x));
-            let unpack = unpacking((&q * scale(q.ncols())).view(), k.view(), w.view());
+            let decay = decays[head];
+            let unpack = unpacking((&q * scale(q.ncols())).view(), k.view(), w.view(), decay);
             let pack = w.t().as_standard_layout().into_owned();
-            WatchedHead { q, k, v, factors: Factors { unpack, pack, causal: true } }
+            WatchedHead { q, k, v, factors: Factors { unpack, pack, causal: true, decay } }
         };
         (0..self.heads).into_par_iter().map(watch).collect()
     }
@@ -295,7 +308,8 @@ impl CausalLunaAttention {
     pub fn start(&self, pass: Pass<'_>, p: ArrayView2<'_, f32>) -> CausalState {
         let d_h = self.d / self.heads;
         let pack_query = Arc::new(self.pack_query.forward(pass, p) * scale(d_h));
-        CausalState { heads: vec![State::new(d_h, pack_query.nrows(), d_h); self.heads], pack_query }
+        let state = |decay: &Decay| State::new(d_h, pack_query.nrows(), d_h, *decay);
+        CausalState { heads: self.decays.of(pass).iter().map(state).collect(), pack_query }
     }
 
     /// The output (b, d) of the next row (b, d) of each state, as [`forward`](Self::forward) gives it, in O(l d) each.
@@ -368,13 +382,13 @@ fn weighted<'a>(
     shared_l: Option<usize>,
     q: &'a Array3<f32>,
     key_values: &'a KeyValueHeads,
-    w: &'a Array3<f32>,
+    (w, decays): (&'a Array3<f32>, &'a [Decay]),
     dropout: RandomMask,
 ) -> WeightedHeads<'a> {
     let [q, k, v] = [q.view(), key_values.keys(), key_values.values()].map(|x| rows.of(x));
     let l = shared_l.unwrap_or_else(|| of_p.rows());
     let w = rows.of(w.view()).slice_move(s![.., .., ..l]);
-    WeightedHeads { heads: Heads { dropout, ..Heads::new(q, k, v, Mask::Causal) }, w }
+    WeightedHeads { heads: Heads { dropout, ..Heads::new(q, k, v, Mask::Causal) }, w, decays }
 }
 
 fn scale(width: usize) -> f32 {

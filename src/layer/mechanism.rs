@@ -1,6 +1,6 @@
 //! The attention mechanisms that a layer may have.
 
-use crate::attention::luna_causal::Weight;
+use crate::attention::luna_causal::Packing;
 use crate::attention::{self, Fused, Mask};
 use crate::name::{Param, Params, Spec};
 use crate::{Result, name};
@@ -25,8 +25,8 @@ pub enum Mechanism {
         l: usize,
         /// Whether keys and values share their projection: 5 projections, else 6.
         tied: bool,
-        /// What weighs the rows of P.
-        weight: Weight,
+        /// How tokens are packed.
+        packing: Packing,
     },
     /// Keys and values projected along the length by one learned E for both and for all heads of a layer.
     Linformer {
@@ -102,16 +102,12 @@ pub const ALL: &[MechanismKind] = &[
                 default: Some("true"),
                 about: "keys and values share their projection: 5, else 6",
             },
-            Param {
-                name: "weight",
-                default: Some("softplus"),
-                about: "what weighs the rows of P: softplus (log2(1 + 2^x)), elu (elu + 1)",
-            },
+            Packing::WEIGHT,
+            Packing::DECAY,
         ],
         build: |params| {
-            let weight = Weight::of(params)?;
             let (l, tied) = (params.at_least("l", 1)?, params.get("tied")?);
-            Ok(Mechanism::LunaCausal { l, tied, weight })
+            Ok(Mechanism::LunaCausal { l, tied, packing: Packing::of(params)? })
         },
     },
     MechanismKind {
@@ -192,9 +188,7 @@ impl Mechanism {
         match *self {
             Self::Softmax | Self::Materialised | Self::Linear => name.to_string(),
             Self::Luna { l, tied } => format!("{name}:l={l},tied={tied}"),
-            Self::LunaCausal { l, tied, weight } => {
-                format!("{name}:l={l},tied={tied},weight={}", weight.name())
-            }
+            Self::LunaCausal { l, tied, packing } => format!("{name}:l={l},tied={tied},{}", packing.spec()),
             Self::Linformer { l, max } => format!("{name}:l={l},max={max}"),
             Self::Performer { l } | Self::Local { l } => format!("{name}:l={l}"),
         }

@@ -15,6 +15,7 @@ mod activation;
 mod attention;
 mod config;
 mod cost;
+mod decays;
 mod decoder_attention;
 mod decoder_layer;
 mod draw;

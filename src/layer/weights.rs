@@ -19,6 +19,8 @@ pub enum Init {
     Constant(f32),
     /// A Performer's orthogonal features.
     Features,
+    /// Logits of decays of the h elements, whose memories `1 / (1 - a)` are 2^2 to 2^8 tokens, in equal ratios.
+    Decays,
 }
 
 /// One tensor of a network.

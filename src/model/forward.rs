@@ -25,20 +25,24 @@ pub(super) fn forward(
     substitute: Option<&dyn Substitute>,
 ) -> Result<Option<Array2<f32>>> {
     let pass = Pass { config, store, substitute };
-    let mut x = pass.embed(input)?;
-    for layer in 0..config.layers {
-        let last = observer.last_layer() == Some(layer);
-        if !pass.layer(layer, &mut x, observer, last)? {
-            return Ok(None);
-        }
-    }
-    if pass.has_norm(Role::FinalGain, 0) {
-        pass.norm(&mut x, (Role::FinalGain, Role::FinalShift), 0)?;
-    }
-    if store.has(Role::ProjectOut, 0) {
-        x = pass.linear((Role::ProjectOut, Role::NoBias), 0)?.apply(&x);
-    }
-    Ok(Some(x))
+    let x = pass.embed(input)?;
+    pass.layers(0, x, observer)
+}
+
+/// The rest of a forward pass, from the hidden states that a layer reads; `None` if the observer ended the pass early.
+pub(super) fn forward_from(
+    config: &ModelConfig,
+    store: &Store,
+    (layer, x): (usize, Array2<f32>),
+    observer: &mut dyn Observer,
+    substitute: Option<&dyn Substitute>,
+) -> Result<Option<Array2<f32>>> {
+    Pass { config, store, substitute }.layers(layer, x, observer)
+}
+
+/// What a layer's heads are multiplied by, shape (h `d_h`, d).
+pub(super) fn output_weight(store: &Store, layer: usize) -> Result<Array2<f32>> {
+    Ok(Linear::load(store, (Role::O, Role::NoBias), layer, store.family().input_first)?.weight().to_owned())
 }
 
 struct Pass<'a> {
@@ -48,6 +52,29 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// The layers from this one on, and what follows the last.
+    fn layers(
+        &self,
+        first: usize,
+        mut x: Array2<f32>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Array2<f32>>> {
+        for layer in first..self.config.layers {
+            observer.hidden(layer, &x)?;
+            let last = observer.last_layer() == Some(layer);
+            if !self.layer(layer, &mut x, observer, last)? {
+                return Ok(None);
+            }
+        }
+        if self.has_norm(Role::FinalGain, 0) {
+            self.norm(&mut x, (Role::FinalGain, Role::FinalShift), 0)?;
+        }
+        if self.store.has(Role::ProjectOut, 0) {
+            x = self.linear((Role::ProjectOut, Role::NoBias), 0)?.apply(&x);
+        }
+        Ok(Some(x))
+    }
+
     /// What the model reads as vectors, shape (n, d), with learned positions and the first segment if the model has them.
     fn embed(&self, input: ModelInput<'_>) -> Result<Array2<f32>> {
         let mut x = match input {

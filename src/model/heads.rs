@@ -92,7 +92,7 @@ impl Heads {
     /// One head's output, shape (n, `d_h`).
     fn output(&self, tap: &HeadTap, substitute: Option<&dyn Substitute>) -> Result<Array2<f32>> {
         let shape = (self.qkv.nrows(), self.d_h);
-        if let Some(substitute) = substitute {
+        if let Some(substitute) = substitute.filter(|one| one.replaces_head(tap.layer, tap.head)) {
             let out = substitute.attend(tap)?;
             if out.dim() != shape {
                 let what = format!("substituted output of layer {} head {}", tap.layer, tap.head);

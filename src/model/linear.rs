@@ -28,7 +28,7 @@ impl<'a> Linear<'a> {
     }
 
     /// The weight as (in, out).
-    fn weight(&self) -> ArrayView2<'_, f32> {
+    pub(super) fn weight(&self) -> ArrayView2<'_, f32> {
         if self.input_first { self.weight.view() } else { self.weight.t() }
     }
 

@@ -34,6 +34,12 @@ pub trait Observer {
         None
     }
 
+    /// The hidden states (n, d) that a layer is about to read, layer by layer; an error ends the forward pass.
+    /// [`Model::run_from`](super::Model::run_from) continues from them.
+    fn hidden(&mut self, _layer: usize, _x: &Array2<f32>) -> Result<()> {
+        Ok(())
+    }
+
     /// One head, in order of layers and heads; an error ends the forward pass.
     fn head(&mut self, _head: HeadTap) -> Result<()> {
         Ok(())

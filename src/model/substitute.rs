@@ -12,6 +12,11 @@ pub trait Substitute: Sync {
     /// Whether this layer's heads are replaced (layers count from 0).
     fn replaces(&self, layer: usize) -> bool;
 
+    /// Whether this head of such a layer is; the others keep softmax attention.
+    fn replaces_head(&self, _layer: usize, _head: usize) -> bool {
+        true
+    }
+
     /// The output of one head, shape (n, `d_h`). Called for several heads at once, from several threads; an error ends
     /// the forward pass.
     ///

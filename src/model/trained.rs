@@ -123,6 +123,30 @@ impl Model {
         Ok(Output { hidden: forward::forward(&self.config, &self.store, input, observer, substitute)? })
     }
 
+    /// The rest of a pass, from the hidden states (n, d) that a layer reads ([`Observer::hidden`]).
+    pub fn run_from(
+        &self,
+        layer: usize,
+        x: Array2<f32>,
+        observer: &mut dyn Observer,
+        substitute: Option<&dyn Substitute>,
+    ) -> Result<Output> {
+        let ModelConfig { layers, d, .. } = self.config;
+        if x.ncols() != d || layer > layers {
+            let what = format!("hidden states before layer {layer}");
+            let expected = format!("(n, d) with d = {d}, before one of {layers} layers");
+            return Err(Error::Shape { what, found: x.shape().to_vec(), expected });
+        }
+        Ok(Output {
+            hidden: forward::forward_from(&self.config, &self.store, (layer, x), observer, substitute)?,
+        })
+    }
+
+    /// What projects the outputs of a layer's heads, side by side, into the hidden states: shape (h `d_h`, d).
+    pub fn output_weight(&self, layer: usize) -> Result<Array2<f32>> {
+        forward::output_weight(&self.store, layer)
+    }
+
     /// Logits over the vocabulary, shape (n, vocabulary), of hidden states (n, d); `None` if the weights have no such
     /// head.
     pub fn logits(&self, hidden: &Array2<f32>) -> Result<Option<Array2<f32>>> {

@@ -17,6 +17,7 @@ mod file;
 mod head;
 mod learned_p;
 mod memory;
+mod p_entries;
 pub mod translator;
 mod trunk;
 mod watched;
@@ -27,6 +28,7 @@ pub(crate) use encoder::EncoderGraph;
 pub use encoder::{Encoder, Layer, Stream};
 pub(crate) use head::means;
 pub(crate) use memory::LOGIT_ROWS;
+pub(crate) use p_entries::{of_p, spread_p};
 pub use watched::{Network, Reader};
 
 pub use crate::layer::{ALL, EncoderConfig, Head, Mechanism, MechanismKind};

@@ -19,6 +19,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Arrays too large for a table, by name.
     pub arrays: Vec<(String, ArrayD<f64>)>,
+    /// Texts in a form of their own, by the names of their files in a run folder.
+    pub files: Vec<(String, String)>,
     /// Notes for the reader, one sentence each.
     pub notes: Vec<String>,
 }

@@ -15,7 +15,7 @@ use crate::file::Staged;
 use crate::{Error, Result};
 
 /// Writes a report into a folder, which is created if it does not exist: `result.json`, `result.csv`,
-/// `VIEW.csv`, `TABLE.csv`, `FIGURE.svg`, `ARRAY.npy`, and `manifest.json` with the stamp and the size of each file.
+/// `VIEW.csv`, `TABLE.csv`, `FIGURE.svg`, `ARRAY.npy`, the report's own files, and `manifest.json` with the stamp and the size of each file.
 /// Returns the files, the manifest last.
 pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
     prepare(dir)?;
@@ -28,6 +28,9 @@ pub fn write(report: &Report, dir: &Path) -> Result<Vec<PathBuf>> {
     for figure in &report.figures {
         unpublished
             .add(&format!("{}.svg", figure.name), |out| out.write_all(svg::to_svg(figure).as_bytes()))?;
+    }
+    for (name, text) in &report.files {
+        unpublished.add(name, |out| out.write_all(text.as_bytes()))?;
     }
     for (name, array) in &report.arrays {
         // Whatever the layout in memory, the file has C order: every reader expects it.

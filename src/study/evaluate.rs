@@ -83,7 +83,7 @@ impl Opened {
         let text = embedded::text(&path)?;
         let facts: Value = serde_json::from_str(&text).unwrap_or_default();
         let network = if facts["model_type"] == TRANSLATOR {
-            TaskNetwork::Translator(Translator::new(&TranslatorConfig::parse(&path, &text)?)?)
+            TaskNetwork::Translator(Box::new(Translator::new(&TranslatorConfig::parse(&path, &text)?)?))
         } else {
             TaskNetwork::Single(Network::new(&EncoderConfig::parse(&path, &text)?)?)
         };

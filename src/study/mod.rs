@@ -6,6 +6,8 @@
 //! a view of their rows. Resuming, stopping and progress come from [`sweep::run`](crate::sweep::run).
 
 mod aggregate;
+pub mod allocate;
+mod allocation;
 pub mod approx_error;
 pub mod claim;
 mod columns;

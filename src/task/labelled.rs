@@ -73,7 +73,7 @@ impl Labelled {
         };
         let mut items = Vec::with_capacity(rows.len());
         for ((label, text), number) in rows.into_iter().zip(1..) {
-            let class = labels::class(path, number, &label, &classes)?;
+            let class = labels::class(path, ("line", number), &label, &classes)?;
             items.push(LabelledText { class, text: text.to_vec() });
         }
         let labelled = Self { classes, columns, items };
@@ -246,7 +246,7 @@ mod tests {
             ("1\tx\t9\ta\n0\ty\t8\tb\n1\t7\tc", "line 3: 2 tabs, where most lines have 3"),
             ("\ta\n1\tb\n", "line 1: no label before the first tab"),
             ("1\ta\n0\t\n", "line 2: no text after the last tab"),
-            ("1\ta\n1\tb\n", "every label is '1'; expected texts of two classes or more"),
+            ("1\ta\n1\tb\n", "every label is '1'; expected examples of two classes or more"),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(part), "{text:?}: {message}");

@@ -25,17 +25,22 @@ pub(super) fn classes<'a>(path: &Path, labels: impl Iterator<Item = &'a str>) ->
     }
     if let [only] = &classes[..] {
         let what = format!("every label is '{}'", short(only));
-        return Err(Error::malformed(path, what, "texts of two classes or more"));
+        return Err(Error::malformed(path, what, "examples of two classes or more"));
     }
     Ok(classes.into_iter().map(String::from).collect())
 }
 
-/// The class of the label in a line, from 1.
-pub(super) fn class(path: &Path, line: usize, label: &str, classes: &[String]) -> Result<usize> {
+/// The class of a label; what it stands in, and its number from 1, are for errors.
+pub(super) fn class(
+    path: &Path,
+    (what, number): (&str, usize),
+    label: &str,
+    classes: &[String],
+) -> Result<usize> {
     classes.iter().position(|class| class == label).ok_or_else(|| {
         let meant = name::suggest(label, classes.iter().map(String::as_str));
         let meant = meant.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default();
-        let what = format!("line {line}: unknown label '{}'{meant}", short(&label));
+        let what = format!("{what} {number}: unknown label '{}'{meant}", short(&label));
         Error::malformed(path, what, format!("the labels {}", classes.join(", ")))
     })
 }

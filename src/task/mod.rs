@@ -10,6 +10,7 @@ pub mod bpe;
 pub mod classified;
 pub mod dump;
 pub mod examples;
+pub mod image;
 pub mod judge;
 mod kind;
 pub mod labelled;
@@ -17,6 +18,8 @@ mod labels;
 pub mod language;
 pub mod listops;
 mod lookup;
+pub mod pathfinder;
+mod pixels;
 pub mod recall;
 pub mod recipe;
 mod retrieval;
@@ -39,5 +42,13 @@ pub(crate) use crate::file::text;
 pub(crate) use shown::short;
 
 /// Every task that a network can be trained on.
-pub const ALL: &[&TaskKind] =
-    &[&text::KIND, &listops::KIND, &language::KIND, &recall::KIND, &retrieval::KIND, &translation::KIND];
+pub const ALL: &[&TaskKind] = &[
+    &text::KIND,
+    &listops::KIND,
+    &image::KIND,
+    &pathfinder::KIND,
+    &language::KIND,
+    &recall::KIND,
+    &retrieval::KIND,
+    &translation::KIND,
+];

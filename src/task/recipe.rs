@@ -25,6 +25,12 @@ pub struct Recipe {
     pub pre_norm: bool,
     /// Whether Luna's P is passed from layer to layer.
     pub p_chain: bool,
+    /// What the elements of the initial P are multiplied by.
+    #[serde(skip_serializing_if = "is_one")]
+    pub p_spread: f64,
+    /// What the learning rate of P is of that of all others.
+    #[serde(skip_serializing_if = "is_one")]
+    pub rate_p: f64,
     /// How the decoder of an encoder-decoder attends, where it was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Spec>,
@@ -76,6 +82,8 @@ impl Default for Recipe {
             activation: "gelu",
             pre_norm: false,
             p_chain: true,
+            p_spread: 1.0,
+            rate_p: 1.0,
             decoder: None,
             steps: 1600,
             batch: 16,
@@ -96,6 +104,11 @@ impl Default for Recipe {
             validation: 0.1,
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form

@@ -85,7 +85,8 @@ impl<'a> LabelledPairs<'a> {
             Some(classes) => classes.to_vec(),
             None => labels::classes(path, rows.iter().map(|(label, _)| label.as_str()))?,
         };
-        let class = |(label, number): (&String, usize)| labels::class(path, number, label, &classes);
+        let class =
+            |(label, number): (&String, usize)| labels::class(path, ("line", number), label, &classes);
         let found: Vec<usize> =
             rows.iter().map(|(label, _)| label).zip(1..).map(class).collect::<Result<_>>()?;
         let pairs = found.into_iter().zip(rows).map(|(class, (_, texts))| (class as u32, texts)).collect();

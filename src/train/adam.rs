@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::layer::{Init, Layout};
+use crate::layer::{Entry, Init, Layout};
 
 const CHUNK: usize = 1 << 14;
 
@@ -34,11 +34,13 @@ pub struct Adam {
 struct Learned {
     at: std::ops::Range<usize>,
     decays: bool,
+    /// What its learning rate is of that of all.
+    rate: f64,
 }
 
 impl Adam {
-    /// Before the first step.
-    pub fn new(config: AdamConfig, layout: &Layout) -> Self {
+    /// Before the first step; `rate` is what the learning rate of a tensor is of that of all.
+    pub fn new(config: AdamConfig, layout: &Layout, rate: impl Fn(&Entry) -> f64) -> Self {
         let zeros = vec![0.0; layout.len()];
         let learned = layout
             .entries()
@@ -46,7 +48,7 @@ impl Adam {
             .filter(|entry| entry.learned)
             .map(|entry| {
                 let decays = entry.shape.len() == 2 && entry.init != Init::Normal;
-                Learned { at: entry.at.clone(), decays }
+                Learned { at: entry.at.clone(), decays, rate: rate(entry) }
             })
             .collect();
         Self { config, first: zeros.clone(), second: zeros, steps: 0, learned }
@@ -62,10 +64,11 @@ impl Adam {
         self.steps += 1;
         let AdamConfig { beta_1, beta_2, eps, weight_decay } = self.config;
         let unbias = |beta: f64| 1.0 - beta.powf(self.steps as f64);
-        let move_by = (rate / unbias(beta_1)) as f32;
         let of_second = (1.0 / unbias(beta_2)) as f32;
         let (beta_1, beta_2, eps) = (beta_1 as f32, beta_2 as f32, eps as f32);
-        for Learned { at, decays } in &self.learned {
+        for Learned { at, decays, rate: own } in &self.learned {
+            let rate = rate * own;
+            let move_by = (rate / unbias(self.config.beta_1)) as f32;
             let keep = if *decays { (1.0 - rate * weight_decay) as f32 } else { 1.0 };
             let weights = weights[at.clone()].par_chunks_mut(CHUNK);
             let means = self.first[at.clone()].par_chunks_mut(CHUNK);
@@ -90,4 +93,24 @@ pub fn norm(gradients: &[f32]) -> f64 {
         .map(|chunk| chunk.iter().map(|x| f64::from(*x) * f64::from(*x)).sum())
         .collect();
     parts.iter().sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_moves_at_its_own_rate() {
+        let mut layout = Layout::default();
+        layout.table("a".into(), 1, 2);
+        layout.table("b".into(), 1, 2);
+        let config = AdamConfig { beta_1: 0.9, beta_2: 0.999, eps: 1e-8, weight_decay: 0.0 };
+        let mut adam = Adam::new(config, &layout, |entry| if entry.name == "a" { 0.25 } else { 1.0 });
+        let mut weights = [0.0; 4];
+        adam.step(&mut weights, &[1.0, -2.0, 3.0, -4.0], 1.0, 0.1);
+        // The first step of Adam goes as far as the rate.
+        for (x, expected) in weights.iter().zip([-0.025, 0.025, -0.1, 0.1]) {
+            assert!((x - expected).abs() < 1e-6, "{weights:?}");
+        }
+    }
 }

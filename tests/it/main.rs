@@ -4,6 +4,7 @@
 #[global_allocator]
 static ALLOCATOR: luna::profile::memory::Counting = luna::profile::memory::Counting;
 
+mod allocate;
 mod approx_error;
 mod attention;
 mod bad_input;

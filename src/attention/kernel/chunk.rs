@@ -23,15 +23,22 @@ pub(in crate::attention) fn inside(n: usize, m: usize) -> usize {
     chunks(&(0..n)).map(|queries| queries.len() * (queries.end.min(m) - queries.start.min(m))).sum()
 }
 
-/// Sums of the `count` segments of a head become the sums of those before each, or, backward, of those after it.
-pub(in crate::attention) fn running(sums: &mut [f32], count: usize, backward: bool) {
+/// Sums of the `count` segments of a head become the sums of those before each, or, backward, of those after it; a segment
+/// leaves `left` of the sums on its other side.
+pub(in crate::attention) fn running(
+    sums: &mut [f32],
+    count: usize,
+    backward: bool,
+    left: impl Fn(usize) -> f32,
+) {
     let piece = sums.len() / count;
+    let left: Vec<f32> = (0..count).map(left).collect();
     for at in 0..piece {
         let mut sum = 0.0;
         for i in 0..count {
             let i = if backward { count - 1 - i } else { i };
             let here = std::mem::replace(&mut sums[i * piece + at], sum);
-            sum += here;
+            sum = here + left[i] * sum;
         }
     }
 }

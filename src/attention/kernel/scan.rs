@@ -49,8 +49,8 @@ pub(in crate::attention) trait Scan: Sync {
         target: SweepTarget<'_>,
         space: &mut [f32],
     );
-    /// `sums` becomes what it is together with the sums `before` it.
-    fn join(&self, before: &[f32], sums: &mut [f32]);
+    /// The sums over a segment become what they are together with the sums `before` it.
+    fn join(&self, tokens: Range<usize>, before: &[f32], sums: &mut [f32]);
 }
 
 /// What a sweep over a segment writes.
@@ -94,7 +94,7 @@ pub(in crate::attention) fn run(
         for of_head in kept.chunks_exact_mut(one * (segments - 1)) {
             for segment in 1..segments - 1 {
                 let (before, sums) = of_head[(segment - 1) * one..].split_at_mut(one);
-                scan.join(&before[..scan.sums()], &mut sums[..scan.sums()]);
+                scan.join(range(segment), &before[..scan.sums()], &mut sums[..scan.sums()]);
             }
         }
     }

@@ -72,7 +72,7 @@ const TILE: usize = 64;
 /// The weights of every key, heads of m rows of l numbers in whole cache lines with zeros after them.
 fn weights(pass: &Pass<'_>, p: &Stack<'_>, of: LunaCausal, transposed: &mut [f32], w: &mut [f32]) {
     let Pass { h, m, d_h, path, scale, .. } = *pass;
-    let LunaCausal { l, weight } = of;
+    let LunaCausal { l, weight, .. } = of;
     let wide = whole_lines(l);
     for (head, transposed) in transposed.chunks_exact_mut(d_h * wide).enumerate() {
         transpose((p.head(head, l), d_h), (transposed, wide), (l, d_h), |_| scale);
@@ -104,7 +104,7 @@ fn backward(
     mut space: &mut [f32],
 ) {
     let Pass { h, m, d_h, path, scale, lengths, .. } = *pass;
-    let LunaCausal { l, weight } = of;
+    let LunaCausal { l, weight, .. } = of;
     let d_p = raw.take("p");
     let (wide, segments) = (whole_lines(l), segments::count(h, m));
     let w = carve(&mut space, h * m * wide);
@@ -113,7 +113,7 @@ fn backward(
     let of_p = carve(&mut space, h * segments * l * d_h);
     weights(pass, p, of, transposed, w);
     let into = weighted::Into { q: raw.q, k: &mut *raw.k, w: &mut *dw, v: raw.v };
-    let by_weights = Weighted::new(pass, w, m, l);
+    let by_weights = Weighted::new(pass, w, m, l, std::slice::from_ref(&of.decay));
     let sums = carve(&mut space, weighted::sums(&pass.size(), l));
     by_weights.sums(sums);
     by_weights.backward((&saved.rows, sums), upstream, into, space);

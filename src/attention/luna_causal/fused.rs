@@ -6,10 +6,11 @@ use std::ops::Range;
 use ndarray::{Array2, Axis};
 use pulp::{Simd, WithSimd};
 
+use super::decay::{Decay, Powers};
 use super::weight::Weight;
 use crate::attention::Mask;
 use crate::attention::kernel::arrays::{Arrays, Draw, Part};
-use crate::attention::kernel::exact::{ExactArrays, ExactHead, Maxima, dot, hidden};
+use crate::attention::kernel::exact::{ExactArrays, ExactHead, Maxima, dot};
 use crate::attention::kernel::few::{in_lines, product, product_stairs, product_triangle, softmax};
 use crate::attention::kernel::flash::transpose;
 use crate::attention::kernel::flat::{Flat, STANDARD, Size};
@@ -23,6 +24,7 @@ use crate::linalg::lanes::{elu, softplus2};
 pub(super) struct LunaCausal {
     pub(super) l: usize,
     pub(super) weight: Weight,
+    pub(super) decay: Decay,
 }
 
 impl Form for LunaCausal {
@@ -39,7 +41,7 @@ impl Form for LunaCausal {
         let p = arrays.cube("p");
         let p = p.as_standard_layout();
         let p = p.as_slice().expect(STANDARD);
-        scan::run(heads, &Luna { heads, p, l: self.l, weight: self.weight }, saved, out);
+        scan::run(heads, &Luna { heads, p, of: *self }, saved, out);
     }
 
     fn space(&self, size: &Size) -> usize {
@@ -50,7 +52,7 @@ impl Form for LunaCausal {
     fn exact(&self, head: &ExactHead, arrays: &ExactArrays<'_>, _: &mut Maxima) -> Array2<f64> {
         let ExactHead { q, k, v, scale, .. } = head;
         let w = (dot(k.view(), arrays.get("p").t()) * *scale).mapv(|x| self.weight.exact(x));
-        exact(&(q * *scale), k, &w, v)
+        exact(&(q * *scale), k, &w, v, self.decay)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {
@@ -59,17 +61,22 @@ impl Form for LunaCausal {
 }
 
 /// Causal Luna in f64 from the weights of its keys on: `q` (n, `d_h`) with the scale in it, `w` (m, l).
-pub fn exact(q: &Array2<f64>, k: &Array2<f64>, w: &Array2<f64>, v: &Array2<f64>) -> Array2<f64> {
-    let m = k.nrows();
-    let counts = Array2::from_shape_fn((q.nrows(), 1), |(t, _)| Mask::Causal.visible(t, m) as f64);
-    let mut shares = dot((hidden(dot(q.view(), k.t()), Mask::Causal) / &counts).view(), w.view());
+pub fn exact(
+    q: &Array2<f64>,
+    k: &Array2<f64>,
+    w: &Array2<f64>,
+    v: &Array2<f64>,
+    decay: Decay,
+) -> Array2<f64> {
+    let averages = decay.averages(q.nrows(), k.nrows());
+    let mut shares = dot((dot(q.view(), k.t()) * &averages).view(), w.view());
     for mut row in shares.outer_iter_mut() {
         let max = row.fold(f64::NEG_INFINITY, |max, x| max.max(*x));
         row.mapv_inplace(|x| (x - max).exp());
     }
     let sums = shares.sum_axis(Axis(1)).insert_axis(Axis(1));
     shares /= &sums;
-    dot((hidden(dot(shares.view(), w.t()), Mask::Causal) / &counts).view(), v.view())
+    dot((dot(shares.view(), w.t()) * &averages).view(), v.view())
 }
 
 /// Elements of the sums of weighted keys, (`d_h`, l), and of weighted values, (l, `d_v`), all in whole lines.
@@ -90,17 +97,16 @@ fn each(l: usize, d_h: usize, d_v: usize) -> usize {
 struct Luna<'a> {
     heads: &'a Flat<'a>,
     p: &'a [f32],
-    l: usize,
-    weight: Weight,
+    of: LunaCausal,
 }
 
 impl Scan for Luna<'_> {
     fn sums(&self) -> usize {
-        sums(self.l, self.heads.d_h, self.heads.d_v)
+        sums(self.of.l, self.heads.d_h, self.heads.d_v)
     }
 
     fn each(&self) -> usize {
-        each(self.l, self.heads.d_h, self.heads.d_v)
+        each(self.of.l, self.heads.d_h, self.heads.d_v)
     }
 
     fn sweep(
@@ -111,14 +117,16 @@ impl Scan for Luna<'_> {
         target: SweepTarget<'_>,
         space: &mut [f32],
     ) {
-        let Self { heads, l, weight, .. } = *self;
-        let p = &self.p[head * l * heads.d_h..][..l * heads.d_h];
-        heads.path.run(Segment { heads, p, l, weight, head, tokens, before, target, space });
+        let Self { heads, of, .. } = *self;
+        let p = &self.p[head * of.l * heads.d_h..][..of.l * heads.d_h];
+        heads.path.run(Segment { heads, p, of, head, tokens, before, target, space });
     }
 
-    fn join(&self, before: &[f32], sums: &mut [f32]) {
+    fn join(&self, tokens: Range<usize>, before: &[f32], sums: &mut [f32]) {
+        let m = self.heads.m;
+        let left = self.of.decay.power(tokens.end.min(m) - tokens.start.min(m));
         for (x, before) in sums.iter_mut().zip(before) {
-            *x += before;
+            *x += left * before;
         }
     }
 }
@@ -126,8 +134,7 @@ impl Scan for Luna<'_> {
 struct Segment<'a> {
     heads: &'a Flat<'a>,
     p: &'a [f32],
-    l: usize,
-    weight: Weight,
+    of: LunaCausal,
     head: usize,
     tokens: Range<usize>,
     before: Option<&'a [f32]>,
@@ -141,7 +148,9 @@ impl WithSimd for Segment<'_> {
     #[inline(always)]
     #[allow(clippy::too_many_lines)] // a block from its keys to its sums, whose work space would be arguments elsewhere
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { heads, p, l, weight, head, tokens, before, mut target, mut space } = self;
+        let Self { heads, p, of, head, tokens, before, mut target, mut space } = self;
+        let LunaCausal { l, weight, decay } = of;
+        let powers = Powers::of(decay);
         let Flat { m, d_h, d_v, scale, .. } = *heads;
         let (width, wide_h, ldv) = (whole_lines(l), whole_lines(d_h), whole_lines(d_v));
         let space = &mut space;
@@ -176,6 +185,7 @@ impl WithSimd for Segment<'_> {
         transposed_k.fill(0.0);
         transpose((p, d_h), (transposed_p, width), (l, d_h), |_| scale);
 
+        let total = |query: usize| decay.total((query + 1).min(m)) as f32;
         let mut first = tokens.start;
         while first < tokens.end {
             let rows = ROWS.min(tokens.end - first);
@@ -215,9 +225,11 @@ impl WithSimd for Segment<'_> {
                     ones,
                     (&mut *triangle, ROWS, ROWS),
                 );
+                powers.of_pairs(own, &mut triangle[..rows * ROWS], ROWS);
+                powers.of_queries(own, to_keys, ld);
                 stairs(triangle, (to_keys, ld, wide_h), rows, own);
                 for (i, mean) in inverses[..rows].iter_mut().enumerate() {
-                    *mean = scale * std::f32::consts::LOG2_E / (first + i + 1).min(m) as f32;
+                    *mean = scale * std::f32::consts::LOG2_E / total(first + i);
                 }
                 let ld = width + ROWS;
                 let to_values = &mut to_values[..rows * ld];
@@ -231,10 +243,12 @@ impl WithSimd for Segment<'_> {
                 );
                 share(simd, to_values, (ld, width, l), inverses, logs.iter_mut().skip(first - tokens.start));
                 for (i, inverse) in inverses[..rows].iter_mut().enumerate() {
-                    *inverse /= (first + i + 1).min(m) as f32;
+                    *inverse /= total(first + i);
                 }
                 let shares = (&*to_values, ld, width);
                 product_triangle(simd, shares, (&*transposed_w, ROWS), ones, (&mut *triangle, ROWS, ROWS));
+                powers.of_pairs(own, &mut triangle[..rows * ROWS], ROWS);
+                powers.of_queries(own, to_values, ld);
                 stairs(triangle, (to_values, ld, width), rows, own);
                 product_stairs(
                     simd,
@@ -249,6 +263,10 @@ impl WithSimd for Segment<'_> {
                 let k = if wide_h == d_h { k } else { in_lines(k, d_h, padding) };
                 let (keys, weights) = keys.split_at_mut(ends[0]);
                 let (values, v) = values.split_at_mut(ends[1]);
+                for sums in [&mut *keys, &mut *values, &mut *lost_keys, &mut *lost_values] {
+                    powers.pass(own, sums);
+                }
+                powers.of_keys(own, weights, width);
                 accumulate(simd, own, (k, wide_h), (weights, width), keys, lost_keys);
                 accumulate(simd, own, (weights, width), (v, ldv), values, lost_values);
             }

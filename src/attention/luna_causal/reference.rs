@@ -2,7 +2,9 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
+use super::decay::Decay;
 use super::fused;
+use super::packing::Packing;
 use super::sequential::{sequential, unpacking};
 use super::weight::Weight;
 use crate::attention::kernel::fused::Fused;
@@ -23,10 +25,12 @@ pub(in crate::attention) const KIND: Kind = Kind {
     paper: "Ma et al. 2021",
     takes: &[
         Param { name: "l", default: Some("16"), about: "rows of p, used at every length" },
+        Packing::WEIGHT,
         Param {
-            name: "weight",
-            default: Some("softplus"),
-            about: "what weighs the rows of p: softplus (log2(1 + 2^x)), elu (elu + 1)",
+            name: "decay",
+            default: Some("1"),
+            about: "of the average over the tokens so far, at each token: 1 (their mean: the authors' form), or less: a \
+                    variant of ours",
         },
         Param { name: "p", default: Some("random"), about: "random (standard normal), fitted" },
     ],
@@ -51,6 +55,7 @@ enum Pack {
 struct LunaCausal {
     l: usize,
     weight: Weight,
+    decay: Decay,
     pack: Pack,
 }
 
@@ -60,6 +65,11 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
         return Err(params.refuse("l", &l, "1 to 2^20"));
     }
     let weight = Weight::of(params)?;
+    let decay: f64 = params.get("decay")?;
+    if !(decay > 0.0 && decay <= 1.0) {
+        return Err(params.refuse("decay", &decay, "a number above 0 and at most 1"));
+    }
+    let decay = Decay::of(decay);
     let p: String = params.get("p")?;
     let (l, pack) = match p.as_str() {
         "random" => match origin.found("p") {
@@ -72,7 +82,7 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
         }
         _ => return Err(params.refuse("p", &p, "random or fitted")),
     };
-    Ok(Box::new(LunaCausal { l, weight, pack }))
+    Ok(Box::new(LunaCausal { l, weight, decay, pack }))
 }
 
 impl LunaCausal {
@@ -103,18 +113,16 @@ impl Mechanism for LunaCausal {
         let (k, v) = (input.k.slice(s![..seen, ..]), v.slice(s![..seen, ..]));
         let w = self.weights(k, input.scale, work)?;
         let q = &input.q * input.scale;
-        Ok(sequential(q.view(), k, w.view(), v, work))
+        Ok(sequential(q.view(), k, w.view(), v, self.decay, work))
     }
 
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
         let Input { q, k, scale, .. } = *input;
         let w = self.weights(k, scale, &mut Work::default())?;
-        let unpack = unpacking((q.to_owned() * scale).view(), k, w.view());
+        let unpack = unpacking((q.to_owned() * scale).view(), k, w.view(), self.decay);
         let mut a = product(unpack.view(), w.t(), Threads::One);
-        for (i, mut row) in a.rows_mut().into_iter().enumerate() {
-            let seen = Mask::Causal.visible(i, k.nrows());
-            row.slice_mut(s![seen..]).fill(0.0);
-            row /= seen as f32;
+        for (i, row) in a.rows_mut().into_iter().enumerate() {
+            self.decay.average(row, Mask::Causal.visible(i, k.nrows()));
         }
         Ok(a)
     }
@@ -133,6 +141,6 @@ impl Mechanism for LunaCausal {
     }
 
     fn fused(&self) -> Option<Fused> {
-        Some(Fused::new(KIND.name, fused::LunaCausal { l: self.l, weight: self.weight }))
+        Some(Fused::new(KIND.name, fused::LunaCausal { l: self.l, weight: self.weight, decay: self.decay }))
     }
 }

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use super::decay::Decay;
 use super::state::State;
 use crate::attention::reference::work::Work;
 
@@ -17,10 +18,11 @@ pub(super) fn sequential(
     k: ArrayView2<'_, f32>,
     w: ArrayView2<'_, f32>,
     v: ArrayView2<'_, f32>,
+    decay: Decay,
     work: &mut Work,
 ) -> Array2<f32> {
     assert_eq!((k.nrows(), k.nrows()), (w.nrows(), v.nrows()), "weights and a value for each key");
-    let mut state = State::new(k.ncols(), w.ncols(), v.ncols());
+    let mut state = State::new(k.ncols(), w.ncols(), v.ncols(), decay);
     let mut out = Array2::zeros((q.nrows(), v.ncols()));
     for (t, mut row) in out.rows_mut().into_iter().enumerate() {
         if t < k.nrows() {
@@ -32,9 +34,14 @@ pub(super) fn sequential(
 }
 
 /// The softmax over the packed rows of every query, (n, l): the left factor of the matrix.
-pub fn unpacking(q: ArrayView2<'_, f32>, k: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>) -> Array2<f32> {
+pub fn unpacking(
+    q: ArrayView2<'_, f32>,
+    k: ArrayView2<'_, f32>,
+    w: ArrayView2<'_, f32>,
+    decay: Decay,
+) -> Array2<f32> {
     let nothing = Array2::zeros((k.nrows(), 0));
-    let mut state = State::new(k.ncols(), w.ncols(), 0);
+    let mut state = State::new(k.ncols(), w.ncols(), 0, decay);
     let mut shares = Array2::zeros((q.nrows(), w.ncols()));
     let mut work = Work::default();
     for (t, mut row) in shares.rows_mut().into_iter().enumerate() {
@@ -51,7 +58,7 @@ mod tests {
     use super::super::{State, Weight};
     use super::*;
     use crate::rng::{normal, stream};
-    use ndarray::s;
+    use ndarray::{Array1, Axis, s};
     use proptest::prelude::*;
 
     fn furthest(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
@@ -59,15 +66,17 @@ mod tests {
     }
 
     /// By the equation as it stands, in f64.
-    fn by_hand(q: &Array2<f32>, k: &Array2<f32>, w: &Array2<f32>, v: &Array2<f32>) -> Array2<f32> {
+    fn by_hand([q, k, w, v]: [&Array2<f32>; 4], decay: f64) -> Array2<f32> {
         let [q, k, w, v] = [q, k, w, v].map(|x| x.mapv(f64::from));
         let mut out = Array2::zeros((q.nrows(), v.ncols()));
         for t in 0..q.nrows() {
             let w = w.slice(s![..=t, ..]);
-            let logits = q.row(t).dot(&k.slice(s![..=t, ..]).t().dot(&w)) / (t + 1) as f64;
+            let left = Array1::from_shape_fn(t + 1, |j| decay.powi((t - j) as i32));
+            let w = &w / left.sum() * left.insert_axis(Axis(1));
+            let logits = q.row(t).dot(&k.slice(s![..=t, ..]).t().dot(&w));
             let top = logits.fold(f64::NEG_INFINITY, |top, x| top.max(*x));
             let exps = logits.mapv(|x| (x - top).exp());
-            let value = exps.dot(&w.t().dot(&v.slice(s![..=t, ..]))) / exps.sum() / (t + 1) as f64;
+            let value = exps.dot(&w.t().dot(&v.slice(s![..=t, ..]))) / exps.sum();
             out.row_mut(t).assign(&value.mapv(|x| x as f32));
         }
         out
@@ -83,13 +92,17 @@ mod tests {
             let [q, k, v] = [d_h, d_h, d_v].map(|d| normal(&mut rng, n, d));
             for weight in [Weight::Softplus, Weight::Elu] {
                 let w = normal(&mut rng, n, l).mapv(|x| weight.apply(x));
-                let expected = by_hand(&q, &k, &w, &v);
-                let whole = sequential(q.view(), k.view(), w.view(), v.view(), &mut Work::default());
-                prop_assert!(furthest(&whole, &expected) < 1e-5);
-                let mut state = State::new(d_h, l, d_v);
-                for t in 0..n {
-                    let row = state.push(q.row(t), k.row(t), w.row(t), v.row(t));
-                    prop_assert_eq!(row, whole.row(t));
+                for decay in [1.0, 0.9] {
+                    let expected = by_hand([&q, &k, &w, &v], decay);
+                    let decay = Decay::of(decay);
+                    let whole =
+                        sequential(q.view(), k.view(), w.view(), v.view(), decay, &mut Work::default());
+                    prop_assert!(furthest(&whole, &expected) < 1e-5);
+                    let mut state = State::new(d_h, l, d_v, decay);
+                    for t in 0..n {
+                        let row = state.push(q.row(t), k.row(t), w.row(t), v.row(t));
+                        prop_assert_eq!(row, whole.row(t));
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
+use super::decay::Decay;
 use crate::attention::reference::work::Work;
 use crate::cost::Cost;
 use crate::linalg::gemm::{Threads, product_into};
@@ -12,16 +13,17 @@ use crate::linalg::gemm::{Threads, product_into};
 pub struct State {
     /// How many tokens there were.
     tokens: usize,
-    /// sum of `k_j^T W_j`, shape (`d_h`, l)
+    decay: Decay,
+    /// Sum of `a^(t-j) k_j^T W_j`, shape (`d_h`, l)
     keys: Array2<f32>,
-    /// sum of `W_j^T v_j`, shape (l, `d_v`)
+    /// Sum of `a^(t-j) W_j^T v_j`, shape (l, `d_v`)
     values: Array2<f32>,
 }
 
 impl State {
     /// Before the first token: keys of width `d_h`, l packed rows, values of width `d_v`.
-    pub fn new(d_h: usize, l: usize, d_v: usize) -> Self {
-        Self { tokens: 0, keys: Array2::zeros((d_h, l)), values: Array2::zeros((l, d_v)) }
+    pub fn new(d_h: usize, l: usize, d_v: usize, decay: Decay) -> Self {
+        Self { tokens: 0, decay, keys: Array2::zeros((d_h, l)), values: Array2::zeros((l, d_v)) }
     }
 
     /// Takes in the next token and returns its output (`d_v`): its query `q_t` (`d_h`) with the scale in it already, its
@@ -50,6 +52,10 @@ impl State {
         work: &mut Work,
     ) {
         work.count(Cost::product(k_t.len() + v_t.len(), 1, w_t.len()));
+        if !self.decay.is_none() {
+            self.keys *= self.decay.power(1);
+            self.values *= self.decay.power(1);
+        }
         let [key, weights, value] = [k_t, w_t, v_t].map(|x| x.insert_axis(Axis(0)));
         product_into(self.keys.view_mut(), 1.0, key.t(), weights, 1.0, Threads::One);
         product_into(self.values.view_mut(), 1.0, weights.t(), value, 1.0, Threads::One);
@@ -69,8 +75,8 @@ impl State {
         work.scaled(share.view(), self.values.view(), self.mean()).remove_axis(Axis(0))
     }
 
-    /// What a sum is multiplied by to be a mean.
+    /// What a sum is multiplied by to be an average.
     fn mean(&self) -> f32 {
-        1.0 / self.tokens as f32
+        1.0 / self.decay.total(self.tokens) as f32
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::attention::luna_causal::Weight;
+use crate::attention::luna_causal::{Average, Packing, Weight};
 use crate::layer::{DecoderAttention, DecoderKind, EncoderConfig, Head, Mechanism};
 use crate::model::keys::Keys;
 use crate::model::{MODEL_TYPE, TRANSLATOR, json};
@@ -59,15 +59,18 @@ impl TranslatorConfig {
     }
 
     /// The configuration as the keys of `config.json`, which [`parse`](Self::parse) reads: those of the encoder,
-    /// `decoder`, `decoder_layers` and `weight`, and where they are not the default `decoder_tied` and `decoder_l` (rows of
-    /// a P of the decoder's own); other keys may stand beside them.
+    /// `decoder`, `decoder_layers` and `weight`, and where they are not the default `decay`, `decoder_tied` and `decoder_l`
+    /// (rows of a P of the decoder's own); other keys may stand beside them.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = self.encoder.to_json();
         map.insert("model_type".into(), TRANSLATOR.into());
-        let DecoderAttention { kind, l, tied, weight } = self.decoder;
+        let DecoderAttention { kind, l, tied, packing: Packing { weight, average } } = self.decoder;
         map.insert("decoder".into(), kind.name().into());
         map.insert("decoder_layers".into(), self.decoder_layers.into());
         map.insert("weight".into(), weight.name().into());
+        if let Some(decay) = average.name() {
+            map.insert("decay".into(), decay.into());
+        }
         if let Some(l) = l {
             map.insert("decoder_l".into(), l.into());
         }
@@ -95,6 +98,7 @@ impl TranslatorConfig {
         }
         let weight = keys.name("weight", Weight::default().name())?;
         let weight = Weight::ALL.into_iter().find(|known| known.name() == weight);
+        let average = Average::parse(keys.name("decay", "1")?);
         let encoder = EncoderConfig::read_sizes(&keys)?;
         let kind = keys.name("decoder", DecoderAttention::after(&encoder).kind.name())?;
         let kind = DecoderKind::find(kind)
@@ -104,7 +108,10 @@ impl TranslatorConfig {
             kind,
             l: keys.has("decoder_l").then(|| keys.size("decoder_l")).transpose()?,
             tied: keys.flag("decoder_tied", default.tied)?,
-            weight: weight.ok_or_else(|| keys.wrong("weight", "softplus or elu"))?,
+            packing: Packing {
+                weight: weight.ok_or_else(|| keys.wrong("weight", "softplus or elu"))?,
+                average: average.ok_or_else(|| keys.wrong("decay", Average::ACCEPTED))?,
+            },
         };
         let config = Self { encoder, decoder, decoder_layers: keys.layers("decoder_layers")? };
         let accepted = "what an encoder-decoder can be";

@@ -10,19 +10,19 @@ use crate::sweep::Watch;
 
 /// One mechanism at one projected length.
 #[derive(Clone, Debug)]
-pub(super) struct Candidate {
+pub(in crate::study) struct Candidate {
     /// What is built.
-    pub(super) spec: Spec,
+    pub(in crate::study) spec: Spec,
     /// The spec without its `l`: what rows of different l have in common.
-    pub(super) name: String,
+    pub(in crate::study) name: String,
     /// Its projected length, if it takes one.
-    pub(super) l: Option<usize>,
+    pub(in crate::study) l: Option<usize>,
     /// Whether that l stands in its spec, and not in --l.
-    has_own_l: bool,
+    pub(in crate::study) has_own_l: bool,
     /// Its entry in the list.
-    pub(super) kind: &'static Kind,
+    pub(in crate::study) kind: &'static Kind,
     /// Whether learned parts of it are fitted.
-    pub(super) fitted: bool,
+    pub(in crate::study) fitted: bool,
 }
 
 /// What is compared where nobody named anything: one or two of each idea.
@@ -41,28 +41,41 @@ fn handful(mask: Mask, n: usize) -> String {
 }
 
 /// The mechanisms that an input is compared with.
-pub(super) struct Candidates {
-    pub(super) all: Vec<Candidate>,
+pub(in crate::study) struct Candidates {
+    pub(in crate::study) all: Vec<Candidate>,
     /// Notes: which others were named that cannot be used on it, which of its layers cannot be compared.
-    pub(super) left_out: Vec<String>,
+    pub(in crate::study) left_out: Vec<String>,
 }
 
 impl Candidates {
-    /// Every mechanism of a comma list (or of the handful for heads of this mask and length) at every l.
+    /// Those that the configuration names, or the handful for heads of this mask and length.
+    pub(super) fn of(config: &Config, source: &dyn Source, watch: &dyn Watch) -> Result<Self> {
+        let n = source.lengths().last().copied().unwrap_or(1);
+        let own = if source.own_l().is_some() { "trained," } else { "" };
+        let default = format!("{own}{}", handful(source.mask(), n));
+        let specs = config.mechanism.as_deref().unwrap_or(&default);
+        Self::named(specs, &config.l, source, config.folder.runs_cells(), watch)
+    }
+
+    /// Every mechanism of a comma list at every l; `runs` if what they need must be there.
     ///
     /// An l that stands in a spec stays; every other mechanism that takes one is measured at each of --l that is not
     /// above n. Mechanisms without a form for the input's mask are left out; if nothing is left, they are refused.
-    pub(super) fn of(config: &Config, source: &dyn Source, watch: &dyn Watch) -> Result<Self> {
+    pub(in crate::study) fn named(
+        specs: &str,
+        lengths: &List<usize>,
+        source: &dyn Source,
+        runs: bool,
+        watch: &dyn Watch,
+    ) -> Result<Self> {
         let (mask, n) = (source.mask(), source.lengths().last().copied().unwrap_or(1));
-        let own = if source.own_l().is_some() { "trained," } else { "" };
-        let default = format!("{own}{}", handful(mask, n));
         let mut all: Vec<Candidate> = Vec::new();
         let mut unusable: Vec<(String, Error)> = Vec::new();
-        for spec in name::specs(config.mechanism.as_deref().unwrap_or(&default))? {
-            for one in Candidate::each(&spec, &config.l, source, n)? {
+        for spec in name::specs(specs)? {
+            for one in Candidate::each(&spec, lengths, source, n)? {
                 match one.refusal(mask)? {
                     None => {
-                        if config.folder.runs_cells() {
+                        if runs {
                             one.check_memory(n)?;
                         }
                         one.add_to(&mut all)?;
@@ -81,7 +94,7 @@ impl Candidates {
                 watch.say(&note);
                 Ok(Self { all, left_out: vec![note] })
             }
-            (true, 0) => Err(Error::value("--l", &config.l, format!("one of n = {n} or less at least"))),
+            (true, 0) => Err(Error::value("--l", lengths, format!("one of n = {n} or less at least"))),
             (true, 1) => Err(unusable.swap_remove(0).1),
             (true, _) => {
                 let accepted = format!("mechanisms with a {form} form, as {} has", source.name());
@@ -93,10 +106,15 @@ impl Candidates {
 
 impl Candidates {
     /// Leaves out the layers that some of them have no form for, and says so in the notes; `flag` is the option that chose
-    /// the layers.
-    pub(super) fn restrict(&mut self, source: &mut dyn Source, flag: &str, watch: &dyn Watch) -> Result<()> {
+    /// the layers, if there is one.
+    pub(in crate::study) fn restrict(
+        &mut self,
+        source: &mut dyn Source,
+        flag: Option<&str>,
+        watch: &dyn Watch,
+    ) -> Result<()> {
         let kinds: Vec<&Kind> = self.all.iter().map(|one| one.kind).collect();
-        self.left_out.extend(restrict(source, &kinds, Some(flag), watch)?);
+        self.left_out.extend(restrict(source, &kinds, flag, watch)?);
         Ok(())
     }
 }
@@ -143,7 +161,8 @@ impl Candidate {
         Ok(())
     }
 
-    fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
+    /// A mechanism at an l; at that of its spec if none is given, or at none.
+    pub(in crate::study) fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
         let has_own_l = l.is_none();
         let mut common = spec.clone();
         common.params.retain(|(key, _)| key != "l");
@@ -178,7 +197,7 @@ impl Candidate {
     }
 
     /// A note for each kind among them that does not honour the mask.
-    pub(super) fn leaks(all: &[Self], mask: Mask) -> Vec<String> {
+    pub(in crate::study) fn leaks(all: &[Self], mask: Mask) -> Vec<String> {
         let mut notes = Vec::new();
         for one in all {
             if let Under::Leaks(how) = one.kind.under(mask) {
@@ -240,7 +259,7 @@ impl Candidate {
     }
 
     /// Why it cannot be used under a mask, if it cannot; an error for wrong parameters, before any work is done.
-    fn refusal(&self, mask: Mask) -> Result<Option<Error>> {
+    pub(in crate::study) fn refusal(&self, mask: Mask) -> Result<Option<Error>> {
         if self.is_own() {
             return Ok(None);
         }

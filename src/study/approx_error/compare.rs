@@ -28,7 +28,7 @@ pub(super) fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
     let mut source = config.input.open(context.seed, Unnamed::Model)?;
     let mut candidates = Candidates::of(config, source.as_ref(), context.watch)?;
     differences::check(config.baseline.as_deref(), &candidates.all)?;
-    candidates.restrict(source.as_mut(), "--layers", context.watch)?;
+    candidates.restrict(source.as_mut(), Some("--layers"), context.watch)?;
     let (source, Candidates { all, left_out }) = (source.as_ref(), candidates);
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
     let streamed = stream::lengths(config, source, &all)?;

@@ -1,5 +1,7 @@
 //! What `luna approx-error` takes.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use crate::attention::fit;
@@ -65,6 +67,9 @@ pub struct Config {
     /// Run the whole model with the attention of these layers replaced: all, such as 0-3,5, or by their mask (full, sliding)
     #[arg(long, value_name = "all|full|sliding|LAYERS", conflicts_with_all = ["check", "layers", "heads", "synthetic", "qkv"])]
     pub substitute: Option<String>,
+    /// Allocation of `luna allocate` to replace attention with, beside the mechanisms that are named: a mechanism for each head
+    #[arg(long, value_name = "FILE", requires = "substitute")]
+    pub allocation: Option<PathBuf>,
     /// What the rows of the result are; alone it means yes
     #[arg(
         long,

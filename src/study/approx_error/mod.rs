@@ -13,6 +13,7 @@
 //! and `--check linformer-theorem-1` tests the construction by which Linformer proves its claim.
 
 mod aggregated;
+mod allocated;
 mod candidate;
 mod compare;
 mod config;
@@ -35,7 +36,9 @@ mod summary;
 mod theorem;
 mod view;
 
+pub(in crate::study) use candidate::{Candidate, Candidates};
 pub use config::{Check, Config, Stream};
 pub use own::TRAINED;
 pub(in crate::study) use run::names;
 pub use run::{columns, run};
+pub(in crate::study) use substitute::{Drift, Prediction};

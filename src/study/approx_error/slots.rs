@@ -113,10 +113,11 @@ fn effective(weights: impl Iterator<Item = f64> + Clone) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::luna_causal::Decay;
     use ndarray::array;
 
     fn slots(unpack: Array2<f32>, pack: Array2<f32>) -> Slots {
-        Slots::of(&Factors { unpack, pack, causal: false }, true)
+        Slots::of(&Factors { unpack, pack, causal: false, decay: Decay::NONE }, true)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::reading::{self, Reading, Window};
 use super::{Body, Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash, images, layer};
 use crate::attention::Mask;
+use crate::attention::luna_causal::Average;
 use crate::error::{Error, Result};
 use crate::model::hub::{self, Resolved};
 use crate::model::{HeadTap, Model, ModelInput, Observer, embedded};
@@ -190,10 +191,13 @@ fn input_note(args: &InputArgs, model: &embedded::Embedded, windows: usize) -> S
 
 /// What the matrices of a Luna model are, and what they are not.
 fn note(own: Mechanism) -> String {
-    if let Mechanism::LunaCausal { .. } = own {
-        "a causal Luna model: row t of a head's own matrix is (1 / t) a_t W^T up to column t, what the module applies to its \
-         values; its rows do not sum to 1"
-            .into()
+    if let Mechanism::LunaCausal { packing, .. } = own {
+        let decays = packing.average != Average::Mean;
+        let average = if decays { "a_t W^T averaged with its decay" } else { "(1 / t) a_t W^T" };
+        format!(
+            "a causal Luna model: row t of a head's own matrix is {average} up to column t, what the module applies to its \
+             values; its rows do not sum to 1"
+        )
     } else {
         "a Luna model: a head's own matrix is A_u A_p, unpack weights times pack weights: how positions are mixed, without the \
          projections between both steps"

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::report::Stamp;
-use crate::study::{Columns, approx_error, evaluate, scale_sweep, svd_spectrum, train};
+use crate::study::{Columns, allocate, approx_error, evaluate, scale_sweep, svd_spectrum, train};
 
 /// The study that a run is of.
 pub(super) fn study(stamp: &Stamp) -> &str {
@@ -18,6 +18,7 @@ pub(super) fn names(stamp: &Stamp) -> Columns {
     match study(stamp) {
         "svd-spectrum" => svd_spectrum::names(),
         "approx-error" => approx_error::names(has("substituted_layers"), has("check")),
+        "allocate" => allocate::columns(),
         "scale-sweep" => scale_sweep::columns(),
         "check" => Columns { known: None, keys: &["claim"], short: &[] },
         "train" => train::columns(),

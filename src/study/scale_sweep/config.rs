@@ -17,6 +17,9 @@ pub struct ScaleSweepConfig {
     /// implementations]
     #[arg(long, alias = "attention", value_name = "SPECS")]
     pub mechanism: Option<String>,
+    /// Allocation of `luna allocate`: cost and time of all heads of its model, each with its mechanism [default of --seq-len: its n]
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_BESIDE_ALLOCATION)]
+    pub allocation: Option<PathBuf>,
     /// Sequence lengths n in tokens [default: 128,256,512,1024,2048,4096]
     #[arg(long, value_name = "N,...")]
     pub seq_len: Option<List<usize>>,
@@ -73,6 +76,10 @@ pub struct ScaleSweepConfig {
     #[arg(skip)]
     pub spawn: Option<Spawn>,
 }
+
+/// Options that an allocation decides, or that it has no form for.
+const NOT_BESIDE_ALLOCATION: [&str; 10] =
+    ["mechanism", "l", "num_heads", "head_dim", "causal", "unit", "ffn", "num_layers", "pass", "preset"];
 
 /// Runs this program with arguments and returns what it writes, or none if it fails.
 pub type Spawn = fn(&[String]) -> Option<String>;

@@ -9,6 +9,7 @@
 //! - view: tables, figures and notes are computed from plan and records alone (`view`).
 
 mod agree;
+mod allocation;
 mod build;
 mod cell;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The study: plan, run, view.
 
+use super::allocation::Allocated;
 use super::config::ScaleSweepConfig;
 use super::options::Measure;
 use super::plan::Plan;
@@ -14,6 +15,12 @@ use crate::sweep::Journal;
 
 /// Runs the sweep.
 pub fn run(config: &ScaleSweepConfig, context: Context<'_>) -> Result<Outcome> {
+    let allocated = config.allocation.as_deref().map(Allocated::read).transpose()?;
+    let mut config = config.clone();
+    if let Some(allocated) = &allocated {
+        allocated.fill(&mut config);
+    }
+    let config = &config;
     let settings = Settings::of(config)?;
     let plan = Plan::of(&settings)?;
     let named = config.input.model.is_some() || config.input.synthetic.is_some();
@@ -50,7 +57,7 @@ pub fn run(config: &ScaleSweepConfig, context: Context<'_>) -> Result<Outcome> {
     if !records.complete && records.cells.is_empty() && records.errors.heads.is_empty() {
         return Err(Error::Interrupted);
     }
-    let mut report = view::report(&plan, &settings, &records, context.seed)?;
+    let mut report = view::report(&plan, &settings, &records, allocated.as_ref(), context.seed)?;
     if journal.merged().is_some_and(|merged| merged.mixed) {
         let note = "merged with --mixed-machines: times are to be compared within one n, not over n";
         report.notes.insert(0, note.into());

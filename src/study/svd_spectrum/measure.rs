@@ -107,6 +107,7 @@ mod tests {
     use super::super::null;
     use super::super::verdict::{LEVEL, Verdict, decide, difference};
     use super::*;
+    use crate::attention::luna_causal::Decay;
     use crate::attention::{HeadTerms, Mask, softmax};
     use crate::layer::Factors;
     use crate::linalg::engine::Engine;
@@ -142,7 +143,7 @@ mod tests {
                 precise: false,
                 matrix: None,
             },
-            own: Some(Factors { unpack, pack, causal }),
+            own: Some(Factors { unpack, pack, causal, decay: Decay::NONE }),
         }
     }
 

@@ -58,6 +58,12 @@ pub struct TrainConfig {
     /// Whether Luna's P is passed from layer to layer: on, or off (each layer learns its own)
     #[arg(long, value_name = "ON|OFF", help_heading = "Network and training")]
     pub p_chain: Option<String>,
+    /// Factor on the elements of Luna's initial P, as the layers first read it: its spread [default: 1]
+    #[arg(long, value_name = "FACTOR", help_heading = "Network and training")]
+    pub p_spread: Option<f64>,
+    /// Factor on the learning rate of Luna's P and of its norm [default: 1]
+    #[arg(long, value_name = "FACTOR", help_heading = "Network and training")]
+    pub rate_p: Option<f64>,
     /// Attention of the decoder of translation, of the target and over the source: softmax (both), luna (both), luna-self (Luna of the target only), luna-source (Luna over the source only), with parameters as in luna:weight=elu (see luna list decoder) [default: luna with a luna encoder and --p-chain on, else softmax]
     #[arg(long, value_name = "SPEC", help_heading = "Network and training")]
     pub decoder: Option<String>,

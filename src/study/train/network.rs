@@ -17,7 +17,7 @@ pub(in crate::study) enum TaskNetwork {
     /// An encoder, or a decoder-only network.
     Single(Network),
     /// An encoder-decoder.
-    Translator(Translator),
+    Translator(Box<Translator>),
 }
 
 /// A batch as the network is given it.
@@ -48,7 +48,7 @@ impl TaskNetwork {
             if let Some(spec) = decoder {
                 config.decoder = DecoderAttention::build(spec, &config.encoder)?;
             }
-            return Translator::new(&config).map(Self::Translator);
+            return Translator::new(&config).map(|network| Self::Translator(Box::new(network)));
         }
         Network::new(config).map(Self::Single)
     }

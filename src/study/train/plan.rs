@@ -9,7 +9,7 @@ use super::network::{TaskNetwork, config_of};
 use super::settings;
 use crate::error::{Error, Result};
 use crate::name::{self, Spec};
-use crate::network::Mechanism;
+use crate::network::{Mechanism, of_p};
 use crate::profile::ram;
 use crate::task::recipe::Recipe;
 use crate::task::{self, NetworkKind, TaskKind};
@@ -92,7 +92,14 @@ fn mechanisms(config: &TrainConfig, kind: &TaskKind) -> Result<Vec<Spec>> {
 pub(super) fn network(mechanism: &Spec, recipe: &Recipe, data: &TrainingData) -> Result<TaskNetwork> {
     let of_task = config_of(&data.task.interface());
     let config = settings::encoder(recipe, Mechanism::build(mechanism)?, &of_task)?;
-    TaskNetwork::new(&config, data.kind.network, recipe.decoder.as_ref())
+    let network = TaskNetwork::new(&config, data.kind.network, recipe.decoder.as_ref())?;
+    let changed = [("--p-spread", recipe.p_spread), ("--rate-p", recipe.rate_p)];
+    let changed = changed.into_iter().find(|(_, factor)| *factor != 1.0);
+    if let Some((flag, factor)) = changed.filter(|_| !network.layout().entries().iter().any(of_p)) {
+        let what = format!("{flag} with mechanism '{mechanism}'");
+        return Err(Error::value(what, factor, "1: this network has no P (luna and luna-causal have)"));
+    }
+    Ok(network)
 }
 
 /// The name of the folder of one cell among several.

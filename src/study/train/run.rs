@@ -12,7 +12,7 @@ use super::network::{NetworkBatch, TaskNetwork};
 use super::plan::network;
 use crate::error::{Error, Result};
 use crate::linalg::gemm;
-use crate::network::Mechanism;
+use crate::network::{Mechanism, of_p, spread_p};
 use crate::profile::{clock::Stopwatch, memory};
 use crate::study::Watch;
 use crate::sweep::Fingerprint;
@@ -20,7 +20,7 @@ use crate::task::HeldOutSet;
 use crate::task::examples::Examples;
 use crate::train::loss::Sums;
 use crate::train::schedule::Schedule;
-use crate::train::{Adam, AdamConfig, Dropout, Rates, gradient_norm};
+use crate::train::{Adam, AdamConfig, Dropout, Entry, Rates, gradient_norm};
 
 /// A training in progress.
 struct TrainingRun<'a> {
@@ -67,7 +67,8 @@ pub(super) fn train(
         eps: recipe.adam_eps,
         weight_decay: recipe.weight_decay,
     };
-    let mut adam = Adam::new(adam, layout);
+    let rate_p = |entry: &Entry| if of_p(entry) { recipe.rate_p } else { 1.0 };
+    let mut adam = Adam::new(adam, layout, rate_p);
     let print = fingerprint(cell, data)?;
     let (folder, restored) = CellFolder::open(cell.folder.as_deref(), &print, resume, layout, &mut adam)?;
     watch.skip(adam.steps());
@@ -77,8 +78,12 @@ pub(super) fn train(
     {
         return Ok((result, None));
     }
-    let (parameters, facts) =
-        restored.unwrap_or_else(|| (network.draw(cell.seed), CheckpointFacts::default()));
+    let drawn = || {
+        let mut parameters = network.draw(cell.seed);
+        spread_p(layout, &mut parameters, recipe.p_spread as f32);
+        (parameters, CheckpointFacts::default())
+    };
+    let (parameters, facts) = restored.unwrap_or_else(drawn);
     let mut training = TrainingRun {
         cell,
         data,

@@ -79,6 +79,8 @@ fn apply(config: &TrainConfig, recipe: &mut Recipe) -> Result<()> {
         (&mut recipe.label_smoothing, config.label_smoothing),
         (&mut recipe.validation, config.validation),
         (&mut recipe.beta_2, config.beta_2),
+        (&mut recipe.p_spread, config.p_spread),
+        (&mut recipe.rate_p, config.rate_p),
     ];
     for (to, flag) in shares {
         *to = flag.unwrap_or(*to);
@@ -142,6 +144,11 @@ fn check(recipe: &Recipe, task: &TaskKind) -> Result<()> {
     for (flag, value) in [("--weight-decay", recipe.weight_decay), ("--clip", recipe.clip)] {
         if !(value.is_finite() && value >= 0.0) {
             return Err(Error::value(flag, value, "0 or more"));
+        }
+    }
+    for (flag, value) in [("--p-spread", recipe.p_spread), ("--rate-p", recipe.rate_p)] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(Error::value(flag, value, "above 0"));
         }
     }
     let shares = [

@@ -2,6 +2,7 @@
 
 mod axes;
 mod images;
+mod integers;
 mod matrices;
 mod npy;
 mod npz;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use axes::Axes;
 pub use images::read_images;
+pub use integers::read_integers;
 pub use matrices::{Dump, Flexible, Matrix, Values};
 pub use npy::parse_npy;
 pub use npz::parse_npz;

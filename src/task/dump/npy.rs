@@ -48,6 +48,24 @@ pub(super) fn header_end(bytes: &[u8]) -> Option<usize> {
     Some(8 + field.len() + length)
 }
 
+/// The header in front of `bytes`, and where it ends.
+pub(super) fn header(bytes: &[u8]) -> Result<(Header, usize), String> {
+    let short = || line(&"failed to fill whole buffer");
+    if !bytes.starts_with(&b"\x93NUMPY"[..bytes.len().min(6)]) || bytes.is_empty() {
+        return Err("start does not match magic string".into());
+    }
+    let start = header_end(bytes).ok_or_else(short)?;
+    let header = bytes
+        .get(..start)
+        .ok_or_else(|| format!("a header that should end at byte {start} in {} bytes", bytes.len()))?;
+    // The parser recurses into brackets.
+    if header.iter().filter(|byte| b"([{".contains(byte)).count() > MAX_BRACKETS {
+        return Err("a header that describes no array".into());
+    }
+    let header = Header::from_reader(&mut without_suffixes(header).as_slice()).map_err(|e| line(&e))?;
+    Ok((header, start))
+}
+
 /// What a header states about the data after it.
 pub(super) struct NpyLayout {
     shape: Vec<usize>,
@@ -61,19 +79,7 @@ pub(super) struct NpyLayout {
 impl NpyLayout {
     /// Reads the header in front of `bytes`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
-        let short = || line(&"failed to fill whole buffer");
-        if !bytes.starts_with(&b"\x93NUMPY"[..bytes.len().min(6)]) || bytes.is_empty() {
-            return Err("start does not match magic string".into());
-        }
-        let start = header_end(bytes).ok_or_else(short)?;
-        let header = bytes
-            .get(..start)
-            .ok_or_else(|| format!("a header that should end at byte {start} in {} bytes", bytes.len()))?;
-        // The parser recurses into brackets.
-        if header.iter().filter(|byte| b"([{".contains(byte)).count() > MAX_BRACKETS {
-            return Err("a header that describes no array".into());
-        }
-        let header = Header::from_reader(&mut without_suffixes(header).as_slice()).map_err(|e| line(&e))?;
+        let (header, start) = header(bytes)?;
         let descriptor = header.type_descriptor.to_string();
         let (precision, big_endian) = match descriptor.trim_matches('\'') {
             "<f8" => (Precision::F64, false),

@@ -82,8 +82,16 @@ def luna(t, at, x, p, context, heads, drop=kept):
     return linear(t, f"{at}.out_proj", join(y_x)), y_p
 
 
-def luna_causal(t, at, x, p, weight, heads, drop=kept):
-    """LunarCausalAttention, by sums over everything before a token."""
+def averages(t, at, n, decay, dtype):
+    """What a token reads of those before it, (n, n) or (heads, n, n): rows of the mean, or of an exponential average."""
+    a = torch.sigmoid(t[f"{at}.decay"])[:, None, None] if decay == "learned" else torch.tensor(decay, dtype=dtype)
+    age = torch.arange(n, dtype=dtype)[:, None] - torch.arange(n, dtype=dtype)
+    left = (a ** age.clamp(min=0)).tril()
+    return left / left.sum(-1, keepdim=True)
+
+
+def luna_causal(t, at, x, p, weight, heads, drop=kept, decay=1.0):
+    """LunarCausalAttention, by sums over everything before a token; decays are luna's own variant."""
     scale = (x.shape[1] // heads) ** -0.5
     tied = f"{at}.c_proj.weight" in t
     pq = split(linear(t, f"{at}.pq_proj", p), heads) * scale
@@ -94,9 +102,9 @@ def luna_causal(t, at, x, p, weight, heads, drop=kept):
     q = split(linear(t, f"{at}.q_proj", x), heads) * scale
     keys, values = ("c_proj", "c_proj") if tied else ("k_proj", "v_proj")
     k, v = (split(linear(t, f"{at}.{name}", x), heads) for name in (keys, values))
-    steps = torch.arange(1, len(x) + 1, dtype=x.dtype)[:, None]
-    logits = (q @ k.transpose(1, 2)).tril() / steps @ w
-    out = (drop(logits.softmax(-1), 1) @ w.transpose(1, 2)).tril() / steps @ v
+    share = averages(t, at, len(x), decay, x.dtype)
+    logits = (q @ k.transpose(1, 2)) * share @ w
+    out = (drop(logits.softmax(-1), 1) @ w.transpose(1, 2)) * share @ v
     return linear(t, f"{at}.out_proj", join(out))
 
 
@@ -112,7 +120,7 @@ def layer(case, t, at, x, p, heads, drop=kept):
         y, y_p = luna(t, a, reads, packs, reads, heads, drop)
         p = behind(f"{at}self_atten_proj_layer_norm", p + y_p)
     elif kind == "luna-causal":
-        y = luna_causal(t, a, reads, p, case["w"], heads, drop)
+        y = luna_causal(t, a, reads, p, case["w"], heads, drop, case.get("decay", 1.0))
     else:
         y = attention(kind, t, a, reads, causal, heads, drop)
     x = behind(f"{a}_layer_norm", x + y)
@@ -160,6 +168,8 @@ def shapes(case):
         at = f"layers.{i}."
         for name in projections:
             add(f"{at}self_attn.{name}", D, D)
+        if case.get("decay") == "learned":
+            found[f"{at}self_attn.decay"] = (HEADS,)
         if kind == "linformer":
             found[f"{at}self_attn.compress.weight"] = (KEPT, POSITIONS)
         add(f"{at}self_attn_layer_norm", D)
@@ -186,6 +196,8 @@ def draw(name, shape):
         x = 1 + 0.25 * x
     elif name.startswith("embed"):
         x = 0.6 * x
+    elif name.endswith("decay"):
+        x = 1 + x
     elif name == "projected_embeddings":
         x = 0.8 * x
     else:
@@ -208,6 +220,8 @@ CASES = {
     "luna-causal-untied-lm": {"task": "lm", "attention": "luna-causal", "w": "softplus", "tied": False},
     "luna-causal-elu-lm": {"task": "lm", "attention": "luna-causal", "w": "elu"},
     "linear-lm": {"task": "lm", "attention": "linear"},
+    "luna-causal-decay-lm": {"task": "lm", "attention": "luna-causal", "w": "softplus", "decay": 0.8},
+    "luna-causal-learned-lm": {"task": "lm", "attention": "luna-causal", "w": "elu", "tied": False, "decay": "learned"},
 }
 
 

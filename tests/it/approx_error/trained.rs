@@ -37,7 +37,7 @@ fn luna() -> EncoderConfig {
 }
 
 fn luna_causal() -> EncoderConfig {
-    config(Mechanism::LunaCausal { l: 5, tied: false, weight: Weight::Softplus })
+    config(Mechanism::LunaCausal { l: 5, tied: false, packing: Weight::Softplus.into() })
 }
 
 /// A run folder with an encoder that is drawn from a seed as its best, and a text beside it.

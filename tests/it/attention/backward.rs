@@ -5,7 +5,7 @@
 mod by_hand;
 
 use by_hand::{Inputs, Kind};
-use luna::attention::luna_causal::{Weight, WeightedGradients, WeightedHeads};
+use luna::attention::luna_causal::{Decay, Weight, WeightedGradients, WeightedHeads};
 use luna::attention::{
     ALL, Arrays, Attention, By, ExactHead, Fused, Gradients, Heads, Mask, Maxima, Origin, Path, Saved, fused,
 };
@@ -373,8 +373,13 @@ fn weights_of_other_keys_have_gradients_of_their_own() {
         let (h, m) = (2, shape[1]);
         let w = normal(&mut stream(3, "weights"), h * m, l).mapv(f32::exp2);
         let w = w.into_shape_with_order((h, m, l)).unwrap();
-        let heads = WeightedHeads { heads: sample.heads(Mask::Causal), w: w.view() };
-        for path in Path::ALL {
+        let of = |decays| WeightedHeads { heads: sample.heads(Mask::Causal), w: w.view(), decays };
+        let two = [1.0, 0.97];
+        let decays = two.map(Decay::of);
+        // Without a decay, with one of each head, and with one for both.
+        let cases = [&[Decay::NONE][..], &decays[..], &decays[1..]];
+        for (path, decays) in Path::ALL.into_iter().flat_map(|path| cases.map(|decays| (path, decays))) {
+            let heads = of(decays);
             let mut out = sample.d_out.clone();
             let saved = heads.forward_saving(path, out.view_mut()).unwrap();
             let [q, k, v, of_w] = [&sample.q, &sample.k, &sample.v, &w].map(|x| x.mapv(|_| f32::NAN));
@@ -383,7 +388,12 @@ fn weights_of_other_keys_have_gradients_of_their_own() {
             for head in 0..h {
                 let (inputs, d_out) = sample.inputs(head);
                 let weights = w.slice(s![head, ..real.1, ..]).mapv(f64::from);
-                let (expected, [q, k, d_w, v]) = by_hand::weighted(&inputs, &weights, &d_out);
+                let decay = match decays {
+                    [Decay::NONE] => 1.0,
+                    [_] => two[1],
+                    _ => two[head],
+                };
+                let (expected, [q, k, d_w, v]) = by_hand::weighted(&inputs, &weights, &d_out, decay);
                 for (found, expected) in
                     [(&out, expected), (&found.q, q), (&found.k, k), (&found.w, d_w), (&found.v, v)]
                 {
@@ -399,6 +409,8 @@ fn weights_of_other_keys_have_gradients_of_their_own() {
             v: sample.v.clone(),
         };
         let mut out = sample.d_out.clone();
+        let heads = of(&[Decay::NONE]);
+        assert!(of(&[]).forward_saving(Path::Widest, out.view_mut()).is_err());
         let saved = heads.forward_saving(Path::Widest, out.view_mut()).unwrap();
         assert!(heads.backward_into(Path::Widest, &saved, out.view(), out.view(), &mut wrong).is_err());
     }

@@ -12,7 +12,7 @@ use ndarray::{Array2, Array3, Axis, s};
 const L: usize = 9;
 
 /// Parameters that change what is computed, beside the defaults of every mechanism.
-const VARIANTS: &[&str] = &["luna-causal:weight=elu", "linformer:shared=false"];
+const VARIANTS: &[&str] = &["luna-causal:weight=elu", "luna-causal:decay=0.9", "linformer:shared=false"];
 
 /// Mechanisms that choose keys by what they prepare of a head, in proportion to its length.
 const CHOOSING: &[&str] = &["block-top-k", "vertical-slash"];

@@ -38,6 +38,7 @@ const CASES: &[Case] = &[
     drawn("luna-causal"),
     drawn("luna-causal:l=3"),
     drawn("luna-causal:weight=elu"),
+    drawn("luna-causal:decay=0.9"),
     drawn("linformer"),
     drawn("linformer:l=3"),
     fixed("linformer:e=segment"),

@@ -157,13 +157,13 @@ fn compare(model: &Model, expected: &Expected, matrices: f64, outputs: f64) {
 
 /// A tensor that a test may change and write again.
 #[derive(Clone)]
-struct Raw {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+pub(crate) struct Raw {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
 }
 
-type Raws = BTreeMap<String, Raw>;
+pub(crate) type Raws = BTreeMap<String, Raw>;
 
 fn raws(name: &str) -> Raws {
     let bytes = fs::read(tiny(name).join("model.safetensors")).unwrap();
@@ -183,7 +183,7 @@ fn write_raws(path: &Path, raws: &Raws) {
 }
 
 /// A copy of a tiny model's folder with changed tensors.
-fn with_tensors(name: &str, change: impl FnOnce(Raws) -> Raws) -> tempfile::TempDir {
+pub(crate) fn with_tensors(name: &str, change: impl FnOnce(Raws) -> Raws) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(tiny(name).join("config.json"), dir.path().join("config.json")).unwrap();
     write_raws(&dir.path().join("model.safetensors"), &change(raws(name)));

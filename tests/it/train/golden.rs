@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use luna::attention::luna_causal::Weight;
+use luna::attention::luna_causal::{Average, Packing, Weight};
 use luna::model::Named;
 use luna::network::translator::{DecoderAttention, TranslatorConfig};
 use luna::network::{EncoderConfig, Head, Mechanism};
@@ -17,16 +17,25 @@ fn golden(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gradients").join(file)
 }
 
+fn weight(case: &Value) -> Weight {
+    if case["w"] == "elu" { Weight::Elu } else { Weight::Softplus }
+}
+
 fn config(case: &Value, sizes: &Value) -> EncoderConfig {
     let size = |name: &str| sizes[name].as_u64().unwrap() as usize;
     let tied = case["tied"].as_bool().unwrap_or(true);
-    let weight = if case["w"] == "elu" { Weight::Elu } else { Weight::Softplus };
+    let average = match &case["decay"] {
+        Value::Null => Average::Mean,
+        Value::String(_) => Average::Learned,
+        decay => Average::Decaying(decay.as_f64().unwrap()),
+    };
+    let packing = Packing { weight: weight(case), average };
     let mechanism = match case["attention"].as_str().unwrap() {
         "softmax" => Mechanism::Softmax,
         "linformer" => Mechanism::Linformer { l: size("l_linformer"), max: size("positions") },
         "linear" => Mechanism::Linear,
         "luna" => Mechanism::Luna { l: size("l_luna"), tied },
-        "luna-causal" => Mechanism::LunaCausal { l: size("l_luna"), tied, weight },
+        "luna-causal" => Mechanism::LunaCausal { l: size("l_luna"), tied, packing },
         other => panic!("{other}"),
     };
     let language = case["task"] == "lm";
@@ -165,7 +174,7 @@ fn those_of_encoder_decoders_are_too() {
         let l = case["l"].as_u64().map(|l| format!(":l={l}")).unwrap_or_default();
         let spec = format!("{}{l}", case["decoder"].as_str().unwrap()).parse().unwrap();
         let mut decoder = DecoderAttention::build(&spec, &encoder).unwrap();
-        decoder.weight = if case["w"] == "elu" { Weight::Elu } else { Weight::Softplus };
+        decoder.packing = weight(case).into();
         let decoder_layers = size("decoder_layers");
         let network = Translator::new(&TranslatorConfig { encoder, decoder, decoder_layers }).unwrap();
         let numbers = cases.numbers(name, network.layout());

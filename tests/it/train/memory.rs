@@ -9,7 +9,7 @@ use ndarray::Array2;
 
 #[test]
 fn layers_of_every_kind_allocate_at_most_a_tenth_less_than_their_bound() {
-    let causal = |tied| Mechanism::LunaCausal { l: 7, tied, weight: Weight::Softplus };
+    let causal = |tied| Mechanism::LunaCausal { l: 7, tied, packing: Weight::Softplus.into() };
     let luna = |tied| Mechanism::Luna { l: 7, tied };
     let full = [
         Mechanism::Softmax,
@@ -28,7 +28,7 @@ fn layers_of_every_kind_allocate_at_most_a_tenth_less_than_their_bound() {
         Mechanism::Local { l: 16 },
         causal(true),
         causal(false),
-        Mechanism::LunaCausal { l: 60, tied: true, weight: Weight::Elu },
+        Mechanism::LunaCausal { l: 60, tied: true, packing: Weight::Elu.into() },
     ];
     let mechanisms = full.map(|mechanism| (mechanism, false)).into_iter();
     let mechanisms = mechanisms.chain(causals.map(|mechanism| (mechanism, true)));
@@ -78,7 +78,7 @@ fn allocated(config: &EncoderConfig, b: usize, n: usize) -> f64 {
 fn steps_allocate_at_most_a_tenth_less_than_their_bound() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let mut beyond = Vec::new();
-    let luna_causal = Mechanism::LunaCausal { l: 9, tied: true, weight: Weight::Softplus };
+    let luna_causal = Mechanism::LunaCausal { l: 9, tied: true, packing: Weight::Softplus.into() };
     for (mechanism, causal) in [
         (Mechanism::Softmax, false),
         (Mechanism::Luna { l: 9, tied: true }, false),

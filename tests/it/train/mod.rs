@@ -2,6 +2,7 @@
 
 mod carried;
 mod golden;
+mod images;
 mod memory;
 mod program;
 mod rates;

@@ -95,7 +95,9 @@ fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     let config = |folder: &Path, resume| TrainConfig {
-        mechanism: Some("luna-causal:l=4".into()),
+        mechanism: Some("luna-causal:l=4,decay=learned".into()),
+        p_spread: Some(0.5),
+        rate_p: Some(2.0),
         dropout: Some(0.1),
         attention_dropout: Some(0.2),
         accumulate: Some(2),
@@ -274,6 +276,13 @@ fn mistakes_get_one_line_before_the_first_step() {
         (
             TrainConfig { mechanism: Some("linear".into()), attention_dropout: Some(0.1), ..recall() },
             &["--attention-dropout", "linear", "softmax, local, luna and luna-causal"],
+        ),
+        (TrainConfig { p_spread: Some(2.0), ..recall() }, &["--p-spread", "softmax", "no P"]),
+        (TrainConfig { rate_p: Some(0.5), ..recall() }, &["--rate-p", "softmax", "no P"]),
+        (TrainConfig { rate_p: Some(0.0), ..recall() }, &["--rate-p", "above 0"]),
+        (
+            TrainConfig { mechanism: Some("luna-causal:decay=2".into()), ..recall() },
+            &["decay", "above 0 and below 1, or learned"],
         ),
         (TrainConfig { preset: Some("lra-text".into()), ..recall() }, &["lra-text", "small-recall"]),
         (TrainConfig { schedule: Some("cosin".into()), ..recall() }, &["cosine"]),

@@ -20,9 +20,9 @@ fn configs() -> Vec<TranslatorConfig> {
         embedding_norm: true,
         ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
     };
-    let of = |encoder, weight| {
+    let of = |encoder, weight: Weight| {
         let mut config = TranslatorConfig::new(encoder);
-        config.decoder.weight = weight;
+        config.decoder.packing = weight.into();
         config
     };
     let decoded = |encoder: EncoderConfig, spec: &str| TranslatorConfig {
@@ -50,12 +50,15 @@ fn configs() -> Vec<TranslatorConfig> {
         TranslatorConfig::new(encoder(Mechanism::Local { l: 6 })),
         // One attention of each, by the encoder's P, and by a P of the decoder's own.
         decoded(encoder(tied), "luna-self"),
-        decoded(EncoderConfig { pre_norm: true, ..encoder(untied) }, "luna-self:weight=elu"),
+        decoded(EncoderConfig { pre_norm: true, ..encoder(untied) }, "luna-self:weight=elu,decay=0.9"),
         decoded(encoder(untied), "luna-source:tied=true"),
         decoded(EncoderConfig { pre_norm: true, ..encoder(tied) }, "luna-source"),
         decoded(encoder(Mechanism::Softmax), "luna-self:l=5,tied=false"),
         decoded(EncoderConfig { pre_norm: true, ..encoder(Mechanism::Linear) }, "luna-source:l=5"),
-        decoded(EncoderConfig { p_chain: false, ..encoder(tied) }, "luna:l=5,tied=false,weight=elu"),
+        decoded(
+            EncoderConfig { p_chain: false, ..encoder(tied) },
+            "luna:l=5,tied=false,weight=elu,decay=learned",
+        ),
     ]
 }
 
@@ -123,6 +126,7 @@ fn what_is_kept_of_a_configuration_and_what_is_refused() {
     assert!(message("decoder_l", 4.into()).contains("it reads the P of the luna encoder"));
     assert!(message("decoder_tied", 4.into()).contains("decoder_tied"));
     assert!(message("weight", "relu".into()).contains("softplus or elu"));
+    assert!(message("decay", "1.5".into()).contains("below 1, or learned"));
     assert!(message("decoder_layers", 0.into()).contains("decoder_layers"));
     assert!(message("model_type", "luna".into()).contains("luna-translator"));
     assert!(message("p_chain", false.into()).contains("this encoder hands on none"));

@@ -1,7 +1,7 @@
 //! Networks beside the forward passes of `model`: the same tensors, the same output; gradients beside differences.
 #![allow(clippy::unwrap_used)] // the helpers are test code too
 
-use luna::attention::luna_causal::Weight;
+use luna::attention::luna_causal::{Average, Packing, Weight};
 use luna::cost::Tally;
 use luna::model::Named;
 use luna::network::{Encoder, EncoderConfig, Head, Mechanism};
@@ -11,6 +11,11 @@ use std::path::Path;
 
 const LENGTHS: [usize; 3] = [23, 9, 40];
 const CLASSES: usize = 3;
+
+/// Causal Luna that forgets.
+fn decaying(average: Average) -> Mechanism {
+    Mechanism::LunaCausal { l: 5, tied: true, packing: Packing { average, ..Packing::default() } }
+}
 
 fn configs() -> Vec<EncoderConfig> {
     let full = [
@@ -24,8 +29,10 @@ fn configs() -> Vec<EncoderConfig> {
     ];
     let causal = [
         Mechanism::Softmax,
-        Mechanism::LunaCausal { l: 5, tied: true, weight: Weight::Softplus },
-        Mechanism::LunaCausal { l: 5, tied: false, weight: Weight::Elu },
+        Mechanism::LunaCausal { l: 5, tied: true, packing: Weight::Softplus.into() },
+        Mechanism::LunaCausal { l: 5, tied: false, packing: Weight::Elu.into() },
+        decaying(Average::Decaying(0.8)),
+        decaying(Average::Learned),
         Mechanism::Linear,
         Mechanism::Local { l: 8 },
     ];
@@ -45,7 +52,7 @@ fn configs() -> Vec<EncoderConfig> {
         all.push(EncoderConfig { p_chain: false, ..base(mechanism, false) });
         all.push(EncoderConfig { pre_norm: true, embedding_norm: false, ..base(mechanism, false) });
     }
-    let mechanism = Mechanism::LunaCausal { l: 5, tied: true, weight: Weight::Softplus };
+    let mechanism = Mechanism::LunaCausal { l: 5, tied: true, packing: Weight::Softplus.into() };
     all.push(EncoderConfig { p_chain: false, pre_norm: true, ..base(mechanism, true) });
     all.push(EncoderConfig { positions: 0, ..base(Mechanism::Linear, true) });
     all
@@ -138,7 +145,7 @@ fn gradients_are_the_slopes_of_the_objective() {
 #[test]
 fn layers_alone_have_gradients_too() {
     let of = |mechanism, causal| EncoderConfig { causal, ..EncoderConfig::new(mechanism, 24, 3, 40, 2) };
-    let causal = Mechanism::LunaCausal { l: 5, tied: true, weight: Weight::Softplus };
+    let causal = Mechanism::LunaCausal { l: 5, tied: true, packing: Weight::Softplus.into() };
     let configs = [
         of(Mechanism::Softmax, false),
         of(Mechanism::Materialised, true),
@@ -186,8 +193,9 @@ fn layers_count_what_the_closed_form_says() {
         (Mechanism::Materialised, true),
         (Mechanism::Luna { l: 7, tied: true }, false),
         (Mechanism::Luna { l: 99, tied: false }, false),
-        (Mechanism::LunaCausal { l: 7, weight: Weight::Softplus, tied: true }, true),
-        (Mechanism::LunaCausal { l: 20, weight: Weight::Elu, tied: false }, true),
+        (Mechanism::LunaCausal { l: 7, packing: Weight::Softplus.into(), tied: true }, true),
+        (Mechanism::LunaCausal { l: 20, packing: Weight::Elu.into(), tied: false }, true),
+        (decaying(Average::Learned), true),
         (Mechanism::Linformer { l: 6, max: 90 }, false),
         (Mechanism::Linear, false),
         (Mechanism::Linear, true),

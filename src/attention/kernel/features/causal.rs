@@ -79,7 +79,7 @@ impl Scan for Features<'_> {
         heads.path.run(Sweep { heads, maker, head, tokens, before, target, space });
     }
 
-    fn join(&self, before: &[f32], sums: &mut [f32]) {
+    fn join(&self, _: Range<usize>, before: &[f32], sums: &mut [f32]) {
         let [_, counts, alone, _] = ends(self.maker.f, self.heads.d_v);
         let top = before[alone].max(sums[alone]);
         // A segment that saw no key has no largest.

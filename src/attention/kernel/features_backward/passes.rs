@@ -103,7 +103,7 @@ impl<'a, F: Features> ByFeatures<'a, F> {
                 others.chunks_exact_mut(piece).for_each(|other| other.copy_from_slice(all));
                 continue;
             }
-            running(parts, self.count, backward);
+            running(parts, self.count, backward, |_| 1.0);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
 
-use super::passes::{Into as To, Weighted};
+use super::backward::Into as To;
+use super::chunked::Weighted;
 use super::size;
 use crate::attention::Mask;
 use crate::attention::kernel::flat::{By, Size};
@@ -10,6 +11,7 @@ use crate::attention::kernel::heads::Heads;
 use crate::attention::kernel::pass::{Pass, Stack, Target, Upstream};
 use crate::attention::kernel::saved::Saved;
 use crate::attention::kernel::share::{Space, aligned, whole_lines};
+use crate::attention::luna_causal::decay::Decay;
 use crate::cost::{Cost, Shape};
 use crate::error::{Error, Result};
 
@@ -20,6 +22,9 @@ pub struct WeightedHeads<'a> {
     pub heads: Heads<'a>,
     /// The weights of each key, past [`Weight`](crate::attention::luna_causal::Weight), shape (h, m, l).
     pub w: ArrayView3<'a, f32>,
+    /// The decay of every head, or of as many heads as each of them goes for: one for all, or one for every head of a
+    /// layer, whose sequences follow each other.
+    pub decays: &'a [Decay],
 }
 
 /// Gradients of what [`WeightedHeads`] hold.
@@ -74,6 +79,10 @@ impl WeightedHeads<'_> {
                 expected: format!("({h}, {m}, l) with l 1 or more"),
             });
         }
+        if self.decays.is_empty() || !h.is_multiple_of(self.decays.len()) {
+            let what = "decays of attention 'luna-causal'";
+            return Err(Error::value(what, self.decays.len(), format!("a divisor of {h} heads")));
+        }
         Ok(l)
     }
 
@@ -95,7 +104,11 @@ impl WeightedHeads<'_> {
         let mut space = Space::new(size::space(&pass.size(), l)[0]);
         let w = Stack::of(self.w.view());
         let mut target = Target::new(out);
-        Weighted::new(&pass, w.all(), self.w.dim().1, l).forward(&mut saved, target.numbers(), space.all());
+        Weighted::new(&pass, w.all(), self.w.dim().1, l, self.decays).forward(
+            &mut saved,
+            target.numbers(),
+            space.all(),
+        );
         target.finish();
         Ok(saved)
     }
@@ -135,7 +148,12 @@ impl WeightedHeads<'_> {
         let [mut q, mut k, mut w, mut v] = [q, k, w, v].map(|x| Target::new(x.view_mut()));
         let into = To { q: q.numbers(), k: k.numbers(), w: w.numbers(), v: v.numbers() };
         let left = (&saved.rows[..], &saved.packs[..]);
-        Weighted::new(&pass, weights.all(), self.w.dim().1, l).backward(left, &upstream, into, space.all());
+        Weighted::new(&pass, weights.all(), self.w.dim().1, l, self.decays).backward(
+            left,
+            &upstream,
+            into,
+            space.all(),
+        );
         [q, k, w, v].into_iter().for_each(Target::finish);
         Ok(())
     }

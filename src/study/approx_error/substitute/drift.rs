@@ -1,6 +1,7 @@
 //! What changes at the end of a model: hidden states, and what a language model predicts from them.
 
 use ndarray::{Array2, ArrayView1, s};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -13,37 +14,37 @@ const BLOCK: usize = 64;
 
 /// How far a pass with stand-ins is from the pass of the model as it was trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Drift {
+pub(in crate::study) struct Drift {
     /// `||H - H'||_F / ||H||_F` of the last hidden states.
     #[serde(with = "bits")]
-    pub(super) hidden_rel_fro: f64,
+    pub(in crate::study) hidden_rel_fro: f64,
     /// Mean over tokens of the cosine between the two hidden states.
     #[serde(with = "bits")]
-    pub(super) hidden_cosine: f64,
+    pub(in crate::study) hidden_cosine: f64,
     /// Of a language model.
-    pub(super) prediction: Option<Prediction>,
+    pub(in crate::study) prediction: Option<Prediction>,
 }
 
 /// Means over the positions that have a next token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Prediction {
+pub(in crate::study) struct Prediction {
     /// Negative log likelihood of the next token, of the model as it was trained, in nats.
     #[serde(with = "bits")]
-    pub(super) nll_exact: f64,
+    pub(in crate::study) nll_exact: f64,
     /// The same with the stand-ins.
     #[serde(with = "bits")]
-    pub(super) nll: f64,
+    pub(in crate::study) nll: f64,
     /// `sum p ln(p / p')` of the two next-token distributions, in nats.
     #[serde(with = "bits")]
-    pub(super) kl: f64,
+    pub(in crate::study) kl: f64,
     /// Share of positions at which the most probable next token is the same.
     #[serde(with = "bits")]
-    pub(super) top1: f64,
+    pub(in crate::study) top1: f64,
 }
 
 impl Drift {
     /// Compares two last hidden states (n, d) of the same input.
-    pub(super) fn of(
+    pub(in crate::study) fn of(
         model: &Model,
         input: ModelInput<'_>,
         exact: &Array2<f32>,
@@ -70,12 +71,28 @@ fn predict(
         let to = (from + BLOCK).min(last);
         let logits = |hidden: &Array2<f32>| model.logits(&hidden.slice(s![from..to, ..]).to_owned());
         let (Some(exact), Some(other)) = (logits(exact)?, logits(other)?) else { return Ok(None) };
-        for ((exact, other), next) in exact.rows().into_iter().zip(other.rows()).zip(&ids[from + 1..]) {
-            let (p, q) = (log_softmax(exact), log_softmax(other));
-            sums.nll_exact -= p[*next as usize];
-            sums.nll -= q[*next as usize];
-            sums.kl += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
-            sums.top1 += f64::from(u8::from(largest(&p) == largest(&q)));
+        let rows = (0..to - from).into_par_iter().map(|row| {
+            let (exact, other) = (LogSoftmax::of(exact.row(row)), LogSoftmax::of(other.row(row)));
+            let next = ids[from + row + 1] as usize;
+            Prediction {
+                nll_exact: -exact.logs[next],
+                nll: -other.logs[next],
+                kl: exact
+                    .weights
+                    .iter()
+                    .zip(exact.logs.iter().zip(&other.logs))
+                    .map(|(p, (a, b))| p * (a - b))
+                    .sum::<f64>()
+                    / exact.sum,
+                top1: f64::from(u8::from(largest(&exact.logs) == largest(&other.logs))),
+            }
+        });
+        // Summed in the order of the positions, whichever thread had them.
+        for row in rows.collect::<Vec<_>>() {
+            sums.nll_exact += row.nll_exact;
+            sums.nll += row.nll;
+            sums.kl += row.kl;
+            sums.top1 += row.top1;
         }
     }
     let count = last as f64;
@@ -87,10 +104,21 @@ fn predict(
     }))
 }
 
-fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
-    let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, x| largest.max(f64::from(*x)));
-    let sum: f64 = logits.iter().map(|x| (f64::from(*x) - largest).exp()).sum();
-    logits.iter().map(|x| f64::from(*x) - largest - sum.ln()).collect()
+/// Logarithms of probabilities, and the probabilities times `sum`.
+struct LogSoftmax {
+    logs: Vec<f64>,
+    weights: Vec<f64>,
+    sum: f64,
+}
+
+impl LogSoftmax {
+    fn of(logits: ArrayView1<'_, f32>) -> Self {
+        let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, x| largest.max(f64::from(*x)));
+        let weights: Vec<f64> = logits.iter().map(|x| (f64::from(*x) - largest).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let log = largest + sum.ln();
+        Self { logs: logits.iter().map(|x| f64::from(*x) - log).collect(), weights, sum }
+    }
 }
 
 fn largest(values: &[f64]) -> Option<usize> {

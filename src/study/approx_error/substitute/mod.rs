@@ -9,6 +9,7 @@ mod rows;
 mod tables;
 mod view;
 
+pub(in crate::study) use drift::{Drift, Prediction};
 pub(super) use replace::run;
 pub(super) use rows::{KEYS, columns};
 pub(super) use tables::SHORT;

@@ -7,11 +7,11 @@ use ndarray::Array2;
 use super::drift::Drift;
 use super::rows::Measured;
 use super::view;
-use crate::attention::{Attention, Input, Mask, Origin};
 use crate::error::{Error, Result};
-use crate::linalg::gemm::{Threads, product};
 use crate::model::{HeadTap, Model, ModelInput, Output, Substitute, Unobserved};
 use crate::report::Report;
+use crate::study::allocation::{Assignment, attend};
+use crate::study::approx_error::allocated::{self, Allocated};
 use crate::study::approx_error::candidate::{Candidate, Candidates};
 use crate::study::approx_error::config::Config;
 use crate::study::approx_error::fits::Fits;
@@ -28,6 +28,7 @@ struct Replacement<'a> {
     candidates: &'a [Candidate],
     layers: &'a [usize],
     fits: &'a Fits,
+    allocated: Option<&'a Allocated>,
     context: Context<'a>,
 }
 
@@ -47,19 +48,23 @@ pub(in crate::study::approx_error) fn run(
     let mut source = Trained::open(&config.input, context.seed)?;
     let layers = layers(chosen, source.model()?)?;
     source.restrict(&layers);
-    let mut candidates = Candidates::of(config, &source, context.watch)?;
+    let (mut candidates, allocated) = allocated::candidates(config, &source, context.watch)?;
     differences::check(config.baseline.as_deref(), &candidates.all)?;
-    candidates.restrict(&mut source, "--substitute", context.watch)?;
+    candidates.restrict(&mut source, Some("--substitute"), context.watch)?;
     let Candidates { all, left_out } = candidates;
     let layers = source.layers().to_vec();
     let windows = Fits::windows(&all, config.fit_windows, source.windows())?;
     frame::check_memory(config, &source, source.lengths(), windows)?;
-    let facts = frame::facts(config, "substitution", &source, context);
+    let mut facts = frame::facts(config, "substitution", &source, context);
+    if let Some(allocated) = &allocated {
+        facts.push("allocation", allocated.hash.as_str());
+    }
     let journal = frame::journal(config, facts, &all, windows)?;
     let (source, candidates, layers, model) = (&source, &all[..], &layers[..], source.model()?);
     // Which cells there are does not depend on what is fitted.
     let planned = Fits::planned(windows);
-    let study = Replacement { config, source, model, candidates, layers, fits: &planned, context };
+    let allocated = allocated.as_ref();
+    let study = Replacement { config, source, model, candidates, layers, fits: &planned, allocated, context };
     let plan = study.plan();
     let mine = journal.shard().map_or_else(Vec::new, |shard| study.mine(&plan, shard));
     let mine: Vec<&WindowOf> =
@@ -136,7 +141,9 @@ impl Study for Replacement<'_> {
     fn run(&self, of: &WindowOf, exact: &Arc<Array2<f32>>) -> Result<Drift> {
         let (input, candidate) = (self.input(of)?, &self.candidates[of.candidate]);
         let Self { layers, fits, context, .. } = *self;
-        let stand = StandIn { candidate, at: of.candidate, n: of.n, layers, fits, context };
+        let heads =
+            self.allocated.filter(|_| Allocated::is(candidate)).map(|allocated| &allocated.assignment);
+        let stand = StandIn { candidate, at: of.candidate, n: of.n, layers, fits, heads, context };
         let other = hidden(self.model.run(input, &mut Unobserved, Some(&stand))?)?;
         let drift = Drift::of(self.model, input, exact, &other)?;
         context.watch.step(1, &candidate.spec.to_string());
@@ -178,23 +185,27 @@ struct StandIn<'a> {
     n: usize,
     layers: &'a [usize],
     fits: &'a Fits,
+    /// The mechanism of each head, in the place of the candidate's.
+    heads: Option<&'a Assignment>,
     context: Context<'a>,
 }
 
 impl Substitute for StandIn<'_> {
     fn replaces(&self, layer: usize) -> bool {
-        self.layers.contains(&layer)
+        self.layers.contains(&layer) && self.heads.is_none_or(|heads| heads.replaces(layer))
+    }
+
+    fn replaces_head(&self, layer: usize, head: usize) -> bool {
+        self.heads.is_none_or(|heads| heads.replaces_head(layer, head))
     }
 
     fn attend(&self, head: &HeadTap) -> Result<Array2<f32>> {
-        // The label of the input, so that draws and fits are those of the comparison head by head.
+        if let Some(heads) = self.heads {
+            return heads.attend(head);
+        }
+        // Fits are by the label of the input, as in the comparison head by head.
         let label = Head::label_in(head.layer, head.head);
         let learned = self.fits.learned(self.at, self.n, &label);
-        let origin = Origin { seed: self.context.seed, label: &label, learned };
-        let mask = if head.causal { Mask::Causal } else { Mask::Full };
-        let (scale, terms) = (head.scale, head.terms.view());
-        let input = Input { scale, terms, ..Input::new(head.q.view(), head.k.view(), mask) };
-        let matrix = Attention::build(&self.candidate.spec, &origin)?.matrix(&input)?;
-        Ok(product(matrix.view(), head.v.view(), Threads::One))
+        attend(&self.candidate.spec, self.context.seed, learned, head)
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix1, Ix2, concatenate, s};
 use statrs::function::erf::erf;
 
+use crate::attention::luna_causal::Decay;
 use crate::attention::{ExactHead, Fused, Mask, Maxima, fused, luna_causal};
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Threads, product};
@@ -108,14 +109,21 @@ impl Layer<'_> {
     fn forward(&self, x: &Array2<f64>, p: &mut Option<Array2<f64>>, maxima: &mut Maxima) -> Array2<f64> {
         let read = match (self.config.mechanism, &mut *p) {
             (Mechanism::Luna { tied, .. }, Some(p)) => self.luna(x, p, tied),
-            (Mechanism::LunaCausal { tied, weight, .. }, Some(p)) => {
+            (Mechanism::LunaCausal { tied, packing, .. }, Some(p)) => {
                 let scale = self.scale();
                 let (packs, pack_keys) = (self.project("pq_proj", p), self.project("pc_proj", x));
                 let (q, [k, v]) =
                     (self.project("q_proj", x) * scale, self.pair(x, tied, ["c_proj", "k_proj", "v_proj"]));
+                let mut decays = match packing.average.fixed() {
+                    Some(decay) => vec![decay; self.config.heads],
+                    None => self.get("self_attn.decay").iter().map(|x| Decay::of_logit(*x)).collect(),
+                }
+                .into_iter();
                 self.heads(|of| {
-                    let w = (dot(&of(&pack_keys), of(&packs).t()) * scale).mapv(|x| weight.exact(x));
-                    luna_causal::exact(&of(&q), &of(&k), &w, &of(&v))
+                    let w = dot(&of(&pack_keys), of(&packs).t()) * scale;
+                    let w = w.mapv(|x| packing.weight.exact(x));
+                    let decay = decays.next().unwrap_or_default();
+                    luna_causal::exact(&of(&q), &of(&k), &w, &of(&v), decay)
                 })
             }
             (mechanism, _) => {

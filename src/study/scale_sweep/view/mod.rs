@@ -1,5 +1,6 @@
 //! View: tables, figures and notes, from the plan and the records of a run alone; nothing is measured here.
 
+mod allocation;
 mod columns;
 mod conventions;
 mod costs;

@@ -1,10 +1,11 @@
 //! The whole result.
 
+use super::super::allocation::Allocated;
 use super::super::plan::Plan;
 use super::super::record::Records;
 use super::super::settings::Settings;
 use super::sweep::Sweep;
-use super::{conventions, costs, exponent, figures, front, notes, pays, published, row};
+use super::{allocation, conventions, costs, exponent, figures, front, notes, pays, published, row};
 use crate::error::Result;
 use crate::report::{Report, Stamp};
 
@@ -13,10 +14,15 @@ pub(in super::super) fn report(
     plan: &Plan,
     settings: &Settings,
     records: &Records,
+    allocated: Option<&Allocated>,
     seed: u64,
 ) -> Result<Report> {
     let sweep = Sweep::of(plan, settings, records, seed)?;
     let views = [
+        allocated
+            .map(|allocated| allocation::table(&sweep, settings, allocated))
+            .transpose()?
+            .map(|table| ("allocation", table)),
         Some(("costs", costs::table(&sweep, settings))),
         settings.preset.map(|preset| ("published", published::table(preset, &sweep))),
         front::table(&sweep).map(|table| ("front", table)),

@@ -34,7 +34,7 @@ pub(super) fn gaussian(
     let width = params_width(params)?.or(head.width).unwrap_or(WIDTH);
     if let Some(own) = &head.own {
         let (unpack, pack) = (untrained(&own.unpack, width, rng), untrained(&own.pack, width, rng));
-        return Ok(Matrix::F32(Factors { unpack, pack, causal: own.causal }.matrix()));
+        return Ok(Matrix::F32(Factors { unpack, pack, causal: own.causal, decay: own.decay }.matrix()));
     }
     let (n, m) = head.shape;
     let (q, k) = (normal(rng, n, width), normal(rng, m, width));

@@ -205,7 +205,7 @@ pub(super) fn both(kind: Kind, mask: Mask, x: &Inputs, g: &Array2<f64>) -> (Arra
         Kind::LunaCausal(of) => {
             let logits = x.k.dot(&x.p.t()) * scale;
             let w = logits.mapv(|x| weight(of, x));
-            let (out, [d_q, d_k, d_w, d_v]) = weighted(x, &w, g);
+            let (out, [d_q, d_k, d_w, d_v]) = weighted(x, &w, g, 1.0);
             let d_logits = d_w * logits.mapv(|x| weight_slope(of, x)) * scale;
             (d.q, d.v) = (d_q, d_v);
             d.k = d_k + d_logits.dot(&x.p);
@@ -216,17 +216,25 @@ pub(super) fn both(kind: Kind, mask: Mask, x: &Inputs, g: &Array2<f64>) -> (Arra
     (out, d)
 }
 
-/// Causal Luna from weights on: the output, and the gradients of q, k, w and v.
-pub(super) fn weighted(x: &Inputs, w: &Array2<f64>, g: &Array2<f64>) -> (Array2<f64>, [Array2<f64>; 4]) {
-    let (m, mask) = (x.k.nrows(), Mask::Causal);
-    let counts = Array2::from_shape_fn((x.q.nrows(), 1), |(t, _)| mask.visible(t, m) as f64);
-    let met = hide(&x.q.dot(&x.k.t()), mask) * x.scale / &counts;
+/// Causal Luna from weights on, with the decay of its averages: the output, and the gradients of q, k, w and v.
+pub(super) fn weighted(
+    x: &Inputs,
+    w: &Array2<f64>,
+    g: &Array2<f64>,
+    decay: f64,
+) -> (Array2<f64>, [Array2<f64>; 4]) {
+    let left = Array2::from_shape_fn((x.q.nrows(), x.k.nrows()), |(t, j)| {
+        let seen = Mask::Causal.visible(t, x.k.nrows());
+        if j < seen { decay.powi((seen - 1 - j) as i32) } else { 0.0 }
+    });
+    let shares_of_past = &left / &left.sum_axis(Axis(1)).insert_axis(Axis(1));
+    let met = x.q.dot(&x.k.t()) * x.scale * &shares_of_past;
     let a = softmax(&met.dot(w), |_, _| true);
-    let shares = hide(&a.dot(&w.t()), mask) / &counts;
-    let d_shares = hide(&g.dot(&x.v.t()), mask) / &counts;
+    let shares = a.dot(&w.t()) * &shares_of_past;
+    let d_shares = g.dot(&x.v.t()) * &shares_of_past;
     let ds = softmax_back(&a, &d_shares.dot(w));
     let d_w = d_shares.t().dot(&a) + met.t().dot(&ds);
-    let d_met = hide(&ds.dot(&w.t()), mask) * x.scale / &counts;
+    let d_met = ds.dot(&w.t()) * x.scale * &shares_of_past;
     (shares.dot(&x.v), [d_met.dot(&x.k), d_met.t().dot(&x.q), d_w, shares.t().dot(g)])
 }
 

@@ -1,6 +1,6 @@
 //! Causal stacks, a P of each layer's own, and heads.
 
-use luna::attention::luna_causal::Weight;
+use luna::attention::luna_causal::{Average, Packing, Weight};
 use luna::cost::Tally;
 use luna::layer::{CausalLunaAttention, LunaAttention, Rows, Streams};
 use luna::model::Activation;
@@ -15,16 +15,19 @@ const BOUND: f32 = 2e-5;
 
 /// Every causal stack, norms behind blocks and before them, and causal Luna with one P and with many.
 pub(super) fn stacks() -> Vec<EncoderConfig> {
-    let luna = |l, tied, weight| Mechanism::LunaCausal { l, tied, weight };
+    let luna = |l, tied, packing| Mechanism::LunaCausal { l, tied, packing };
+    let decaying = |average| Packing { average, ..Packing::default() };
     let mechanisms = [
         Mechanism::Softmax,
         Mechanism::Linear,
         Mechanism::Performer { l: 11 },
         Mechanism::Local { l: 8 },
-        luna(5, true, Weight::Softplus),
-        luna(6, false, Weight::Softplus),
-        luna(5, true, Weight::Elu),
-        luna(6, false, Weight::Elu),
+        luna(5, true, Weight::Softplus.into()),
+        luna(6, false, Weight::Softplus.into()),
+        luna(5, true, Weight::Elu.into()),
+        luna(6, false, Weight::Elu.into()),
+        luna(5, true, decaying(Average::Decaying(0.9))),
+        luna(6, false, decaying(Average::Learned)),
         Mechanism::Materialised,
     ];
     let mut all = Vec::new();
@@ -109,7 +112,7 @@ fn parameters_follow_the_tables_of_tensors() {
     let (d, ffn, layers, l) = (24, 40, 2, 5);
     let (square, feed) = (d * d + d, 2 * d * ffn + ffn + d);
     for (tied, squares) in [(true, 5), (false, 6)] {
-        let mechanism = Mechanism::LunaCausal { l, tied, weight: Weight::Softplus };
+        let mechanism = Mechanism::LunaCausal { l, tied, packing: Weight::Softplus.into() };
         for (p_chain, p) in [(true, l), (false, layers * l)] {
             let config = EncoderConfig { causal: true, p_chain, ..small(mechanism, false) };
             let expected = layers * (squares * square + feed + 4 * d) + p * d;
@@ -163,9 +166,9 @@ fn layers_are_the_authors_attention_between_the_blocks_of_a_transformer() {
             let p = p.matrix("projected_embeddings", (5, 24)).unwrap();
             let streams = Streams { x: &Rows::of([x.nrows()]), p: &Rows::of([p.nrows()]) };
             let y = match config.mechanism {
-                Mechanism::LunaCausal { tied, weight, .. } => {
+                Mechanism::LunaCausal { tied, packing, .. } => {
                     let module = Loaded::new(&of, |layout| {
-                        CausalLunaAttention::declare(layout, "self_attn", [24, 3], weight, tied, 0)
+                        CausalLunaAttention::declare(layout, "self_attn", [24, 3], packing, tied, 0)
                     });
                     let both = (x.view(), p.view());
                     module.layer.forward(module.pass(), both, streams.x, None, None)

@@ -100,7 +100,8 @@ fn a_folder_that_is_not_whole_is_refused() {
         text
     };
     assert!(refused().contains("config.json"));
-    let tied = Mechanism::LunaCausal { l: 5, tied: true, weight: luna::attention::luna_causal::Weight::Elu };
+    let tied =
+        Mechanism::LunaCausal { l: 5, tied: true, packing: luna::attention::luna_causal::Weight::Elu.into() };
     let config = EncoderConfig { mechanism: tied, ..bytes() };
     write(dir.path(), &config, &json!({}));
     assert!(Encoder::open(dir.path()).is_ok());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use luna::attention::luna_causal::Weight;
+use luna::attention::luna_causal::{Average, Packing, Weight};
 use luna::layer::{CausalLunaAttention, Context, LunaAttention, Rows};
 use luna::linalg::operator::Operator;
 use luna::model::{HeadTap, ModelInput, Named, Observer};
@@ -20,7 +20,12 @@ const N: usize = 31;
 
 /// Every form of Luna that has heads to watch.
 pub(super) fn lunas() -> Vec<EncoderConfig> {
-    let causal = |tied, weight| Mechanism::LunaCausal { l: 5, tied, weight };
+    let causal = |tied, packing| Mechanism::LunaCausal { l: 5, tied, packing };
+    // The authors' form, and one that forgets.
+    let packing = |tied| match tied {
+        true => Packing::from(Weight::Softplus),
+        false => Packing { weight: Weight::Elu, average: Average::Learned },
+    };
     let mut all = Vec::new();
     for pre_norm in [false, true] {
         for p_chain in [true, false] {
@@ -33,7 +38,7 @@ pub(super) fn lunas() -> Vec<EncoderConfig> {
                     ..small(Mechanism::Luna { l: 5, tied }, pre_norm)
                 };
                 all.push(config);
-                let mechanism = causal(tied, if tied { Weight::Softplus } else { Weight::Elu });
+                let mechanism = causal(tied, packing(tied));
                 all.push(EncoderConfig { mechanism, causal: true, head: Head::Tokens, ..config });
             }
         }
@@ -99,9 +104,9 @@ fn of_causal_luna_the_matrix_times_the_values_is_what_the_module_reads() {
         let named = weights(&config, 7);
         let (x, p) = lowest(&named, &config);
         let attention = named.within("layers").within("0").within("self_attn");
-        let Mechanism::LunaCausal { weight, tied, .. } = config.mechanism else { unreachable!() };
+        let Mechanism::LunaCausal { packing, tied, .. } = config.mechanism else { unreachable!() };
         let module = Loaded::new(&named, |layout| {
-            CausalLunaAttention::declare(layout, "layers.0.self_attn", [24, 3], weight, tied, 0)
+            CausalLunaAttention::declare(layout, "layers.0.self_attn", [24, 3], packing, tied, 0)
         });
         let (both, rows) = ((x.view(), p.view()), Rows::of([x.nrows()]));
         let expected = module.layer.forward(module.pass(), both, &rows, None, None).unwrap();

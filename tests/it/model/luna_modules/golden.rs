@@ -160,7 +160,7 @@ fn causal_attention_whole_and_row_by_row() {
         let file = File::read(name);
         let sizes = [file.config.d, file.config.heads];
         let module = Loaded::new(&file.weights, |layout| {
-            CausalLunaAttention::declare(layout, "w", sizes, Weight::Softplus, file.tied, 0)
+            CausalLunaAttention::declare(layout, "w", sizes, Weight::Softplus.into(), file.tied, 0)
         });
         let (pass, layer) = (module.pass(), &module.layer);
         for of in 0..file.batch {

@@ -45,8 +45,9 @@ fn without_anything_to_read_there_are_zeros_and_never_nan() {
     assert!(y_x.iter().all(|x| x.is_finite()));
     let (y_x, _) = forward(&none, &of_none, Context { x: x.view(), rows: &of_x });
     assert!(y_x.rows().into_iter().all(|row| row.into_dyn() == bias));
-    let declare =
-        |layout: &mut Layout| CausalLunaAttention::declare(layout, "a", [24, 3], Weight::Softplus, true, 0);
+    let declare = |layout: &mut Layout| {
+        CausalLunaAttention::declare(layout, "a", [24, 3], Weight::Softplus.into(), true, 0)
+    };
     let tensors = random(|layout| {
         declare(layout);
     });

@@ -41,7 +41,7 @@ fn configs() -> Vec<TranslatorConfig> {
                     ..EncoderConfig::new(mechanism, 24, 3, 40, 2)
                 };
                 let mut config = TranslatorConfig { decoder_layers: 3, ..TranslatorConfig::new(encoder) };
-                config.decoder.weight = weight;
+                config.decoder.packing = weight.into();
                 all.push(config);
                 // The encoder's P, then a P of the decoder's own.
                 let kinds = match mechanism {

@@ -1,0 +1,243 @@
+//! Second stage: what the error of a head, or of a layer's heads, does to the model. A cell is a layer over one window to
+//! choose on.
+//!
+//! The heads are replaced by one offer, the reference, and the pass goes on from the hidden states that the layer reads: what
+//! comes before is as it was. A few heads are replaced by another offer as well, which no choice rests on: whether the harm
+//! that the reference predicts for it is the harm that is measured.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::config::Sensitivity;
+use super::errors::Errors;
+use super::harm::Exact;
+use super::offers::Offers;
+use crate::error::{Error, Result};
+use crate::model::{Model, ModelInput, Observer, Output, Unobserved};
+use crate::rng::{below, stream};
+use crate::study::Context;
+use crate::study::allocation::Assignment;
+use crate::study::input::{Source, Trained};
+use crate::sweep::{Cell, Hand, Study, bits};
+
+/// Heads at most that are replaced by another offer too.
+const CHECKED: usize = 64;
+/// Below this share of the output's square an error of f32 is rounding, and what it does tells nothing.
+const ROUNDING: f64 = 1e-9;
+
+pub(super) struct SensitivityStudy<'a> {
+    pub(super) source: &'a Trained,
+    pub(super) model: &'a Model,
+    pub(super) windows: &'a [usize],
+    pub(super) offers: &'a Offers,
+    pub(super) by: Sensitivity,
+    pub(super) context: Context<'a>,
+}
+
+/// A layer over one window.
+pub(super) struct LayerWindow {
+    layer: usize,
+    window: usize,
+}
+
+/// What a layer's heads do, replaced.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Found {
+    /// By the reference: of every head, or of all of them together.
+    #[serde(with = "bits")]
+    harms: Vec<f64>,
+    /// By another offer: head, offer.
+    checked: Vec<(usize, usize)>,
+    #[serde(with = "bits")]
+    checks: Vec<f64>,
+}
+
+/// What is known of replaced heads, summed over windows.
+#[derive(Default)]
+pub(super) struct Harms {
+    /// By layer: of every head, or of all together.
+    by_layer: BTreeMap<usize, Vec<f64>>,
+    /// By layer, head and offer.
+    pub(super) checks: BTreeMap<(usize, usize, usize), f64>,
+    windows: usize,
+    reference: usize,
+}
+
+/// The input of a cell: what the layer reads, and the output of the whole pass.
+pub(super) struct Before {
+    x: Array2<f32>,
+    exact: Arc<Exact>,
+}
+
+impl SensitivityStudy<'_> {
+    fn input(&self, window: usize) -> Result<ModelInput<'_>> {
+        let missing = || Error::value("window", window, "one of the input");
+        self.source.input(self.source.lengths()[0], window).ok_or_else(missing)
+    }
+
+    /// The heads of a layer that are checked, each with an offer that is drawn for it.
+    fn checked(&self, layer: usize) -> Vec<(usize, usize)> {
+        let heads = self.model.config().heads;
+        let every = (self.source.layers().len() * heads).div_ceil(CHECKED);
+        let reference = self.offers.reference();
+        let others: Vec<usize> = (0..self.offers.all.len())
+            .filter(|at| *at != reference && !Assignment::is_exact(&self.offers.all[*at].0.spec))
+            .collect();
+        let first = self.source.layers().iter().position(|one| *one == layer).unwrap_or(0) * heads;
+        let drawn = |head: usize| {
+            let mut rng = stream(self.context.seed, &format!("allocate check layer {layer} head {head}"));
+            others.get(below(&mut rng, others.len().max(1))).map(|offer| (head, *offer))
+        };
+        (0..heads).filter(|head| (first + head).is_multiple_of(every)).filter_map(drawn).collect()
+    }
+
+    /// The harm of some heads of a layer under an offer each.
+    fn replaced(&self, layer: usize, heads: &[(usize, usize)], before: &Before) -> Result<f64> {
+        self.context.watch.check()?;
+        let config = self.model.config();
+        let mut assignment = Assignment::exact((config.layers, config.heads), self.context.seed);
+        for (head, offer) in heads {
+            assignment.set((layer, *head), &self.offers.all[*offer].0.spec);
+        }
+        let out = self.model.run_from(layer, before.x.clone(), &mut Unobserved, Some(&assignment))?;
+        let harm = before.exact.harm(self.model, &hidden(out)?)?;
+        self.context.watch.step(1, &format!("layer {layer}"));
+        if harm.is_finite() {
+            return Ok(harm);
+        }
+        let what = format!("predictions with heads of layer {layer} replaced");
+        Err(Error::NotFinite { what, value: harm, at: "the mean over positions".into() })
+    }
+}
+
+/// The last hidden states of a pass that was not ended early.
+pub(super) fn hidden(out: Output) -> Result<Array2<f32>> {
+    out.hidden.ok_or_else(|| Error::Convergence { what: "the forward pass of the model".into() })
+}
+
+impl Study for SensitivityStudy<'_> {
+    type Cell = LayerWindow;
+    type Input = Before;
+    type Rows = Found;
+    type View = Harms;
+
+    fn unit(&self) -> &'static str {
+        "passes with heads replaced"
+    }
+
+    fn is_first_stage(&self) -> bool {
+        true
+    }
+
+    fn plan(&self) -> Vec<Cell<LayerWindow>> {
+        let heads = if self.by == Sensitivity::Head { self.model.config().heads } else { 1 };
+        let layers = self.model.config().layers;
+        let mut cells = Vec::new();
+        for window in self.windows {
+            cells.extend(self.source.layers().iter().map(|layer| {
+                let steps = heads + self.checked(*layer).len();
+                let key = format!("sensitivity of a {} window {window} layer {layer}", self.by.name());
+                let cost = (steps * (layers - layer + 1)) as f64;
+                Cell { key, steps, cost, of: LayerWindow { layer: *layer, window: *window } }
+            }));
+        }
+        cells
+    }
+
+    /// Two passes a window as the model was trained: its output, and what each layer reads.
+    fn inputs(&self, cells: &[(usize, &LayerWindow)], hand: &mut Hand<'_, Before>) -> Result<()> {
+        for of_window in cells.chunk_by(|(_, a), (_, b)| a.window == b.window) {
+            let input = self.input(of_window[0].1.window)?;
+            let last = hidden(self.model.run(input, &mut Unobserved, None)?)?;
+            let exact = Arc::new(Exact::of(self.model, input, &last)?);
+            let mut layers = LayerInputs { cells: of_window, exact, hand };
+            self.model.run(input, &mut layers, None)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, of: &LayerWindow, before: &Before) -> Result<Found> {
+        let reference = self.offers.reference();
+        let all: Vec<(usize, usize)> = (0..self.model.config().heads).map(|head| (head, reference)).collect();
+        let groups: Vec<&[(usize, usize)]> = match self.by {
+            Sensitivity::Head => all.chunks(1).collect(),
+            Sensitivity::Layer => vec![&all[..]],
+        };
+        let harm = |heads: &[(usize, usize)]| self.replaced(of.layer, heads, before);
+        let harms = groups.into_iter().map(harm).collect::<Result<_>>()?;
+        let checked = self.checked(of.layer);
+        let checks = checked.chunks(1).map(harm).collect::<Result<_>>()?;
+        Ok(Found { harms, checked, checks })
+    }
+
+    fn view(&self, rows: Vec<(LayerWindow, Found)>) -> Result<Harms> {
+        let (windows, reference) = (self.windows.len(), self.offers.reference());
+        let mut all = Harms { windows, reference, ..Harms::default() };
+        for (of, found) in rows {
+            let sums = all.by_layer.entry(of.layer).or_insert_with(|| vec![0.0; found.harms.len()]);
+            sums.iter_mut().zip(&found.harms).for_each(|(sum, harm)| *sum += harm);
+            for ((head, offer), harm) in found.checked.into_iter().zip(found.checks) {
+                *all.checks.entry((of.layer, head, offer)).or_default() += harm;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Hands out what the layers read.
+struct LayerInputs<'a, 'b> {
+    cells: &'a [(usize, &'a LayerWindow)],
+    exact: Arc<Exact>,
+    hand: &'a mut Hand<'b, Before>,
+}
+
+impl Observer for LayerInputs<'_, '_> {
+    fn wants_layer(&self, _: usize) -> bool {
+        false
+    }
+
+    fn last_layer(&self) -> Option<usize> {
+        self.cells.iter().map(|(_, of)| of.layer).max()
+    }
+
+    fn hidden(&mut self, layer: usize, x: &Array2<f32>) -> Result<()> {
+        for (at, _) in self.cells.iter().filter(|(_, of)| of.layer == layer) {
+            (self.hand)(*at, Before { x: x.clone(), exact: Arc::clone(&self.exact) })?;
+        }
+        Ok(())
+    }
+}
+
+impl Harms {
+    /// The harm for each unit of squared error, by layer and head.
+    ///
+    /// Of heads whose error at the reference is rounding it is the median of the others.
+    pub(super) fn sensitivities(&self, errors: &Errors) -> BTreeMap<(usize, usize), f64> {
+        let mut known = BTreeMap::new();
+        let sums = |layer: usize| errors.range((layer, 0)..(layer + 1, 0));
+        for (place, found) in errors {
+            let harms = &self.by_layer[&place.0];
+            let (harm, square, norm) = if harms.len() == 1 {
+                let total = sums(place.0).fold((0.0, 0.0), |(squares, norms), (_, head)| {
+                    (squares + head.squares[self.reference], norms + head.norm)
+                });
+                (harms[0], total.0, total.1)
+            } else {
+                (harms[place.1], found.squares[self.reference], found.norm)
+            };
+            known.insert(*place, (square > ROUNDING * norm).then(|| harm / square));
+        }
+        let mut found: Vec<f64> = known.values().flatten().copied().collect();
+        found.sort_by(f64::total_cmp);
+        let median = found.get(found.len() / 2).copied().unwrap_or(1.0);
+        known.into_iter().map(|(place, one)| (place, one.unwrap_or(median))).collect()
+    }
+
+    /// Of a sum over windows the mean.
+    pub(super) fn mean(&self, sum: f64) -> f64 {
+        sum / self.windows as f64
+    }
+}

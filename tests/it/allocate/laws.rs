@@ -1,0 +1,132 @@
+//! What holds of every allocation.
+
+use std::fs;
+
+use luna::report::{Cell, Report};
+
+use super::{SMALL, file, gpt2, on, tokens};
+use crate::approx_error::approx_error;
+use crate::model::tiny;
+use crate::study::{cell, number};
+
+fn column(report: &Report, view: usize, name: &str) -> Vec<String> {
+    report.views[view].1.cells(name).unwrap().map(Cell::exact).collect()
+}
+
+#[test]
+fn budgets_are_kept_and_files_say_what_was_chosen() {
+    let report = on(&gpt2(), &SMALL, None).unwrap();
+    for (name, limit) in [("allocation.json", 48), ("allocation-l-4.json", 32)] {
+        let read = file(&report, name);
+        let heads = read["heads"].as_array().unwrap();
+        assert_eq!(heads.len(), 8);
+        let spent: u64 = heads.iter().map(|head| head["cost"].as_u64().unwrap()).sum();
+        assert_eq!(
+            (spent, limit),
+            (read["budget"]["spent"].as_u64().unwrap(), read["budget"]["limit"].as_u64().unwrap())
+        );
+        assert!(spent <= limit);
+        let harm: f64 = heads.iter().map(|head| head["predicted_harm"].as_f64().unwrap()).sum();
+        assert!((harm - read["predicted_harm"].as_f64().unwrap()).abs() < 1e-12);
+    }
+    // Of each budget the allocation and two mechanisms alike in all heads, over two and three windows.
+    assert_eq!(column(&report, 0, "choice").len(), 2 * 3);
+    assert_eq!(report.rows.rows.len(), 2 * 3 * (2 + 3));
+    let allocated: Vec<String> = column(&report, 0, "choice").into_iter().step_by(3).collect();
+    assert_eq!(allocated, ["allocated", "allocated"]);
+    assert_eq!(report.files.len(), 2);
+}
+
+/// With all that softmax takes nothing is lost, and every head that an approximation would harm has its softmax.
+#[test]
+fn the_whole_budget_is_the_model_itself() {
+    let flags = [&SMALL[..], &["--budget", "l=100%"]].concat();
+    let report = on(&gpt2(), &flags, None).unwrap();
+    let rows = &report.rows;
+    for row in 0..rows.rows.len() {
+        if cell(rows, row, "choice").exact() == "allocated" {
+            assert!(number(rows, row, "next_token_kl") < 1e-9);
+        }
+    }
+    assert_eq!(file(&report, "allocation.json")["predicted_harm"], 0.0);
+}
+
+/// Every unit counts what it says: the spent is the sum over heads of the closed form, and within the budget.
+#[test]
+fn budgets_of_flops_and_of_the_cache() {
+    for (unit, one) in [("flops", "FLOP"), ("cache", "bytes")] {
+        let budget = format!("{unit}=40%");
+        let flags = [&SMALL[..], &["--budget", &budget]].concat();
+        let read = file(&on(&gpt2(), &flags, None).unwrap(), "allocation.json");
+        let of = |key: &str| read["budget"][key].as_u64().unwrap();
+        assert_eq!(read["budget"]["unit"], one);
+        assert!(of("spent") <= of("limit") && of("limit") == of("softmax") * 2 / 5, "{read}");
+        // Keys and values of width 8 in f32, read by 16 queries of 8 heads; causal.
+        let pairs = 8 * 16 * 17 / 2;
+        assert_eq!(of("softmax"), pairs * if unit == "flops" { 2 * 16 } else { 4 * 16 });
+    }
+}
+
+#[test]
+fn an_encoder_is_judged_by_its_hidden_states() {
+    let report = on(&tiny("bert"), &SMALL, None).unwrap();
+    assert_eq!(cell(&report.rows, 0, "nll").number(), None);
+    assert!(number(&report.views[0].1, 1, "hidden_err") > 0.0);
+    assert_eq!(file(&report, "allocation.json")["judged"]["nll"], serde_json::Value::Null);
+}
+
+/// The same windows under the file of an allocation lose what they lost when it was judged.
+#[test]
+fn approx_error_runs_an_allocation() {
+    let report = on(&gpt2(), &SMALL, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("allocation.json");
+    fs::write(&path, &report.files[0].1).unwrap();
+    let tokens = tokens(folder.path());
+    let (model, tokens, path) =
+        (gpt2(), tokens.to_str().unwrap().to_string(), path.to_str().unwrap().to_string());
+    let model = model.to_str().unwrap();
+    let input =
+        ["--model", model, "--tokens", &tokens, "--seq-len", "16", "--windows", "5", "--substitute", "all"];
+    let rows = approx_error(&[&input[..], &["--allocation", &path]].concat()).unwrap().rows;
+    assert_eq!(rows.rows.len(), 5, "nothing but the allocation");
+    let judged = (0..report.rows.rows.len()).filter(|row| {
+        let text = |name: &str| cell(&report.rows, *row, name).exact();
+        text("choice") == "allocated" && text("budget") == "l=6"
+    });
+    let mut compared = 0;
+    for row in judged {
+        let window = cell(&report.rows, row, "window").exact();
+        let other = (0..5).find(|row| cell(&rows, *row, "window").exact() == window).unwrap();
+        for name in ["nll", "next_token_kl", "hidden_rel_fro"] {
+            assert_eq!(number(&report.rows, row, name), number(&rows, other, name), "{name} window {window}");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
+    // Beside mechanisms that are named, and in some layers.
+    let more = ["--allocation", &path, "--mechanism", "local", "--l", "4", "--substitute", "1"];
+    assert_eq!(approx_error(&[&input[..], &more].concat()).unwrap().rows.rows.len(), 2 * 5);
+}
+
+#[test]
+fn a_resumed_run_gives_the_same_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = on(&gpt2(), &SMALL, Some(folder.path())).unwrap();
+    assert_eq!(on(&gpt2(), &SMALL, None).unwrap(), expected);
+    let path = folder.path().join("journal.jsonl");
+    let journal = fs::read(&path).unwrap();
+    let first = journal.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for share in 0..8 {
+        let at = first + (journal.len() - first) * share / 8;
+        fs::write(&path, &journal[..at]).unwrap();
+        assert_eq!(on(&gpt2(), &SMALL, Some(folder.path())).unwrap(), expected, "cut at byte {at}");
+    }
+    // Other budgets need no new errors of heads.
+    let lines = |path: &std::path::Path| fs::read_to_string(path).unwrap().lines().count();
+    let before = lines(&path);
+    let other = [&SMALL[..], &["--budget", "l=5"]].concat();
+    let found = on(&gpt2(), &other, Some(folder.path())).unwrap();
+    assert_eq!(lines(&path), before + 3 * 5, "an allocation and two mechanisms over five windows");
+    assert_eq!(found, on(&gpt2(), &other, None).unwrap());
+}
