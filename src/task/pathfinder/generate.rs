@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub const CLASSES: [&str; 2] = ["apart", "connected"];
 
 /// Scenes that are drawn before an image is given up.
-const SCENES: usize = 4000;
+const SCENES: usize = 2000;
 /// `count` images, row by row, 255 where a dash or a dot is and 0 elsewhere, with their classes, which take turns: image i is
 /// the same whatever `count` is.
 ///
