@@ -37,6 +37,8 @@ pub struct About {
     pub vocab: usize,
     /// What token ids mean.
     pub ids: &'static str,
+    /// Height and width of its images, where sequences are their pixels.
+    pub size: Option<[usize; 2]>,
     /// What a reader of the results should know of the data.
     pub notes: Vec<String>,
 }
@@ -131,7 +133,9 @@ impl<const T: usize> Task for Classified<T> {
     }
 
     fn facts(&self) -> Vec<(&'static str, Vec<String>)> {
-        vec![("class_names", self.about.classes.clone())]
+        let names = [("class_names", self.about.classes.clone())];
+        let size = self.about.size.map(|size| ("image_size", size.map(|side| side.to_string()).to_vec()));
+        names.into_iter().chain(size).collect()
     }
 }
 

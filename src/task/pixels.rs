@@ -12,6 +12,10 @@ pub(super) const TOKENS: usize = 256;
 /// The side of generated images: the parameter `size`, or as much as a sequence holds.
 pub(super) fn side(setup: &Setup<'_>, least: usize) -> Result<usize> {
     let most = setup.recipe.n.isqrt();
+    if most < least {
+        let accepted = format!("{} or more, for images of {least} x {least} pixels", least * least);
+        return Err(Error::value(format!("--seq-len of task '{}'", setup.task), setup.recipe.n, accepted));
+    }
     let side = setup.params.optional("size")?.unwrap_or(most);
     if side < least || side > most {
         let accepted = format!("{least} to {most}, the root of --seq-len {}", setup.recipe.n);

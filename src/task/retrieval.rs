@@ -124,7 +124,8 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
         Some(path) => LabelledPairs::parse(path, &file::bytes(path)?, Some(&all.classes))?.examples(n),
         None => Vec::new(),
     };
-    let about = About { classes: all.classes, vocab: TOKENS, ids: BYTES_FROM_ONE, notes: Vec::new() };
+    let about =
+        About { classes: all.classes, vocab: TOKENS, ids: BYTES_FROM_ONE, size: None, notes: Vec::new() };
     Ok(Box::new(Classified::new(Sets { train, validation, test }, about, setup)))
 }
 

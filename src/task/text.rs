@@ -49,6 +49,7 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
         classes: all.classes.clone(),
         vocab: labelled::TOKENS,
         ids: BYTES_FROM_ONE,
+        size: None,
     };
     let (train, validation) = all.hold_out(setup.recipe.validation, setup.seed)?;
     let test = test.as_ref().map(of).unwrap_or_default();

@@ -29,7 +29,7 @@ const READ: &[&str] = &[
     "embedding_norm", "causal", "p_chain", "head", "classes", "tokens",
 ];
 /// How it was trained, as recorded by `luna train`.
-const INERT: &[&str] = &["task", "seed", "recipe", "class_names", "languages"];
+const INERT: &[&str] = &["task", "seed", "recipe", "class_names", "image_size", "languages"];
 
 const IF_BEFORE: Need = Need::When(|config| config.arrangement == Arrangement::NormBefore);
 

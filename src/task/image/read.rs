@@ -25,6 +25,18 @@ const LAYOUT: &str = "NAME.npy of whole numbers 0 to 255 and shape (images, heig
 /// Larger images are refused before they are decoded.
 const MAX_PIXELS: usize = 1 << 24;
 
+impl LabelledImages {
+    /// Refuses images of another size than those that a network learned from: the places of pixels would mean others.
+    pub fn of_size(&self, path: &Path, size: [usize; 2], others: &str) -> Result<()> {
+        if self.size == size { Ok(()) } else { Err(other_size(path, self.size, size, others)) }
+    }
+}
+
+fn other_size(path: &Path, found: [usize; 2], [height, width]: [usize; 2], others: &str) -> Error {
+    let what = format!("an image of {} x {} pixels", found[0], found[1]);
+    Error::malformed(path, what, format!("{height} x {width}, as {others}"))
+}
+
 /// The images at `path`: an array `NAME.npy` with its labels `NAME_labels.npy`, or a folder. `classes` are those of images
 /// read before, or what is found.
 pub fn read(path: &Path, classes: Option<&[String]>) -> Result<LabelledImages> {
@@ -78,14 +90,9 @@ fn folder(path: &Path) -> Result<Found> {
                 continue;
             }
             let (found, pixels) = png(&image)?;
-            let [height, width] = *size.get_or_insert(found);
-            if found != [height, width] {
-                let what = format!("an image of {} x {} pixels", found[0], found[1]);
-                return Err(Error::malformed(
-                    &image,
-                    what,
-                    format!("{height} x {width}, as the images before it"),
-                ));
+            let first = *size.get_or_insert(found);
+            if found != first {
+                return Err(other_size(&image, found, first, "the images before it"));
             }
             names.push(name.clone());
             images.push(pixels);

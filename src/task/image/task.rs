@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::generate::{MIN_SIDE, SHAPES, generate};
-use super::read::{LabelledImages, read};
+use super::read::read;
 use crate::name::Param;
 use crate::task::batch;
 use crate::task::classified::{About, Classified, Sets, evaluation_set};
@@ -63,14 +63,14 @@ pub const KIND: TaskKind = TaskKind {
 
 fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
     let n = setup.recipe.n;
-    let (sets, classes) = if let Some(path) = setup.data {
+    let (sets, classes, size) = if let Some(path) = setup.data {
         refuse_generated(setup)?;
         let all = read(path, None)?;
         fits(path, all.size, n)?;
         let test =
             setup.test.map(|path| read(path, Some(&all.classes)).map(|test| (path, test))).transpose()?;
         if let Some((path, test)) = &test {
-            fits(path, test.size, n)?;
+            test.of_size(path, all.size, "the images of --data")?;
         }
         let of_class: Vec<usize> = all.images.iter().map(|(class, _)| *class as usize).collect();
         let held = batch::hold_out(&of_class, setup.recipe.validation, setup.seed);
@@ -83,14 +83,14 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
             return Err(Error::malformed(path, "no class of two images", accepted));
         }
         let test = test.map(|(_, test)| examples(&test.images).collect()).unwrap_or_default();
-        (Sets { train, validation, test }, all.classes)
+        (Sets { train, validation, test }, all.classes, all.size)
     } else {
         setup.refuse_test()?;
         let side = side(setup, MIN_SIDE)?;
         let sets = generated(setup, |count| Ok(generate(side, count, setup.seed)))?;
-        (sets, SHAPES.map(String::from).to_vec())
+        (sets, SHAPES.map(String::from).to_vec(), [side; 2])
     };
-    let about = About { classes, vocab: TOKENS, ids: PIXELS, notes: Vec::new() };
+    let about = About { classes, vocab: TOKENS, ids: PIXELS, size: Some(size), notes: Vec::new() };
     Ok(Box::new(Classified::new(sets, about, setup)))
 }
 
@@ -118,7 +118,12 @@ fn fits(path: &Path, [height, width]: [usize; 2], n: usize) -> Result<()> {
 }
 
 fn evaluate(path: &Path, network: &TrainedNetwork<'_>) -> Result<EvaluationSet> {
-    let LabelledImages { size, images, .. } = read(path, Some(&network.words("class_names")))?;
-    fits(path, size, network.max_tokens())?;
-    Ok(evaluation_set(&examples(&images).collect::<Vec<_>>(), network))
+    let found = read(path, Some(&network.words("class_names")))?;
+    // Networks of earlier versions do not say what size their images had.
+    let trained: Vec<usize> = network.words("image_size").iter().flat_map(|side| side.parse()).collect();
+    match <[usize; 2]>::try_from(trained) {
+        Ok(size) => found.of_size(path, size, "those that the network learned from")?,
+        Err(_) => fits(path, found.size, network.max_tokens())?,
+    }
+    Ok(evaluation_set(&examples(&found.images).collect::<Vec<_>>(), network))
 }

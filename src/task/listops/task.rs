@@ -82,7 +82,7 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
         Sets { train: of(train), validation: of(validation), test: of(test) }
     };
     let classes = (0..CLASSES).map(|class| class.to_string()).collect();
-    let about = About { classes, vocab: TOKENS, ids: "listops", notes: Vec::new() };
+    let about = About { classes, vocab: TOKENS, ids: "listops", size: None, notes: Vec::new() };
     Ok(Box::new(Classified::new(sets, about, setup)))
 }
 

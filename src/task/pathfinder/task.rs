@@ -76,6 +76,6 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
          as arrays"
             .into(),
     ];
-    let about = About { classes, vocab: TOKENS, ids: PIXELS, notes };
+    let about = About { classes, vocab: TOKENS, ids: PIXELS, size: None, notes };
     Ok(Box::new(Classified::new(sets, about, setup)))
 }

@@ -173,7 +173,7 @@ fn keys_of_lunas_own_folders() {
         "model_type": "luna-translator", "attention": "luna:l=4", "hidden_size": 64, "heads": 2, "ffn": 256, "layers": 3,
         "activation": "relu", "pre_norm": true, "vocab": 255, "positions": 128, "embedding_norm": false, "causal": false,
         "p_chain": false, "head": "none", "classes": 2, "tokens": "bytes+1", "task": "other", "seed": 2, "recipe": {},
-        "class_names": ["a"], "languages": ["a", "b"],
+        "class_names": ["a"], "image_size": ["2", "2"], "languages": ["a", "b"],
     });
     let others = others.as_object().unwrap();
     assert_eq!(family.keys().len(), others.len());

@@ -70,6 +70,21 @@ fn classes_of_images_are_learned_and_evaluated() {
         assert!(!message.contains('\n'), "{message}");
         message
     };
+    let narrow = TrainConfig { folder: None, ..small("pathfinder", 100) };
+    assert!(
+        refused(&narrow)
+            .contains("--seq-len of task 'pathfinder': '100' is not accepted; accepted: 144 or more")
+    );
+    // Images of another size that would fit into a sequence.
+    let wide = Array3::<u8>::zeros((2, 3, 8));
+    let path = folder.path().join("wide.npy");
+    ndarray_npy::write_npy(&path, &wide).unwrap();
+    ndarray_npy::write_npy(folder.path().join("wide_labels.npy"), &ndarray::array![3_i64, 7]).unwrap();
+    let other = TrainConfig { test: Some(path.clone()), folder: None, ..config.clone() };
+    assert!(refused(&other).contains("an image of 3 x 8 pixels; expected 4 x 6"), "{}", refused(&other));
+    let other = evaluate::EvaluateConfig { data: path, ..again };
+    let message = evaluate::run(&other, context()).unwrap_err().to_string();
+    assert!(message.contains("an image of 3 x 8 pixels; expected 4 x 6"), "{message}");
     // An image is not cut, and what is of generated shapes is not of files.
     let short = TrainConfig { seq_len: Some(23), folder: None, ..config.clone() };
     assert!(refused(&short).contains("4 x 6 pixels") && refused(&short).contains("--seq-len 24"));
