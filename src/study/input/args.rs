@@ -44,7 +44,7 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE|DIR", conflicts_with_all = NOT_BESIDE_QKV)]
     pub qkv: Option<Stored>,
     /// Factor on the products of the queries and keys of --qkv [default: what the file says, or 1 / sqrt(d)]
-    #[arg(long, value_name = "X", requires = "qkv")]
+    #[arg(long, value_name = "X", requires = "qkv", allow_negative_numbers = true)]
     pub qkv_scale: Option<f64>,
     /// Mask of the heads of --qkv: full, causal, window:back=B,ahead=A (or one of these), or causal,window:back=B [default:
     /// what the file says, or full]

@@ -123,9 +123,12 @@ impl Head {
         {
             return Ok((input, v));
         }
-        let accepted =
-            "heads with queries, keys and values: a model, --qkv FILE with a v, or --synthetic gaussian:...";
-        Err(Error::value("input", &self.label, accepted))
+        let lacks = if self.input().is_some() { "values" } else { "queries, keys and values" };
+        Err(Error::Refused(format!(
+            "input '{}' has no {lacks}; accepted: heads with queries, keys and values: a model, --qkv FILE with an array v, \
+             or --synthetic gaussian:...",
+            self.label
+        )))
     }
 
     /// The attention matrix (n, m), rows summing to 1 (with a sink to less, and as far as those of a dump do); of a head of a

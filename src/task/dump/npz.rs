@@ -18,11 +18,7 @@ pub fn parse_npz(path: &Path, bytes: &[u8], tensor: Option<&str>, memory: u64) -
     let refused = |what: String| Error::malformed(path, what, format!("an .npz file of {TYPES} arrays"));
     let broken = |error: ZipError| refused(line(&error));
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    let mut names = Vec::new();
-    for i in 0..archive.len() {
-        let name = archive.by_index_raw(i).map_err(broken)?.name().to_string();
-        names.push(name.strip_suffix(".npy").map_or_else(|| name.clone(), ToString::to_string));
-    }
+    let names = names(&mut archive).map_err(broken)?;
     let bare: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut entry = archive.by_index(choose(path, &bare, tensor)?).map_err(broken)?;
     // The archive states the unpacked length of the array, and the array its number of elements. Neither is used before it
@@ -50,6 +46,21 @@ pub fn parse_npz(path: &Path, bytes: &[u8], tensor: Option<&str>, memory: u64) -
     let rest = (size as usize).saturating_sub(content.len()).saturating_add(1);
     append(&mut entry, rest, &mut content).map_err(|error| refused(line(&error)))?;
     parse_npy(path, &content, memory)
+}
+
+/// Names of the arrays of an `.npz` file.
+pub(super) fn npz_names(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    let names = ZipArchive::new(Cursor::new(bytes)).and_then(|mut archive| names(&mut archive));
+    names.map_err(|error| Error::malformed(path, line(&error), format!("an .npz file of {TYPES} arrays")))
+}
+
+fn names(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Vec<String>, ZipError> {
+    let count = archive.len();
+    let name = |at| {
+        let name = archive.by_index_raw(at)?.name().to_string();
+        Ok(name.strip_suffix(".npy").map_or_else(|| name.clone(), ToString::to_string))
+    };
+    (0..count).map(name).collect()
 }
 
 /// Appends at most `count` bytes; memory grows with the bytes that are there, not with `count`.

@@ -16,9 +16,7 @@ const FILE: &str = "a .safetensors file";
 pub fn parse_safetensors(path: &Path, bytes: &[u8], tensor: Option<&str>, memory: u64) -> Result<Dump> {
     let refused = |what: String| Error::malformed(path, what, FILE);
     let file = opened(path, bytes)?;
-    let mut names = file.names();
-    names.sort_unstable();
-    let names: Vec<&str> = names.into_iter().map(AsRef::as_ref).collect();
+    let names = names(&file);
     let name = names[choose(path, &names, tensor)?];
     let view = file.tensor(name).map_err(|error| refused(line(&error)))?;
     let precision = match view.dtype() {
@@ -35,6 +33,17 @@ pub fn parse_safetensors(path: &Path, bytes: &[u8], tensor: Option<&str>, memory
     fits(path, view.data().len() as u64 * if precision.size() == 2 { 2 } else { 1 }, memory)?;
     let values = decode(precision, false, view.data()).shaped(view.shape(), false).map_err(refused)?;
     Dump::new(path, values, precision)
+}
+
+/// Names of the tensors of a `.safetensors` file.
+pub(super) fn tensor_names(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    Ok(names(&opened(path, bytes)?).into_iter().map(String::from).collect())
+}
+
+fn names<'a>(file: &'a SafeTensors<'_>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = file.names().into_iter().map(AsRef::as_ref).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The metadata of a `.safetensors` file.

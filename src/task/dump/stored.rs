@@ -6,7 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Dump;
-use super::safetensors::facts;
+use super::npz::npz_names;
+use super::safetensors::{facts, tensor_names};
 use crate::error::{Error, Result};
 use crate::name;
 
@@ -50,6 +51,21 @@ impl Stored {
             }
         }
     }
+
+    /// Names of its arrays; none of a file that holds one without a name.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Held(arrays) => return Ok(arrays.iter().map(|(name, _)| name.clone()).collect()),
+        };
+        let names = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("npz") => npz_names,
+            Some("safetensors") => tensor_names,
+            _ => return Ok(Vec::new()),
+        };
+        names(path, &std::fs::read(path).map_err(Error::file(path))?)
+    }
+
     /// What a `.safetensors` file says of its arrays in its metadata; nothing where there is no such file.
     pub fn facts(&self) -> Result<BTreeMap<String, String>> {
         match self {

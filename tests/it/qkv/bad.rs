@@ -20,9 +20,11 @@ fn files_that_do_not_fit() {
         refused(&spectrum(more), 1, parts);
     };
     let (q, k): ((_, &[usize]), (_, &[usize])) = (("q", &[4, N, 6]), ("k", &[2, N, 6]));
-    of(&[k], &[], &["'q'", "known: k"]);
-    of(&[q], &[], &["'k'", "known: q"]);
-    of(&[("Q", &[N, 6]), ("K", &[N, 6])], &[], &["'q'", "known: Q, K"]);
+    of(&[k], &[], &["a.npz': no array 'q' among k; expected arrays q and k"]);
+    of(&[q], &[], &["a.npz': no array 'k' among q; expected arrays q and k"]);
+    of(&[("Q", &[N, 6]), ("K", &[N, 6])], &[], &["a.npz': an array 'Q' (did you mean 'q'?)"]);
+    of(&[q, k, ("sinks", &[4, 1, 1])], &[], &["a.npz': an array 'sinks' (did you mean 'sink'?)"]);
+    of(&[q, k, ("sink", &[4])], &[], &["array 'sink' of '", "a.npz': shape [4]"]);
     of(&[q, ("k", &[3, N, 6])], &[], &["array 'k' of ", "[1, 1, 3, 12, 6]", "(1, 1, a divisor of 4, m, 6)"]);
     of(&[q, ("k", &[2, N, 5])], &[], &["array 'k' of ", "[1, 1, 2, 12, 5]", "m, 6), as q has it"]);
     of(&[q, ("k", &[8, N, 6])], &[], &["array 'k' of ", "a divisor of 4"]);
@@ -57,7 +59,7 @@ fn files_that_do_not_fit() {
     of(&[q, k], &["--axes=layer,head"], &["--axes: 'layer,head'", "1 of layer, batch and head: ", "a.npz'"]);
     let approx = ["approx-error", "--l=4", "--mechanism=linear", "--qkv", file];
     write(&path, &[("q", random("q", q.1)), ("k", random("k", k.1))], Dtype::F32);
-    refused(&approx, 1, &["queries, keys and values", "--qkv FILE with a v"]);
+    refused(&approx, 1, &["has no values", "--qkv FILE with an array v"]);
     refused(&[&approx[..3], &["--qkv", file, "--substitute=all"]].concat(), 2, &["'--qkv", "'--substitute"]);
     for (name, more) in [("q", &[][..]), ("k", &[]), ("v", &["v"])] {
         let mut arrays = ["q", "k", "v"].map(|name| (name, random(name, &[2, N, 6])));
@@ -92,6 +94,7 @@ fn files_of_other_kinds_and_options_that_do_not_fit() {
     refused(&["svd-spectrum", "--axes="], 2, &["'--axes", "axis ''"]);
     refused(&["svd-spectrum", "--axes=heads"], 2, &["'--axes", "axis 'heads'", "layer, batch, head"]);
     refused(&["svd-spectrum", "--qkv-scale=1"], 2, &["required", "--qkv <FILE|DIR>"]);
+    refused(&["svd-spectrum", "--qkv=/no/such.npz", "--qkv-scale", "-1"], 1, &["No such file"]);
     refused(&["svd-spectrum", "--qkv-mask=full"], 2, &["required", "--qkv <FILE|DIR>"]);
     for other in
         ["--model=m", "--attention=a.npy", "--synthetic=gaussian", "--tokens=t", "--seq-len=8", "--windows=2"]

@@ -9,6 +9,7 @@ use super::super::mask::of_projections;
 use super::super::{Body, InputArgs, LayerKind};
 use crate::attention::{HeadTerms, Mask, Term};
 use crate::error::{Error, Result};
+use crate::name;
 use crate::profile::ram;
 use crate::task::dump::{Axes, Dump, Matrix, Precision, Stored};
 
@@ -50,6 +51,8 @@ pub(super) struct Outline {
     pub(super) softcap: Option<f64>,
     /// Whether queries or keys have more digits than are used.
     pub(super) is_double: bool,
+    /// Names of arrays that are not read.
+    pub(super) unread: Vec<String>,
 }
 
 /// Arrays of shape (layers, batch, heads, length, width).
@@ -67,13 +70,23 @@ impl Part {
     pub(super) fn open(stored: &Stored, typed: &Typed) -> Result<Self> {
         let memory = ram::available().unwrap_or(u64::MAX);
         let path = stored.path();
-        let read = |name| stored.read(Some(name), memory)?.by(path, typed.axes.as_ref());
+        let read = |name| {
+            let array = stored.read(Some(name), memory).map_err(|error| match error {
+                Error::Shape { what, found, expected } => {
+                    Error::Shape { what: format!("array '{name}' of {what}"), found, expected }
+                }
+                other => other,
+            });
+            array?.by(path, typed.axes.as_ref())
+        };
+        let unread = unread(stored)?;
+        let required = |name| read(name).map_err(|error| missing(stored, name, error));
         let optional = |name| match read(name) {
             Ok(dump) => Ok(Some(dump)),
             Err(Error::UnknownName { .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        let (q, k) = (read("q")?, read("k")?);
+        let (q, k) = (required("q")?, required("k")?);
         let [v, sink, bias] = [optional("v")?, optional("sink")?, optional("bias")?];
         let shape = shape(stored, &q, &k, v.as_ref())?;
         let distances = shape.lengths.0 + shape.lengths.1 - 1;
@@ -83,7 +96,8 @@ impl Part {
         let facts = stored.facts()?;
         let (kind, scale, softcap) = terms(stored, &facts, typed, &shape, [bias.is_some(), sink.is_some()])?;
         let is_double = [&q, &k].iter().any(|dump| dump.precision == Precision::F64);
-        Ok(Self { q, k, v, sink, bias, outline: Outline { shape, kind, scale, softcap, is_double } })
+        let outline = Outline { shape, kind, scale, softcap, is_double, unread };
+        Ok(Self { q, k, v, sink, bias, outline })
     }
 
     /// What a head is made from.
@@ -109,6 +123,38 @@ impl Part {
             sink: row("sink", &self.sink)?.and_then(|row| row.first().copied()),
         };
         Ok((Body::Projected { q, k, v, scale: *scale, precise: false, matrix: None }, terms))
+    }
+}
+
+/// The arrays that are read.
+const NAMES: [&str; 5] = ["q", "k", "v", "sink", "bias"];
+
+/// The other arrays of a file, which may hold what it will; a name that was probably meant to be one of those that it lacks
+/// is refused.
+fn unread(stored: &Stored) -> Result<Vec<String>> {
+    let (read, other): (Vec<_>, Vec<_>) =
+        stored.names()?.into_iter().partition(|name| NAMES.contains(&name.as_str()));
+    let lacked = NAMES.into_iter().filter(|name| !read.iter().any(|read| read == name));
+    for name in &other {
+        if let Some(meant) = name::suggest(name, lacked.clone()) {
+            let what = format!("an array '{name}' (did you mean '{meant}'?)");
+            return Err(Error::malformed(stored.path(), what, ARRAYS));
+        }
+    }
+    Ok(other)
+}
+
+/// What a file holds.
+const ARRAYS: &str = "arrays q and k, and where they are needed v, sink and bias";
+
+/// Names the file that lacks an array.
+fn missing(stored: &Stored, name: &str, error: Error) -> Error {
+    match (stored, error) {
+        (Stored::File(path), Error::UnknownName { known, .. }) => {
+            let what = format!("no array '{name}' among {}", known.join(", "));
+            Error::malformed(path, what, ARRAYS)
+        }
+        (_, error) => error,
     }
 }
 

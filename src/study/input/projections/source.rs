@@ -1,5 +1,7 @@
 //! Queries, keys and values as an input.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::super::{Head, HeadPlace, InputArgs, LayerKind, Sink, Source, Wanted, hash, layer};
@@ -139,8 +141,14 @@ impl Source for Projections {
         });
         let double = self.outlines.iter().any(|outline| outline.is_double);
         let rounded = double.then(|| "float64 queries and keys are rounded to float32".to_string());
+        let others: BTreeSet<&str> =
+            self.outlines.iter().flat_map(|outline| &outline.unread).map(String::as_str).collect();
+        let others = (!others.is_empty()).then(|| {
+            let names: Vec<&str> = others.into_iter().collect();
+            format!("arrays that are not read: {}", names.join(", "))
+        });
         let kinds: Vec<&LayerKind> = self.layers.iter().map(|layer| &self.outlines[*layer].kind).collect();
-        batch.into_iter().chain(rounded).chain(layer::notes(&kinds)).collect()
+        batch.into_iter().chain(rounded).chain(others).chain(layer::notes(&kinds)).collect()
     }
 
     fn visit(
