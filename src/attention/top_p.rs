@@ -21,7 +21,7 @@ pub(super) const KIND: Kind = Kind {
     takes: &[Param {
         name: "mass",
         default: Some("0.9"),
-        about: "softmax mass that the keys of a query hold at least (p)",
+        about: "share of the softmax mass that reaches keys which those of a query hold at least (p)",
     }],
     full: Under::Honoured,
     causal: Under::Honoured,
@@ -44,16 +44,18 @@ fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
     Ok(Box::new(TopP { mass }))
 }
 
-/// The fewest of the keys in `seen`, the most probable first, whose mass reaches `mass`; in ascending order.
+/// The fewest of the keys in `seen`, the most probable first, that hold the share `mass` of what these keys have together,
+/// which an attention sink makes less than 1; in ascending order.
 fn nucleus(row: &[f64], seen: Range<usize>, mass: f64) -> Vec<usize> {
     let mut keys: Vec<usize> = seen.collect();
     keys.sort_unstable_by(|a, b| descending(row, *a, *b));
+    let enough = mass * keys.iter().map(|key| row[*key]).sum::<f64>();
     let mut held = 0.0;
-    let enough = keys.iter().position(|key| {
+    let last = keys.iter().position(|key| {
         held += row[*key];
-        held >= mass
+        held >= enough
     });
-    keys.truncate(enough.map_or(keys.len(), |last| last + 1));
+    keys.truncate(last.map_or(keys.len(), |last| last + 1));
     keys.sort_unstable();
     keys
 }
@@ -86,5 +88,9 @@ mod tests {
         assert_eq!(nucleus(&row, 0..4, 0.51), [0, 2]);
         assert_eq!(nucleus(&row, 0..4, 0.8), [0, 1, 2]);
         assert_eq!(nucleus(&row, 0..4, 1.0), [0, 1, 2, 3]);
+        // Half of the mass goes to a sink.
+        let row = row.map(|mass| mass / 2.0);
+        assert_eq!(nucleus(&row, 0..4, 0.5), [2]);
+        assert_eq!(nucleus(&row, 0..4, 0.8), [0, 1, 2]);
     }
 }

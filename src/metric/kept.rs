@@ -15,7 +15,7 @@ pub(super) const DENSITY: Metric = Metric {
 /// Mass kept.
 pub(super) const RECALL: Metric = Metric {
     name: "recall",
-    about: "mean over rows of the softmax mass of the entries of B that are not 0",
+    about: "mean over rows of the share of the softmax mass that reaches keys in the entries of B that are not 0",
     unit: "",
     source: "as recall of attention weights in the work on KV caches (Tang et al. 2024)",
     integer: false,

@@ -15,7 +15,7 @@ pub(super) const TV: Metric = Metric {
 /// Kullback-Leibler divergence.
 pub(super) const KL: Metric = Metric {
     name: "row_kl",
-    about: "mean over rows of sum a ln(a / b), b taken as 1e-30 at least",
+    about: "mean over rows of sum a ln(a / b), b taken as 1e-30 at least; can be below 0 where rows of B do not sum to 1",
     unit: "nats",
     source: "Kullback and Leibler 1951",
     integer: false,

@@ -32,7 +32,7 @@ pub(super) fn all(source: &dyn Source, job: &Job<'_>, measured: &[Measured]) -> 
     if !loose.is_empty() {
         notes.push(format!(
             "rows of the matrices of {} do not sum to 1 in general: row_kl and row_tv compare them with distributions all \
-             the same",
+             the same, and row_kl can be below 0",
             loose.join(", ")
         ));
     }
