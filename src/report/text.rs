@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, CellAlignment, ColumnConstraint, LineStyle, Width};
 
-use super::wrap::{header, wrap};
+use super::wrap::{self, header, wrap};
 use super::{Column, Digits, Report, Style, Table};
 
 /// Spaces between two columns, and where the width is short.
@@ -175,9 +175,9 @@ fn render(table: &Table, cells: &Cells, block: &Block, gap: usize, style: Style)
         comfy_table::Cell::new(lines).set_alignment(align(*index)).add_attribute(Attribute::Bold)
     }));
     for row in &cells.rows {
-        text.add_row(
-            block.iter().map(|(index, ..)| comfy_table::Cell::new(&row[*index]).set_alignment(align(*index))),
-        );
+        text.add_row(block.iter().map(|(index, width, _)| {
+            comfy_table::Cell::new(wrap::cell(&row[*index], *width)).set_alignment(align(*index))
+        }));
     }
     for (place, (_, width, _)) in block.iter().enumerate() {
         let gap = if place + 1 < block.len() { gap } else { 0 } as u16;

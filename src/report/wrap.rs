@@ -24,6 +24,16 @@ pub fn shorten(text: &str, width: usize) -> String {
     truncated.trim_end().to_owned() + "…"
 }
 
+/// The text of a cell in lines of at most `width`, broken at spaces; a longer word at the commas and colons of a spec, where it
+/// has some.
+pub(super) fn cell(text: &str, width: usize) -> String {
+    let pieces = |word| {
+        if str::chars(word).count() > width { word.split_inclusive([',', ':']).collect() } else { vec![word] }
+    };
+    let lines = pack(text.split_inclusive(' ').flat_map(pieces).map(Into::into), "", width);
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
 fn pack(pieces: impl Iterator<Item = String>, between: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for piece in pieces {
@@ -49,6 +59,15 @@ mod tests {
         assert_eq!(header("cum_energy_at_128", "", 20), ["cum_energy_at_128"]);
         assert_eq!(header("cum_energy_at_128", "", 7), ["cum_", "energy_", "at_128"]);
         assert_eq!(header("time", "ms", 4), ["time", "(ms)"]);
+    }
+
+    #[test]
+    fn specs_break_between_their_parameters() {
+        assert_eq!(cell("luna-causal:l=4,decay=1e-30", 27), "luna-causal:l=4,decay=1e-30");
+        assert_eq!(cell("luna-causal:l=4,decay=1e-30", 26), "luna-causal:l=4,\ndecay=1e-30");
+        assert_eq!(cell("luna-causal:decay=learned", 14), "luna-causal:\ndecay=learned");
+        assert_eq!(cell("a luna:l=4,tied=false", 12), "a luna:l=4,\ntied=false");
+        assert_eq!(cell("not judged", 6), "not\njudged");
     }
 
     #[test]
