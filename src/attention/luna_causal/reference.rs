@@ -65,6 +65,12 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
         return Err(params.refuse("l", &l, "1 to 2^20"));
     }
     let weight = Weight::of(params)?;
+    let typed: String = params.get("decay")?;
+    if typed == "learned" {
+        let accepted =
+            "a number above 0 and at most 1: luna train learns decays, and a run of it has its own";
+        return Err(params.refuse("decay", &typed, accepted));
+    }
     let decay: f64 = params.get("decay")?;
     if !(decay > 0.0 && decay <= 1.0) {
         return Err(params.refuse("decay", &decay, "a number above 0 and at most 1"));

@@ -93,11 +93,16 @@ pub(super) fn network(mechanism: &Spec, recipe: &Recipe, data: &TrainingData) ->
     let of_task = config_of(&data.task.interface());
     let config = settings::encoder(recipe, Mechanism::build(mechanism)?, &of_task)?;
     let network = TaskNetwork::new(&config, data.kind.network, recipe.decoder.as_ref())?;
-    let changed = [("--p-spread", recipe.p_spread), ("--rate-p", recipe.rate_p)];
-    let changed = changed.into_iter().find(|(_, factor)| *factor != 1.0);
-    if let Some((flag, factor)) = changed.filter(|_| !network.layout().entries().iter().any(of_p)) {
+    let changed = [
+        ("--p-spread", recipe.p_spread.to_string(), "1"),
+        ("--rate-p", recipe.rate_p.to_string(), "1"),
+        ("--p-chain", if recipe.p_chain { "on" } else { "off" }.to_string(), "on"),
+    ];
+    let changed = changed.into_iter().find(|(_, value, usual)| value != usual);
+    if let Some((flag, value, usual)) = changed.filter(|_| !network.layout().entries().iter().any(of_p)) {
         let what = format!("{flag} with mechanism '{mechanism}'");
-        return Err(Error::value(what, factor, "1: this network has no P (luna and luna-causal have)"));
+        let accepted = format!("{usual}: this network has no P (luna and luna-causal have)");
+        return Err(Error::value(what, value, accepted));
     }
     Ok(network)
 }

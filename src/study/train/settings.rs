@@ -143,12 +143,12 @@ fn check(recipe: &Recipe, task: &TaskKind) -> Result<()> {
     }
     for (flag, value) in [("--weight-decay", recipe.weight_decay), ("--clip", recipe.clip)] {
         if !(value.is_finite() && value >= 0.0) {
-            return Err(Error::value(flag, value, "0 or more"));
+            return Err(Error::value(flag, value, "a finite number, 0 or more"));
         }
     }
     for (flag, value) in [("--p-spread", recipe.p_spread), ("--rate-p", recipe.rate_p)] {
         if !(value.is_finite() && value > 0.0) {
-            return Err(Error::value(flag, value, "above 0"));
+            return Err(Error::value(flag, value, "a finite number above 0"));
         }
     }
     let shares = [
@@ -189,7 +189,7 @@ pub(super) fn encoder(
         Mechanism::Linformer { l, .. } => Mechanism::Linformer { l, max: recipe.n },
         other => other,
     };
-    if let Some(l) = mechanism.l().filter(|l| *l > recipe.n) {
+    if let Some(l) = mechanism.l().filter(|l| *l > recipe.n && mechanism.honours(of_task.mask())) {
         let what = format!("l of mechanism '{}'", mechanism.name());
         return Err(Error::value(what, l, format!("{} or less, the sequence length", recipe.n)));
     }

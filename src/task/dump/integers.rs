@@ -13,10 +13,14 @@ use crate::file;
 /// Reads an array of whole numbers of any type of `NumPy`, or of truth values, each of which must fit into `T`.
 pub fn read_integers<T: TryFrom<i64>>(path: &Path) -> Result<ArrayD<T>> {
     let bytes = file::bytes(path)?;
-    let wrong = |what: String| {
-        let bits = 8 * size_of::<T>();
-        Error::malformed(path, what, format!("a .npy array of whole numbers of at most {bits} bits"))
+    // The only type without a sign is that of pixels.
+    let range = if T::try_from(-1).is_err() && size_of::<T>() == 1 {
+        "0 to 255".into()
+    } else {
+        format!("at most {} bits", 8 * size_of::<T>())
     };
+    let wrong =
+        |what: String| Error::malformed(path, what, format!("a .npy array of whole numbers of {range}"));
     let (header, start) = header(&bytes).map_err(wrong)?;
     let descriptor = header.type_descriptor.to_string();
     let unknown = || wrong(format!("numbers of type {}", line(&descriptor)));

@@ -279,7 +279,14 @@ fn mistakes_get_one_line_before_the_first_step() {
         ),
         (TrainConfig { p_spread: Some(2.0), ..recall() }, &["--p-spread", "softmax", "no P"]),
         (TrainConfig { rate_p: Some(0.5), ..recall() }, &["--rate-p", "softmax", "no P"]),
-        (TrainConfig { rate_p: Some(0.0), ..recall() }, &["--rate-p", "above 0"]),
+        (TrainConfig { rate_p: Some(0.0), ..recall() }, &["--rate-p", "a finite number above 0"]),
+        (TrainConfig { rate_p: Some(f64::INFINITY), ..recall() }, &["--rate-p", "a finite number above 0"]),
+        (
+            TrainConfig { p_chain: Some("off".into()), ..recall() },
+            &["--p-chain", "'off'", "on: this network has no P"],
+        ),
+        // That it has no causal form comes before its l, which is above the length.
+        (TrainConfig { mechanism: Some("linformer".into()), ..recall() }, &["a causal encoder: 'linformer'"]),
         (
             TrainConfig { mechanism: Some("luna-causal:decay=2".into()), ..recall() },
             &["decay", "above 0 and below 1, or learned"],
