@@ -42,8 +42,12 @@ pub(super) fn notes(kinds: &[&LayerKind]) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(window) = with(Term::Window).find_map(|kind| kind.window) {
         let (sliding, all) = (with(Term::Window).count(), kinds.len());
-        let slide = if sliding == 1 { "slides" } else { "slide" };
-        notes.push(format!("{sliding} of {all} layers {slide} (window {})", window.size()));
+        let slide = match (sliding, all) {
+            (1, 1) => "the layer slides".into(),
+            (1, _) => format!("1 of {all} layers slides"),
+            _ => format!("{sliding} of {all} layers slide"),
+        };
+        notes.push(format!("{slide} (window {})", window.size()));
     }
     if with(Term::Sink).next().is_some() {
         notes.push(

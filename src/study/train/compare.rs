@@ -155,11 +155,17 @@ fn mechanisms(best: &[&RateGroup<'_>], data: &TrainingData, recipes: &[Recipe]) 
     let step = if translates {
         format!("at most {} tokens a side", sequences * recipe.n)
     } else {
-        format!("{sequences} sequences")
+        format!("{sequences} sequence{}", plural(sequences))
     };
     let title = format!(
-        "{}: n {}, {} layers of width {}, {} steps of {step}",
-        data.title, recipe.n, recipe.layers, recipe.d, recipe.steps,
+        "{}: n {}, {} layer{} of width {}, {} step{} of {step}",
+        data.title,
+        recipe.n,
+        recipe.layers,
+        plural(recipe.layers),
+        recipe.d,
+        recipe.steps,
+        plural(recipe.steps),
     );
     let mut table = Table::new(title, columns);
     for group in best {
@@ -295,4 +301,9 @@ fn notes_on_rates(
         }
     }
     notes
+}
+
+/// The end of a noun of which there are so many.
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
