@@ -11,7 +11,7 @@ use crate::study::allocation::Assignment;
 /// What a budget counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Projected lengths; of softmax n.
+    /// Keys that a query reads, or projected lengths; of softmax n.
     Length,
     /// FLOPs of the attention of one window, without projections.
     Flops,
@@ -44,7 +44,11 @@ impl Unit {
     pub(super) fn price(self, attention: &Attention, shape: &Shape) -> Option<u64> {
         match self {
             Self::Length if Assignment::is_exact(attention.spec()) => Some(shape.m as u64),
-            Self::Length => attention.l().map(|l| l.min(shape.m) as u64),
+            Self::Length => {
+                // What needs all keys and values at every l is not cheaper at a smaller one.
+                let l = attention.l().filter(|_| attention.cache_reads(shape).is_some())?;
+                Some(attention.choice().map_or(l.min(shape.m), |choice| choice.keys(shape)) as u64)
+            }
             Self::Flops => Some(attention.cost(shape).flops()),
             Self::Cache => attention.cache_reads(shape).map(|elements| elements * size_of::<f32>() as u64),
         }

@@ -40,6 +40,12 @@ fn mechanisms() {
         &["--mechanism", "softmax,linear"],
         &["--mechanism under a budget of l: 'linear'", "--budget flops=B"],
     );
+    for mechanism in ["sparse-low-rank", "svd"] {
+        refused(
+            &["--mechanism", &format!("softmax,{mechanism}")],
+            &["--mechanism under a budget of l", mechanism, "read fewer keys", "--budget flops=B"],
+        );
+    }
     refused(&["--mechanism", "softmax,sink-window:l=2,sink=3"], &["'sink'", "'3'"]);
     refused(&["--l", "0"], &["--l: '0'"]);
     refused(&["--l", "32,64"], &["something beside softmax, at an l up to n = 16"]);

@@ -51,6 +51,30 @@ fn the_whole_budget_is_the_model_itself() {
     assert_eq!(file(&report, "allocation.json")["predicted_harm"], 0.0);
 }
 
+/// What l costs is what is read: keys come in blocks, and labels say the l of whole blocks.
+#[test]
+fn blocks_of_keys_count_whole() {
+    let blocks = ["--mechanism", "softmax,block-top-k:block=4", "--l", "2,4,7,8", "--budget", "l=11,6"];
+    let report = on(&gpt2(), &[&SMALL[..], &blocks].concat(), None).unwrap();
+    for name in ["allocation.json", "allocation-l-6.json"] {
+        for head in file(&report, name)["heads"].as_array().unwrap() {
+            let expected = match head["mechanism"].as_str().unwrap() {
+                "softmax" => 16,
+                "block-top-k:l=4,block=4" => 4,
+                "block-top-k:l=8,block=4" => 8,
+                other => panic!("{other} reads the keys of another l"),
+            };
+            assert_eq!(head["cost"], expected);
+        }
+    }
+    let uniform: Vec<String> = column(&report, 0, "choice").into_iter().skip(1).step_by(2).collect();
+    assert_eq!(uniform, ["block-top-k:l=8,block=4", "block-top-k:l=4,block=4"]);
+    assert!(report.notes.iter().any(|note| note.contains("read to choose them (block-top-k:block=4)")));
+    // Global tokens are read beside the window.
+    let flags = [&SMALL[..], &["--mechanism", "softmax,longformer", "--budget", "l=6"]].concat();
+    assert_eq!(column(&on(&gpt2(), &flags, None).unwrap(), 0, "choice")[1], "longformer:l=5");
+}
+
 /// Every unit counts what it says: the spent is the sum over heads of the closed form, and within the budget.
 #[test]
 fn budgets_of_flops_and_of_the_cache() {
