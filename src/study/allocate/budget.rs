@@ -63,6 +63,12 @@ impl Unit {
         }
     }
 
+    /// A cost of all heads as a budget is typed, and as a share of what softmax costs: neither below it.
+    pub(super) fn typed(self, (cost, softmax): (u64, u64), heads: usize, n: usize) -> String {
+        let percent = (cost as f64 / softmax.max(1) as f64 * 1e4).ceil() / 100.0;
+        format!("{}={} ({percent}%)", self.name(), self.shown(cost, heads, n).ceil())
+    }
+
     /// The cost of all heads that people read as `shown`.
     fn whole(self, shown: f64, heads: usize, n: usize) -> f64 {
         match self {
@@ -94,6 +100,8 @@ pub(super) struct Limit {
     /// As it was asked for: `l=64`.
     pub(super) asked: String,
     pub(super) cost: u64,
+    /// What softmax in every head costs.
+    pub(super) softmax: u64,
 }
 
 impl Budgets {
@@ -105,7 +113,11 @@ impl Budgets {
                 Amount::Share(share) => share * softmax as f64,
             };
             // A product such as 0.1 * 270 is that many heads, and not the number below it.
-            Limit { asked: format!("{}={text}", self.unit.name()), cost: (cost * (1.0 + 1e-12)) as u64 }
+            Limit {
+                asked: format!("{}={text}", self.unit.name()),
+                cost: (cost * (1.0 + 1e-12)) as u64,
+                softmax,
+            }
         };
         self.amounts.iter().map(limit).collect()
     }
@@ -141,6 +153,10 @@ impl FromStr for Budgets {
         };
         let mut all: Vec<(String, Amount)> = Vec::new();
         for text in amounts.split(',').map(str::trim) {
+            if text.contains('=') {
+                let accepted = "numbers or shares of one unit, which is written once: l=8,16";
+                return Err(Error::value("--budget", text, accepted));
+            }
             let one = amount(text)?;
             if all.iter().any(|other| other.1 == one.1) {
                 return Err(Error::value("--budget", text, "each budget once"));
@@ -173,7 +189,11 @@ mod tests {
         assert_eq!(of("l=12.5%"), [("l=12.5%".into(), 34_560)]);
         assert_eq!(of("flops=1e9"), [("flops=1e9".into(), 1_000_000_000)]);
         assert_eq!(of("cache=4096"), [("cache=4096".into(), 4096 * 1024)]);
-        for text in ["", "64", "l=", "l=0", "l=-3", "keys=3", "l=64,64.0", "l=101%", "l=nan", "l=5,x"] {
+        assert_eq!(Unit::Length.typed((32, 270), 2, 135), "l=16 (11.86%)");
+        assert_eq!(Unit::Cache.typed((4097, 8194), 2, 4), "cache=1025 (50%)");
+        for text in
+            ["", "64", "l=", "l=0", "l=-3", "keys=3", "l=64,64.0", "l=101%", "l=nan", "l=5,x", "l=8,l=16"]
+        {
             assert!(text.parse::<Budgets>().is_err(), "{text}");
         }
     }

@@ -95,9 +95,9 @@ impl Offers {
             .ok_or_else(|| Error::Refused("softmax has no such cost".into()))
     }
 
-    /// A cost of so many heads as people read it.
-    pub(super) fn shown(&self, cost: u64, heads: usize) -> f64 {
-        self.unit.shown(cost, heads, self.shape.n)
+    /// A cost of so many heads as a budget is typed, with its share of what softmax costs.
+    pub(super) fn typed(&self, cost: u64, softmax: u64, heads: usize) -> String {
+        self.unit.typed((cost, softmax), heads, self.shape.n)
     }
 
     /// The offer at which heads are replaced to see what their errors do: of the first mechanism that is not exact, that

@@ -20,11 +20,15 @@ fn refused(more: &[&str], parts: &[&str]) {
 fn budgets() {
     refused(
         &["--budget", "l=1"],
-        &["--budget: 'l=1'", "2 or more, what 'sink-window:l=2' in every head costs"],
+        &["--budget: 'l=1'", "l=2 (12.5%) or more, what 'sink-window:l=2' in every head costs"],
     );
     refused(&["--budget", "l=6,1.9"], &["--budget: 'l=1.9'"]);
     refused(&["--budget", "flops=1"], &["--budget: 'flops=1'", "or more"]);
-    refused(&["--budget", "cache=3%"], &["--budget: 'cache=3%'", "or more"]);
+    refused(&["--budget", "cache=3%"], &["--budget: 'cache=3%'", "accepted: cache=", "%) or more"]);
+    for budget in ["l=8,cache=10", "l=8,l=16"] {
+        let error = Asked::try_parse_from(["allocate", "--budget", budget]).unwrap_err().to_string();
+        assert!(error.contains("one unit, which is written once: l=8,16"), "{error}");
+    }
     for budget in ["64", "l=0", "l=101%", "keys=3", "l=4,4.0", "l=x"] {
         let error = Asked::try_parse_from(["allocate", "--budget", budget]).unwrap_err().to_string();
         assert!(error.contains("--budget") && error.contains("accepted: "), "{error}");
