@@ -40,15 +40,21 @@ fn budgets_are_kept_and_files_say_what_was_chosen() {
 /// With all that softmax takes nothing is lost, and every head that an approximation would harm has its softmax.
 #[test]
 fn the_whole_budget_is_the_model_itself() {
-    let flags = [&SMALL[..], &["--budget", "l=100%"]].concat();
+    let flags = [&SMALL[..], &["--budget", "l=100%,1e9,4"]].concat();
     let report = on(&gpt2(), &flags, None).unwrap();
     let rows = &report.rows;
     for row in 0..rows.rows.len() {
-        if cell(rows, row, "choice").exact() == "allocated" {
+        let text = |name: &str| cell(rows, row, name).exact();
+        if text("choice") == "allocated" && text("budget") != "l=4" {
             assert!(number(rows, row, "next_token_kl") < 1e-9);
         }
     }
     assert_eq!(file(&report, "allocation.json")["predicted_harm"], 0.0);
+    for (at, asked) in ["l=100%", "l=1e9"].into_iter().enumerate() {
+        let expected = format!("{asked}: nothing is saved: softmax in every head costs l=16 (100%)");
+        assert_eq!(report.notes[at], expected);
+    }
+    assert!(report.notes[2].starts_with("l=4: allocated loses "), "{:?}", report.notes);
 }
 
 /// What l costs is what is read: keys come in blocks, and labels say the l of whole blocks.
