@@ -5,7 +5,7 @@ use super::config::AllocateConfig;
 use crate::attention::{Attention, Mask, Origin};
 use crate::cost::Shape;
 use crate::error::{Error, Result};
-use crate::name::Spec;
+use crate::name::{self, Spec};
 use crate::study::allocation::Assignment;
 use crate::study::approx_error::{Candidate, Candidates};
 use crate::study::input::{Source, Trained};
@@ -73,6 +73,9 @@ impl Offers {
             priced.push((one, price));
         }
         if priced.iter().all(|(one, _)| Assignment::is_exact(&one.spec)) {
+            if name::specs(&config.mechanism)?.iter().any(|spec| !Assignment::is_exact(spec)) {
+                return Err(Error::value("--l", &config.l, format!("one of n = {n} or less at least")));
+            }
             let accepted = format!("something beside softmax, at an l up to n = {n}");
             return Err(Error::value("--mechanism", &config.mechanism, accepted));
         }

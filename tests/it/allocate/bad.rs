@@ -52,7 +52,8 @@ fn mechanisms() {
     }
     refused(&["--mechanism", "softmax,sink-window:l=2,sink=3"], &["'sink'", "'3'"]);
     refused(&["--l", "0"], &["--l: '0'"]);
-    refused(&["--l", "32,64"], &["something beside softmax, at an l up to n = 16"]);
+    refused(&["--l", "32,64"], &["--l: '32,64'", "one of n = 16 or less at least"]);
+    refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
     refused(&["--windows", "0"], &["--windows: '0'"]);
     refused(&["--judge-windows", "0"], &["--judge-windows: '0'"]);
     refused(&["--judge-windows", "500"], &["tokens"]);

@@ -118,7 +118,9 @@ fn approx_error_runs_an_allocation() {
     let model = model.to_str().unwrap();
     let input =
         ["--model", model, "--tokens", &tokens, "--seq-len", "16", "--windows", "5", "--substitute", "all"];
-    let rows = approx_error(&[&input[..], &["--allocation", &path]].concat()).unwrap().rows;
+    let found = approx_error(&[&input[..], &["--allocation", &path]].concat()).unwrap();
+    assert!(!found.notes.iter().any(|note| note.contains("--l")), "{:?}", found.notes);
+    let rows = found.rows;
     assert_eq!(rows.rows.len(), 5, "nothing but the allocation");
     let judged = (0..report.rows.rows.len()).filter(|row| {
         let text = |name: &str| cell(&report.rows, *row, name).exact();
