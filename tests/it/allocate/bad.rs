@@ -119,6 +119,9 @@ fn files_of_another_model_and_files_that_are_none() {
         assert!(text.contains(from), "{text}");
         let error = refusal("gpt2", &text.replacen(from, to, 1));
         assert!(error.contains(part), "{error}");
+        assert!(!error.contains("luna list mechanism names"), "{error}");
     }
+    let list = refusal("gpt2", "[1]");
+    assert!(list.ends_with("no JSON object; expected allocation.json as luna allocate writes it"), "{list}");
     assert!(refusal("gpt2", "").contains("expected allocation.json"));
 }
