@@ -158,10 +158,10 @@ impl FromStr for Budgets {
                 return Err(Error::value("--budget", text, accepted));
             }
             let one = amount(text)?;
-            if all.iter().any(|other| other.1 == one.1) {
-                return Err(Error::value("--budget", text, "each budget once"));
+            // As in other lists, what is typed twice is there once.
+            if !all.iter().any(|other| other.1 == one.1) {
+                all.push(one);
             }
-            all.push(one);
         }
         Ok(Self { unit, amounts: all })
     }
@@ -189,11 +189,10 @@ mod tests {
         assert_eq!(of("l=12.5%"), [("l=12.5%".into(), 34_560)]);
         assert_eq!(of("flops=1e9"), [("flops=1e9".into(), 1_000_000_000)]);
         assert_eq!(of("cache=4096"), [("cache=4096".into(), 4096 * 1024)]);
+        assert_eq!("l=64,8,64.0".parse::<Budgets>().unwrap().to_string(), "l=64,8");
         assert_eq!(Unit::Length.typed((32, 270), 2, 135), "l=16 (11.86%)");
         assert_eq!(Unit::Cache.typed((4097, 8194), 2, 4), "cache=1025 (50%)");
-        for text in
-            ["", "64", "l=", "l=0", "l=-3", "keys=3", "l=64,64.0", "l=101%", "l=nan", "l=5,x", "l=8,l=16"]
-        {
+        for text in ["", "64", "l=", "l=0", "l=-3", "keys=3", "l=101%", "l=nan", "l=5,x", "l=8,l=16"] {
             assert!(text.parse::<Budgets>().is_err(), "{text}");
         }
     }
