@@ -46,8 +46,8 @@ pub struct InputArgs {
     /// Factor on the products of the queries and keys of --qkv [default: what the file says, or 1 / sqrt(d)]
     #[arg(long, value_name = "X", requires = "qkv")]
     pub qkv_scale: Option<f64>,
-    /// Mask of the heads of --qkv: full, causal, window:back=B,ahead=A, or causal and a window [default: what the file says,
-    /// or full]
+    /// Mask of the heads of --qkv: full, causal, window:back=B,ahead=A (or one of these), or causal,window:back=B [default:
+    /// what the file says, or full]
     #[arg(long, value_name = "MASK", requires = "qkv")]
     pub qkv_mask: Option<String>,
     /// Softcap c of the logits of --qkv: a logit x becomes c tanh(x / c) [default: what the file says, or none]

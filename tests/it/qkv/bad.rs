@@ -46,6 +46,10 @@ fn files_that_do_not_fit() {
         &["--qkv-mask=cuasal"],
         &["--qkv-mask: 'cuasal'", "accepted: full, causal, window:back=B,ahead=A"],
     );
+    let forms = "full, causal, window:back=B,ahead=A (or one of these), or causal,window:back=B";
+    for mask in ["--qkv-mask=window", "--qkv-mask=causal,window:back=3,ahead=2", "--qkv-mask=full,causal"] {
+        of(&[q, k], &[mask], &["--qkv-mask: '", forms]);
+    }
     of(&[q, k], &["--qkv-scale=0"], &["--qkv-scale: '0'", "a finite number other than 0"]);
     of(&[q, k], &["--qkv-scale=nan"], &["--qkv-scale: 'NaN'", "a finite number"]);
     of(&[q, k], &["--layers=1"], &["--layers: '1'"]);

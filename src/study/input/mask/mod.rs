@@ -17,7 +17,7 @@ use crate::task::dump::Dump;
 /// The mask and the window that `--qkv-mask`, or a file, says: those that softmax attention is computed under. `flag` is what
 /// errors call it.
 pub(super) fn of_projections(flag: &str, typed: &str) -> Result<(Mask, Option<Window>)> {
-    const MASKS: &str = "full, causal, window:back=B,ahead=A, or causal and a window";
+    const MASKS: &str = "full, causal, window:back=B,ahead=A (or one of these), or causal,window:back=B";
     let refuse = || Error::value(flag, typed, MASKS);
     let MaskSpec::Parts(parts) = MaskSpec::read(flag, typed, MASKS)? else { return Err(refuse()) };
     let (mut mask, mut window) = (Mask::Full, None);
@@ -25,11 +25,11 @@ pub(super) fn of_projections(flag: &str, typed: &str) -> Result<(Mask, Option<Wi
         match part {
             Part::Full => {}
             Part::Causal => mask = Mask::Causal,
-            Part::Window { back, ahead } if window.is_none() => {
+            Part::Window { back, ahead } => {
                 let keys = |keys: Option<usize>| keys.unwrap_or(usize::MAX);
                 window = Some(Window { back: keys(back), ahead: keys(ahead) });
             }
-            _ => return Err(refuse()),
+            Part::Padding { .. } | Part::Blocks(_) => return Err(refuse()),
         }
     }
     // The mask hides what is ahead, however far a window would reach.

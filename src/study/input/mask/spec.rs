@@ -94,7 +94,36 @@ impl MaskSpec {
             };
             parts.push((kind.read)(&spec.params("mask", kind.takes)?)?);
         }
-        Ok(Self::Parts(parts))
+        match contradiction(&parts) {
+            Some(rule) => Err(Error::value(flag, text, format!("{accepted}; {rule}"))),
+            None => Ok(Self::Parts(parts)),
+        }
+    }
+}
+
+/// The rule that parts break which say nothing, or what another of them takes back.
+fn contradiction(parts: &[Part]) -> Option<&'static str> {
+    use Part::{Blocks, Causal, Full, Padding, Window};
+    let count = |is: fn(&Part) -> bool| parts.iter().filter(|part| is(part)).count();
+    let once = [
+        count(|part| matches!(part, Full)),
+        count(|part| matches!(part, Causal)),
+        count(|part| matches!(part, Window { .. })),
+        count(|part| matches!(part, Blocks(_))),
+    ];
+    let looks_ahead = count(|part| matches!(part, Window { ahead: Some(1..), .. }));
+    if count(|part| matches!(part, Window { back: None, ahead: None })) > 0 {
+        Some("a window has a number of keys back, ahead or both")
+    } else if once[0] > 0 && parts.len() > 1 {
+        Some("full stands alone")
+    } else if once.iter().any(|count| *count > 1) {
+        Some("full, causal, window and blocks each at most once")
+    } else if once[1] > 0 && looks_ahead > 0 {
+        Some("a window beside causal has no keys ahead")
+    } else if count(|part| matches!(part, Padding { keys: 0, queries: 0, .. })) > 0 {
+        Some("padding has a number of keys, queries or both")
+    } else {
+        None
     }
 }
 
@@ -177,6 +206,34 @@ mod tests {
         ] {
             let said = MaskSpec::read("--mask", text, ACCEPTED).unwrap_err().to_string();
             assert!(said.contains(part), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn parts_that_say_nothing_or_contradict_each_other_are_refused() {
+        for (text, rule) in [
+            ("window", "back, ahead or both"),
+            ("causal,window", "back, ahead or both"),
+            ("causal,window:back=3,ahead=2", "no keys ahead"),
+            ("full,causal", "full stands alone"),
+            ("causal,full", "full stands alone"),
+            ("full,padding:keys=3", "full stands alone"),
+            ("causal,causal", "at most once"),
+            ("window:back=3,window:ahead=2", "at most once"),
+            ("blocks:sizes=2+2,blocks:sizes=4", "at most once"),
+            ("causal,padding", "keys, queries or both"),
+        ] {
+            let said = MaskSpec::read("--mask", text, ACCEPTED).unwrap_err().to_string();
+            assert!(
+                said.contains(&format!("--mask: '{text}'")) && said.contains("accepted: auto, zeros"),
+                "{said}"
+            );
+            assert!(said.contains(rule), "{text}: {said}");
+        }
+        for text in
+            ["causal,window:back=3,ahead=0", "padding:keys=2,padding:keys=1,left=true", "window:ahead=2"]
+        {
+            assert!(MaskSpec::read("--mask", text, ACCEPTED).is_ok(), "{text}");
         }
     }
 
