@@ -24,7 +24,9 @@ impl Study {
             "svd-spectrum" => {
                 let mut config: svd_spectrum::Config = cli::parse(flags)?;
                 let named = [&mut config.dump.attention, &mut config.input.qkv];
-                named.into_iter().for_each(|place| held(place, stored.as_ref()));
+                for place in named {
+                    held(place, stored.as_ref());
+                }
                 Self::SvdSpectrum(Box::new(config))
             }
             "approx-error" => {

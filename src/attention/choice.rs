@@ -71,6 +71,16 @@ impl<'a> Choice<'a> {
     pub fn of(self, input: &'a Input<'_>) -> Chosen<'a> {
         Chosen { reads: self.0.reads(input), renormalises: self.0.renormalises() }
     }
+
+    /// The most keys that a query of the latter half reads: of the first ones some see little, and some may be global.
+    pub fn keys(self, shape: &Shape) -> usize {
+        (shape.n / 2..shape.n).map(self.0.counts(shape)).max().unwrap_or(0)
+    }
+
+    /// Whether choosing the keys reads more than the keys that are chosen.
+    pub fn scans(self, shape: &Shape) -> bool {
+        self.0.scanned(shape) > 0
+    }
 }
 
 impl Chosen<'_> {

@@ -18,7 +18,7 @@ pub struct Allocate {
     /// How it is written.
     #[command(flatten)]
     output: OutputArgs,
-    /// Continue the run in the folder of --out, also with other budgets
+    /// Continue the run in the folder of --out, also with other budgets: their result replaces the one that is there
     #[arg(long, requires = "out", help_heading = "Output")]
     resume: bool,
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::allocate::Allocate;
 use super::approx_error::ApproxError;
@@ -22,6 +22,7 @@ use super::global::Global;
 use super::jobs;
 use super::list::{self, List};
 use super::merge::Merge;
+use super::needed;
 use super::renamed;
 use super::report::Report;
 use super::scale_sweep::ScaleSweep;
@@ -50,6 +51,20 @@ pub struct App {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl App {
+    /// The program's arguments, the first of which is its name.
+    pub fn parse<T: Into<OsString> + Clone>(argv: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let mut matches = command.try_get_matches_from_mut(argv)?;
+        if let Some((name, typed)) = matches.subcommand()
+            && let Some(named) = command.find_subcommand(name)
+        {
+            needed::check(named, typed)?;
+        }
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 /// The subcommands.
@@ -136,7 +151,7 @@ pub fn main(argv: Vec<OsString>) -> u8 {
         Err(error) => return exit::code(Err(error.into())),
     };
     let controls = argv.iter().any(|arg| arg.to_string_lossy().chars().any(char::is_control));
-    match App::try_parse_from(&argv) {
+    match App::parse(&argv) {
         Ok(mut app) => {
             app.global.arguments = cells::what_is_measured(&argv[1..]);
             app.global.command = command;
@@ -169,7 +184,7 @@ fn merged(merge: &Merge, global: &Global) -> Result<App, Failure> {
     let malformed = |error: clap::Error| {
         Error::Refused(format!("the command of these runs is not one of this version: {}", one_line(&error)))
     };
-    let mut app = App::try_parse_from(argv).map_err(malformed)?;
+    let mut app = App::parse(argv).map_err(malformed)?;
     // Its result says what one run would say.
     app.global = Global { command: origin.command, arguments: origin.arguments, ..app.global };
     Ok(app)
@@ -178,7 +193,7 @@ fn merged(merge: &Merge, global: &Global) -> Result<App, Failure> {
 /// The arguments of a study whose cells run apart, with those of an experiment file in its place.
 fn study_arguments(argv: Vec<OsString>) -> Result<Vec<String>> {
     let argv = experiment::expand(argv, &App::command())?;
-    let app = App::try_parse_from(&argv).map_err(|error| Error::Refused(one_line(&error)))?;
+    let app = App::parse(&argv).map_err(|error| Error::Refused(one_line(&error)))?;
     if !app.command.has_cells() {
         let accepted = "cluster: only svd-spectrum, approx-error and scale-sweep have cells that run apart";
         return Err(Error::Refused(accepted.into()));
@@ -190,7 +205,7 @@ fn study_arguments(argv: Vec<OsString>) -> Result<Vec<String>> {
 fn run_part(arguments: &[String], more: &[OsString], global: &Global) -> Result<(), Failure> {
     let words = arguments.iter().map(OsString::from).chain(more.iter().cloned());
     let wrong = |error: clap::Error| Error::Refused(one_line(&error));
-    let mut app = App::try_parse_from(std::iter::once("luna".into()).chain(words)).map_err(wrong)?;
+    let mut app = App::parse(std::iter::once("luna".into()).chain(words)).map_err(wrong)?;
     app.global = Global {
         command: arguments.to_vec(),
         arguments: arguments.to_vec(),
@@ -208,7 +223,7 @@ fn in_jobs(jobs: usize, (out, resume): (&Path, bool), global: &Global) -> Result
     let mut argv: Vec<OsString> = vec!["luna".into()];
     argv.extend(global.arguments.iter().map(OsString::from));
     argv.extend(jobs::merge(parts, out));
-    let mut app = App::try_parse_from(argv).map_err(|error| Error::Refused(one_line(&error)))?;
+    let mut app = App::parse(argv).map_err(|error| Error::Refused(one_line(&error)))?;
     app.global =
         Global { command: global.command.clone(), arguments: global.arguments.clone(), ..app.global };
     Ok(app)
@@ -275,7 +290,7 @@ mod tests {
     use super::*;
 
     fn parsed(typed: &[&str]) -> Result<App, clap::Error> {
-        App::try_parse_from([&["luna"], typed].concat())
+        App::parse([&["luna"], typed].concat())
     }
 
     #[test]
@@ -299,5 +314,33 @@ mod tests {
         assert_eq!(misused.exit_code(), 2);
         assert!(misused.to_string().contains("--format"), "{misused}");
         assert!(parsed(&["list", "--threads", "0"]).is_err());
+    }
+
+    #[test]
+    fn an_option_that_needs_another_is_refused_beside_what_excludes_that() {
+        for (typed, needed) in [
+            ("approx-error --eps 0.5 --mechanism linear", "--check"),
+            ("approx-error --draws 3 --substitute all", "--check"),
+            ("approx-error --allocation a.json --synthetic iid", "--substitute"),
+            ("approx-error --qkv-scale=1 --model m", "--qkv"),
+            ("svd-spectrum --pixels p.npy --axes batch", "--model"),
+            ("scale-sweep --text t --synthetic iid", "--model"),
+            ("allocate --offline", "--model"),
+            ("approx-error --resume", "--out"),
+        ] {
+            let error = parsed(&typed.split(' ').collect::<Vec<_>>()).unwrap_err();
+            let message = error.to_string();
+            assert!(
+                message.contains("required") && message.contains(&format!("{needed} ")),
+                "{typed}: {message}"
+            );
+            assert!(
+                message.contains(&format!("Usage: luna {}", typed.split(' ').next().unwrap())),
+                "{message}"
+            );
+        }
+        let whole =
+            "approx-error --eps 0.5,0.25 --check linformer-theorem-1 --out a --resume --model m --offline";
+        assert!(parsed(&whole.split(' ').collect::<Vec<_>>()).is_ok());
     }
 }

@@ -2,14 +2,17 @@
 
 use clap::{Args, Command};
 
+use super::needed;
 use crate::error::{Error, Result, one_line};
 
 /// The configuration that these flags say, such as `["--null", "none"]` for
 /// [`svd_spectrum::Config`](crate::study::svd_spectrum::Config): names, values and defaults are those of the command.
 pub fn parse<T: Args>(flags: &[String]) -> Result<T> {
-    let command = T::augment_args(Command::new("luna")).no_binary_name(true);
-    let matches = command.try_get_matches_from(flags);
-    let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
+    let mut command = T::augment_args(Command::new("luna")).no_binary_name(true);
+    let parsed = command.try_get_matches_from_mut(flags).and_then(|mut matches| {
+        needed::check(&command, &matches)?;
+        T::from_arg_matches_mut(&mut matches)
+    });
     parsed.map_err(|error| Error::Refused(one_line(&error)))
 }
 

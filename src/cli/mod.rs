@@ -25,6 +25,7 @@ pub mod interrupt;
 mod jobs;
 pub mod list;
 mod merge;
+mod needed;
 mod plain;
 pub mod progress;
 mod renamed;

@@ -62,22 +62,39 @@ impl Fingerprint {
     pub fn differs_from(&self, other: &Self, [there, here]: [&str; 2]) -> Option<String> {
         let changed = self.0.iter().find(|(name, value)| other.0.get(*name) != Some(*value));
         if let Some((name, own)) = changed {
-            let theirs = other.0.get(name).map_or_else(|| "nothing".to_string(), shown);
-            return Some(format!("{name}: {theirs} {there}, {} {here}", shown(own)));
+            let [theirs, own] = shown([other.0.get(name), Some(own)]);
+            return Some(format!("{name}: {theirs} {there}, {own} {here}"));
         }
         let more = other.0.iter().find(|(name, _)| !self.0.contains_key(*name));
-        more.map(|(name, theirs)| format!("{name}: {} {there}, nothing {here}", shown(theirs)))
+        more.map(|(name, theirs)| {
+            let [theirs, own] = shown([Some(theirs), None]);
+            format!("{name}: {theirs} {there}, {own} {here}")
+        })
     }
 }
 
-/// A value as a message of one line has it.
-fn shown(value: &Value) -> String {
+/// Two values as a message of one line has them: of what is longer than a line, the part that differs.
+fn shown(values: [Option<&Value>; 2]) -> [String; 2] {
+    /// Characters of a value.
     const LONGEST: usize = 100;
-    let text = value.as_str().map_or_else(|| value.to_string(), String::from);
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("'{}…'", &text[..end]),
-        None => format!("'{text}'"),
-    }
+    /// Of these, what stands before the first that differs.
+    const BEFORE: usize = 30;
+    let texts = values.map(|value| {
+        let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), String::from));
+        text.map(|text| text.chars().collect::<Vec<char>>())
+    });
+    let same = match &texts {
+        [Some(one), Some(other)] => one.iter().zip(other).take_while(|(a, b)| a == b).count(),
+        _ => 0,
+    };
+    let is_cut = texts.iter().flatten().any(|text| text.len() > LONGEST);
+    let start = if is_cut { same.saturating_sub(BEFORE) } else { 0 };
+    texts.map(|text| {
+        let Some(text) = text else { return "nothing".into() };
+        let part: String = text.iter().skip(start).take(LONGEST).collect();
+        let [before, after] = [start > 0, text.len() > start + LONGEST].map(|cut| if cut { "…" } else { "" });
+        format!("'{before}{part}{after}'")
+    })
 }
 
 /// Contents in one word.
@@ -128,6 +145,22 @@ mod tests {
             of(&[("rate", 0.001.into()), ("seed", 1.into()), ("data", "a.tsv".into()), ("test", "b".into())]);
         assert_eq!(more.differs(&before).unwrap(), "test: nothing then, 'b' now");
         assert_eq!(before.differs(&more).unwrap(), "test: 'b' then, nothing now");
+    }
+
+    #[test]
+    fn of_long_values_the_part_that_differs_is_shown() {
+        let list = |last: &str| {
+            let mut all: Vec<String> = (0..40).map(|l| format!("sink-window:l={l}")).collect();
+            all.push(last.into());
+            of(&[("mechanism", all.into())])
+        };
+        let told = list("local").differs(&list("top-k:l=4")).unwrap();
+        assert!(told.chars().count() < 120, "{told}");
+        assert!(told.contains("\"top-k:l=4\"]' then, '…") && told.ends_with("\"local\"]' now"), "{told}");
+        assert!(told.starts_with("mechanism: '…"), "{told}");
+        let long = of(&[("mechanism", "x".repeat(300).into())]);
+        let told = long.differs(&of(&[])).unwrap();
+        assert_eq!(told, format!("mechanism: nothing then, '{}…' now", "x".repeat(100)));
     }
 
     #[test]

@@ -361,7 +361,7 @@ mod tests {
         for file in files {
             let argv = vec!["luna".into(), "run".into(), file.clone().into()];
             let argv = expand(argv, &crate::cli::App::command()).expect("an experiment file");
-            if let Err(error) = crate::cli::App::try_parse_from(argv) {
+            if let Err(error) = crate::cli::App::parse(argv) {
                 panic!("{}: {error}", file.display());
             }
         }

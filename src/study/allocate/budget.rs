@@ -11,7 +11,7 @@ use crate::study::allocation::Assignment;
 /// What a budget counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Projected lengths; of softmax n.
+    /// Keys that a query reads, or projected lengths; of softmax n.
     Length,
     /// FLOPs of the attention of one window, without projections.
     Flops,
@@ -44,7 +44,11 @@ impl Unit {
     pub(super) fn price(self, attention: &Attention, shape: &Shape) -> Option<u64> {
         match self {
             Self::Length if Assignment::is_exact(attention.spec()) => Some(shape.m as u64),
-            Self::Length => attention.l().map(|l| l.min(shape.m) as u64),
+            Self::Length => {
+                // What needs all keys and values at every l is not cheaper at a smaller one.
+                let l = attention.l().filter(|_| attention.cache_reads(shape).is_some())?;
+                Some(attention.choice().map_or(l.min(shape.m), |choice| choice.keys(shape)) as u64)
+            }
             Self::Flops => Some(attention.cost(shape).flops()),
             Self::Cache => attention.cache_reads(shape).map(|elements| elements * size_of::<f32>() as u64),
         }
@@ -57,6 +61,12 @@ impl Unit {
             Self::Flops => cost as f64,
             Self::Cache => cost as f64 / n as f64,
         }
+    }
+
+    /// A cost of all heads as a budget is typed, and as a share of what softmax costs: neither below it.
+    pub(super) fn typed(self, (cost, softmax): (u64, u64), heads: usize, n: usize) -> String {
+        let percent = (cost as f64 / softmax.max(1) as f64 * 1e4).ceil() / 100.0;
+        format!("{}={} ({percent}%)", self.name(), self.shown(cost, heads, n).ceil())
     }
 
     /// The cost of all heads that people read as `shown`.
@@ -90,6 +100,8 @@ pub(super) struct Limit {
     /// As it was asked for: `l=64`.
     pub(super) asked: String,
     pub(super) cost: u64,
+    /// What softmax in every head costs.
+    pub(super) softmax: u64,
 }
 
 impl Budgets {
@@ -101,7 +113,11 @@ impl Budgets {
                 Amount::Share(share) => share * softmax as f64,
             };
             // A product such as 0.1 * 270 is that many heads, and not the number below it.
-            Limit { asked: format!("{}={text}", self.unit.name()), cost: (cost * (1.0 + 1e-12)) as u64 }
+            Limit {
+                asked: format!("{}={text}", self.unit.name()),
+                cost: (cost * (1.0 + 1e-12)) as u64,
+                softmax,
+            }
         };
         self.amounts.iter().map(limit).collect()
     }
@@ -137,11 +153,15 @@ impl FromStr for Budgets {
         };
         let mut all: Vec<(String, Amount)> = Vec::new();
         for text in amounts.split(',').map(str::trim) {
-            let one = amount(text)?;
-            if all.iter().any(|other| other.1 == one.1) {
-                return Err(Error::value("--budget", text, "each budget once"));
+            if text.contains('=') {
+                let accepted = "numbers or shares of one unit, which is written once: l=8,16";
+                return Err(Error::value("--budget", text, accepted));
             }
-            all.push(one);
+            let one = amount(text)?;
+            // As in other lists, what is typed twice is there once.
+            if !all.iter().any(|other| other.1 == one.1) {
+                all.push(one);
+            }
         }
         Ok(Self { unit, amounts: all })
     }
@@ -169,7 +189,10 @@ mod tests {
         assert_eq!(of("l=12.5%"), [("l=12.5%".into(), 34_560)]);
         assert_eq!(of("flops=1e9"), [("flops=1e9".into(), 1_000_000_000)]);
         assert_eq!(of("cache=4096"), [("cache=4096".into(), 4096 * 1024)]);
-        for text in ["", "64", "l=", "l=0", "l=-3", "keys=3", "l=64,64.0", "l=101%", "l=nan", "l=5,x"] {
+        assert_eq!("l=64,8,64.0".parse::<Budgets>().unwrap().to_string(), "l=64,8");
+        assert_eq!(Unit::Length.typed((32, 270), 2, 135), "l=16 (11.86%)");
+        assert_eq!(Unit::Cache.typed((4097, 8194), 2, 4), "cache=1025 (50%)");
+        for text in ["", "64", "l=", "l=0", "l=-3", "keys=3", "l=101%", "l=nan", "l=5,x", "l=8,l=16"] {
             assert!(text.parse::<Budgets>().is_err(), "{text}");
         }
     }

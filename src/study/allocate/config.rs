@@ -91,8 +91,13 @@ impl AllocateConfig {
         if self.l.contains(&0) {
             return Err(Error::value("--l", 0, "1 or more"));
         }
-        for (flag, count) in [("--windows", self.windows), ("--judge-windows", self.judge_windows)] {
-            if count == 0 {
+        let counts = [
+            ("--windows", Some(self.windows)),
+            ("--judge-windows", Some(self.judge_windows)),
+            ("--seq-len", self.seq_len),
+        ];
+        for (flag, count) in counts {
+            if count == Some(0) {
                 return Err(Error::value(flag, 0, "1 or more"));
             }
         }

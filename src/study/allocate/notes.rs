@@ -27,6 +27,11 @@ pub(super) fn all(results: &Results<'_>) -> Vec<String> {
 
 /// How the allocation of a budget stands beside the best uniform choice.
 fn finding(results: &Results<'_>, budget: usize) -> Option<String> {
+    let limit = &results.limits[budget];
+    if limit.cost >= limit.softmax {
+        let whole = results.offers.typed(limit.softmax, limit.softmax, results.heads);
+        return Some(format!("{}: nothing is saved: softmax in every head costs {whole}", limit.asked));
+    }
     let all = results.of(budget);
     let [allocated, best, ..] = &all[..] else { return None };
     let (own, others) = (allocated.losses(), best.losses());

@@ -5,7 +5,7 @@ use super::config::AllocateConfig;
 use crate::attention::{Attention, Mask, Origin};
 use crate::cost::Shape;
 use crate::error::{Error, Result};
-use crate::name::Spec;
+use crate::name::{self, Spec};
 use crate::study::allocation::Assignment;
 use crate::study::approx_error::{Candidate, Candidates};
 use crate::study::input::{Source, Trained};
@@ -62,6 +62,9 @@ impl Offers {
             }
             let price = unit.price(&built(&one.spec)?, &shape).ok_or_else(|| {
                 let accepted = match unit {
+                    Unit::Length if one.l.is_some() => {
+                        "mechanisms that read fewer keys, or less in their place, at a smaller l; or --budget flops=B"
+                    }
                     Unit::Cache => "mechanisms that read stored keys and values, or --budget l=B or flops=B",
                     _ => "softmax and mechanisms that take l, or --budget flops=B or cache=B",
                 };
@@ -70,6 +73,9 @@ impl Offers {
             priced.push((one, price));
         }
         if priced.iter().all(|(one, _)| Assignment::is_exact(&one.spec)) {
+            if name::specs(&config.mechanism)?.iter().any(|spec| !Assignment::is_exact(spec)) {
+                return Err(Error::value("--l", &config.l, format!("one of n = {n} or less at least")));
+            }
             let accepted = format!("something beside softmax, at an l up to n = {n}");
             return Err(Error::value("--mechanism", &config.mechanism, accepted));
         }
@@ -77,7 +83,11 @@ impl Offers {
             &priced.iter().map(|(one, _)| one.clone()).collect::<Vec<_>>(),
             source.mask(),
         ));
-        Ok(Self { all: priced, left_out, unit, shape })
+        let all = distinct(priced, &shape)?;
+        if unit == Unit::Length {
+            left_out.extend(scanning(&all, &shape)?);
+        }
+        Ok(Self { all, left_out, unit, shape })
     }
 
     /// What softmax attention costs in one head.
@@ -88,9 +98,9 @@ impl Offers {
             .ok_or_else(|| Error::Refused("softmax has no such cost".into()))
     }
 
-    /// A cost of so many heads as people read it.
-    pub(super) fn shown(&self, cost: u64, heads: usize) -> f64 {
-        self.unit.shown(cost, heads, self.shape.n)
+    /// A cost of so many heads as a budget is typed, with its share of what softmax costs.
+    pub(super) fn typed(&self, cost: u64, softmax: u64, heads: usize) -> String {
+        self.unit.typed((cost, softmax), heads, self.shape.n)
     }
 
     /// The offer at which heads are replaced to see what their errors do: of the first mechanism that is not exact, that
@@ -128,12 +138,20 @@ impl Offers {
 
     /// A mechanism at the largest l of at most this cost; costs do not fall as l rises.
     fn largest(&self, one: &Candidate, most: u64) -> Result<Option<(Spec, u64)>> {
-        let mut spec = one.spec.clone();
-        spec.params.retain(|(key, _)| key != "l");
+        let spec = spec_without_l(&one.spec);
         let at = |l: usize| -> Result<(Spec, Option<u64>)> {
             let spec = Candidate::one(&spec, one.kind, Some(l))?.spec;
-            let price = self.unit.price(&built(&spec)?, &self.shape);
-            Ok((spec, price))
+            let attention = built(&spec)?;
+            let price = self.unit.price(&attention, &self.shape);
+            // Where keys are read in blocks, the l of the whole blocks says what is read.
+            match keys(&attention, &self.shape).filter(|keys| (1..l).contains(keys)) {
+                Some(keys) => {
+                    let whole = Candidate::one(&spec_without_l(&spec), one.kind, Some(keys))?.spec;
+                    let same = built(&whole).is_ok_and(|other| self.unit.price(&other, &self.shape) == price);
+                    Ok((if same { whole } else { spec }, price))
+                }
+                None => Ok((spec, price)),
+            }
         };
         let (mut low, mut high, mut best) = (1, self.shape.n, None);
         while low <= high {
@@ -151,6 +169,54 @@ impl Offers {
         }
         Ok(best)
     }
+}
+
+/// Without those that read as many keys as another l of the same mechanism: the l nearest to what is read stays.
+fn distinct(all: Vec<(Candidate, u64)>, shape: &Shape) -> Result<Vec<(Candidate, u64)>> {
+    let read: Vec<Option<usize>> =
+        all.iter().map(|(one, _)| Ok(keys(&built(&one.spec)?, shape))).collect::<Result<_>>()?;
+    let off = |at: usize| read[at].zip(all[at].0.l).map(|(keys, l)| keys.abs_diff(l));
+    let is_same = |at: usize, other: usize| {
+        let (own, others) = (&all[at].0, &all[other].0);
+        !own.has_own_l && !others.has_own_l && own.name == others.name && read[at] == read[other]
+    };
+    let is_nearer =
+        |at: usize, other: usize| off(other).map(|off| (off, other)) < off(at).map(|off| (off, at));
+    let stays: Vec<bool> = (0..all.len())
+        .map(|at| {
+            off(at).is_none() || !(0..all.len()).any(|other| is_same(at, other) && is_nearer(at, other))
+        })
+        .collect();
+    Ok(all.into_iter().zip(stays).filter(|(_, stays)| *stays).map(|(one, _)| one).collect())
+}
+
+/// The note on mechanisms whose choice of keys reads more than l says.
+fn scanning(all: &[(Candidate, u64)], shape: &Shape) -> Result<Option<String>> {
+    let mut names: Vec<&str> = Vec::new();
+    for (one, _) in all {
+        let scans = built(&one.spec)?.choice().is_some_and(|choice| choice.scans(shape));
+        if scans && !names.contains(&one.name.as_str()) {
+            names.push(&one.name);
+        }
+    }
+    Ok((!names.is_empty()).then(|| {
+        format!(
+            "a budget of l counts the keys that are attended to, and not what is read to choose them ({}); cache=B counts both",
+            names.join(", ")
+        )
+    }))
+}
+
+/// How many keys a query reads, of a mechanism that reads some of them.
+fn keys(attention: &Attention, shape: &Shape) -> Option<usize> {
+    attention.l()?;
+    attention.choice().map(|choice| choice.keys(shape))
+}
+
+fn spec_without_l(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    spec.params.retain(|(key, _)| key != "l");
+    spec
 }
 
 fn built(spec: &Spec) -> Result<Attention> {

@@ -114,7 +114,7 @@ pub(super) fn check(limits: &[Limit], offers: &Offers, heads: usize) -> Result<(
 fn too_little(limit: &Limit, offers: &Offers, heads: usize) -> Error {
     let cheapest = offers.all.iter().min_by_key(|(_, cost)| *cost);
     let (spec, cost) = cheapest.map_or((String::new(), 0), |(one, cost)| (one.spec.to_string(), *cost));
-    let least = offers.shown(cost * heads as u64, heads);
+    let least = offers.typed(cost * heads as u64, limit.softmax, heads);
     Error::value("--budget", &limit.asked, format!("{least} or more, what '{spec}' in every head costs"))
 }
 

@@ -103,10 +103,10 @@ pub(super) fn layers(results: &Results<'_>) -> Table {
     let mut columns: Vec<Column> = described([("layer", "", "from 0", Integer)]).into();
     columns.push(Column::new(cost, unit, about, Significant(3)));
     columns.extend(described([
-        ("share", "", "share of what is spent", Fixed(3)),
+        ("cost_share", "", "share of what is spent", Fixed(3)),
         ("mechanisms", "", "how many heads have which", Text),
         ("l", "", "smallest and largest l of its heads; of softmax n", Text),
-        ("harm", "", "share of the harm that is predicted", Fixed(3)),
+        ("harm_share", "", "share of the harm that is predicted", Fixed(3)),
     ]));
     let asked = results.limits.first().map_or("", |limit| limit.asked.as_str());
     let mut table = Table::new(format!("What the layers get of {asked}"), columns);

@@ -104,12 +104,14 @@ impl Texts {
             notes.extend(read.map(|note| format!("to judge on: {note}")));
         } else {
             let list: Vec<String> = self.choosing.iter().map(ToString::to_string).collect();
+            let s = |count: usize| if count == 1 { "" } else { "s" };
             notes.push(format!(
-                    "chosen on window{} {} of the text, judged on its other {} windows, which share no token with them",
-                    if list.len() == 1 { "" } else { "s" },
-                    list.join(", "),
-                    self.judging.len()
-                ));
+                "chosen on window{} {} of the text, judged on its other {} window{}, at other positions",
+                s(list.len()),
+                list.join(", "),
+                self.judging.len(),
+                s(self.judging.len())
+            ));
         }
         notes
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Assignment;
 use crate::attention::{self, Attention, Mask, Origin};
@@ -115,7 +116,11 @@ impl Record {
     pub(in crate::study) fn read(path: &Path) -> Result<Self> {
         let text = crate::file::bytes(path)?;
         let malformed = |what: String| Error::malformed(path, what, ACCEPTED);
-        let read: Self = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
+        let value: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
+        if !value.is_object() {
+            return Err(malformed("no JSON object".into()));
+        }
+        let read: Self = serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
         if read.format != FORMAT || read.version != VERSION {
             return Err(malformed(format!("'{}' of version {}", read.format, read.version)));
         }
@@ -152,8 +157,13 @@ impl Record {
         let mut assignment = Assignment::exact(shape, self.seed);
         for one in &self.heads {
             let at = |error: Error| {
-                let what = format!("layer {} head {}: {error}", one.layer, one.head);
-                Error::malformed(path, what, "mechanisms that luna list mechanism names")
+                // The error says itself what would be accepted.
+                Error::Refused(format!(
+                    "'{}': layer {} head {}: {error}",
+                    path.display(),
+                    one.layer,
+                    one.head
+                ))
             };
             let spec = match &name::specs(&one.mechanism).map_err(at)?[..] {
                 [spec] => spec.clone(),

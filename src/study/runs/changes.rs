@@ -43,7 +43,11 @@ fn between(first: &Stamp, other: &Stamp) -> Vec<(String, [String; 2])> {
     for (fact, _) in stamps.iter().flat_map(|stamp| stamp.iter()) {
         let values = stamps.map(|stamp| stamp.get(fact));
         if values[0] != values[1] && !UNTOLD.contains(&fact) && seen.insert(fact) {
-            let sides = apart(values.map(words));
+            let lists = values.map(words);
+            // Of a few numbers, such as windows, the whole list says what was done; of names what differs is enough.
+            let are_numbers = values.iter().flatten().all(|value| is_of_numbers(value));
+            let fit = lists.iter().all(|words| words.join(", ").chars().count() <= WIDTH);
+            let sides = if are_numbers && fit { lists } else { apart(lists) };
             let digits = if fact.ends_with("sha256") { 12 } else { WIDTH };
             found.push((fact.to_string(), sides.map(|words| shorten(&words.join(", "), digits))));
         }
@@ -65,6 +69,10 @@ fn apart([a, b]: [Vec<String>; 2]) -> [Vec<String>; 2] {
         [one, other] if one.is_empty() && other.is_empty() => [a, b],
         sides => sides,
     }
+}
+
+fn is_of_numbers(value: &Value) -> bool {
+    value.as_array().is_some_and(|all| all.iter().all(Value::is_number))
 }
 
 /// A value as a list: its elements, its entries, or itself.
@@ -113,6 +121,7 @@ mod tests {
             command("a --seed 1 --l 16 --quiet"),
             ("seed", 1.into()),
             ("cpu_features", vec!["avx", "fma"].into()),
+            ("judging_windows", vec![1, 3, 4].into()),
             ("date", "x".into()),
         ]);
         let other: Stamp = stamp(&[
@@ -120,13 +129,19 @@ mod tests {
             command("a --seed 2 --l 16 64 --plot"),
             ("seed", 2.into()),
             ("cpu_features", vec!["fma", "neon"].into()),
+            ("judging_windows", vec![1, 3].into()),
             ("text", "b.txt".into()),
         ]);
         let told = |a: &Stamp, b: &Stamp| -> Vec<String> {
             between(a, b).into_iter().map(|(fact, [a, b])| format!("{fact}: {a} | {b}")).collect()
         };
-        let expected =
-            ["seed: 1 | 2", "cpu_features: avx | neon", "text:  | b.txt", "command: --l 16 | --l 16 64"];
+        let expected = [
+            "seed: 1 | 2",
+            "cpu_features: avx | neon",
+            "judging_windows: 1, 3, 4 | 1, 3",
+            "text:  | b.txt",
+            "command: --l 16 | --l 16 64",
+        ];
         assert_eq!(told(&first, &other), expected);
         assert!(told(&first, &first).is_empty());
     }

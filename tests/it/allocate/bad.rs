@@ -20,12 +20,16 @@ fn refused(more: &[&str], parts: &[&str]) {
 fn budgets() {
     refused(
         &["--budget", "l=1"],
-        &["--budget: 'l=1'", "2 or more, what 'sink-window:l=2' in every head costs"],
+        &["--budget: 'l=1'", "l=2 (12.5%) or more, what 'sink-window:l=2' in every head costs"],
     );
     refused(&["--budget", "l=6,1.9"], &["--budget: 'l=1.9'"]);
     refused(&["--budget", "flops=1"], &["--budget: 'flops=1'", "or more"]);
-    refused(&["--budget", "cache=3%"], &["--budget: 'cache=3%'", "or more"]);
-    for budget in ["64", "l=0", "l=101%", "keys=3", "l=4,4.0", "l=x"] {
+    refused(&["--budget", "cache=3%"], &["--budget: 'cache=3%'", "accepted: cache=", "%) or more"]);
+    for budget in ["l=8,cache=10", "l=8,l=16"] {
+        let error = Asked::try_parse_from(["allocate", "--budget", budget]).unwrap_err().to_string();
+        assert!(error.contains("one unit, which is written once: l=8,16"), "{error}");
+    }
+    for budget in ["64", "l=0", "l=101%", "keys=3", "l=x"] {
         let error = Asked::try_parse_from(["allocate", "--budget", budget]).unwrap_err().to_string();
         assert!(error.contains("--budget") && error.contains("accepted: "), "{error}");
     }
@@ -40,9 +44,16 @@ fn mechanisms() {
         &["--mechanism", "softmax,linear"],
         &["--mechanism under a budget of l: 'linear'", "--budget flops=B"],
     );
+    for mechanism in ["sparse-low-rank", "svd"] {
+        refused(
+            &["--mechanism", &format!("softmax,{mechanism}")],
+            &["--mechanism under a budget of l", mechanism, "read fewer keys", "--budget flops=B"],
+        );
+    }
     refused(&["--mechanism", "softmax,sink-window:l=2,sink=3"], &["'sink'", "'3'"]);
     refused(&["--l", "0"], &["--l: '0'"]);
-    refused(&["--l", "32,64"], &["something beside softmax, at an l up to n = 16"]);
+    refused(&["--l", "32,64"], &["--l: '32,64'", "one of n = 16 or less at least"]);
+    refused(&["--seq-len", "0"], &["--seq-len: '0'", "1 or more"]);
     refused(&["--windows", "0"], &["--windows: '0'"]);
     refused(&["--judge-windows", "0"], &["--judge-windows: '0'"]);
     refused(&["--judge-windows", "500"], &["tokens"]);
@@ -108,6 +119,9 @@ fn files_of_another_model_and_files_that_are_none() {
         assert!(text.contains(from), "{text}");
         let error = refusal("gpt2", &text.replacen(from, to, 1));
         assert!(error.contains(part), "{error}");
+        assert!(!error.contains("luna list mechanism names"), "{error}");
     }
+    let list = refusal("gpt2", "[1]");
+    assert!(list.ends_with("no JSON object; expected allocation.json as luna allocate writes it"), "{list}");
     assert!(refusal("gpt2", "").contains("expected allocation.json"));
 }

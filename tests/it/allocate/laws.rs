@@ -40,15 +40,45 @@ fn budgets_are_kept_and_files_say_what_was_chosen() {
 /// With all that softmax takes nothing is lost, and every head that an approximation would harm has its softmax.
 #[test]
 fn the_whole_budget_is_the_model_itself() {
-    let flags = [&SMALL[..], &["--budget", "l=100%"]].concat();
+    let flags = [&SMALL[..], &["--budget", "l=100%,1e9,4"]].concat();
     let report = on(&gpt2(), &flags, None).unwrap();
     let rows = &report.rows;
     for row in 0..rows.rows.len() {
-        if cell(rows, row, "choice").exact() == "allocated" {
+        let text = |name: &str| cell(rows, row, name).exact();
+        if text("choice") == "allocated" && text("budget") != "l=4" {
             assert!(number(rows, row, "next_token_kl") < 1e-9);
         }
     }
     assert_eq!(file(&report, "allocation.json")["predicted_harm"], 0.0);
+    for (at, asked) in ["l=100%", "l=1e9"].into_iter().enumerate() {
+        let expected = format!("{asked}: nothing is saved: softmax in every head costs l=16 (100%)");
+        assert_eq!(report.notes[at], expected);
+    }
+    assert!(report.notes[2].starts_with("l=4: allocated loses "), "{:?}", report.notes);
+}
+
+/// What l costs is what is read: keys come in blocks, and labels say the l of whole blocks.
+#[test]
+fn blocks_of_keys_count_whole() {
+    let blocks = ["--mechanism", "softmax,block-top-k:block=4", "--l", "2,4,7,8", "--budget", "l=11,6"];
+    let report = on(&gpt2(), &[&SMALL[..], &blocks].concat(), None).unwrap();
+    for name in ["allocation.json", "allocation-l-6.json"] {
+        for head in file(&report, name)["heads"].as_array().unwrap() {
+            let expected = match head["mechanism"].as_str().unwrap() {
+                "softmax" => 16,
+                "block-top-k:l=4,block=4" => 4,
+                "block-top-k:l=8,block=4" => 8,
+                other => panic!("{other} reads the keys of another l"),
+            };
+            assert_eq!(head["cost"], expected);
+        }
+    }
+    let uniform: Vec<String> = column(&report, 0, "choice").into_iter().skip(1).step_by(2).collect();
+    assert_eq!(uniform, ["block-top-k:l=8,block=4", "block-top-k:l=4,block=4"]);
+    assert!(report.notes.iter().any(|note| note.contains("read to choose them (block-top-k:block=4)")));
+    // Global tokens are read beside the window.
+    let flags = [&SMALL[..], &["--mechanism", "softmax,longformer", "--budget", "l=6"]].concat();
+    assert_eq!(column(&on(&gpt2(), &flags, None).unwrap(), 0, "choice")[1], "longformer:l=5");
 }
 
 /// Every unit counts what it says: the spent is the sum over heads of the closed form, and within the budget.
@@ -88,7 +118,9 @@ fn approx_error_runs_an_allocation() {
     let model = model.to_str().unwrap();
     let input =
         ["--model", model, "--tokens", &tokens, "--seq-len", "16", "--windows", "5", "--substitute", "all"];
-    let rows = approx_error(&[&input[..], &["--allocation", &path]].concat()).unwrap().rows;
+    let found = approx_error(&[&input[..], &["--allocation", &path]].concat()).unwrap();
+    assert!(!found.notes.iter().any(|note| note.contains("--l")), "{:?}", found.notes);
+    let rows = found.rows;
     assert_eq!(rows.rows.len(), 5, "nothing but the allocation");
     let judged = (0..report.rows.rows.len()).filter(|row| {
         let text = |name: &str| cell(&report.rows, *row, name).exact();

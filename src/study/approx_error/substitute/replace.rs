@@ -77,7 +77,9 @@ pub(in crate::study::approx_error) fn run(
     frame::stamp(&mut report, source);
     report.stamp.push("substituted_layers", layers.to_vec());
     report.notes.extend(left_out);
-    report.notes.extend(Candidate::notes(candidates, &config.l, source.lengths()));
+    // An allocation alone takes no l.
+    let lengths = if config.allocation.is_some() && config.mechanism.is_none() { &[][..] } else { &config.l };
+    report.notes.extend(Candidate::notes(candidates, lengths, source.lengths()));
     Ok(Outcome { report, complete })
 }
 
