@@ -217,7 +217,7 @@ fn arguments(experiment: &Experiment, entry: &Entry, arg: &Arg) -> Result<Vec<Os
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{ArgGroup, CommandFactory, Parser};
+    use clap::{ArgGroup, CommandFactory};
 
     fn app() -> Command {
         let model = Arg::new("model").long("model");
