@@ -69,8 +69,8 @@ impl Material {
                 let accepted = match args.model {
                     Some(_) => format!("at most {positions}, the model's positions"),
                     None => format!(
-                        "at most {positions}, the positions of {}, which is read where no model is named; another --model \
-                         may go further",
+                        "at most {positions}, the positions of {}, which is read where no model is named; --synthetic \
+                         SPECS or another --model go further",
                         embedded::DEFAULT
                     ),
                 };
