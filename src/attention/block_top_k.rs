@@ -170,7 +170,10 @@ impl Chooses for BlockTopK {
         let signs = concatenate![Axis(1), q.mapv(|q| q.max(0.0)), q.mapv(|q| q.min(0.0))];
         let scores = product(signs.view(), on.slice(s![.., ..seen]), Threads::One);
         let rows = queries.zip(scores.rows());
-        rows.map(|(i, scores)| self.read(scores.to_slice().unwrap_or_default(), i, m, mask)).collect()
+        rows.map(|(i, scores)| {
+            self.read(scores.to_slice().expect("rows of a product lie together"), i, m, mask)
+        })
+        .collect()
     }
 
     fn bytes(&self, size: &Size) -> [usize; 2] {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut1, s};
 
 use super::input::Input;
 use super::kernel::fused::Fused;
@@ -98,8 +98,7 @@ impl Chosen<'_> {
         let mut spans = Vec::with_capacity(rows.nrows());
         for (i, mut row) in tile.queries().zip(rows.rows_mut()) {
             let ranges = (self.reads)(i, tile);
-            let row = row.as_slice_mut().unwrap_or_default();
-            fill_others(row, &ranges, first, hidden);
+            fill_others(row.view_mut(), &ranges, first, hidden);
             let span = ranges.first().zip(ranges.last());
             spans.push(span.map_or(0..0, |(from, to)| from.start - first..to.end - first));
         }
@@ -111,11 +110,16 @@ impl Chosen<'_> {
 }
 
 /// Gives a value to all of a row but these ranges of keys; the first of the row is key `first`.
-pub(in crate::attention) fn fill_others(row: &mut [f32], ranges: &[Range<usize>], first: usize, value: f32) {
+pub(in crate::attention) fn fill_others(
+    mut row: ArrayViewMut1<'_, f32>,
+    ranges: &[Range<usize>],
+    first: usize,
+    value: f32,
+) {
     let mut from = 0;
     for range in ranges {
-        row[from..range.start - first].fill(value);
+        row.slice_mut(s![from..range.start - first]).fill(value);
         from = range.end - first;
     }
-    row[from..].fill(value);
+    row.slice_mut(s![from..]).fill(value);
 }

@@ -1,8 +1,8 @@
-//! Synthesizer (Tay et al. 2020): attention whose logits are parameters and do not look at the tokens.
+//! Synthesizer (Tay et al. 2020): attention whose logits are parameters and do not depend on the tokens.
 //!
 //! The random Synthesizer is `softmax(R) v`; in the factorised one `R = R_1 R_2^T` with `l` columns each. Queries and
 //! keys are ignored. In the paper R is trained; drawn, as here, it shows how far a matrix without content gets:
-//! what every mechanism that looks at its input must surpass. (The dense Synthesizer makes its logits from the layer's input,
+//! the baseline of every mechanism that depends on its input. (The dense Synthesizer makes its logits from the layer's input,
 //! which a mechanism on given heads does not see; the Long Range Arena's code adds dot products to R.)
 
 use ndarray::{Array2, ArrayView2, s};

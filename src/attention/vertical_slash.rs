@@ -91,7 +91,7 @@ impl VerticalSlash {
             product_into(logits, 0.0, q.view(), k.t(), scale, Threads::One);
         }
         for (i, mut row) in probed.zip(rows.rows_mut()) {
-            weigh(input, i, row.as_slice_mut().unwrap_or_default());
+            weigh(input, i, row.as_slice_mut().expect("rows of a new array lie together"));
             for j in input.sees(i) {
                 columns[j] += row[j];
                 diagonals[i - j] += row[j];

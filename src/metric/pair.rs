@@ -10,6 +10,9 @@ use super::rows::{LANES, ln, total};
 use crate::linalg::norm;
 use crate::rng::Rng;
 
+/// The rows of a [`Reference`] and of what it is compared with.
+const STANDARD: &str = "rows that are contiguous";
+
 /// Lower bound of the entries of the approximation in the divergence: where an entry is 0 or negative and attention is
 /// not, the divergence would be infinite.
 pub const KL_FLOOR: f32 = 1e-30;
@@ -107,7 +110,7 @@ impl Reference {
     /// If the shapes differ, or `b` is not contiguous by rows.
     pub fn sums(&mut self, mut b: Array2<f32>) -> (PairSums, Array2<f32>) {
         assert_eq!(self.a.dim(), b.dim(), "two matrices of one shape");
-        assert!(b.is_standard_layout(), "rows that are contiguous");
+        assert!(b.is_standard_layout(), "{STANDARD}");
         let kept = Arch::new().dispatch(Kept { a: &self.a, b: &b, rows: &self.rows });
         let mut sums = PairSums {
             whole: self.squares,
@@ -219,7 +222,7 @@ impl WithSimd for Kept<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Self::Output {
         let m = self.a.ncols();
-        let (a, b) = (self.a.as_slice().unwrap_or(&[]), self.b.as_slice().unwrap_or(&[]));
+        let [a, b] = [self.a, self.b].map(|x| x.as_slice().expect(STANDARD));
         let rows = a.chunks_exact(m).zip(b.chunks_exact(m)).zip(self.rows);
         let mut kept = Vec::with_capacity(self.rows.len());
         for ((a, b), row) in rows {
@@ -283,7 +286,7 @@ impl WithSimd for Pass<'_> {
     fn with_simd<S: Simd>(self, _: S) -> Sums {
         let m = self.a.ncols();
         let mut sums = Sums::default();
-        let (a, b) = (self.a.as_slice().unwrap_or(&[]), self.b.as_slice_mut().unwrap_or(&mut []));
+        let (a, b) = (self.a.as_slice().expect(STANDARD), self.b.as_slice_mut().expect(STANDARD));
         for (a, b) in a.chunks_exact(m).zip(b.chunks_exact_mut(m)) {
             let mut row = 0.0_f64;
             // Short parts are summed in f32: the sums of rows stay accurate to about 1e-7.
