@@ -4,7 +4,7 @@
 //! largest value alone; [`quadrature`] estimates whole spectra without the matrix, which an [`operator`] computes by rows;
 //! [`rounding`] estimates the effect of rounded entries, [`truncation`] the errors of the best approximation of each rank.
 //! [`engine`] holds the dense decompositions, by faer or LAPACK, and says why there are two.
-//! [`random_mask`] decides what dropout drops. [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
+//! `divergence` compares two distributions that are given by logits. [`random_mask`] decides what dropout drops. [`gemm`] computes all products; [`affine`] and [`outer`] are the forms that layers and their gradients need; [`arrays`]
 //! allocates, copies and adds in parallel.
 
 pub mod affine;
@@ -12,6 +12,7 @@ pub mod arrays;
 mod band;
 mod chase;
 mod convert;
+pub(crate) mod divergence;
 mod eigenvalues;
 pub mod engine;
 pub mod gemm;

@@ -1,9 +1,10 @@
 //! What a replaced head does to the output of the model: a number for every pass beside the pass of the model as trained.
 
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::linalg::divergence::Divergence;
 use crate::linalg::softmax::softmax_rows;
 use crate::metric::Output;
 use crate::model::{Model, ModelInput};
@@ -48,80 +49,11 @@ impl Exact {
                     return Ok(f64::NAN);
                 };
                 let rows = (0..positions.len()).into_par_iter();
-                let each: Vec<f64> =
-                    rows.map(|row| kl(probabilities.row(row), logits.row(row), other.row(row))).collect();
+                let each: Vec<f64> = rows
+                    .map(|row| Divergence::of(probabilities.row(row), logits.row(row), other.row(row)).kl)
+                    .collect();
                 Ok(each.iter().sum::<f64>() / each.len() as f64)
             }
         }
-    }
-}
-
-/// `sum p ln(p / q)` of `p = softmax(a)`, which is given, and `q = softmax(b)`.
-///
-/// With `x = b - a` less its mean under p it is `ln sum p e^x = ln(1 + sum p (e^x - 1 - x))`: nothing cancels where the two
-/// are near to each other, and no exponential of a whole vocabulary is needed.
-fn kl(p: ArrayView1<'_, f32>, a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f64 {
-    let all = || p.iter().zip(a).zip(b).map(|((p, a), b)| (f64::from(*p), f64::from(*b) - f64::from(*a)));
-    let (mean, sum) = all().fold((0.0, 0.0), |(mean, sum), (p, x)| (mean + p * x, sum + p));
-    let mean = mean / sum;
-    let rest: f64 = all().map(|(p, x)| p * beyond_linear(x - mean)).sum();
-    (rest / sum).ln_1p()
-}
-
-/// `e^x - 1 - x`, by its series where that converges fast.
-fn beyond_linear(x: f64) -> f64 {
-    /// `x^2 (1/2! + x (1/3! + ...))`; the first term left out is below 1e-11 of the sum.
-    const COEFFICIENTS: [f64; 10] = [
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-    ];
-    if x.abs() > 0.5 {
-        return x.exp() - 1.0 - x;
-    }
-    x * x * COEFFICIENTS.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
-}
-
-#[cfg(test)]
-mod tests {
-    use ndarray::Array1;
-
-    use super::*;
-    use crate::rng::{normal, stream};
-
-    fn reference(a: &Array1<f64>, b: &Array1<f64>) -> f64 {
-        let log = |x: &Array1<f64>| x - x.mapv(f64::exp).sum().ln();
-        let (a, b) = (log(a), log(b));
-        a.iter().zip(&b).map(|(a, b)| a.exp() * (a - b)).sum()
-    }
-
-    #[test]
-    fn divergences_of_any_size_are_those_of_f64() {
-        let mut rng = stream(4, "divergences");
-        for size in [1e-4_f32, 1e-2, 1.0, 5.0] {
-            let a = normal(&mut rng, 1, 500).row(0).mapv(|x| 2.0 * x);
-            // A shift of all logits changes nothing.
-            let b = &a + &normal(&mut rng, 1, 500).row(0).mapv(|x| size * x + 3.0);
-            let mut p = a.clone().insert_axis(Axis(0));
-            softmax_rows(p.view_mut());
-            let found = kl(p.row(0), a.view(), b.view());
-            let expected = reference(&a.mapv(f64::from), &b.mapv(f64::from));
-            assert!((found - expected).abs() < 1e-5 * expected, "{size}: {found} {expected}");
-        }
-    }
-
-    #[test]
-    fn the_series_meets_the_exponential() {
-        for x in [-0.5_f64, -0.3, 0.2, 0.4999] {
-            assert!((beyond_linear(x) / (x.exp() - 1.0 - x) - 1.0).abs() < 1e-11, "{x}");
-        }
-        assert_eq!(beyond_linear(0.0), 0.0);
     }
 }

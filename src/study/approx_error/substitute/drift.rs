@@ -1,10 +1,12 @@
 //! What changes at the end of a model: hidden states, and what a language model predicts from them.
 
-use ndarray::{Array2, ArrayView1, s};
+use ndarray::{Array2, ArrayView1, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::linalg::divergence::Divergence;
+use crate::linalg::softmax::softmax_rows;
 use crate::metric::Output;
 use crate::model::{Model, ModelInput};
 use crate::sweep::bits;
@@ -43,6 +45,12 @@ pub(in crate::study) struct Prediction {
 }
 
 impl Drift {
+    /// What grows with the square of a small error: the divergence of the predictions, or the squared distance of the hidden
+    /// states where nothing is predicted.
+    pub(in crate::study) fn harm(&self) -> f64 {
+        self.prediction.map_or(self.hidden_rel_fro.powi(2), |p| p.kl)
+    }
+
     /// Compares two last hidden states (n, d) of the same input.
     pub(in crate::study) fn of(
         model: &Model,
@@ -71,20 +79,19 @@ fn predict(
         let to = (from + BLOCK).min(last);
         let logits = |hidden: &Array2<f32>| model.logits(&hidden.slice(s![from..to, ..]).to_owned());
         let (Some(exact), Some(other)) = (logits(exact)?, logits(other)?) else { return Ok(None) };
+        let mut p = exact.clone();
+        p.axis_iter_mut(Axis(0)).into_par_iter().for_each(|row| softmax_rows(row.insert_axis(Axis(0))));
         let rows = (0..to - from).into_par_iter().map(|row| {
-            let (exact, other) = (LogSoftmax::of(exact.row(row)), LogSoftmax::of(other.row(row)));
-            let next = ids[from + row + 1] as usize;
+            let (p, a, b) = (p.row(row), exact.row(row), other.row(row));
+            let Divergence { kl, log_ratio } = Divergence::of(p, a, b);
+            let (most, next) = (largest(a), ids[from + row + 1] as usize);
+            // ln sum e^a, from the largest of the probabilities.
+            let log_sum = f64::from(a[most]) - f64::from(p[most]).ln();
             Prediction {
-                nll_exact: -exact.logs[next],
-                nll: -other.logs[next],
-                kl: exact
-                    .weights
-                    .iter()
-                    .zip(exact.logs.iter().zip(&other.logs))
-                    .map(|(p, (a, b))| p * (a - b))
-                    .sum::<f64>()
-                    / exact.sum,
-                top1: f64::from(u8::from(largest(&exact.logs) == largest(&other.logs))),
+                nll_exact: log_sum - f64::from(a[next]),
+                nll: log_sum + log_ratio - f64::from(b[next]),
+                kl,
+                top1: f64::from(u8::from(most == largest(b))),
             }
         });
         // Summed in the order of the positions, whichever thread had them.
@@ -104,23 +111,7 @@ fn predict(
     }))
 }
 
-/// Logarithms of probabilities, and the probabilities times `sum`.
-struct LogSoftmax {
-    logs: Vec<f64>,
-    weights: Vec<f64>,
-    sum: f64,
-}
-
-impl LogSoftmax {
-    fn of(logits: ArrayView1<'_, f32>) -> Self {
-        let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, x| largest.max(f64::from(*x)));
-        let weights: Vec<f64> = logits.iter().map(|x| (f64::from(*x) - largest).exp()).collect();
-        let sum: f64 = weights.iter().sum();
-        let log = largest + sum.ln();
-        Self { logs: logits.iter().map(|x| f64::from(*x) - log).collect(), weights, sum }
-    }
-}
-
-fn largest(values: &[f64]) -> Option<usize> {
-    (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b]))
+fn largest(row: ArrayView1<'_, f32>) -> usize {
+    let first = (0, f32::NEG_INFINITY);
+    row.iter().enumerate().fold(first, |most, (at, x)| if *x >= most.1 { (at, *x) } else { most }).0
 }
