@@ -13,6 +13,8 @@ use crate::sweep::RunFolder;
 /// What weighs the errors of heads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Sensitivity {
+    /// Every head replaced alone, and restored alone where all are replaced: two passes a head
+    Shapley,
     /// Every head replaced alone: one pass a head
     #[default]
     Head,
@@ -23,6 +25,7 @@ pub enum Sensitivity {
 impl Sensitivity {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Shapley => "shapley",
             Self::Head => "head",
             Self::Layer => "layer",
         }
@@ -73,7 +76,7 @@ pub struct AllocateConfig {
     /// Projected lengths to choose from, for each mechanism that takes l and has none typed (those up to n)
     #[arg(long, value_name = "L,...", default_value = "4,8,16,32,64,128,256,512,1024")]
     pub l: List<usize>,
-    /// What weighs the errors of heads: what each does to the model's predictions, replaced alone or with its layer
+    /// What weighs the errors of heads: what each does to the model's predictions
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub sensitivity: Sensitivity,
     /// Where the run is recorded.

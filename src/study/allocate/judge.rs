@@ -1,4 +1,5 @@
-//! Third stage: the whole model with its heads as chosen. A cell is a window with one choice.
+//! Third and fourth stage: the whole model with its heads as chosen, on the windows to choose on, where one of several
+//! allocations is selected, and on the windows to judge on. A cell is a window with one choice.
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::sweep::{Cell, Hand, Study};
 pub(super) struct JudgeStudy<'a> {
     pub(super) texts: &'a Texts,
     pub(super) model: &'a Model,
+    /// Whether on the windows to judge on; else on those to choose on.
+    pub(super) judged: bool,
     pub(super) choices: &'a [Choice],
     /// As the budgets were asked for.
     pub(super) budgets: &'a [String],
@@ -47,16 +50,21 @@ impl Study for JudgeStudy<'_> {
         "forward passes"
     }
 
+    fn is_first_stage(&self) -> bool {
+        !self.judged
+    }
+
     fn plan(&self) -> Vec<Cell<WindowOf>> {
+        let judged = self.judged;
+        let (set, windows) =
+            if judged { ("judge", &self.texts.judging) } else { ("choose", &self.texts.choosing) };
         let mut cells = Vec::new();
-        for (judged, windows) in [(false, &self.texts.choosing), (true, &self.texts.judging)] {
-            for window in windows {
-                cells.extend(self.choices.iter().enumerate().map(|(choice, one)| {
-                    let set = if judged { "judge" } else { "choose" };
-                    let key = format!("{set} window {window} {}: {}", self.budgets[one.budget], one.name);
-                    Cell { key, steps: 1, cost: 1.0, of: WindowOf { judged, window: *window, choice } }
-                }));
-            }
+        for window in windows {
+            cells.extend(self.choices.iter().enumerate().map(|(choice, one)| {
+                let least = one.least.map_or(String::new(), |divisor| format!(" from 1/{divisor}"));
+                let key = format!("{set} window {window} {}: {}{least}", self.budgets[one.budget], one.name);
+                Cell { key, steps: 1, cost: 1.0, of: WindowOf { judged, window: *window, choice } }
+            }));
         }
         cells
     }

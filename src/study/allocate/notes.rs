@@ -9,6 +9,7 @@ use crate::stats;
 pub(super) fn all(results: &Results<'_>) -> Vec<String> {
     let mut notes: Vec<String> =
         (0..results.limits.len()).filter_map(|budget| finding(results, budget)).collect();
+    notes.extend(results.choices.iter().filter_map(|choice| limited(results, choice)));
     notes.extend(checks(results));
     notes.extend(results.choices.iter().filter_map(|choice| gap(results, choice)));
     let windows = results.measured.iter().filter(|one| one.of.judged && one.of.choice == 0).count();
@@ -83,8 +84,7 @@ fn checks(results: &Results<'_>) -> Vec<String> {
     for (budget, limit) in results.limits.iter().enumerate() {
         let all = results.of(budget);
         let Some(allocated) = all.first() else { continue };
-        let found = allocated
-            .mean(|one| Some(one.drift.prediction.map_or(one.drift.hidden_rel_fro.powi(2), |p| p.kl)));
+        let found = allocated.mean(|one| Some(one.drift.harm()));
         if let (Some(predicted), Some(found)) = (allocated.choice.predicted, found) {
             notes.push(format!(
                 "{}: the harms of all heads add to {predicted:.4}, and {what} of the whole model is {found:.4}",
@@ -93,6 +93,19 @@ fn checks(results: &Results<'_>) -> Vec<String> {
         }
     }
     notes
+}
+
+/// That an allocation with a limit was the best.
+fn limited(results: &Results<'_>, choice: &Choice) -> Option<String> {
+    let asked = &results.limits[choice.budget].asked;
+    let part = match choice.least? {
+        1 => "an equal share".into(),
+        divisor => format!("1/{divisor} of an equal share"),
+    };
+    Some(format!(
+        "{asked}: no head gets less than {part}; the allocation of the least predicted harm, in which some do, did more harm on \
+         the windows that were chosen on"
+    ))
 }
 
 /// How far an allocation may be from the best that the predictions allow.

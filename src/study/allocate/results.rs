@@ -4,7 +4,6 @@ use super::budget::{Limit, Unit};
 use super::judge::Measured;
 use super::offers::Offers;
 use super::plan::{Choice, Predicted};
-use super::sensitivity::Harms;
 use crate::stats;
 
 /// Everything that was found.
@@ -18,7 +17,6 @@ pub(super) struct Results<'a> {
     pub(super) limits: &'a [Limit],
     pub(super) offers: &'a Offers,
     pub(super) predicted: &'a Predicted,
-    pub(super) harms: &'a Harms,
     pub(super) choices: &'a [Choice],
     pub(super) measured: &'a [Measured],
 }

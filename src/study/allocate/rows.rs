@@ -35,7 +35,7 @@ fn all() -> Vec<Column> {
         (
             "predicted",
             "",
-            "next_token_kl (hidden_rel_fro^2 where there is none) as predicted from heads replaced alone",
+            "next_token_kl (hidden_rel_fro^2 where there is none) as predicted from the errors of heads",
             Significant(3),
         ),
     ])

@@ -7,8 +7,9 @@ use super::config::AllocateConfig;
 use super::errors::{ErrorStudy, grams};
 use super::judge::JudgeStudy;
 use super::offers::Offers;
-use super::plan::{self, Choice, Predicted, choices};
+use super::plan::{self, Choice, Predicted};
 use super::results::Results;
+use super::selection::selected;
 use super::sensitivity::SensitivityStudy;
 use super::tables::mechanisms;
 use super::texts::Texts;
@@ -51,10 +52,14 @@ pub fn run(config: &AllocateConfig, context: Context<'_>) -> Result<Outcome> {
     let harms = finished(&sensitivity, &journal, context)?;
     let predicted = Predicted::of(&errors, &harms);
     let shape = (model.config().layers, model.config().heads);
-    let choices = choices((&limits, &offers, &predicted), shape, context.seed)?;
+    let candidates = plan::candidates((&limits, &offers, &predicted), shape, context.seed)?;
     let budgets: Vec<String> = limits.iter().map(|limit| limit.asked.clone()).collect();
-    let judge = JudgeStudy { texts, model, choices: &choices, budgets: &budgets, context };
-    let (measured, complete) = sweep::run(&judge, &journal, context.watch)?;
+    let trial = JudgeStudy { texts, model, judged: false, choices: &candidates, budgets: &budgets, context };
+    let tried = finished(&trial, &journal, context)?;
+    let (choices, mut measured) = selected(candidates, tried);
+    let judge = JudgeStudy { texts, model, judged: true, choices: &choices, budgets: &budgets, context };
+    let (judged, complete) = sweep::run(&judge, &journal, context.watch)?;
+    measured.extend(judged);
 
     let results = Results {
         name: source.name(),
@@ -64,7 +69,6 @@ pub fn run(config: &AllocateConfig, context: Context<'_>) -> Result<Outcome> {
         limits: &limits,
         offers: &offers,
         predicted: &predicted,
-        harms: &harms,
         choices: &choices,
         measured: &measured,
     };
@@ -231,6 +235,9 @@ fn finish(
     stamp.push("sensitivity", config.sensitivity.name());
     let (reference, _) = &offers.all[offers.reference()];
     let alone = match config.sensitivity {
+        super::Sensitivity::Shapley => {
+            "each head replaced alone, or restored alone where all are replaced (the mean of both)"
+        }
         super::Sensitivity::Head => "each head replaced alone",
         super::Sensitivity::Layer => "the heads of each layer replaced together",
     };

@@ -202,12 +202,12 @@ pub(super) fn checks(results: &Results<'_>) -> Table {
 
 /// Layer, head, by what it was replaced, and the harm predicted and measured.
 pub(super) fn checked<'a>(results: &'a Results<'_>) -> Vec<(usize, usize, &'a Spec, f64, f64)> {
-    let of = |((layer, head, offer), sum): (&(usize, usize, usize), &f64)| {
-        let predicted = results.predicted.heads[&(*layer, *head)].1[*offer];
-        let spec = &results.offers.all[*offer].0.spec;
-        (*layer, *head, spec, predicted, results.harms.mean(*sum))
-    };
-    results.harms.checks.iter().map(of).collect()
+    let checks = results.predicted.checks.iter();
+    checks
+        .map(|((layer, head, offer), (predicted, measured))| {
+            (*layer, *head, &results.offers.all[*offer].0.spec, *predicted, *measured)
+        })
+        .collect()
 }
 
 /// The mechanisms of an allocation, in the order of its heads.

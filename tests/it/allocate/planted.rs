@@ -76,7 +76,7 @@ fn the_head_that_needs_all_keys_gets_them() {
         "--budget",
         "l=5.75",
     ];
-    for by in ["head", "layer"] {
+    for by in ["shapley", "head", "layer"] {
         let report = on(model.path(), &[&flags[..], &["--sensitivity", by]].concat(), None).unwrap();
         let heads = file(&report, "allocation.json")["heads"].clone();
         let found: Vec<&str> =
