@@ -95,11 +95,12 @@ pub(super) fn run(
     let Outcome { mut report, complete } = match (ran, &folder.shard) {
         (Err(Error::ShardDone), Some(shard)) => {
             let dir = folder.path.clone().unwrap_or_default();
-            writeln!(
-                out,
-                "shard {shard} is done: its cells are in '{}'; luna merge shows all shards as one",
-                dir.display()
-            )?;
+            let whole = if RunFolder::has_journal(&dir) {
+                "luna merge shows all shards as one"
+            } else {
+                "the same command with --resume in the place of --shard shows all shards as one"
+            };
+            writeln!(out, "shard {shard} is done: its cells are in '{}'; {whole}", dir.display())?;
             return Ok(());
         }
         (Err(Error::Listed(cells)), _) => {

@@ -8,7 +8,7 @@ use super::study::{self, OutputArgs};
 use super::{Failure, Global};
 use crate::profile::memory;
 use crate::study::train::{self, TrainConfig};
-use crate::sweep::RunFolder;
+use crate::sweep::{RunFolder, Shard};
 
 /// What `luna train` takes.
 #[derive(Args, Clone, Debug)]
@@ -22,6 +22,9 @@ pub struct Train {
     /// Continue the interrupted run in the folder of --out
     #[arg(long, requires = "out", help_heading = "Output")]
     resume: bool,
+    /// Run part I of N of the trainings only; parts share --out, and --resume without --shard shows all of them
+    #[arg(long, requires = "out", value_name = "I/N", help_heading = "Output")]
+    shard: Option<Shard>,
 }
 
 impl Train {
@@ -30,7 +33,8 @@ impl Train {
         let mut config = self.config.clone();
         config.folder.clone_from(&self.output.out);
         config.resume = self.resume;
-        let folder = RunFolder { resume: self.resume, ..self.output.folder() };
+        config.shard = self.shard;
+        let folder = RunFolder { resume: self.resume, shard: self.shard, ..self.output.folder() };
         memory::keep_freed();
         let columns = train::columns();
         study::run(global, &self.output, (&folder, false), columns, out, |context| {

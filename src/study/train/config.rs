@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::name::List;
+use crate::sweep::Shard;
 
 /// What is trained, on what, and how. Flags that are not set come from the preset.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,6 +32,9 @@ pub struct TrainConfig {
     /// Whether to continue the interrupted run in the folder.
     #[arg(skip)]
     pub resume: bool,
+    /// The part of the trainings that are run; all of them if none.
+    #[arg(skip)]
+    pub shard: Option<Shard>,
     /// Named sizes and settings (see luna list recipe)
     #[arg(long, value_name = "NAME", help_heading = "Network and training")]
     pub preset: Option<String>,

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::name::{self, Spec};
 use crate::network::{Mechanism, of_p};
 use crate::profile::ram;
+use crate::sweep::Cell;
 use crate::task::recipe::Recipe;
 use crate::task::{self, NetworkKind, TaskKind};
 
@@ -62,6 +63,16 @@ impl<'a> TrainingPlan<'a> {
     /// Opens the data with the batches and the split of a seed.
     pub(super) fn data(&self, seed: u64) -> Result<TrainingData> {
         TrainingData::open(self.kind, &self.task, self.config, &self.recipes[0], seed)
+    }
+
+    /// The predicted work of every training: multiply-adds of the layers of its encoder, or of a decoder-only network.
+    pub(super) fn costs(&self, data: &TrainingData) -> Result<Vec<Cell<()>>> {
+        let of = |cell: &TrainingCell| {
+            let Recipe { n, steps, batch, accumulate, .. } = cell.recipe;
+            let layers = network(&cell.mechanism, &cell.recipe, data)?.encoder().cost(batch * accumulate, n);
+            Ok(Cell { key: cell.title(), steps, cost: layers.macs as f64 * steps as f64, of: () })
+        };
+        self.cells.iter().map(of).collect()
     }
 
     /// Refuses networks that cannot be, or that the machine has no memory for.

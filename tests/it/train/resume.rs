@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
+use luna::Error;
 use luna::linalg::engine::Engine;
 use luna::report::{Cell, Report, Table};
 use luna::study::train::{TrainConfig, run};
@@ -161,6 +162,47 @@ fn a_cell_that_has_ended_is_not_evaluated_again() {
         assert_eq!(cells(&resumed), cells(&rows), "{column}");
     }
     assert_eq!(fs::read_to_string(&record).unwrap().lines().count(), whole.lines().count(), "written again");
+}
+
+/// In one folder, from which a run of all shows what a single run finds; a shard that is stopped goes on.
+#[test]
+fn shards_train_what_one_run_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.tsv");
+    fs::write(&file, labelled(40)).unwrap();
+    let to = |name: &str| TrainConfig {
+        mechanism: None,
+        compare: Some("softmax,luna:l=2,linear".into()),
+        seeds: Some(2),
+        ..small("text", file.clone(), folder.path().join(name))
+    };
+    let whole = trained(&to("whole")).unwrap().rows;
+    let shard = |number: usize| TrainConfig {
+        shard: Some(format!("{number}/4").parse().unwrap()),
+        resume: number == 1,
+        ..to("parts")
+    };
+    let stopped = Context { seed: 1, engine: Engine::default(), watch: &After(1.into()) };
+    let ended = run(&shard(1), stopped).map(drop).unwrap_err();
+    assert!(matches!(ended, Error::Interrupted), "{ended}");
+    let trainings = || fs::read_dir(folder.path().join("parts")).unwrap().count();
+    let mut before = 0;
+    for number in 1..=4 {
+        let ended = trained(&shard(number)).unwrap_err();
+        assert_eq!(ended, Error::ShardDone.to_string());
+        assert!((before + 1..=before + 2).contains(&trainings()), "shard {number}: {}", trainings());
+        before = trainings();
+    }
+    assert_eq!(before, 6);
+    // Nothing is left to do: the first step would stop it.
+    let left = Context { seed: 1, engine: Engine::default(), watch: &After(2.into()) };
+    let shown = run(&TrainConfig { resume: true, ..to("parts") }, left).unwrap();
+    assert!(shown.complete);
+    let times = ["step_s", "tokens_per_s", "memory_bytes"];
+    for column in whole.columns.iter().filter(|column| !times.contains(&column.name.as_str())) {
+        let cells = |table: &Table| table.cells(&column.name).unwrap().map(Cell::exact).collect::<Vec<_>>();
+        assert_eq!(cells(&shown.report.rows), cells(&whole), "{}", column.name);
+    }
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn texts_are_learned_from_a_file_and_judged_on_another() {
 #[test]
 fn mistakes_get_one_line_before_the_first_step() {
     let recall = || TrainConfig { mechanism: Some("softmax".into()), ..recall() };
-    let cases: &[(TrainConfig, &[&str])] = &[
+    let cases: Vec<(TrainConfig, &[&str])> = vec![
         (TrainConfig { task: "recal".into(), ..recall() }, &["recal", "recall"]),
         (TrainConfig { mechanism: Some("luna:l=4".into()), ..recall() }, &["luna", "luna-causal"]),
         (TrainConfig { mechanism: Some("luna-causal:l=99".into()), ..recall() }, &["99", "12"]),
@@ -302,7 +302,7 @@ fn mistakes_get_one_line_before_the_first_step() {
         (TrainConfig { data: Some("x".into()), ..recall() }, &["--data", "generated"]),
     ];
     for (config, words) in cases {
-        let error = refused(config);
+        let error = refused(&config);
         assert!(words.iter().all(|word| error.contains(word)) && !error.contains('\n'), "{error}");
     }
 }
