@@ -76,8 +76,21 @@ pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a file atomically: under a temporary name, renamed when it is complete and on the disk.
+///
+/// A link is followed: what it points to is written. A pipe or a device is written into, as a file in its place would reach
+/// nobody.
 pub(crate) fn put(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    Staged::write(path, fill)?.place()
+    let is_stream = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if fs::metadata(path).is_ok_and(is_stream) {
+        let written = || {
+            let mut out = BufWriter::new(File::options().write(true).open(path)?);
+            fill(&mut out)?;
+            out.flush()
+        };
+        return written().map_err(Error::file(path));
+    }
+    let target = path.is_symlink().then(|| fs::canonicalize(path).ok()).flatten();
+    Staged::write(target.as_deref().unwrap_or(path), fill)?.place()
 }
 
 /// A complete file under a temporary name beside its own; removed when dropped.
@@ -190,6 +203,31 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "old");
         let refused = put(folder.path(), |_| Ok(())).unwrap_err().to_string();
         assert!(refused.ends_with("a folder; expected a file to write"), "{refused}");
+    }
+
+    /// Neither is replaced by a file.
+    #[test]
+    #[cfg(unix)]
+    fn pipes_are_written_into_and_links_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        assert!(made.success());
+        let pipe = at("pipe");
+        let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+        save_text(&at("pipe"), "through").unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(!fs::metadata(at("pipe")).unwrap().is_file());
+
+        fs::write(at("target"), "old").unwrap();
+        for (link, to) in [("link", "target"), ("to nothing", "nothing")] {
+            std::os::unix::fs::symlink(to, at(link)).unwrap();
+            save_text(&at(link), "new").unwrap();
+        }
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read_to_string(at("target")).unwrap(), "new");
+        // One that leads nowhere is replaced.
+        assert_eq!(fs::read_to_string(at("to nothing")).unwrap(), "new");
     }
 
     #[test]
