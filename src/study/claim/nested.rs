@@ -118,7 +118,7 @@ pub(super) const MEMORY_4K: Claim = Claim {
 
 fn table_4(setting: &Setting<'_>) -> Result<(String, Report)> {
     setting.costs(
-        "--preset luna-table-4 --pass train --mechanism luna --l 16 --seq-len 4096 --rounds 7 --budget 5m",
+        "--preset luna-table-4 --pass train --mechanism luna --l 16 --seq-len 4096 --rounds 7 --time-limit 5m",
     )
 }
 

@@ -58,7 +58,7 @@ pub struct ScaleSweepConfig {
     #[arg(long, value_name = "R")]
     pub rounds: Option<usize>,
     /// Time for the whole sweep; cells that do not fit are predicted or left out, and marked [default: 60s]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long = "time-limit", alias = "budget", value_name = "TIME")]
     pub budget: Option<Duration>,
     /// The sweep of a paper's table: luna-table-4, linformer-table-3; other flags override it
     #[arg(long, value_name = "NAME")]
@@ -120,7 +120,7 @@ impl FromStr for Duration {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refused = || Error::value("--budget", text, "a time such as 60s, 5m or 1h");
+        let refused = || Error::value("--time-limit", text, "a time such as 60s, 5m or 1h");
         let (number, unit) = match text.char_indices().last() {
             Some((at, 's')) => (&text[..at], 1.0),
             Some((at, 'm')) => (&text[..at], 60.0),

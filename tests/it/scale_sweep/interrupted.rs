@@ -133,7 +133,7 @@ fn resume_refuses_another_configuration_and_measures_more() {
     };
     assert_eq!(rounds(&["--rounds", "3"]), ["6", "6", "6", "3", "3", "3"]);
     assert_eq!(rounds(&["--rounds", "7"]), ["7"; 6]);
-    assert_eq!(rounds(&["--rounds", "8", "--budget", "1e-6s"]), [""; 6]);
-    assert_eq!(rounds(&["--rounds", "8", "--budget", "2m"]), ["8"; 6]);
+    assert_eq!(rounds(&["--rounds", "8", "--time-limit", "1e-6s"]), [""; 6]);
+    assert_eq!(rounds(&["--rounds", "8", "--time-limit", "2m"]), ["8"; 6]);
     assert_eq!(journal(folder.path()).len(), 1 + 2 + 2 + 2 + 2);
 }

@@ -122,7 +122,7 @@ fn by_program(threads: usize, flags: &[&str]) -> Vec<Row> {
     let program = [
         &["scale-sweep", "--threads", &threads, "--format", "csv", "--columns", "all", "--quiet"],
         flags,
-        &["--budget", "1h"],
+        &["--time-limit", "1h"],
     ]
     .concat();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_luna")).args(program).output().unwrap();
@@ -256,10 +256,10 @@ fn cells_beyond_budget_or_memory_say_so() {
         "--measure",
         "time",
     ];
-    let report = swept(&[&flags[..], &["--rounds", "3", "--budget", "30s"]].concat());
+    let report = swept(&[&flags[..], &["--rounds", "3", "--time-limit", "30s"]].concat());
     let long: Vec<_> = rows(&report.rows).into_iter().filter(|row| row["n"] == "1000000").collect();
     let fused = long.iter().find(|row| row["form"] == "fused").unwrap();
-    assert!(fused["state"].contains("--budget: about "), "{}", fused["state"]);
+    assert!(fused["state"].contains("--time-limit: about "), "{}", fused["state"]);
     assert!(fused["rounds"].is_empty() && fused["speedup"].is_empty());
     let made = long.iter().find(|row| row["form"] == "n x n").unwrap();
     assert!(made["state"].contains("would need 3725.3 GiB"), "{}", made["state"]);

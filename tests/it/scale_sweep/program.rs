@@ -76,7 +76,7 @@ fn mistakes_get_one_line() {
     refused(&["--measure", "error", "--unit", "layer"], &["--measure: 'error'", "--unit core"]);
     for (args, part) in [
         (&["--measure", "tme"][..], "did you mean 'time'"),
-        (&["--budget", "soon"], "a time such as 60s"),
+        (&["--time-limit", "soon"], "a time such as 60s"),
         (&["--unit", "cor"], "core"),
         (&["--resume"], "--out"),
     ] {

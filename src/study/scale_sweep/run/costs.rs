@@ -128,7 +128,7 @@ impl Study for Costs<'_> {
                 State::Skipped(why)
             } else if !budget.has_time_for(at, round_s, later) {
                 record.cut_at = Some(settings.budget);
-                State::Skipped(format!("--budget: about {}", duration(budget.guess(at))))
+                State::Skipped(format!("--time-limit: about {}", duration(budget.guess(at))))
             } else {
                 let mut subject = build::subject(cell, settings, &shared, context.seed)?;
                 let probe = self.probe(subject.as_mut(), cell)?;

@@ -86,7 +86,7 @@ pub(in super::super) fn measure(
         }
         if !complete {
             let stopped = context.watch.stopped();
-            let why = if stopped { "interrupted" } else { "half of --budget is used up" };
+            let why = if stopped { "interrupted" } else { "half of --time-limit is used up" };
             errors.notes.push(match windows.len() {
                 0 => format!("no errors from n = {n} on: {why}"),
                 count => format!(
