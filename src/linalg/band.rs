@@ -6,6 +6,7 @@
 
 use pulp::Arch;
 
+use super::gemm::Threads;
 use super::householder::{nothing, qr};
 use super::tile::{Packed, Sides, SymmetricProduct, UpperUpdate};
 use crate::error::Result;
@@ -46,6 +47,7 @@ impl<const B: usize> Band<B> {
 pub(super) fn reduce<const B: usize>(
     a: &mut [f64],
     n: usize,
+    threads: Threads,
     alive: &dyn Fn() -> Result<()>,
 ) -> Result<Band<B>> {
     let mut band = Band::<B>::zeros(n, nothing((1..n).map(|i| a[i * n + i].abs()).sum()));
@@ -68,7 +70,7 @@ pub(super) fn reduce<const B: usize>(
                 *x = if i == c { 1.0 } else { 0.0 };
             }
         }
-        panel.apply(&mut a[after * n + after..], n);
+        panel.apply(&mut a[after * n + after..], n, threads);
     }
     Ok(band)
 }
@@ -79,6 +81,7 @@ struct Panel<const B: usize> {
     v: Vec<f64>,
     t: [[f64; B]; B],
     y: Vec<f64>,
+    sums: Vec<f64>,
     x: Vec<f64>,
     /// `[V X]`, (m, 2 B), row-major.
     sides: Vec<f64>,
@@ -92,6 +95,7 @@ impl<const B: usize> Default for Panel<B> {
             v: Vec::new(),
             t: [[0.0; B]; B],
             y: Vec::new(),
+            sums: Vec::new(),
             x: Vec::new(),
             sides: Vec::new(),
             packed: Packed::default(),
@@ -114,10 +118,10 @@ impl<const B: usize> Panel<B> {
     }
 
     /// `A = Q^T A Q = A - V X^T - X V^T` with `X = Y T - V S / 2`, `Y = A V`, `S = T^T V^T Y T`.
-    fn apply(&mut self, a: &mut [f64], lda: usize) {
-        let Self { arch, v, t, y, x, sides, packed } = self;
+    fn apply(&mut self, a: &mut [f64], lda: usize, threads: Threads) {
+        let Self { arch, v, t, y, sums, x, sides, packed } = self;
         y.resize(v.len(), 0.0);
-        arch.dispatch(SymmetricProduct::<B> { a, lda, v, y });
+        SymmetricProduct::<B> { a, lda, v, y, sums }.compute(*arch, threads);
 
         x.resize(v.len(), 0.0);
         arch.dispatch(Sides::<B> { v, y, t, x });
@@ -127,6 +131,7 @@ impl<const B: usize> Panel<B> {
             sides.extend_from_slice(x);
         }
         packed.fill_swapped(sides, 2 * B);
-        arch.dispatch(UpperUpdate { c: a, ldc: lda, k: 2 * B, left: sides, right: packed, alpha: -1.0 });
+        UpperUpdate { c: a, ldc: lda, k: 2 * B, left: sides, right: packed, alpha: -1.0 }
+            .apply(*arch, threads);
     }
 }

@@ -3,6 +3,7 @@
 use ndarray::{ArrayView2, Axis, Slice};
 use pulp::Arch;
 
+use super::gemm::Threads;
 use super::householder::Reflection;
 use super::tile::{Packed, TERMS, UpperUpdate};
 use crate::error::Result;
@@ -39,6 +40,7 @@ pub(super) struct Less<'a, T> {
 pub(super) fn reflected<T: Copy + Into<f64>>(
     of: Less<'_, T>,
     work: &mut Work,
+    threads: Threads,
     alive: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
     let (n, m) = of.a.dim();
@@ -69,7 +71,7 @@ pub(super) fn reflected<T: Copy + Into<f64>>(
         });
         block.iter_mut().zip(columns).for_each(|(x, column)| *x += beta * column);
         packed.fill(block, k);
-        arch.dispatch(UpperUpdate { c: gram, ldc: n, k, left: block, right: packed, alpha: 1.0 });
+        UpperUpdate { c: gram, ldc: n, k, left: block, right: packed, alpha: 1.0 }.apply(arch, threads);
     }
     Ok(())
 }

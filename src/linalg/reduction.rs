@@ -2,6 +2,7 @@
 //!
 //! So projecting `e_1` out of the matrix is deleting the first row and column of `T` (see [`super::spectra`]).
 
+use super::gemm::Threads;
 use super::tridiagonal::Tridiagonal;
 use super::{band, chase};
 use crate::error::Result;
@@ -12,11 +13,16 @@ const WIDE: usize = 1024;
 /// Reduces the symmetric matrix of which what is on and above the diagonal is in `a` (n, n), row-major. `a` is overwritten.
 ///
 /// `alive` is called for every panel and every few sweeps.
-pub(super) fn tridiagonal(a: &mut [f64], n: usize, alive: &dyn Fn() -> Result<()>) -> Result<Tridiagonal> {
+pub(super) fn tridiagonal(
+    a: &mut [f64],
+    n: usize,
+    threads: Threads,
+    alive: &dyn Fn() -> Result<()>,
+) -> Result<Tridiagonal> {
     if n < WIDE {
-        chase::tridiagonal(band::reduce::<16>(a, n, alive)?, alive)
+        chase::tridiagonal(band::reduce::<16>(a, n, threads, alive)?, alive)
     } else {
-        chase::tridiagonal(band::reduce::<32>(a, n, alive)?, alive)
+        chase::tridiagonal(band::reduce::<32>(a, n, threads, alive)?, alive)
     }
 }
 
@@ -48,7 +54,7 @@ mod tests {
     fn check<const B: usize>(n: usize) {
         let a = symmetric(n);
         let mut work = a.clone().into_raw_vec_and_offset().0;
-        let found: Band<B> = band::reduce(&mut work, n, &|| Ok(())).unwrap();
+        let found: Band<B> = band::reduce(&mut work, n, Threads::One, &|| Ok(())).unwrap();
         let dense = |found: &Band<B>, reach: usize| {
             let entry = |(i, j): (usize, usize)| match i.abs_diff(j) {
                 apart if apart <= reach => found.data[Band::<B>::at(i, j)],
@@ -87,7 +93,7 @@ mod tests {
                 _ => Ok(()),
             };
             let mut a = symmetric(n).into_raw_vec_and_offset().0;
-            assert!(tridiagonal(&mut a, n, &stop).is_err(), "{calls}");
+            assert!(tridiagonal(&mut a, n, Threads::One, &stop).is_err(), "{calls}");
             assert_eq!(left.get(), 0, "no work after the error");
         }
     }

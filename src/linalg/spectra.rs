@@ -17,6 +17,7 @@ use std::cell::Cell;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::engine::{Engine, singular_values};
+use super::gemm::Threads;
 use super::gram::Less;
 use super::rounding::{self, Rounding};
 use super::{eigenvalues, gram, ql, reduction};
@@ -102,6 +103,14 @@ const KEPT: usize = 1 << 23;
 /// Below this order the QL iteration is the faster one.
 const SMALL_ORDER: usize = 128;
 
+/// All threads for a caller who is not one of the pool's: theirs have a matrix each.
+fn threads() -> Threads {
+    match rayon::current_thread_index() {
+        None if rayon::current_num_threads() > 1 => Threads::All,
+        _ => Threads::One,
+    }
+}
+
 /// Both spectra, from one reduction of the smaller Gram matrix.
 fn of_gram<T: Copy + Into<f64>>(
     a: ArrayView2<'_, T>,
@@ -113,10 +122,11 @@ fn of_gram<T: Copy + Into<f64>>(
         return Ok(Spectra { plain: Vec::new(), centred: Vec::new(), rounding });
     }
     let order = n.min(m);
+    let threads = threads();
     let reduced = |of: Less<'_, T>| {
         let mut work = WORK.take();
-        gram::reflected(of, &mut work, alive)?;
-        let found = reduction::tridiagonal(&mut work.gram, order, alive);
+        gram::reflected(of, &mut work, threads, alive)?;
+        let found = reduction::tridiagonal(&mut work.gram, order, threads, alive);
         if work.gram.len() <= KEPT {
             WORK.set(work);
         }
@@ -217,6 +227,25 @@ mod tests {
         let wide = [(1, 9), (7, 31), (16, 17), (20, 300), (33, 64), (65, 129)];
         for (n, m) in squares.chain(wide).chain(wide.map(|(n, m)| (m, n))) {
             assert_right(&matrix(n, m), 3e-8, "no pattern");
+        }
+    }
+
+    #[test]
+    fn one_thread_and_several_give_the_same_bits() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for (n, m) in [(127, 131), (700, 650), (1029, 1100), (1600, 1600)] {
+            let a = matrix(n, m);
+            let of = |threads| {
+                let mut work = gram::Work::default();
+                let (zeros, ones, mean) = (vec![0.0; n], vec![1.0; n], gram::mean_row(a.view()));
+                let of = Less { a: a.view(), rows: &zeros, first: &ones, columns: &mean };
+                gram::reflected(of, &mut work, threads, &uninterrupted).unwrap();
+                let t = reduction::tridiagonal(&mut work.gram, n, threads, &uninterrupted).unwrap();
+                [t.diagonal, t.off_diagonal].concat().into_iter().map(f64::to_bits).collect::<Vec<_>>()
+            };
+            let one = of(Threads::One);
+            assert_eq!(one, pool.install(|| of(Threads::All)), "{n} x {m}");
+            assert_eq!(one, of(Threads::All), "{n} x {m}");
         }
     }
 

@@ -6,7 +6,12 @@
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched function is compiled without its instructions
 #![allow(clippy::needless_range_loop)] // nor are the closures of iterators inlined there
 
-use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::gemm::Threads;
 
 /// Terms of a sum that are added one after the other. Where a few terms are large and the others equal (a matrix with one row
 /// that is not zero), each addition rounds the same way: sums of 512 terms lose two digits, sums of sums do not.
@@ -76,7 +81,59 @@ pub(super) struct UpperUpdate<'a> {
     pub(super) alpha: f64,
 }
 
-impl WithSimd for UpperUpdate<'_> {
+impl UpperUpdate<'_> {
+    /// The rows of the result are independent of each other: they are the same to the last bit on any number of threads.
+    pub(super) fn apply(self, arch: Arch, threads: Threads) {
+        let Self { c, ldc, k, left, right, alpha } = self;
+        let m = left.len() / k;
+        let parts = match threads {
+            Threads::One => 1,
+            Threads::All => PARTS_PER_THREAD * rayon::current_num_threads(),
+        };
+        let mut rest = (c, left);
+        let parts: Vec<UpperRows<'_>> = triangle_parts(m, parts, ROWS)
+            .map(|rows| {
+                let here = rest.0.len().min(rows.len() * ldc);
+                let (c, c_after) = std::mem::take(&mut rest.0).split_at_mut(here);
+                let (left, left_after) = rest.1.split_at(rows.len() * k);
+                rest = (c_after, left_after);
+                UpperRows { c, ldc, k, first: rows.start, m, left, right, alpha }
+            })
+            .collect();
+        match threads {
+            Threads::One => parts.into_iter().for_each(|part| arch.dispatch(part)),
+            Threads::All => parts.into_par_iter().for_each(|part| arch.dispatch(part)),
+        }
+    }
+}
+
+/// Parts of a product for each thread: the last ones to end differ by one part.
+const PARTS_PER_THREAD: usize = 4;
+
+/// Rows `0..m` in at most `parts` parts of about the same number of elements on and above the diagonal; each begins at a multiple of
+/// `step`.
+fn triangle_parts(m: usize, parts: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = move |part: usize| {
+        let left = 1.0 - part as f64 / parts as f64;
+        let row = (m as f64 * (1.0 - left.sqrt())) as usize;
+        if part == parts { m } else { row / step * step }
+    };
+    (0..parts).map(move |part| end(part)..end(part + 1)).filter(|rows| !rows.is_empty())
+}
+
+/// Some rows of an [`UpperUpdate`]: `c` and `left` begin with row `first` of `m`.
+struct UpperRows<'a> {
+    c: &'a mut [f64],
+    ldc: usize,
+    k: usize,
+    first: usize,
+    m: usize,
+    left: &'a [f64],
+    right: &'a Packed,
+    alpha: f64,
+}
+
+impl WithSimd for UpperRows<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -89,19 +146,19 @@ impl WithSimd for UpperUpdate<'_> {
     }
 }
 
-impl UpperUpdate<'_> {
+impl UpperRows<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const NV: usize>(self, simd: S) {
-        let Self { c, ldc, k, left, right, alpha } = self;
-        let m = left.len() / k;
-        for block in (0..m).step_by(COLUMNS) {
+        let Self { c, ldc, k, first, m, left, right, alpha } = self;
+        let last = first + left.len() / k;
+        for block in (first / COLUMNS * COLUMNS..m).step_by(COLUMNS) {
             let end = (block + COLUMNS).min(m);
-            for j in (0..end).step_by(R) {
-                let rows = R.min(m - j);
-                let left = &left[j * k..][..rows * k];
+            for j in (first..end.min(last)).step_by(R) {
+                let rows = R.min(last - j);
+                let left = &left[(j - first) * k..][..rows * k];
                 for i in (block.max(j / PANEL * PANEL)..end).step_by(PANEL) {
                     let panel = &right.0[i * k..][..PANEL * k];
-                    let c = &mut c[j * ldc + i..];
+                    let c = &mut c[(j - first) * ldc + i..];
                     if rows == R && i + PANEL <= m {
                         update::<S, R, NV>(simd, c, ldc, left, panel, alpha);
                         continue;
@@ -121,7 +178,7 @@ impl UpperUpdate<'_> {
     }
 }
 
-/// `R` rows of [`UpperUpdate`] beside one panel.
+/// `R` rows of [`UpperRows`] beside one panel.
 #[inline(always)]
 fn update<S: Simd, const R: usize, const NV: usize>(
     simd: S,
@@ -220,9 +277,51 @@ pub(super) struct SymmetricProduct<'a, const B: usize> {
     pub(super) lda: usize,
     pub(super) v: &'a [f64],
     pub(super) y: &'a mut [f64],
+    /// Sums of parts of the matrix: memory to be used again.
+    pub(super) sums: &'a mut Vec<f64>,
 }
 
-impl<const B: usize> WithSimd for SymmetricProduct<'_, B> {
+/// Rows of a matrix whose product is summed in more than one part: one part for each of so many.
+const PART: usize = 512;
+
+impl<const B: usize> SymmetricProduct<'_, B> {
+    /// The parts of the sum are the same on any number of threads.
+    pub(super) fn compute(self, arch: Arch, threads: Threads) {
+        let Self { a, lda, v, y, sums } = self;
+        let m = v.len() / B;
+        y.fill(0.0);
+        // An even number, for two threads.
+        let parts = m / (2 * PART) * 2;
+        if parts == 0 {
+            arch.dispatch(SymmetricRows::<B> { a, lda, v, y, rows: 0..m });
+            return;
+        }
+        sums.clear();
+        sums.resize((parts - 1) * v.len(), 0.0);
+        let parts: Vec<SymmetricRows<'_, B>> = triangle_parts(m, parts, SQUARE)
+            .zip(std::iter::once(&mut *y).chain(sums.chunks_exact_mut(v.len())))
+            .map(|(rows, y)| SymmetricRows { a, lda, v, y, rows })
+            .collect();
+        match threads {
+            Threads::One => parts.into_iter().for_each(|part| arch.dispatch(part)),
+            Threads::All => parts.into_par_iter().for_each(|part| arch.dispatch(part)),
+        }
+        for sums in sums.chunks_exact(v.len()) {
+            y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
+        }
+    }
+}
+
+/// What some rows of the matrix on and above its diagonal, and their mirror image, add to a [`SymmetricProduct`].
+struct SymmetricRows<'a, const B: usize> {
+    a: &'a [f64],
+    lda: usize,
+    v: &'a [f64],
+    y: &'a mut [f64],
+    rows: Range<usize>,
+}
+
+impl<const B: usize> WithSimd for SymmetricRows<'_, B> {
     type Output = ();
 
     #[inline(always)]
@@ -237,16 +336,15 @@ impl<const B: usize> WithSimd for SymmetricProduct<'_, B> {
     }
 }
 
-impl<const B: usize> SymmetricProduct<'_, B> {
+impl<const B: usize> SymmetricRows<'_, B> {
     #[inline(always)]
     #[allow(clippy::large_stack_arrays)] // 18 KiB, of the size of the first-level cache on purpose
     fn run<S: Simd, const R: usize, const NV: usize>(self, simd: S) {
-        let Self { a, lda, v, y } = self;
+        let Self { a, lda, v, y, rows: Range { start, end } } = self;
         let m = v.len() / B;
-        y.fill(0.0);
         let mut square = [0.0; SQUARE * SQUARE];
-        for j in (0..m).step_by(SQUARE) {
-            let rows = SQUARE.min(m - j);
+        for j in (start..end).step_by(SQUARE) {
+            let rows = SQUARE.min(end - j);
             let (y, y_after) = y[j * B..].split_at_mut(rows * B);
             let v_here = &v[j * B..][..rows * B];
             for r in 0..rows {
