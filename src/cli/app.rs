@@ -23,6 +23,7 @@ use super::jobs;
 use super::list::{self, List};
 use super::merge::Merge;
 use super::needed;
+use super::numbers;
 use super::renamed;
 use super::report::Report;
 use super::scale_sweep::ScaleSweep;
@@ -57,7 +58,7 @@ impl App {
     /// The program's arguments, the first of which is its name.
     pub fn parse<T: Into<OsString> + Clone>(argv: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
         let mut command = Self::command();
-        let mut matches = command.try_get_matches_from_mut(argv)?;
+        let mut matches = command.try_get_matches_from_mut(argv).map_err(numbers::in_words)?;
         if let Some((name, typed)) = matches.subcommand()
             && let Some(named) = command.find_subcommand(name)
         {
@@ -314,6 +315,24 @@ mod tests {
         assert_eq!(misused.exit_code(), 2);
         assert!(misused.to_string().contains("--format"), "{misused}");
         assert!(parsed(&["list", "--threads", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_says_what_is_accepted() {
+        for (typed, expected) in [
+            ("--steps x", "invalid value 'x' for '--steps <N>': accepted: a whole number\n"),
+            ("--steps 1.5", "accepted: a whole number\n"),
+            ("--steps 99999999999999999999999", "accepted: a whole number of 64 bits\n"),
+            ("--rate-p abc", "invalid value 'abc' for '--rate-p <FACTOR>': accepted: a number\n"),
+            ("--dropout=", "accepted: a number\n"),
+        ] {
+            let typed = ["train --task recall", typed].join(" ");
+            let error = parsed(&typed.split(' ').collect::<Vec<_>>()).unwrap_err();
+            let message = error.to_string();
+            assert!(message.starts_with("error: invalid value ") && message.contains(expected), "{message}");
+            assert!(message.contains("try '--help'"), "{message}");
+            assert_eq!(error.exit_code(), 2);
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod jobs;
 pub mod list;
 mod merge;
 mod needed;
+mod numbers;
 mod plain;
 pub mod progress;
 mod renamed;
