@@ -14,9 +14,9 @@ use crate::sweep::RunFolder;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Sensitivity {
     /// Every head replaced alone, and restored alone where all are replaced: two passes a head
+    #[default]
     Shapley,
     /// Every head replaced alone: one pass a head
-    #[default]
     Head,
     /// All heads of a layer replaced together: one pass a layer
     Layer,

@@ -4,7 +4,7 @@ use luna::report::Cell;
 
 use super::{file, on};
 use crate::model::{Raw, Raws, with_tensors};
-use crate::study::number;
+use crate::study::{cell, number};
 
 const D: usize = 32;
 const WIDTH: usize = 8;
@@ -24,6 +24,24 @@ fn change(raws: &mut Raws, name: &str, change: impl FnOnce(&mut [f32])) {
 /// Direction by which position 0 differs from the others.
 fn direction(at: usize) -> f32 {
     if at.is_multiple_of(2) { 1.0 } else { -1.0 }
+}
+
+/// An encoder whose heads 0 and 1 of layer 0 do the same; the output of every other head is multiplied by 0.
+fn twins(mut raws: Raws) -> Raws {
+    for part in ["query", "key", "value"] {
+        let name = |what: &str| format!("layer.0.attention.self.{part}.{what}");
+        change(&mut raws, &name("weight"), |weight| weight.copy_within(WIDTH * D..2 * WIDTH * D, 0));
+        change(&mut raws, &name("bias"), |bias| bias.copy_within(WIDTH..2 * WIDTH, 0));
+    }
+    change(&mut raws, "layer.0.attention.output.dense.weight", |weight| {
+        for row in weight.chunks_exact_mut(D) {
+            row.copy_within(WIDTH..2 * WIDTH, 0);
+            row[2 * WIDTH..].fill(0.0);
+            row.iter_mut().for_each(|x| *x *= 20.0);
+        }
+    });
+    change(&mut raws, "layer.1.attention.output.dense.weight", |weight| weight.fill(0.0));
+    raws
 }
 
 /// Of layer 0, head 0 attends to the first key alone, head 1 to all keys alike; the output of every other head is
@@ -90,4 +108,31 @@ fn the_head_that_needs_all_keys_gets_them() {
         assert!(allocated < 1e-6 && uniform > 1e-3, "{allocated} {uniform}");
         assert!(report.notes[0].starts_with("l=5.75: allocated loses "), "{:?}", report.notes);
     }
+}
+
+/// The values of two heads that work together add to the harm of both, whatever its form; what each does alone does not.
+#[test]
+fn values_of_heads_add_to_the_harm_of_all() {
+    let model = with_tensors("bert", twins);
+    let flags = ["--seq-len", "16", "--windows", "2", "--judge-windows", "1"];
+    let one_offer = ["--mechanism", "sink-window", "--l", "4", "--budget", "l=4"];
+    let of = |by: &str| {
+        let report =
+            on(model.path(), &[&flags[..], &one_offer, &["--sensitivity", by]].concat(), None).unwrap();
+        let read = file(&report, "allocation.json");
+        for head in read["heads"].as_array().unwrap() {
+            assert_eq!(head["mechanism"], "sink-window:l=4", "{by}");
+        }
+        let is = |row: &usize, name: &str, value: &str| cell(&report.rows, *row, name).exact() == value;
+        let squares: Vec<f64> = (0..report.rows.rows.len())
+            .filter(|row| is(row, "text", "choose") && is(row, "choice", "allocated"))
+            .map(|row| number(&report.rows, row, "hidden_rel_fro").powi(2))
+            .collect();
+        assert_eq!(squares.len(), 2);
+        (read["predicted_harm"].as_f64().unwrap(), squares.iter().sum::<f64>() / 2.0)
+    };
+    let (alone, measured) = of("head");
+    assert!(measured > 1e-6 && alone < 0.8 * measured, "{alone} of {measured}");
+    let (values, measured) = of("shapley");
+    assert!((values / measured - 1.0).abs() < 1e-4, "{values} of {measured}");
 }
