@@ -33,6 +33,14 @@ impl HeadErrors {
     }
 }
 
+/// Below this share of the output's square an error of f32 is rounding, and what it does tells nothing.
+pub(super) const ROUNDING: f64 = 1e-9;
+
+/// Whether an offer changes the output of any head: at l = n many mechanisms are softmax.
+pub(super) fn changes(errors: &Errors, offer: usize) -> bool {
+    errors.values().any(|head| head.squares[offer] > ROUNDING * head.norm)
+}
+
 /// By layer and head, summed over windows.
 pub(super) type Errors = BTreeMap<(usize, usize), HeadErrors>;
 

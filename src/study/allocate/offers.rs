@@ -103,15 +103,15 @@ impl Offers {
         self.unit.typed((cost, softmax), heads, self.shape.n)
     }
 
-    /// The offer at which heads are replaced to see what their errors do: of the first mechanism that is not exact, that
-    /// whose l is nearest to n / 16 in ratio.
-    pub(super) fn reference(&self) -> usize {
-        let is_exact = |at: &usize| Assignment::is_exact(&self.all[*at].0.spec);
-        let first = (0..self.all.len()).find(|at| !is_exact(at)).unwrap_or(0);
+    /// The offer at which heads are replaced to see what their errors do: of the first mechanism with an offer that changes
+    /// outputs, that whose l is nearest to n / 16 in ratio.
+    pub(super) fn reference(&self, changes: impl Fn(usize) -> bool) -> usize {
+        let first = (0..self.all.len()).find(|at| changes(*at)).unwrap_or(0);
         let aim = (self.shape.n as f64 / 16.0).ln();
         let off = |at: &usize| self.all[*at].0.l.map_or(f64::INFINITY, |l| ((l as f64).ln() - aim).abs());
         let same = |at: &usize| self.all[*at].0.name == self.all[first].0.name;
-        (first..self.all.len()).filter(same).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(first)
+        let others = (first..self.all.len()).filter(|at| same(at) && changes(*at));
+        others.min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(first)
     }
 
     /// Every mechanism in all of so many heads, at the largest l that a budget allows: of one with an l of its own that, if

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::budget::Limit;
 use super::config::AllocateConfig;
-use super::errors::{ErrorStudy, grams};
+use super::errors::{ErrorStudy, changes, grams};
 use super::judge::JudgeStudy;
 use super::offers::Offers;
 use super::plan::{self, Choice, Predicted};
@@ -47,8 +47,8 @@ pub fn run(config: &AllocateConfig, context: Context<'_>) -> Result<Outcome> {
     let windows = &texts.choosing[..];
     let errors = ErrorStudy { source, windows, offers: &offers, grams: all_grams(source, model)?, context };
     let errors = finished(&errors, &journal, context)?;
-    let by = config.sensitivity;
-    let sensitivity = SensitivityStudy { source, model, windows, offers: &offers, by, context };
+    let (by, reference) = (config.sensitivity, offers.reference(|offer| changes(&errors, offer)));
+    let sensitivity = SensitivityStudy { source, model, windows, offers: &offers, reference, by, context };
     let harms = finished(&sensitivity, &journal, context)?;
     let predicted = Predicted::of(&errors, &harms);
     let shape = (model.config().layers, model.config().heads);
@@ -77,7 +77,7 @@ pub fn run(config: &AllocateConfig, context: Context<'_>) -> Result<Outcome> {
     for (file, record) in records(&results, &facts_of_model, offers.softmax()?, context.seed) {
         report.files.push((file, record.text()));
     }
-    finish(&mut report, config, &offers, texts, &facts);
+    finish(&mut report, config, (&offers, reference), texts, &facts);
     if !complete {
         report.notes.insert(0, "interrupted: not every window was judged".into());
     }
@@ -218,7 +218,7 @@ fn record(results: &Results<'_>, choice: &Choice, model: &ModelFacts, softmax: u
 fn finish(
     report: &mut Report,
     config: &AllocateConfig,
-    offers: &Offers,
+    (offers, reference): (&Offers, usize),
     texts: &Texts,
     facts: &[(String, serde_json::Value)],
 ) {
@@ -233,7 +233,7 @@ fn finish(
     stamp.push("choosing_windows", texts.choosing.clone());
     stamp.push("judging_windows", texts.judging.clone());
     stamp.push("sensitivity", config.sensitivity.name());
-    let (reference, _) = &offers.all[offers.reference()];
+    let (reference, _) = &offers.all[reference];
     let alone = match config.sensitivity {
         super::Sensitivity::Shapley => {
             "each head replaced alone, or restored alone where all are replaced (the mean of both)"

@@ -19,7 +19,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::config::Sensitivity;
-use super::errors::Errors;
+use super::errors::{Errors, ROUNDING};
 use super::harm::Exact;
 use super::offers::Offers;
 use crate::error::{Error, Result};
@@ -32,14 +32,14 @@ use crate::sweep::{Cell, Hand, Study, bits};
 
 /// Heads at most that are replaced by another offer too.
 const CHECKED: usize = 64;
-/// Below this share of the output's square an error of f32 is rounding, and what it does tells nothing.
-const ROUNDING: f64 = 1e-9;
 
 pub(super) struct SensitivityStudy<'a> {
     pub(super) source: &'a Trained,
     pub(super) model: &'a Model,
     pub(super) windows: &'a [usize],
     pub(super) offers: &'a Offers,
+    /// The offer that heads are replaced by.
+    pub(super) reference: usize,
     pub(super) by: Sensitivity,
     pub(super) context: Context<'a>,
 }
@@ -96,9 +96,8 @@ impl SensitivityStudy<'_> {
     fn checked(&self, layer: usize) -> Vec<(usize, usize)> {
         let heads = self.model.config().heads;
         let every = (self.source.layers().len() * heads).div_ceil(CHECKED);
-        let reference = self.offers.reference();
         let others: Vec<usize> = (0..self.offers.all.len())
-            .filter(|at| *at != reference && !Assignment::is_exact(&self.offers.all[*at].0.spec))
+            .filter(|at| *at != self.reference && !Assignment::is_exact(&self.offers.all[*at].0.spec))
             .collect();
         let first = self.source.layers().iter().position(|one| *one == layer).unwrap_or(0) * heads;
         let drawn = |head: usize| {
@@ -132,7 +131,7 @@ impl SensitivityStudy<'_> {
     fn all_but(&self, restored: Option<(usize, usize)>) -> Assignment {
         let config = self.model.config();
         let mut assignment = Assignment::exact((config.layers, config.heads), self.context.seed);
-        let spec = &self.offers.all[self.offers.reference()].0.spec;
+        let spec = &self.offers.all[self.reference].0.spec;
         for layer in self.source.layers() {
             for place in (0..config.heads).map(|head| (*layer, head)) {
                 if restored != Some(place) {
@@ -232,8 +231,8 @@ impl Study for SensitivityStudy<'_> {
     }
 
     fn run(&self, of: &LayerWindow, before: &Before) -> Result<Found> {
-        let reference = self.offers.reference();
-        let all: Vec<(usize, usize)> = (0..self.model.config().heads).map(|head| (head, reference)).collect();
+        let heads = 0..self.model.config().heads;
+        let all: Vec<(usize, usize)> = heads.map(|head| (head, self.reference)).collect();
         let groups: Vec<&[(usize, usize)]> = match self.by {
             Sensitivity::Shapley | Sensitivity::Head => all.chunks(1).collect(),
             Sensitivity::Layer => vec![&all[..]],
@@ -247,7 +246,7 @@ impl Study for SensitivityStudy<'_> {
     }
 
     fn view(&self, rows: Vec<(LayerWindow, Found)>) -> Result<Harms> {
-        let (windows, reference) = (self.windows.len(), self.offers.reference());
+        let (windows, reference) = (self.windows.len(), self.reference);
         let mut all = Harms { windows, reference, ..Harms::default() };
         for (of, found) in rows {
             for (sums, each) in [(&mut all.alone, &found.harms), (&mut all.saved, &found.saved)] {

@@ -7,6 +7,7 @@ use luna::report::{Cell, Report};
 use super::{SMALL, file, gpt2, on, tokens};
 use crate::approx_error::approx_error;
 use crate::model::tiny;
+use crate::scale_sweep::swept;
 use crate::study::{cell, number};
 
 fn column(report: &Report, view: usize, name: &str) -> Vec<String> {
@@ -103,6 +104,64 @@ fn an_encoder_is_judged_by_its_hidden_states() {
     assert_eq!(cell(&report.rows, 0, "nll").number(), None);
     assert!(number(&report.views[0].1, 1, "hidden_err") > 0.0);
     assert_eq!(file(&report, "allocation.json")["judged"]["nll"], serde_json::Value::Null);
+}
+
+/// Heads are weighed by something that changes them, whatever is named first.
+#[test]
+fn an_exact_form_weighs_no_head() {
+    for first in ["sink-window:l=64", "softmax,local:l=16"] {
+        let mechanisms = [first, "top-k:l=4"].join(",");
+        let flags = ["--seq-len", "16", "--windows", "1", "--judge-windows", "1", "--budget", "l=50%"];
+        let report = on(&gpt2(), &[&flags[..], &["--mechanism", &mechanisms]].concat(), None).unwrap();
+        let said = |note: &&String| note.starts_with("predicted harm:") && note.contains("by top-k:l=4");
+        assert!(report.notes.iter().any(|note| said(&note)), "{:?}", report.notes);
+        let (_, heads) = report.tables.iter().find(|(name, _)| name == "heads").unwrap();
+        let weights: Vec<f64> = (0..heads.rows.len()).map(|row| number(heads, row, "sensitivity")).collect();
+        assert!(weights.iter().any(|one| *one != weights[0]), "{weights:?}");
+    }
+}
+
+/// `scale-sweep` sums over heads what `allocate` summed, and times what has a fused form.
+#[test]
+fn scale_sweep_costs_an_allocation() {
+    for (budget, mechanism, unit) in [
+        ("flops=40%", "softmax,sink-window", Some(("flops", 1.0))),
+        ("cache=40%", "softmax,sink-window,local", Some(("cache_bytes", 16.0))),
+        ("cache=70%", "softmax,block-top-k:block=4", Some(("cache_bytes", 16.0))),
+        // It has no fused form, and is not timed.
+        ("l=6", "softmax,top-k", None),
+    ] {
+        let flags = [&SMALL[..], &["--budget", budget, "--mechanism", mechanism]].concat();
+        let report = on(&gpt2(), &flags, None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("allocation.json");
+        fs::write(&path, &report.files[0].1).unwrap();
+        let path = path.to_str().unwrap();
+        let found = swept(&["--allocation", path, "--measure", "flops,time", "--rounds", "8"]);
+        let (name, table) = &found.views[0];
+        assert_eq!(*name, "allocation");
+        let read = file(&report, "allocation.json");
+        let mechanisms: Vec<&str> = read["heads"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|head| head["mechanism"].as_str().unwrap())
+            .collect();
+        assert!(mechanisms.iter().any(|one| *one != mechanisms[0]), "{mechanisms:?}");
+        for (row, (name, key)) in [("softmax", "softmax"), ("allocated", "spent")].into_iter().enumerate() {
+            assert_eq!(cell(table, row, "allocation").exact(), name);
+            if let Some((column, tokens)) = unit {
+                let of_all = read["budget"][key].as_u64().unwrap() as f64;
+                assert_eq!(number(table, row, column) * tokens, of_all, "{budget} {mechanism} {name}");
+            }
+        }
+        assert!(number(table, 0, "time") > 0.0);
+        assert_eq!(cell(table, 1, "time").number().is_some(), unit.is_some(), "{mechanism}");
+        if unit.is_some() {
+            let of = |name: &str| number(table, 1, name);
+            assert!(of("low") <= of("speedup") && of("speedup") <= of("high"));
+        }
+    }
 }
 
 /// The same windows under the file of an allocation lose what they lost when it was judged.
