@@ -49,7 +49,8 @@ fn build(params: &Params<'_>, _: &Origin<'_>) -> Result<Box<dyn Mechanism>> {
 fn nucleus(row: &[f64], seen: Range<usize>, mass: f64) -> Vec<usize> {
     let mut keys: Vec<usize> = seen.collect();
     keys.sort_unstable_by(|a, b| descending(row, *a, *b));
-    let enough = mass * keys.iter().map(|key| row[*key]).sum::<f64>();
+    // Rounding in the sums must not move an exact share (half of twelve equal weights) to the next key.
+    let enough = mass * (1.0 - 1e-12) * keys.iter().map(|key| row[*key]).sum::<f64>();
     let mut held = 0.0;
     let last = keys.iter().position(|key| {
         held += row[*key];
@@ -88,6 +89,10 @@ mod tests {
         assert_eq!(nucleus(&row, 0..4, 0.51), [0, 2]);
         assert_eq!(nucleus(&row, 0..4, 0.8), [0, 1, 2]);
         assert_eq!(nucleus(&row, 0..4, 1.0), [0, 1, 2, 3]);
+        for (count, mass, kept) in [(12, 0.5, 6), (20, 0.2, 4), (20, 0.75, 15), (49, 1.0 / 7.0, 7)] {
+            let even = vec![1.0 / f64::from(count); count as usize];
+            assert_eq!(nucleus(&even, 0..even.len(), mass).len(), kept, "{mass} of {count}");
+        }
         // Half of the mass goes to a sink.
         let row = row.map(|mass| mass / 2.0);
         assert_eq!(nucleus(&row, 0..4, 0.5), [2]);
