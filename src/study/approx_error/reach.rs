@@ -19,13 +19,14 @@ enum Reach {
 
 impl Reach {
     fn of(curve: &[(f64, f64)], eps: f64) -> Self {
-        let Some(above) = curve.iter().rposition(|(_, error)| *error > eps) else {
+        let Some(above) = curve.iter().rposition(|(_, error)| error.is_nan() || *error > eps) else {
             return curve.first().map_or(Self::Never, |(l, _)| Self::First(*l));
         };
         let (Some((l, error)), Some((next, less))) = (curve.get(above), curve.get(above + 1)) else {
             return Self::Never;
         };
-        let share = (error - eps) / (error - less);
+        // No line leads down from an error without bound (an output of zeros).
+        let share = if error.is_finite() { (error - eps) / (error - less) } else { 1.0 };
         Self::At((l.ln() + share * (next / l).ln()).exp())
     }
 
@@ -117,6 +118,15 @@ mod tests {
         assert!((l.log2() - 5.5).abs() < 1e-9, "{l}");
         assert_eq!(Reach::of(&curve, 0.1), Reach::Never);
         assert_eq!(Reach::of(&curve, 0.6), Reach::First(16.0));
+    }
+
+    #[test]
+    fn an_infinite_error_is_left_at_the_next_length() {
+        for error in [f64::INFINITY, f64::NAN] {
+            let Reach::At(l) = Reach::of(&[(1.0, error), (4.0, 0.0)], 0.3) else { panic!("reached") };
+            assert!((l - 4.0).abs() < 1e-12, "{l}");
+            assert_eq!(Reach::of(&[(1.0, 0.0), (4.0, error)], 0.3), Reach::Never);
+        }
     }
 
     #[test]
