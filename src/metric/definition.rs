@@ -16,7 +16,7 @@ pub enum Of {
     /// An attention matrix and its approximation. `None`: not known of matrices that were compared row by row.
     Pair(fn(&PairProfile) -> Option<f64>),
     /// The output of softmax attention and its approximation.
-    Output(fn(&OutputProfile) -> f64),
+    Output(fn(&OutputProfile) -> Option<f64>),
 }
 
 /// A metric.

@@ -1,8 +1,9 @@
 //! Errors of an output against the output of softmax attention.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::linalg::engine::symmetric_eigenvalues;
+use crate::stats;
 
 /// An output of softmax attention with its norms.
 #[derive(Clone, Debug)]
@@ -19,8 +20,9 @@ pub struct OutputProfile {
     pub rel_fro: f64,
     /// `||O - O'||_2 / ||O||_2`.
     pub rel_spectral: f64,
-    /// Mean over rows of the cosine between a row of O and the same row of O'.
-    pub cosine: f64,
+    /// Mean of the cosine between a row of O and the same row of O', over the rows of O that are not 0; 0 for a row of zeros
+    /// in O'.
+    pub cosine: Option<f64>,
 }
 
 impl Output {
@@ -44,14 +46,13 @@ impl Output {
         let (o, other) = (self.o.mapv(f64::from), other.mapv(f64::from));
         let difference = &o - &other;
         let share = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { part / whole };
-        let cosines = o.rows().into_iter().zip(other.rows()).map(|(a, b)| {
-            let lengths = a.dot(&a).sqrt() * b.dot(&b).sqrt();
-            share(a.dot(&b), lengths)
-        });
+        let length = |row: ArrayView1<'_, f64>| row.dot(&row).sqrt();
+        let directed = o.rows().into_iter().zip(other.rows()).filter(|(a, _)| length(*a) > 0.0);
+        let cosines: Vec<f64> = directed.map(|(a, b)| share(a.dot(&b), length(a) * length(b))).collect();
         OutputProfile {
             rel_fro: share(fro(&difference), self.fro),
             rel_spectral: share(spectral(&difference), self.spectral),
-            cosine: cosines.sum::<f64>() / o.nrows().max(1) as f64,
+            cosine: (!cosines.is_empty()).then(|| stats::mean(&cosines)),
         }
     }
 }
@@ -74,6 +75,17 @@ mod tests {
     use crate::rng::{normal, stream};
 
     #[test]
+    fn rows_of_zeros_have_no_direction() {
+        let o = ndarray::array![[0.0_f32, 0.0], [1.0, 2.0], [3.0, 0.0]];
+        let found = |other: &Array2<f32>| Output::new(o.clone()).compare(other.view()).cosine;
+        assert!((found(&o).unwrap() - 1.0).abs() < 1e-12);
+        let other = ndarray::array![[5.0_f32, 1.0], [1.0, 2.0], [0.0, 0.0]];
+        assert!((found(&other).unwrap() - 0.5).abs() < 1e-12);
+        let zeros = Array2::zeros((3, 2));
+        assert_eq!(Output::new(zeros.clone()).compare(o.view()).cosine, None);
+    }
+
+    #[test]
     fn figures_equal_their_definitions() {
         for (n, d) in [(1, 1), (40, 8), (5, 16)] {
             let mut rng = stream(1, &format!("output {n} {d}"));
@@ -86,11 +98,11 @@ mod tests {
             let (whole, part) = (norms(&a), norms(&(&a - &b)));
             assert!((found.rel_spectral - part.0 / whole.0).abs() < 1e-6, "{n} {d}");
             assert!((found.rel_fro - part.1 / whole.1).abs() < 1e-6, "{n} {d}");
-            assert!(found.cosine.abs() <= 1.0);
+            assert!(found.cosine.unwrap().abs() <= 1.0);
             let itself = Output::new(a.clone()).compare(a.view());
-            assert!(itself.rel_fro == 0.0 && (itself.cosine - 1.0).abs() < 1e-6);
+            assert!(itself.rel_fro == 0.0 && (itself.cosine.unwrap() - 1.0).abs() < 1e-6);
             let opposite = Output::new(a.clone()).compare((-a).view());
-            assert!((opposite.rel_fro - 2.0).abs() < 1e-6 && (opposite.cosine + 1.0).abs() < 1e-6);
+            assert!((opposite.rel_fro - 2.0).abs() < 1e-6 && (opposite.cosine.unwrap() + 1.0).abs() < 1e-6);
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) const REL_FRO: Metric = Metric {
     unit: "",
     source: "",
     integer: false,
-    of: Of::Output(|output| output.rel_fro),
+    of: Of::Output(|output| Some(output.rel_fro)),
 };
 
 /// Spectral norm of the difference.
@@ -19,13 +19,13 @@ pub(super) const REL_SPECTRAL: Metric = Metric {
     unit: "",
     source: "Zandieh et al. 2023 (KDEformer)",
     integer: false,
-    of: Of::Output(|output| output.rel_spectral),
+    of: Of::Output(|output| Some(output.rel_spectral)),
 };
 
 /// Direction of the rows.
 pub(super) const COSINE: Metric = Metric {
     name: "output_cosine",
-    about: "mean over rows of the cosine between O and B v",
+    about: "mean over rows of the cosine between O and B v, without rows of zeros in O",
     unit: "",
     source: "",
     integer: false,

@@ -246,7 +246,7 @@ pub(super) fn finite<'a>(head: &Head, mut values: impl Iterator<Item = &'a f32>)
 pub(super) fn values(pair: &PairProfile, out: &OutputProfile) -> Vec<Option<f64>> {
     let value = |metric: &Metric| match metric.of {
         Of::Pair(value) => value(pair),
-        Of::Output(value) => Some(value(out)),
+        Of::Output(value) => value(out),
         _ => None,
     };
     metrics().map(value).collect()

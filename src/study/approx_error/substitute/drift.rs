@@ -63,7 +63,11 @@ impl Drift {
             ModelInput::Tokens(ids) if model.config().causal => predict(model, ids, exact, other)?,
             _ => None,
         };
-        Ok(Self { hidden_rel_fro: hidden.rel_fro, hidden_cosine: hidden.cosine, prediction })
+        Ok(Self {
+            hidden_rel_fro: hidden.rel_fro,
+            hidden_cosine: hidden.cosine.unwrap_or(f64::NAN),
+            prediction,
+        })
     }
 }
 
