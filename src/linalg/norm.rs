@@ -5,7 +5,7 @@
 //! `A` lies within `r / sqrt(t)` of `sqrt(t)`, which itself never exceeds the norm (but for rounding, about 1e-6 of it).
 //! That the value found is the largest one rests on the random start: after `j` steps the largest eigenvalue is missed by
 //! a share `e` with probability at most `1.648 sqrt(m) exp(-sqrt(e) (2 j - 1))` (Kuczynski and Wozniakowski 1992), far
-//! less where it is well separated; at least eight steps are computed.
+//! less where it is well separated; at least eight steps are computed, and all of a matrix with few columns.
 #![allow(clippy::inline_always)] // what is not inlined into the dispatched loop is compiled without its instructions
 
 use ndarray::ArrayView2;
@@ -15,6 +15,9 @@ use crate::rng::{Rng, normal};
 
 /// Steps before the residual is first checked.
 const MIN_STEPS: usize = 8;
+/// Up to so many columns all steps are computed, which takes less than anything else does with such a matrix: two values that
+/// differ by less than a hundredth may pass as one for many steps.
+const SMALL: usize = 128;
 /// Maximum steps; the iteration then returns the bound that it has reached.
 const MAX_STEPS: usize = 160;
 /// Steps between two checks of the residual.
@@ -43,6 +46,7 @@ pub fn spectral(a: ArrayView2<'_, f32>, tolerance: f64, rng: &mut Rng) -> Spectr
     let mut basis: Vec<Vec<f64>> = vec![scaled(&start, 1.0 / length(&start))];
     let (mut diagonal, mut off_diagonal) = (Vec::new(), Vec::<f64>::new());
     let max_steps = MAX_STEPS.min(m);
+    let min_steps = if m <= SMALL { m } else { MIN_STEPS };
     loop {
         let step = basis.len();
         let mut next = gram_times(entries, m, &basis[step - 1]);
@@ -57,7 +61,7 @@ pub fn spectral(a: ArrayView2<'_, f32>, tolerance: f64, rng: &mut Rng) -> Spectr
         let residue = length(&next);
         let (top, last) = top_ritz(&diagonal, &off_diagonal);
         let ended = residue <= 1e-7 * top.abs() || step == max_steps;
-        if ended || (step >= MIN_STEPS && step.is_multiple_of(CHECK_EVERY)) {
+        if ended || (step >= min_steps && step.is_multiple_of(CHECK_EVERY)) {
             if top <= 0.0 {
                 return SpectralNorm { steps: step, ..zero };
             }
