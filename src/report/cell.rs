@@ -66,7 +66,7 @@ impl From<i32> for Cell {
 
 impl From<usize> for Cell {
     fn from(value: usize) -> Self {
-        Self::Int(value as i64)
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
     }
 }
 

@@ -99,7 +99,8 @@ fn build(params: &Params<'_>, origin: &Origin<'_>) -> Result<Box<dyn Mechanism>>
     };
     let (l, projection) = match e.as_str() {
         "random" if l.checked_mul(max).is_none_or(|entries| entries > MAX_ENTRIES) => {
-            return Err(params.refuse("max", &max, "l times max of 2^28 or less"));
+            let (name, value) = if l > max { ("l", l) } else { ("max", max) };
+            return Err(params.refuse(name, &value, "l times max of 2^28 or less"));
         }
         "random" => {
             if let Some(e) = origin.found("e") {
