@@ -8,7 +8,8 @@ use pulp::Arch;
 
 use super::gemm::Threads;
 use super::householder::{nothing, qr};
-use super::tile::{Packed, Sides, SymmetricProduct, UpperUpdate};
+use super::symmetric::SymmetricProduct;
+use super::tile::{Packed, Sides, UpperUpdate};
 use crate::error::Result;
 
 /// A symmetric matrix (n, n) with `B` diagonals on each side of the main one, and room for what a chase needs: entry (i, j) is

@@ -33,6 +33,7 @@ mod tests {
     use super::*;
     use crate::linalg::band::Band;
     use crate::linalg::engine::symmetric_eigenvalues;
+    use crate::linalg::gram::{self, Less};
     use crate::rng::{normal, stream};
 
     fn symmetric(n: usize) -> Array2<f64> {
@@ -80,6 +81,26 @@ mod tests {
         for n in (1..20).chain([31, 32, 33, 34, 47, 48, 49, 50, 63, 64, 65, 66, 97, 130]) {
             check::<16>(n);
             check::<32>(n);
+        }
+    }
+
+    #[test]
+    fn one_thread_and_several_give_the_same_bits() {
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (two, three) = (pool(2), pool(3));
+        for (n, m) in [(127, 131), (700, 650), (1029, 1100), (1600, 1600)] {
+            let a = normal(&mut stream(3, "threads"), n, m);
+            let (zeros, ones, mean) = (vec![0.0; n], vec![1.0; n], gram::mean_row(a.view()));
+            let of = |threads| {
+                let mut work = gram::Work::default();
+                let of = Less { a: a.view(), rows: &zeros, first: &ones, columns: &mean };
+                gram::reflected(of, &mut work, threads, &|| Ok(())).unwrap();
+                let t = tridiagonal(&mut work.gram, n, threads, &|| Ok(())).unwrap();
+                [t.diagonal, t.off_diagonal].concat()
+            };
+            let one = of(Threads::One);
+            assert_eq!(one, two.install(|| of(Threads::All)), "{n} x {m}");
+            assert_eq!(one, three.install(|| of(Threads::All)), "{n} x {m}");
         }
     }
 

@@ -231,25 +231,6 @@ mod tests {
     }
 
     #[test]
-    fn one_thread_and_several_give_the_same_bits() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        for (n, m) in [(127, 131), (700, 650), (1029, 1100), (1600, 1600)] {
-            let a = matrix(n, m);
-            let of = |threads| {
-                let mut work = gram::Work::default();
-                let (zeros, ones, mean) = (vec![0.0; n], vec![1.0; n], gram::mean_row(a.view()));
-                let of = Less { a: a.view(), rows: &zeros, first: &ones, columns: &mean };
-                gram::reflected(of, &mut work, threads, &uninterrupted).unwrap();
-                let t = reduction::tridiagonal(&mut work.gram, n, threads, &uninterrupted).unwrap();
-                [t.diagonal, t.off_diagonal].concat().into_iter().map(f64::to_bits).collect::<Vec<_>>()
-            };
-            let one = of(Threads::One);
-            assert_eq!(one, pool.install(|| of(Threads::All)), "{n} x {m}");
-            assert_eq!(one, of(Threads::All), "{n} x {m}");
-        }
-    }
-
-    #[test]
     fn no_rows_or_no_columns_have_no_values() {
         for shape in [(0, 0), (0, 5), (5, 0)] {
             let found = of_f32(Array2::zeros(shape).view(), Engine::Faer, &uninterrupted).unwrap();
