@@ -5,7 +5,8 @@ use super::columns::{self, Figure, Values};
 use super::measured::{Heads, Measured, differences, mean_of};
 use super::null::{NullSpec, names};
 use super::verdict;
-use crate::report::{Column, Digits, Table};
+use crate::report::Digits::Integer;
+use crate::report::{Column, Table};
 use crate::stats;
 use crate::study::columns::{ends_cells, with_ends};
 use crate::study::input::{HeadWindow, Source};
@@ -18,7 +19,7 @@ fn keys() -> Vec<Column> {
 /// The columns of [`table`].
 pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
     let mut all = keys();
-    all.push(Column::new("windows", "", "windows that the means are over", Digits::Integer));
+    all.push(Column::new("windows", "", "windows that the means are over", Integer));
     all.extend(columns::measured(figures, nulls, false).into_iter().flat_map(with_ends));
     all.extend(verdict::columns(&names(nulls)));
     all

@@ -9,8 +9,10 @@ use super::sparsity::{self, Shape};
 use crate::linalg::krylov::{KrylovOptions as Options, Leading, SingularValue};
 use crate::linalg::rounding::Rounding;
 use crate::metric::{RowProfile, Spectrum};
-use crate::report::{Column, Digits, Report, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Column, Report, Table};
 use crate::stats;
+use crate::study::columns::described;
 use crate::study::input::{HeadWindow, Source, lengths};
 use crate::sweep::bits::{self, Bits};
 
@@ -60,34 +62,25 @@ pub(super) fn report(
         .filter(|(at, _)| all.iter().any(|found| found.values[*at].is_some()))
         .collect();
     let mut all_columns = HeadWindow::columns();
-    for (name, about) in [
-        ("asked", "leading values asked for"),
-        ("converged", "leading values that converged; only these are counted"),
-        ("rounds", "times that the whole matrix was computed"),
-    ] {
-        all_columns.push(Column::new(name, "", about, Digits::Integer));
-    }
-    all_columns.extend(
-        known
-            .iter()
-            .map(|(_, f)| Column::new(f.name(), f.metric.unit, f.metric.about, Digits::Significant(4))),
-    );
+    all_columns.extend(described(&[
+        ("asked", "", "leading values asked for", Integer),
+        ("converged", "", "leading values that converged; only these are counted", Integer),
+        ("rounds", "", "times that the whole matrix was computed", Integer),
+    ]));
+    let figure = |(_, figure): &(usize, &Figure)| {
+        Column::new(figure.name(), figure.metric.unit, figure.metric.about, Significant(4))
+    };
+    all_columns.extend(known.iter().map(figure));
     let title = format!("Leading singular values of attention: {}", source.name());
     let mut rows = Table::new(title.clone(), all_columns);
     let mut view = HeadWindow::columns();
-    for (name, about, digits) in [
-        ("index", "place of the value, from 1", Digits::Integer),
-        ("sigma", "the value: ||A x|| of a unit vector x", Digits::Significant(7)),
-        ("bound", "some singular value lies no further from it than this", Digits::Significant(2)),
-        ("converged", "whether the bound is below the tolerance", Digits::Text),
-        (
-            "cum_energy",
-            "share of ||A||_F^2 in the values up to here, if all have converged",
-            Digits::Fixed(4),
-        ),
-    ] {
-        view.push(Column::new(name, "", about, digits));
-    }
+    view.extend(described(&[
+        ("index", "", "place of the value, from 1", Integer),
+        ("sigma", "", "the value: ||A x|| of a unit vector x", Significant(7)),
+        ("bound", "", "some singular value lies no further from it than this", Significant(2)),
+        ("converged", "", "whether the bound is below the tolerance", Text),
+        ("cum_energy", "", "share of ||A||_F^2 in the values up to here, if all have converged", Fixed(4)),
+    ]));
     let mut values = Table::new(format!("{title}: values"), view);
     let mut missing = 0;
     for found in all {
@@ -152,10 +145,10 @@ fn summary(
     let shown: Vec<(usize, &Figure)> = shown.iter().filter_map(|name| Figure::find(figures, name)).collect();
     let mut all = keys.clone();
     let about = "leading values that converged, the fewest of any window, of those asked for";
-    all.push(Column::new("converged", "", about, Digits::Text));
+    all.push(Column::new("converged", "", about, Text));
     let is_uneven = heads.iter().any(|head| head.len() != heads[0].len());
     if is_uneven {
-        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
+        all.push(Column::new("windows", "", "windows that were measured of this head", Integer));
     }
     all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let title = format!("Leading singular values of attention: {}, n = {}", source.name(), lengths(source));

@@ -5,19 +5,20 @@ use super::columns::{self, Figure, Values};
 use super::measured::{Measured, differences};
 use super::null::{NullSpec, names};
 use super::verdict;
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::Integer;
+use crate::report::{Cell, Column, Table};
+use crate::study::columns::described;
 use crate::study::input::{HeadWindow, Source};
 
 /// The columns of [`table`], with intervals and effort where figures are estimated.
 pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec], estimated: bool) -> Vec<Column> {
     let mut all = HeadWindow::columns();
     if estimated {
-        for (name, about) in [
-            ("rounds", "times that the whole matrix was computed"),
-            ("distinct", "leading singular values that were found one by one; the others are a density"),
-        ] {
-            all.push(Column::new(name, "", about, Digits::Integer));
-        }
+        let distinct = "leading singular values that were found one by one; the others are a density";
+        all.extend(described(&[
+            ("rounds", "", "times that the whole matrix was computed", Integer),
+            ("distinct", "", distinct, Integer),
+        ]));
     }
     all.extend(columns::measured(figures, nulls, estimated));
     all.extend(verdict::columns(&names(nulls)));

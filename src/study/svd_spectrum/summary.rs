@@ -5,8 +5,10 @@ use super::columns::Figure;
 use super::measured::{Heads, Measured, differences, mean_of, windows_of};
 use super::null::{NullSpec, names};
 use super::verdict::{self, decide};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Text};
+use crate::report::{Cell, Column, Table};
 use crate::stats;
+use crate::study::columns::described;
 use crate::study::input::{HeadWindow, Source, lengths};
 
 /// What the columns of [`table`] are called in the rows of the result.
@@ -38,21 +40,21 @@ pub(super) fn table(
     let mut all = keys.clone();
     all.extend(shares.map(|index| {
         let figure = &figures[index];
-        Column::new(figure.name(), "", figure.metric.about, Digits::Fixed(3))
+        Column::new(figure.name(), "", figure.metric.about, Fixed(3))
     }));
-    all.extend([
-        Column::new("erank", "", "effective_rank: exp of the entropy of s_i / sum s", Digits::Fixed(1)),
-        Column::new("centred_erank", "", "effective_rank of the matrix less its mean row", Digits::Fixed(1)),
-    ]);
+    all.extend(described(&[
+        ("erank", "", "effective_rank: exp of the entropy of s_i / sum s", Fixed(1)),
+        ("centred_erank", "", "effective_rank of the matrix less its mean row", Fixed(1)),
+    ]));
     let estimated = heads.0.iter().flatten().any(|one| one.ends.is_some());
     if estimated {
         let about = "half-width of the 95 % interval of erank as an estimate of this window's, or the mean of these windows'";
-        all.insert(all.len() - 1, Column::new("pm", "", about, Digits::Fixed(1)));
+        all.insert(all.len() - 1, Column::new("pm", "", about, Fixed(1)));
     }
     // The ends of the difference would not fit in 80 columns beside those of the estimate.
     let is_shown = |at: usize| !estimated || !(2..4).contains(&at);
     if mark_windows {
-        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
+        all.push(Column::new("windows", "", "windows that were measured of this head", Integer));
     }
     if !nulls.is_empty() {
         let columns = verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]);
@@ -115,10 +117,10 @@ pub(super) fn overall(
         figures.iter().enumerate().find(|(_, figure)| figure.metric.name == name && figure.at == at)
     })
     .collect();
-    let mut all = vec![
-        Column::new("mean_of", "", "what the mean is over", Digits::Text),
-        Column::new("n", "", "rows of the attention matrix", Digits::Integer),
-    ];
+    let mut all = described(&[
+        ("mean_of", "", "what the mean is over", Text),
+        ("n", "", "rows of the attention matrix", Integer),
+    ]);
     all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let mut table = Table::new("Means over all heads and windows", all);
     for of_length in measured.chunk_by(|a, b| a.at.n == b.at.n) {
