@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::{Figure, cell};
 use super::sparsity::{self, Shape};
 use crate::linalg::krylov::{KrylovOptions as Options, Leading, SingularValue};
@@ -13,7 +13,7 @@ use crate::report::Digits::{Fixed, Integer, Significant, Text};
 use crate::report::{Column, Report, Table};
 use crate::stats;
 use crate::study::columns::described;
-use crate::study::input::{HeadWindow, Source, lengths};
+use crate::study::input::{HeadWindow, lengths};
 use crate::sweep::bits::{self, Bits};
 
 /// What was found of one head over one window.
@@ -48,13 +48,8 @@ impl Bits for Leading {
     }
 }
 
-pub(super) fn report(
-    config: &Config,
-    options: Options,
-    source: &dyn Source,
-    figures: &[Figure],
-    all: &[Found],
-) -> Report {
+pub(super) fn report(asked: Asked<'_>, options: Options, all: &[Found]) -> Report {
+    let Asked { source, figures, .. } = asked;
     // Only what leading values, the sum of all squares and the rows can tell; the rest would be columns of nothing.
     let known: Vec<(usize, &Figure)> = figures
         .iter()
@@ -116,7 +111,7 @@ pub(super) fn report(
     }
     let heads: Vec<&[Found]> = all.chunk_by(|a, b| a.at.is_same_head(&b.at)).collect();
     notes.extend(sparsity::notes(&shapes(&heads, figures), "stable_rank"));
-    let views = vec![("summary".into(), summary(config, options, source, figures, &heads))];
+    let views = vec![("summary".into(), summary(asked, options, &heads))];
     let tables = vec![("values".into(), values)];
     let sigma: Vec<Vec<f64>> =
         all.iter().map(|found| found.leading.values.iter().map(|one| one.sigma).collect()).collect();
@@ -131,13 +126,8 @@ fn padded(rows: &[Vec<f64>]) -> Array2<f64> {
 }
 
 /// One row a head, means over its windows.
-fn summary(
-    config: &Config,
-    options: Options,
-    source: &dyn Source,
-    figures: &[Figure],
-    heads: &[&[Found]],
-) -> Table {
+fn summary(asked: Asked<'_>, options: Options, heads: &[&[Found]]) -> Table {
+    let Asked { config, source, figures, .. } = asked;
     let keys = HeadWindow::columns_for_people(source, false);
     let k = config.shown_of(source.lengths().last().copied().unwrap_or(0), options.top);
     let energy = format!("cum_energy_at_{k}");

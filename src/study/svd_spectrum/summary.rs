@@ -1,15 +1,15 @@
 //! The tables that people read: a head a row, and the means over all heads.
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::Figure;
 use super::measured::{Heads, Measured, differences, mean_of, windows_of};
-use super::null::{NullSpec, names};
+use super::null::names;
 use super::verdict::{self, decide};
 use crate::report::Digits::{Fixed, Integer, Text};
 use crate::report::{Cell, Column, Table};
 use crate::stats;
 use crate::study::columns::described;
-use crate::study::input::{HeadWindow, Source, lengths};
+use crate::study::input::{HeadWindow, lengths};
 
 /// What the columns of [`table`] are called in the rows of the result.
 pub(super) const SHORT: &[(&str, &str)] = &[
@@ -22,13 +22,8 @@ pub(super) const SHORT: &[(&str, &str)] = &[
 ];
 
 /// One row a head: the figures that the question turns on.
-pub(super) fn table(
-    config: &Config,
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Table {
+pub(super) fn table(asked: Asked<'_>, heads: &Heads<'_>) -> Table {
+    let Asked { config, source, figures, nulls } = asked;
     let k = config.shown(heads.size(config.of, source.lengths().last().copied()));
     let place = |name: &str| {
         figures.iter().position(|figure| figure.metric.name == name && figure.at == Some(k)).unwrap_or(0)
@@ -97,12 +92,8 @@ pub(super) fn half_width(one: &Measured, figure: usize) -> Option<f64> {
 }
 
 /// Means over all heads, of the heads and of what stands beside them.
-pub(super) fn overall(
-    config: &Config,
-    measured: &[Measured],
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Table {
+pub(super) fn overall(asked: Asked<'_>, measured: &[Measured]) -> Table {
+    let Asked { config, figures, nulls, .. } = asked;
     let k = config.shown(Heads::of(measured).size(config.of, measured.iter().map(|one| one.at.n).max()));
     let shown: Vec<(usize, &Figure)> = [
         ("cum_l1_at", Some(k)),
