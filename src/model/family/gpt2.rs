@@ -1,7 +1,7 @@
 //! GPT-2: a decoder whose weights are stored (in, out), with queries, keys and values in one.
 
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known};
 use super::tensors::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -18,12 +18,7 @@ pub(super) static GPT2: Family = Family {
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],
     input_first: true,
-    known: Known {
-        read: READ,
-        inert: INERT,
-        neutral: &[("position_embedding_type", &["absolute"])],
-        hub: true,
-    },
+    known: Known { read: READ, inert: INERT, neutral: &[ABSOLUTE], hub: true },
     config,
 };
 
