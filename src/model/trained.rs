@@ -30,6 +30,13 @@ pub struct Output {
     pub hidden: Option<Array2<f32>>,
 }
 
+impl Output {
+    /// The last hidden states of a pass that was not ended early.
+    pub fn last(self) -> Result<Array2<f32>> {
+        self.hidden.ok_or_else(|| Error::Convergence { what: "the forward pass of the model".into() })
+    }
+}
+
 impl Model {
     /// Opens a model's folder: `config.json`, and `model.safetensors` or its shards with their index. Of the run folder
     /// of a training it opens `best`.

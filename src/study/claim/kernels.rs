@@ -222,8 +222,7 @@ pub(super) fn nystrom_exact(setting: &Setting<'_>, l: usize) -> Result<Evidence>
     Drawn::all(setting, &["draw", "difference"], |drawn| {
         let input = drawn.input(Mask::Full);
         let spec = format!("nystrom:l={l},iterations=20").parse()?;
-        let origin = crate::attention::Origin { seed: 0, label: "", learned: None };
-        let nystrom = Attention::build(&spec, &origin)?.forward(&input, drawn.v.view())?;
+        let nystrom = Attention::of(&spec)?.forward(&input, drawn.v.view())?;
         let exact = Attention::plain("softmax", None)?.forward(&input, drawn.v.view())?;
         let difference = relative(nystrom.view(), exact.view());
         Ok((difference, vec![difference.into()]))

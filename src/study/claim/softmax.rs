@@ -6,7 +6,7 @@ use super::judge::{Figure, Judge};
 use super::linformer::windows;
 use super::setting::Setting;
 use super::statement::{Claim, On};
-use crate::attention::{Attention, Mask, Origin};
+use crate::attention::{Attention, Mask};
 use crate::error::{Error, Result};
 use crate::stats;
 
@@ -102,8 +102,7 @@ pub(super) fn top_k_mass(setting: &Setting<'_>, mechanism: &str) -> Result<Evide
         let mask = if drawn.number % 2 == 0 { Mask::Full } else { Mask::Causal };
         let input = drawn.input(mask);
         let exact = Attention::plain("softmax", None)?.matrix(&input)?;
-        let origin = Origin { seed: 0, label: "", learned: None };
-        let kept = Attention::build(&mechanism.parse()?, &origin)?.matrix(&input)?;
+        let kept = Attention::of(&mechanism.parse()?)?.matrix(&input)?;
         let mut largest = (0.0, 0.0, -1.0_f64);
         for (row, of_kept) in exact.rows().into_iter().zip(kept.rows()) {
             let apart = row.iter().zip(of_kept).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
