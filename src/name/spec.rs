@@ -22,7 +22,7 @@ pub struct Spec {
 }
 
 /// A parameter that something takes: an entry of its registry line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Param {
     /// The key.
     pub name: &'static str,
