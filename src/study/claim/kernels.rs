@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 use super::drawn::{Drawn, relative, table};
-use super::evidence::{Evidence, Rows};
+use super::evidence::{Evidence, Rows, less};
 use super::judge::{Figure, Judge};
 use super::linformer::windows;
 use super::setting::Setting;
@@ -185,10 +185,7 @@ fn landmarks(setting: &Setting<'_>) -> Result<Evidence> {
     let words = format!("--mechanism nystrom --l {},{},{}", ls[0], ls[1], ls[2]);
     let (command, report) = setting.errors(&words, &[setting.n])?;
     let rows = Rows(&report.rows);
-    let error = |l: usize| {
-        rows.by_window(|row| if row.is("l", l)? { row.number("output_rel_fro") } else { Ok(None) })
-    };
-    let [few, some, many] = ls.map(error);
+    let [few, some, many] = ls.map(|l| rows.of_windows("output_rel_fro", "l", l));
     let (few, some, many) = (few?, some?, many?);
     let note = format!(
         "relative output error with {}, {} and {} landmarks: {:.3}, {:.3}, {:.3}",
@@ -199,7 +196,6 @@ fn landmarks(setting: &Setting<'_>) -> Result<Evidence> {
         stats::mean(&some),
         stats::mean(&many)
     );
-    let less = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>();
     let (first, second) = (less(&some, &few), less(&many, &some));
     let values = if stats::mean(&first) > stats::mean(&second) { first } else { second };
     Ok(Evidence { note: Some(note), ..windows(values, (command, report), &["output_rel_fro"])? })

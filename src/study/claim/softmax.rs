@@ -1,7 +1,7 @@
 //! Claims about exact attention and choices of its keys.
 
 use super::drawn::Drawn;
-use super::evidence::{Evidence, Rows};
+use super::evidence::{Evidence, Rows, less};
 use super::judge::{Figure, Judge};
 use super::linformer::windows;
 use super::setting::Setting;
@@ -60,12 +60,7 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
     let words = format!("--substitute all --mechanism sink-window:sink=0,sink-window:sink=4 --l {l}");
     let (command, report) = setting.errors(&words, &[setting.n])?;
     let rows = Rows(&report.rows);
-    let change = |sink: usize| {
-        let name = format!("sink-window:sink={sink}");
-        rows.by_window(
-            |row| if row.is("mechanism", name.as_str())? { row.number("nll_change") } else { Ok(None) },
-        )
-    };
+    let change = |sink: usize| rows.of_windows("nll_change", "mechanism", format!("sink-window:sink={sink}"));
     let (alone, with_sink) = (change(0)?, change(4)?);
     if alone.is_empty() {
         return Err(Error::Refused(
@@ -77,7 +72,7 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
         stats::mean(&alone),
         stats::mean(&with_sink)
     );
-    let values = alone.iter().zip(&with_sink).map(|(alone, with)| alone - with).collect();
+    let values = less(&alone, &with_sink);
     Ok(Evidence {
         note: Some(note),
         ..windows(values, (command, report), &["nll_softmax", "nll", "nll_change"])?
