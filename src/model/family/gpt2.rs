@@ -57,21 +57,25 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::HeadOut, "lm_head.weight", &[Vocab, D]).need(Need::Optional),
 ];
 
-fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
+/// The sizes, by the names of OpenAI's files or by those of all models.
+pub(super) fn sizes(keys: &Keys<'_>) -> Result<Sizes> {
     let (d, heads) = (
         keys.size(keys.either("n_embd", "hidden_size"))?,
         keys.size(keys.either("n_head", "num_attention_heads"))?,
     );
-    let sizes = Sizes {
+    Ok(Sizes {
         layers: keys.layers(keys.either("n_layer", "num_hidden_layers"))?,
         heads,
         d_h: keys.head_width(d, heads)?,
         d,
-        ffn: if keys.has("n_inner") { keys.size("n_inner")? } else { 4 * d },
+        ffn: keys.size_or("n_inner", 4 * d)?,
         positions: keys.size(keys.either("n_positions", "max_position_embeddings"))?,
         vocab: keys.size("vocab_size")?,
-    };
-    let config = ModelConfig::new(sizes, Position::Learned { offset: 0, padding: None });
+    })
+}
+
+fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
+    let config = ModelConfig::new(sizes(keys)?, Position::Learned { offset: 0, padding: None });
     let scaled = keys.flag("scale_attn_weights", true)?;
     Ok(ModelConfig {
         causal: keys.flag("is_causal", true)?,
