@@ -50,7 +50,12 @@ impl Attention {
         let kind = name::find("attention", name, ALL, |kind| kind.name)?;
         let l = l.filter(|_| kind.takes_l()).map(|l| ("l".to_string(), l.to_string()));
         let spec = Spec { name: name.to_string(), params: l.into_iter().collect() };
-        Self::build(&spec, &Origin { seed: 0, label: "", learned: None })
+        Self::of(&spec)
+    }
+
+    /// The mechanism that a spec names, where what it draws does not matter.
+    pub fn of(spec: &Spec) -> Result<Self> {
+        Self::build(spec, &Origin { seed: 0, label: "", learned: None })
     }
 
     /// The mechanism that a spec names, with its parameters checked.

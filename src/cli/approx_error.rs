@@ -36,13 +36,7 @@ impl ApproxError {
         config.folder = self.cells.folder(&self.output, global);
         config.aggregate = self.output.aggregate(config.aggregate);
         let columns = approx_error::columns(&config);
-        study::run(
-            global,
-            &self.output,
-            (&config.folder, config.unnamed().is_some()),
-            columns,
-            out,
-            |context| approx_error::run(&config, context),
-        )
+        let place = (&config.folder, config.unnamed().is_some());
+        study::run(global, &self.output, place, columns, out, |context| approx_error::run(&config, context))
     }
 }

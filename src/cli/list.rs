@@ -44,7 +44,7 @@ pub struct Entry {
     pub takes: String,
     /// Its parameters one by one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<name::Param>,
     /// The paper or program that it comes from; empty if it is this program.
     pub source: String,
     /// Of a model family, which keys its queries see; empty for all else.
@@ -58,17 +58,6 @@ pub struct Entry {
     pub example: String,
 }
 
-/// A parameter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Parameter {
-    /// Its key.
-    pub name: &'static str,
-    /// Its default; none if it is off by default.
-    pub default: Option<&'static str>,
-    /// One line about it.
-    pub about: &'static str,
-}
-
 impl Registry {
     fn of(kind: &'static str, about: &'static str, entries: impl IntoIterator<Item = Entry>) -> Self {
         Self { kind, about, entries: entries.into_iter().collect() }
@@ -78,12 +67,7 @@ impl Registry {
 impl Entry {
     /// The same, with its parameters.
     fn taking(self, takes: &[name::Param]) -> Self {
-        let parameters = takes.iter().map(|param| Parameter {
-            name: param.name,
-            default: param.default,
-            about: param.about,
-        });
-        Self { takes: name::takes(takes), parameters: parameters.collect(), ..self }
+        Self { takes: name::takes(takes), parameters: takes.to_vec(), ..self }
     }
 
     /// An entry without parameters or source.

@@ -53,13 +53,9 @@ impl SvdSpectrum {
         }
         let engine = self.engine.unwrap_or_default();
         let columns = svd_spectrum::columns(&config)?;
-        study::run(
-            global,
-            &self.output,
-            (&config.folder, config.unnamed().is_some()),
-            columns,
-            out,
-            |context| svd_spectrum::run(&config, Context { engine, ..context }),
-        )
+        let place = (&config.folder, config.unnamed().is_some());
+        study::run(global, &self.output, place, columns, out, |context| {
+            svd_spectrum::run(&config, Context { engine, ..context })
+        })
     }
 }

@@ -66,21 +66,15 @@ pub(super) fn run(
                 let written = out.write_all(text).and_then(|()| flush(out));
                 written.map_err(|error| failed = Some(error)).is_ok()
             };
-            let done = study::run(
-                global,
-                &output,
-                (&output.folder(), false),
-                Some(columns),
-                &mut io::sink(),
-                |context| {
-                    let outcome = text_study(context, &mut write)?;
-                    for note in &outcome.report.notes {
-                        // A closed standard error must not lose the text.
-                        let _ = writeln!(io::stderr(), "luna: {}", printable(note));
-                    }
-                    Ok(outcome)
-                },
-            );
+            let place = (&output.folder(), false);
+            let done = study::run(global, &output, place, Some(columns), &mut io::sink(), |context| {
+                let outcome = text_study(context, &mut write)?;
+                for note in &outcome.report.notes {
+                    // A closed standard error must not lose the text.
+                    let _ = writeln!(io::stderr(), "luna: {}", printable(note));
+                }
+                Ok(outcome)
+            });
             failed.map_or(done, |error| Err(error.into()))
         }
     }

@@ -16,44 +16,30 @@ use crate::Result;
 const ATTN: (Role, Role) = (Role::AttnGain, Role::AttnShift);
 const FFN: (Role, Role) = (Role::FfnGain, Role::FfnShift);
 
-/// Runs the model over what it reads; `None` if the observer ended the pass early.
-pub(super) fn forward(
-    config: &ModelConfig,
-    store: &Store,
-    input: ModelInput<'_>,
-    observer: &mut dyn Observer,
-    substitute: Option<&dyn Substitute>,
-) -> Result<Option<Array2<f32>>> {
-    let pass = Pass { config, store, substitute };
-    let x = pass.embed(input)?;
-    pass.layers(0, x, observer)
-}
-
-/// The rest of a forward pass, from the hidden states that a layer reads; `None` if the observer ended the pass early.
-pub(super) fn forward_from(
-    config: &ModelConfig,
-    store: &Store,
-    (layer, x): (usize, Array2<f32>),
-    observer: &mut dyn Observer,
-    substitute: Option<&dyn Substitute>,
-) -> Result<Option<Array2<f32>>> {
-    Pass { config, store, substitute }.layers(layer, x, observer)
-}
-
 /// What a layer's heads are multiplied by, shape (h `d_h`, d).
 pub(super) fn output_weight(store: &Store, layer: usize) -> Result<Array2<f32>> {
     Ok(Linear::load(store, (Role::O, Role::NoBias), layer, store.family().input_first)?.weight().to_owned())
 }
 
-struct Pass<'a> {
-    config: &'a ModelConfig,
-    store: &'a Store,
-    substitute: Option<&'a dyn Substitute>,
+/// A forward pass of a model.
+pub(super) struct Pass<'a> {
+    pub(super) config: &'a ModelConfig,
+    pub(super) store: &'a Store,
+    pub(super) substitute: Option<&'a dyn Substitute>,
 }
 
 impl Pass<'_> {
-    /// The layers from this one on, and what follows the last.
-    fn layers(
+    /// Runs the model over what it reads; `None` if the observer ended the pass early.
+    pub(super) fn over(
+        &self,
+        input: ModelInput<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Array2<f32>>> {
+        self.layers(0, self.embed(input)?, observer)
+    }
+
+    /// The layers from this one on, and what follows the last; `None` if the observer ended the pass early.
+    pub(super) fn layers(
         &self,
         first: usize,
         mut x: Array2<f32>,

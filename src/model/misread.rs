@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use super::Rope;
 use super::config::{Arrangement, ModelConfig, Norm, Position};
 use super::family::Role;
-use super::forward;
+use super::forward::Pass;
 use super::observe::{HeadTap, ModelInput, Observer};
 use super::trained::Model;
 use crate::Result;
@@ -218,7 +218,8 @@ impl Observer for Everything {
 /// How far matrices, and hidden states and logits, are from the expected ones.
 fn off(model: &Model, config: &ModelConfig, ids: &[u32], expected: &Expected) -> Result<(f64, f64)> {
     let mut seen = Everything::default();
-    let hidden = forward::forward(config, model.store(), ModelInput::Tokens(ids), &mut seen, None)?.unwrap();
+    let pass = Pass { config, store: model.store(), substitute: None };
+    let hidden = pass.over(ModelInput::Tokens(ids), &mut seen)?.unwrap();
     let attentions = &expected.0["attentions"];
     let matrices = seen.0.iter().map(|tap| {
         let exact = attentions.index_axis(Axis(0), tap.layer).index_axis(Axis(0), tap.head).to_owned();

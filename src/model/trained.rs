@@ -7,9 +7,10 @@ use ndarray::{Array2, ArrayView3};
 use super::config::{ModelConfig, Position, UNLIMITED};
 use super::family::{Family, Role};
 use super::folder::{FOLDER, settled};
+use super::forward::{self, Pass};
 use super::observe::Observer;
 use super::substitute::Substitute;
-use super::{ModelInput, embedded, forward, head, load, read};
+use super::{ModelInput, embedded, head, load, read};
 use crate::attention::Term;
 use crate::{Error, Result};
 
@@ -28,6 +29,13 @@ pub struct Output {
     /// the model projects them to that, as OPT-350m does); `None` if the observer's
     /// [`last_layer`](Observer::last_layer) ended the pass before.
     pub hidden: Option<Array2<f32>>,
+}
+
+impl Output {
+    /// The last hidden states of a pass that was not ended early.
+    pub fn last(self) -> Result<Array2<f32>> {
+        self.hidden.ok_or_else(|| Error::Convergence { what: "the forward pass of the model".into() })
+    }
 }
 
 impl Model {
@@ -120,7 +128,7 @@ impl Model {
             ModelInput::Tokens(ids) => self.check(ids)?,
             ModelInput::Pixels(pixels) => self.check_pixels(pixels)?,
         }
-        Ok(Output { hidden: forward::forward(&self.config, &self.store, input, observer, substitute)? })
+        Ok(Output { hidden: self.pass(substitute).over(input, observer)? })
     }
 
     /// The rest of a pass, from the hidden states (n, d) that a layer reads ([`Observer::hidden`]).
@@ -137,9 +145,11 @@ impl Model {
             let expected = format!("(n, d) with d = {d}, before one of {layers} layers");
             return Err(Error::Shape { what, found: x.shape().to_vec(), expected });
         }
-        Ok(Output {
-            hidden: forward::forward_from(&self.config, &self.store, (layer, x), observer, substitute)?,
-        })
+        Ok(Output { hidden: self.pass(substitute).layers(layer, x, observer)? })
+    }
+
+    fn pass<'a>(&'a self, substitute: Option<&'a dyn Substitute>) -> Pass<'a> {
+        Pass { config: &self.config, store: &self.store, substitute }
     }
 
     /// What projects the outputs of a layer's heads, side by side, into the hidden states: shape (h `d_h`, d).

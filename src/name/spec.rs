@@ -22,7 +22,7 @@ pub struct Spec {
 }
 
 /// A parameter that something takes: an entry of its registry line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Param {
     /// The key.
     pub name: &'static str,
@@ -70,7 +70,7 @@ pub fn specs(text: &str) -> Result<Vec<Spec>> {
         if key.is_empty() || value.is_empty() {
             return Err(refused(piece));
         }
-        if spec.params.iter().any(|(known, _)| known == key) {
+        if spec.typed(key).is_some() {
             let what = format!("parameter '{key}' of '{}'", spec.name);
             return Err(Error::value(what, value, "one value for each parameter"));
         }
@@ -92,6 +92,19 @@ pub fn takes(params: &[Param]) -> String {
 }
 
 impl Spec {
+    /// The value typed for a key, if there is one.
+    pub fn typed(&self, key: &str) -> Option<&str> {
+        self.params.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The same without a key.
+    #[must_use]
+    pub fn without(&self, key: &str) -> Self {
+        let mut spec = self.clone();
+        spec.params.retain(|(known, _)| known != key);
+        spec
+    }
+
     /// Checks the keys against what a thing of this name takes; `kind` is for messages ("synthetic input").
     pub fn params<'a>(&'a self, kind: &str, takes: &'a [Param]) -> Result<Params<'a>> {
         let owner = format!("{kind} '{}'", self.name);
@@ -121,14 +134,13 @@ impl Params<'_> {
 
     /// The value typed for `name`, else its default, else `None`.
     pub fn optional<T: Item>(&self, name: &str) -> Result<Option<T>> {
-        let typed = self.spec.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let default = || self.takes.iter().find(|param| param.name == name)?.default;
-        typed.or_else(default).map(|value| T::read(&self.what(name), value)).transpose()
+        self.spec.typed(name).or_else(default).map(|value| T::read(&self.what(name), value)).transpose()
     }
 
     /// Whether a value was typed for `name`, and none is taken from the default.
     pub fn is_typed(&self, name: &str) -> bool {
-        self.spec.params.iter().any(|(key, _)| key == name)
+        self.spec.typed(name).is_some()
     }
 
     /// As [`get`](Self::get), and at least `least`.

@@ -226,14 +226,6 @@ mod tests {
         assert!(to_terminal(&figure, Style { width: 3, colour: true }, 0).contains('└'));
     }
 
-    /// Writes a plot to inspect: `LUNA_FIGURES=DIR cargo test --lib terminal -- --ignored`.
-    #[test]
-    #[ignore = "writes to LUNA_FIGURES, to be inspected"]
-    fn writes_a_plot_to_inspect() {
-        let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
-        std::fs::write(dir.join("plot.txt"), to_terminal(&figure(), Style::default(), 18)).unwrap();
-    }
-
     #[test]
     fn a_line_has_its_colour_of_the_page_and_lines_of_one_colour_differ() {
         let line = |label: &str, hue| Series {

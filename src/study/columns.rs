@@ -67,9 +67,12 @@ impl Columns {
     }
 }
 
-/// Columns by name, unit, meaning and digits.
-pub(super) fn described<const N: usize>(columns: [(&str, &str, &str, Digits); N]) -> [Column; N] {
-    columns.map(|(name, unit, about, digits)| Column::new(name, unit, about, digits))
+/// A column: name, unit, meaning and digits.
+pub(super) type Described<'a> = (&'a str, &'a str, &'a str, Digits);
+
+/// The columns of such a list, in its order.
+pub(super) fn described(columns: &[Described<'_>]) -> Vec<Column> {
+    columns.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
 }
 
 /// A column, and the ends of the 95 % intervals of its values.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::columns::described;
+use crate::report::Digits::{Integer, Text};
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats::{self, Verdict, from_baseline, from_best};
 
@@ -57,13 +59,13 @@ impl Compared<'_> {
             Some(_) => "lower end of its Student's 95 % interval",
             None => "lower end of its Student's interval, at 1 - 0.1 / M of M that are compared",
         };
-        columns.extend([
-            Column::new(self.pairs, "", "pairs that the difference is over", Digits::Integer),
-            Column::new("diff", self.unit, about, self.digits),
-            Column::new("low", self.unit, confidence, self.digits),
-            Column::new("high", self.unit, "upper end of it", self.digits),
-            Column::new("verdict", "", "undecided where the interval holds 0", Digits::Text),
-        ]);
+        columns.extend(described(&[
+            (self.pairs, "", "pairs that the difference is over", Integer),
+            ("diff", self.unit, about.as_str(), self.digits),
+            ("low", self.unit, confidence, self.digits),
+            ("high", self.unit, "upper end of it", self.digits),
+            ("verdict", "", "undecided where the interval holds 0", Text),
+        ]));
         let mut table = Table::new(title, columns);
         let mut tally = Tally::default();
         for set in sets {

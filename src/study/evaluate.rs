@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use super::columns::{Described, described};
 use super::train::network::TaskNetwork;
 use super::{Columns, Context, Outcome};
 use crate::error::{Error, Result};
 use crate::model::{TRANSLATOR, embedded, settled};
 use crate::network::EncoderConfig;
 use crate::network::translator::TranslatorConfig;
-use crate::report::{Column, Digits, Report, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Report, Table};
 use crate::stats;
 use crate::task::judge::{Answers, Judge};
 use crate::task::{self, TrainedNetwork};
@@ -32,38 +34,29 @@ pub struct EvaluateConfig {
     pub batch: usize,
 }
 
-/// The columns, in their order: name, unit, about, digits.
-const COLUMNS: &[(&str, &str, &str, Digits)] = &[
-    (
-        "attention",
-        "",
-        "the mechanism with its parameters; of an encoder-decoder, its encoder's",
-        Digits::Text,
-    ),
-    ("decoder", "", "attention of the decoder of an encoder-decoder", Digits::Text),
-    ("parameters", "", "learned parameters", Digits::Integer),
-    ("data", "", "the file", Digits::Text),
-    ("answers", "", "targets: sequences, or tokens", Digits::Integer),
-    ("loss", "nats", "mean -ln p of a target", Digits::Fixed(4)),
-    ("accuracy", "", "share of right answers", Digits::Fixed(4)),
+/// The columns, in their order.
+const COLUMNS: &[Described<'static>] = &[
+    ("attention", "", "the mechanism with its parameters; of an encoder-decoder, its encoder's", Text),
+    ("decoder", "", "attention of the decoder of an encoder-decoder", Text),
+    ("parameters", "", "learned parameters", Integer),
+    ("data", "", "the file", Text),
+    ("answers", "", "targets: sequences, or tokens", Integer),
+    ("loss", "nats", "mean -ln p of a target", Fixed(4)),
+    ("accuracy", "", "share of right answers", Fixed(4)),
     (
         "low",
         "",
         "lower end of Wilson's 95 % interval over the answers (none for tokens, which are not independent)",
-        Digits::Fixed(4),
+        Fixed(4),
     ),
-    ("high", "", "upper end of it", Digits::Fixed(4)),
-    ("bits_per_byte", "bits", "loss in bits per byte of text", Digits::Fixed(4)),
-    ("perplexity", "", "exp of the loss", Digits::Significant(4)),
+    ("high", "", "upper end of it", Fixed(4)),
+    ("bits_per_byte", "bits", "loss in bits per byte of text", Fixed(4)),
+    ("perplexity", "", "exp of the loss", Significant(4)),
 ];
 
 /// The columns of the result, and those that say what a row is of.
 pub fn columns() -> Columns {
-    Columns { known: Some(all()), keys: &["attention", "decoder", "data"], short: &[] }
-}
-
-fn all() -> Vec<Column> {
-    COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
+    Columns { known: Some(described(COLUMNS)), keys: &["attention", "decoder", "data"], short: &[] }
 }
 
 /// A network as a training wrote it.
@@ -130,7 +123,7 @@ pub fn run(config: &EvaluateConfig, context: Context<'_>) -> Result<Outcome> {
 }
 
 fn table(config: &EvaluateConfig, network: &TaskNetwork, answers: &Answers, judge: Judge) -> Table {
-    let mut rows = Table::new("Evaluation", all());
+    let mut rows = Table::new("Evaluation", described(COLUMNS));
     let (loss, accuracy) = (answers.loss(), answers.accuracy());
     let ends = (!judge.by_loss()).then(|| stats::wilson(accuracy, answers.count));
     let file = config.data.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

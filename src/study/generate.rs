@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::columns::described;
 use super::{Context, Outcome};
 use crate::error::{Error, Result};
 use crate::model::{embedded, settled};
 use crate::network::{DecodingState, Encoder, Head};
-use crate::report::{Column, Digits, Report, Table};
+use crate::report::Digits::{Integer, Text};
+use crate::report::{Column, Report, Table};
 use crate::rng::stream;
 use crate::task::language::Detokenizer;
 use crate::train::sample::Sampling;
@@ -36,10 +38,10 @@ pub struct GenerateConfig {
 
 /// The columns of the result: a row for every line of the text.
 pub fn columns() -> Vec<Column> {
-    vec![
-        Column::new("line", "", "number of the line", Digits::Integer),
-        Column::new("text", "", "the line, of the prompt and what was written after it", Digits::Text),
-    ]
+    described(&[
+        ("line", "", "number of the line", Integer),
+        ("text", "", "the line, of the prompt and what was written after it", Text),
+    ])
 }
 
 /// Writes a text, which `write` is handed piece by piece, from the prompt to a last newline; false from it ends the text.

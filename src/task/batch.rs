@@ -55,9 +55,15 @@ impl Shuffled {
     }
 }
 
-/// Which examples to hold out: of every class `share` (rounded; of two or more at least one and not all, of a single one
-/// none), drawn by the seed, whatever the order of the examples.
-pub(super) fn hold_out(classes: &[usize], share: f64, seed: u64) -> Vec<bool> {
+/// Splits off `share` of every class (rounded; of two or more at least one and not all, of a single one none), drawn by the
+/// seed, whatever the order of the items: the remainder, and what was split off, each in their order.
+pub(super) fn hold_out<T>(
+    items: Vec<T>,
+    class: impl Fn(&T) -> usize,
+    share: f64,
+    seed: u64,
+) -> (Vec<T>, Vec<T>) {
+    let classes: Vec<usize> = items.iter().map(class).collect();
     let mut held = vec![false; classes.len()];
     for class in 0..classes.iter().max().map_or(0, |last| last + 1) {
         let mut of_class: Vec<usize> = (0..classes.len()).filter(|i| classes[*i] == class).collect();
@@ -68,7 +74,9 @@ pub(super) fn hold_out(classes: &[usize], share: f64, seed: u64) -> Vec<bool> {
             held[*i] = true;
         }
     }
-    held
+    let (aside, rest): (Vec<_>, Vec<_>) = items.into_iter().zip(held).partition(|(_, held)| *held);
+    let of = |items: Vec<(T, bool)>| items.into_iter().map(|(item, _)| item).collect();
+    (of(rest), of(aside))
 }
 
 /// `max` of so many examples in their order, drawn by the seed; all of them where there are no more.
@@ -126,14 +134,14 @@ mod tests {
 
     #[test]
     fn every_class_gives_its_share_wherever_it_stands() {
-        let sorted: Vec<usize> = (0..100).map(|i| i / 10 % 10).chain([10]).collect();
-        let aside = hold_out(&sorted, 0.3, 5);
-        for class in 0..10 {
-            assert_eq!((0..101).filter(|i| aside[*i] && sorted[*i] == class).count(), 3, "class {class}");
+        let class = |i: &usize| if *i < 100 { i / 10 } else { 10 };
+        let (rest, aside) = hold_out((0..101).collect(), class, 0.3, 5);
+        for of in 0..10 {
+            assert_eq!(aside.iter().filter(|i| class(i) == of).count(), 3, "class {of}");
         }
-        assert!(!aside[100], "the only one of its class is learned from");
-        assert_ne!(aside, hold_out(&sorted, 0.3, 6));
-        assert!(hold_out(&[], 0.3, 5).is_empty());
+        assert!(rest.contains(&100), "the only one of its class is learned from");
+        assert_ne!(aside, hold_out((0..101).collect(), class, 0.3, 6).1);
+        assert_eq!(hold_out(Vec::new(), class, 0.3, 5), (Vec::new(), Vec::new()));
     }
 
     #[test]

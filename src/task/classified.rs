@@ -1,12 +1,14 @@
 //! Classification: examples of one sequence of tokens, or of two, with a class each.
 
-use super::batch::{Shuffled, sample};
+use std::path::Path;
+
+use super::batch::{Shuffled, hold_out, sample};
 use super::examples::{Examples, Sequences};
 use super::judge::Judge;
 use super::kind::{
     DataPiece, EvaluationSet, HeldOutSet, Interface, NetworkOutput, Setup, Task, TrainedNetwork,
 };
-use crate::Result;
+use crate::{Error, Result};
 
 /// An example of T sequences, one or two.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,32 @@ pub struct Sets<const T: usize> {
     pub validation: Vec<Example<T>>,
     /// To test with; may be empty.
     pub test: Vec<Example<T>>,
+}
+
+impl<const T: usize> Sets<T> {
+    /// One list, split in three: so many to learn from, `held` to validate, and the rest to test with.
+    pub(super) fn of_one_list(mut train: Vec<Example<T>>, count: usize, held: usize) -> Self {
+        let mut validation = train.split_off(count);
+        let test = validation.split_off(held);
+        Self { train, validation, test }
+    }
+}
+
+/// The training and the validation set of the examples of a file. Where no class has two it is refused: what was `found`
+/// then, and what is accepted.
+pub(super) fn split<const T: usize>(
+    path: &Path,
+    examples: Vec<Example<T>>,
+    setup: &Setup<'_>,
+    (found, accepted): (&str, &str),
+) -> Result<(Vec<Example<T>>, Vec<Example<T>>)> {
+    let class = |example: &Example<T>| example.class as usize;
+    let (train, validation) = hold_out(examples, class, setup.recipe.validation, setup.seed);
+    if validation.is_empty() {
+        let accepted = format!("{accepted}, for the training and the validation set");
+        return Err(Error::malformed(path, found, accepted));
+    }
+    Ok((train, validation))
 }
 
 /// What the examples are.

@@ -67,15 +67,10 @@ impl Labelled {
                 .map_err(|what| Error::malformed(path, format!("line {number}: {what}"), LAYOUT))
         });
         let rows: Vec<(String, &[u8])> = rows.collect::<Result<_>>()?;
-        let classes = match classes {
-            Some(classes) => classes.to_vec(),
-            None => labels::classes(path, rows.iter().map(|(label, _)| label.as_str()))?,
-        };
-        let mut items = Vec::with_capacity(rows.len());
-        for ((label, text), number) in rows.into_iter().zip(1..) {
-            let class = labels::class(path, ("line", number), &label, &classes)?;
-            items.push(LabelledText { class, text: text.to_vec() });
-        }
+        let names = rows.iter().map(|(label, _)| label.as_str());
+        let (classes, found) = labels::classes_of(path, "line", names, classes)?;
+        let item = |(class, (_, text)): (usize, (_, &[u8]))| LabelledText { class, text: text.to_vec() };
+        let items = found.into_iter().zip(rows).map(item).collect();
         let labelled = Self { classes, columns, items };
         match labelled.counts().iter().position(|count| *count == 0) {
             None => Ok(labelled),
@@ -124,15 +119,9 @@ impl Labelled {
                 "2 or more, for the training and the validation set",
             ));
         }
-        let classes: Vec<usize> = self.items.iter().map(|item| item.class).collect();
-        let aside = batch::hold_out(&classes, share, seed);
-        let (held, rest): (Vec<_>, Vec<_>) = self.items.into_iter().zip(aside).partition(|(_, aside)| *aside);
-        let of = |items: Vec<(LabelledText, bool)>| Self {
-            classes: self.classes.clone(),
-            columns: self.columns,
-            items: items.into_iter().map(|(item, _)| item).collect(),
-        };
-        Ok((of(rest), of(held)))
+        let (rest, held) = batch::hold_out(self.items, |item| item.class, share, seed);
+        let rest = Self { classes: self.classes.clone(), columns: self.columns, items: rest };
+        Ok((rest, Self { classes: self.classes, columns: self.columns, items: held }))
     }
 }
 

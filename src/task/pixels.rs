@@ -31,14 +31,12 @@ pub(super) fn generated(
 ) -> Result<Sets<1>> {
     let [train, held] = ["examples", "held"].map(|name| setup.params.at_least::<usize>(name, 1));
     let (train, held) = (train?, held?);
-    let mut all = examples(&generate(train.saturating_add(held.saturating_mul(2)))?).collect::<Vec<_>>();
-    let mut rest = all.split_off(train);
-    let test = rest.split_off(held);
-    Ok(Sets { train: all, validation: rest, test })
+    let all = generate(train.saturating_add(held.saturating_mul(2)))?;
+    Ok(Sets::of_one_list(examples(&all), train, held))
 }
 
 /// Images as sequences of grey values.
-pub(super) fn examples(images: &[(u32, Vec<u8>)]) -> impl Iterator<Item = Example<1>> + '_ {
+pub(super) fn examples(images: &[(u32, Vec<u8>)]) -> Vec<Example<1>> {
     let tokens = |pixels: &[u8]| pixels.iter().map(|pixel| u32::from(*pixel)).collect();
-    images.iter().map(move |(class, pixels)| Example { sequences: [tokens(pixels)], class: *class })
+    images.iter().map(|(class, pixels)| Example { sequences: [tokens(pixels)], class: *class }).collect()
 }

@@ -7,8 +7,7 @@
 
 use std::path::Path;
 
-use super::batch;
-use super::classified::{About, Classified, Example, Sets, evaluation_set};
+use super::classified::{About, Classified, Example, Sets, evaluation_set, split};
 use super::kind::{BYTES_FROM_ONE, EvaluationSet, NetworkKind, Setup, Task, TaskKind, TrainedNetwork};
 use super::labelled::TOKENS;
 use super::labels;
@@ -81,14 +80,8 @@ impl<'a> LabelledPairs<'a> {
             }
             rows.push((label, texts));
         }
-        let classes = match classes {
-            Some(classes) => classes.to_vec(),
-            None => labels::classes(path, rows.iter().map(|(label, _)| label.as_str()))?,
-        };
-        let class =
-            |(label, number): (&String, usize)| labels::class(path, ("line", number), label, &classes);
-        let found: Vec<usize> =
-            rows.iter().map(|(label, _)| label).zip(1..).map(class).collect::<Result<_>>()?;
+        let names = rows.iter().map(|(label, _)| label.as_str());
+        let (classes, found) = labels::classes_of(path, "line", names, classes)?;
         let pairs = found.into_iter().zip(rows).map(|(class, (_, texts))| (class as u32, texts)).collect();
         Ok(Self { classes, pairs })
     }
@@ -110,16 +103,8 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
     let (path, n) = (setup.data()?, setup.recipe.n);
     let bytes = file::bytes(path)?;
     let all = LabelledPairs::parse(path, &bytes, None)?;
-    let of_class: Vec<usize> = all.pairs.iter().map(|(class, _)| *class as usize).collect();
-    let held = batch::hold_out(&of_class, setup.recipe.validation, setup.seed);
-    let (mut train, mut validation) = (Vec::new(), Vec::new());
-    for (example, held) in all.examples(n).into_iter().zip(held) {
-        if held { validation.push(example) } else { train.push(example) }
-    }
-    if validation.is_empty() {
-        let accepted = "2 or more pairs of a label, for the training and the validation set";
-        return Err(Error::malformed(path, "no label that two pairs have", accepted));
-    }
+    let refusal = ("no label that two pairs have", "2 or more pairs of a label");
+    let (train, validation) = split(path, all.examples(n), setup, refusal)?;
     let test = match setup.test {
         Some(path) => LabelledPairs::parse(path, &file::bytes(path)?, Some(&all.classes))?.examples(n),
         None => Vec::new(),

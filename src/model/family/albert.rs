@@ -2,7 +2,7 @@
 
 use super::bert::{EMBEDDINGS, WITH_HEAD, encoder};
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known};
 use super::tensors::Dim::{D, Embedding, Ffn, K, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::model::config::ModelConfig;
@@ -16,12 +16,7 @@ pub(super) static ALBERT: Family = Family {
     tensors: &[EMBEDDINGS, SHARED_LAYERS, HEAD],
     ignored: &["pooler.*", "sop_classifier.*"],
     input_first: false,
-    known: Known {
-        read: READ,
-        inert: INERT,
-        neutral: &[("position_embedding_type", &["absolute"]), ("inner_group_num", &["1"])],
-        hub: true,
-    },
+    known: Known { read: READ, inert: INERT, neutral: &[ABSOLUTE, ("inner_group_num", &["1"])], hub: true },
     config: |keys| {
         Ok(ModelConfig {
             embedding: keys.size_or("embedding_size", 128)?,

@@ -2,7 +2,7 @@
 //! positions from the one after the padding token's, and the heads differ.
 
 use super::declaration::Family;
-use super::known::{Known, Neutral};
+use super::known::{ABSOLUTE, Known, Neutral, joined};
 use super::tensors::Dim::{D, Embedding, Ffn, K, Positions, Q, Segments, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -59,24 +59,20 @@ const fn roberta(name: &'static str, about: &'static str, example: &'static str)
     }
 }
 
+/// The keys that all of them read.
 #[rustfmt::skip]
-const READ: [&str; 13] = [
+pub(super) const READ: [&str; 13] = [
     "model_type", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "hidden_act", "is_decoder", "is_causal",
     "tie_word_embeddings",
 ];
-#[rustfmt::skip]
-const READ_ROBERTA: [&str; 14] = [
-    "model_type", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size",
-    "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "hidden_act", "is_decoder", "is_causal",
-    "tie_word_embeddings", "pad_token_id",
-];
+const READ_ROBERTA: [&str; 14] = joined(&READ, &["pad_token_id"]);
 #[rustfmt::skip]
 const INERT: &[&str] = &[
     "hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_fc_size", "pooler_num_attention_heads",
     "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
 ];
-const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["absolute"]), ("directionality", &["bidi"])];
+const NEUTRAL: &[Neutral] = &[ABSOLUTE, ("directionality", &["bidi"])];
 
 /// The embeddings.
 pub(super) const EMBEDDINGS: &[Tensor] = &[

@@ -1,6 +1,6 @@
 //! What decoders of Llama's kind have in common: tensor names, and the keys of sizes, positions and sliding layers.
 
-use super::known::Neutral;
+use super::known::{Neutral, joined};
 use super::tensors::Dim::{D, Ffn, Head, K, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -22,13 +22,7 @@ pub(super) const NEUTRAL: &[Neutral] = &[("position_embedding_type", &["rope", "
 
 /// What all read, and a family's own keys.
 pub(super) const fn and<const N: usize>(own: &[&'static str]) -> [&'static str; N] {
-    let mut keys = [""; N];
-    let mut at = 0;
-    while at < N {
-        keys[at] = if at < READ.len() { READ[at] } else { own[at - READ.len()] };
-        at += 1;
-    }
-    keys
+    joined(&READ, own)
 }
 
 /// The names of Llama's tensors, norms aside.

@@ -1,7 +1,8 @@
 //! `DistilBERT`: BERT's encoder with half the layers, no segments, and names of its own.
 
+use super::bert::WITH_HEAD;
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known};
 use super::tensors::Dim::{D, Ffn, K, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -18,12 +19,7 @@ pub(super) static DISTILBERT: Family = Family {
     tensors: &[TENSORS],
     ignored: &["pre_classifier.*"],
     input_first: false,
-    known: Known {
-        read: READ,
-        inert: INERT,
-        neutral: &[("position_embedding_type", &["absolute"])],
-        hub: true,
-    },
+    known: Known { read: READ, inert: INERT, neutral: &[ABSOLUTE], hub: true },
     config,
 };
 
@@ -38,8 +34,6 @@ const INERT: &[&str] = &[
     "dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds", "tie_weights_",
     "is_causal",
 ];
-
-const WITH_HEAD: Need = Need::With(Role::HeadDense);
 
 const TENSORS: &[Tensor] = &[
     tensor(Role::Token, "embeddings.word_embeddings.weight", &[Vocab, D]),

@@ -1,8 +1,8 @@
 //! ELECTRA: BERT's encoder after a token table of its own width, with the masked-token head of its generator.
 
-use super::bert::{EMBEDDINGS, LAYERS, NORMS_AFTER, WITH_HEAD, encoder, is_causal};
+use super::bert::{self, EMBEDDINGS, LAYERS, NORMS_AFTER, WITH_HEAD, encoder, is_causal};
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known, joined};
 use super::tensors::Dim::{D, Embedding, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::layer::Activation;
@@ -17,12 +17,7 @@ pub(super) static ELECTRA: Family = Family {
     tensors: &[EMBEDDINGS, PROJECTION, LAYERS, NORMS_AFTER, HEAD],
     ignored: &["discriminator_predictions.*", "sequence_summary.*"],
     input_first: false,
-    known: Known {
-        read: READ,
-        inert: INERT,
-        neutral: &[("position_embedding_type", &["absolute"])],
-        hub: true,
-    },
+    known: Known { read: &READ, inert: INERT, neutral: &[ABSOLUTE], hub: true },
     config: |keys| {
         Ok(ModelConfig {
             embedding: keys.size_or("embedding_size", 128)?,
@@ -34,18 +29,10 @@ pub(super) static ELECTRA: Family = Family {
     },
 };
 
+const READ: [&str; 14] = joined(&bert::READ, &["embedding_size"]);
 #[rustfmt::skip]
-const READ: &[&str] = &[
-    "model_type", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size", "vocab_size",
-    "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "hidden_act", "is_decoder", "is_causal",
-    "tie_word_embeddings", "embedding_size",
-];
 const INERT: &[&str] = &[
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "summary_activation",
-    "summary_last_dropout",
-    "summary_type",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "summary_activation", "summary_last_dropout", "summary_type",
     "summary_use_proj",
 ];
 

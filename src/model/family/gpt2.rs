@@ -1,7 +1,7 @@
 //! GPT-2: a decoder whose weights are stored (in, out), with queries, keys and values in one.
 
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known};
 use super::tensors::Dim::{D, Ffn, Positions, Q, Qkv, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -18,12 +18,7 @@ pub(super) static GPT2: Family = Family {
     tensors: &[TENSORS],
     ignored: &["h.*.attn.bias", "h.*.attn.masked_bias"],
     input_first: true,
-    known: Known {
-        read: READ,
-        inert: INERT,
-        neutral: &[("position_embedding_type", &["absolute"])],
-        hub: true,
-    },
+    known: Known { read: READ, inert: INERT, neutral: &[ABSOLUTE], hub: true },
     config,
 };
 
@@ -62,21 +57,25 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::HeadOut, "lm_head.weight", &[Vocab, D]).need(Need::Optional),
 ];
 
-fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
+/// The sizes, by the names of OpenAI's files or by those of all models.
+pub(super) fn sizes(keys: &Keys<'_>) -> Result<Sizes> {
     let (d, heads) = (
         keys.size(keys.either("n_embd", "hidden_size"))?,
         keys.size(keys.either("n_head", "num_attention_heads"))?,
     );
-    let sizes = Sizes {
+    Ok(Sizes {
         layers: keys.layers(keys.either("n_layer", "num_hidden_layers"))?,
         heads,
         d_h: keys.head_width(d, heads)?,
         d,
-        ffn: if keys.has("n_inner") { keys.size("n_inner")? } else { 4 * d },
+        ffn: keys.size_or("n_inner", 4 * d)?,
         positions: keys.size(keys.either("n_positions", "max_position_embeddings"))?,
         vocab: keys.size("vocab_size")?,
-    };
-    let config = ModelConfig::new(sizes, Position::Learned { offset: 0, padding: None });
+    })
+}
+
+fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
+    let config = ModelConfig::new(sizes(keys)?, Position::Learned { offset: 0, padding: None });
     let scaled = keys.flag("scale_attn_weights", true)?;
     Ok(ModelConfig {
         causal: keys.flag("is_causal", true)?,

@@ -1,7 +1,7 @@
 //! GPT-Neo, and `TinyStories`: GPT-2's decoder with unscaled logits, and local attention in every other layer.
 
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known};
 use super::tensors::Dim::{D, Ffn, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -19,12 +19,7 @@ pub(super) static GPT_NEO: Family = Family {
     tensors: &[TENSORS],
     ignored: &["h.*.attn.attention.bias", "h.*.attn.attention.masked_bias"],
     input_first: false,
-    known: Known {
-        read: READ,
-        inert: INERT,
-        neutral: &[("position_embedding_type", &["absolute"])],
-        hub: true,
-    },
+    known: Known { read: READ, inert: INERT, neutral: &[ABSOLUTE], hub: true },
     config,
 };
 

@@ -2,6 +2,7 @@
 //! a part of each head and queries, keys and values fused head by head.
 
 use super::declaration::Family;
+use super::decoder::NEUTRAL;
 use super::known::Known;
 use super::tensors::Dim::{D, Ffn, Q, Qkv, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
@@ -20,12 +21,7 @@ pub(super) static GPT_NEOX: Family = Family {
     tensors: &[TENSORS],
     ignored: &["layers.*.attention.bias", "layers.*.attention.masked_bias"],
     input_first: false,
-    known: Known {
-        read: READ,
-        inert: &["attention_dropout", "hidden_dropout"],
-        neutral: &[("position_embedding_type", &["rope", "rotary"])],
-        hub: true,
-    },
+    known: Known { read: READ, inert: &["attention_dropout", "hidden_dropout"], neutral: NEUTRAL, hub: true },
     config,
 };
 

@@ -2,12 +2,13 @@
 //! head.
 
 use super::declaration::Family;
+use super::gpt2::sizes;
 use super::known::Known;
 use super::tensors::Dim::{D, Ffn, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
 use crate::layer::Activation;
-use crate::model::config::{Arrangement, ModelConfig, Position, Sizes};
+use crate::model::config::{Arrangement, ModelConfig, Position};
 use crate::model::keys::Keys;
 use crate::model::rope::Rope;
 use crate::model::scaling::Scaling;
@@ -65,19 +66,7 @@ const TENSORS: &[Tensor] = &[
 ];
 
 fn config(keys: &Keys<'_>) -> Result<ModelConfig> {
-    let (d, heads) = (
-        keys.size(keys.either("n_embd", "hidden_size"))?,
-        keys.size(keys.either("n_head", "num_attention_heads"))?,
-    );
-    let sizes = Sizes {
-        layers: keys.layers(keys.either("n_layer", "num_hidden_layers"))?,
-        heads,
-        d_h: keys.head_width(d, heads)?,
-        d,
-        ffn: keys.size_or("n_inner", 4 * d)?,
-        positions: keys.size(keys.either("n_positions", "max_position_embeddings"))?,
-        vocab: keys.size("vocab_size")?,
-    };
+    let sizes = sizes(keys)?;
     let width = keys.size_or("rotary_dim", 64)?;
     if width > sizes.d_h || !width.is_multiple_of(2) {
         return Err(

@@ -22,6 +22,23 @@ pub(in crate::model) struct Known {
 /// A key, and the values that change nothing, as JSON (null always is one).
 pub(in crate::model) type Neutral = (&'static str, &'static [&'static str]);
 
+/// That positions are learned and absolute.
+pub(super) const ABSOLUTE: Neutral = ("position_embedding_type", &["absolute"]);
+
+/// The keys of one list, then those of another; N is how many they are together.
+pub(super) const fn joined<const N: usize>(
+    first: &[&'static str],
+    more: &[&'static str],
+) -> [&'static str; N] {
+    let mut keys = [""; N];
+    let mut at = 0;
+    while at < N {
+        keys[at] = if at < first.len() { first[at] } else { more[at - first.len()] };
+        at += 1;
+    }
+    keys
+}
+
 /// What a key of `config.json` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

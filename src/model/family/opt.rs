@@ -1,7 +1,7 @@
 //! OPT, and Galactica: a decoder with learned positions from row 2 of their table; norms before its blocks or after them.
 
 use super::declaration::Family;
-use super::known::Known;
+use super::known::{ABSOLUTE, Known};
 use super::tensors::Dim::{D, Embedding, Ffn, Positions, Q, Vocab};
 use super::tensors::{Need, Role, Tensor, tensor};
 use crate::Result;
@@ -21,7 +21,7 @@ pub(super) static OPT: Family = Family {
     known: Known {
         read: READ,
         inert: &["dropout", "attention_dropout", "activation_dropout", "layerdrop", "init_std"],
-        neutral: &[("position_embedding_type", &["absolute"])],
+        neutral: &[ABSOLUTE],
         hub: true,
     },
     config,

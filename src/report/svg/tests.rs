@@ -127,13 +127,3 @@ fn gaps_break_a_line_and_long_spectra_are_thinned() {
     assert!(svg.len() < 40_000, "{} bytes", svg.len());
     assert_eq!(svg.matches("#0072b2").count(), 3, "two runs and the legend");
 }
-
-/// Writes figures to inspect: `LUNA_FIGURES=DIR cargo test --lib svg -- --ignored`.
-#[test]
-#[ignore = "writes to LUNA_FIGURES, to be inspected"]
-fn writes_figures_to_inspect() {
-    let dir = std::path::PathBuf::from(std::env::var_os("LUNA_FIGURES").expect("a folder"));
-    for (name, figure) in [("panels", panels()), ("heat-48x64", heat(48, 64)), ("curves", curves())] {
-        std::fs::write(dir.join(name).with_extension("svg"), to_svg(&figure)).unwrap();
-    }
-}

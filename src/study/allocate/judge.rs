@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::plan::Choice;
-use super::sensitivity::hidden;
 use super::texts::Texts;
 use crate::error::Result;
 use crate::model::{Model, Unobserved};
@@ -74,7 +73,7 @@ impl Study for JudgeStudy<'_> {
         for of_window in cells.chunk_by(|(_, a), (_, b)| (a.judged, a.window) == (b.judged, b.window)) {
             let of = of_window[0].1;
             let input = self.texts.input(of.judged, of.window)?;
-            let exact = Arc::new(hidden(self.model.run(input, &mut Unobserved, None)?)?);
+            let exact = Arc::new(self.model.run(input, &mut Unobserved, None)?.last()?);
             of_window.iter().try_for_each(|(at, _)| hand(*at, Arc::clone(&exact)))?;
         }
         Ok(())
@@ -83,7 +82,7 @@ impl Study for JudgeStudy<'_> {
     fn run(&self, of: &WindowOf, exact: &Arc<Array2<f32>>) -> Result<Drift> {
         let input = self.texts.input(of.judged, of.window)?;
         let choice = &self.choices[of.choice];
-        let other = hidden(self.model.run(input, &mut Unobserved, Some(&choice.assignment))?)?;
+        let other = self.model.run(input, &mut Unobserved, Some(&choice.assignment))?.last()?;
         let drift = Drift::of(self.model, input, exact, &other)?;
         self.context.watch.step(1, &choice.name);
         Ok(drift)

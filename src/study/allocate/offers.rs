@@ -2,7 +2,7 @@
 
 use super::budget::{Limit, Unit};
 use super::config::AllocateConfig;
-use crate::attention::{Attention, Mask, Origin};
+use crate::attention::{Attention, Mask};
 use crate::cost::Shape;
 use crate::error::{Error, Result};
 use crate::name::{self, Spec};
@@ -60,7 +60,7 @@ impl Offers {
             if one.fitted {
                 return Err(Error::value("--mechanism", &one.spec, "mechanisms without fitted parts"));
             }
-            let price = unit.price(&built(&one.spec)?, &shape).ok_or_else(|| {
+            let price = unit.price(&Attention::of(&one.spec)?, &shape).ok_or_else(|| {
                 let accepted = match unit {
                     Unit::Length if one.l.is_some() => {
                         "mechanisms that read fewer keys, or less in their place, at a smaller l; or --budget flops=B"
@@ -138,16 +138,17 @@ impl Offers {
 
     /// A mechanism at the largest l of at most this cost; costs do not fall as l rises.
     fn largest(&self, one: &Candidate, most: u64) -> Result<Option<(Spec, u64)>> {
-        let spec = spec_without_l(&one.spec);
+        let spec = one.spec.without("l");
         let at = |l: usize| -> Result<(Spec, Option<u64>)> {
             let spec = Candidate::one(&spec, one.kind, Some(l))?.spec;
-            let attention = built(&spec)?;
+            let attention = Attention::of(&spec)?;
             let price = self.unit.price(&attention, &self.shape);
             // Where keys are read in blocks, the l of the whole blocks says what is read.
             match keys(&attention, &self.shape).filter(|keys| (1..l).contains(keys)) {
                 Some(keys) => {
-                    let whole = Candidate::one(&spec_without_l(&spec), one.kind, Some(keys))?.spec;
-                    let same = built(&whole).is_ok_and(|other| self.unit.price(&other, &self.shape) == price);
+                    let whole = Candidate::one(&spec.without("l"), one.kind, Some(keys))?.spec;
+                    let same = Attention::of(&whole)
+                        .is_ok_and(|other| self.unit.price(&other, &self.shape) == price);
                     Ok((if same { whole } else { spec }, price))
                 }
                 None => Ok((spec, price)),
@@ -174,7 +175,7 @@ impl Offers {
 /// Without those that read as many keys as another l of the same mechanism: the l nearest to what is read stays.
 fn distinct(all: Vec<(Candidate, u64)>, shape: &Shape) -> Result<Vec<(Candidate, u64)>> {
     let read: Vec<Option<usize>> =
-        all.iter().map(|(one, _)| Ok(keys(&built(&one.spec)?, shape))).collect::<Result<_>>()?;
+        all.iter().map(|(one, _)| Ok(keys(&Attention::of(&one.spec)?, shape))).collect::<Result<_>>()?;
     let off = |at: usize| read[at].zip(all[at].0.l).map(|(keys, l)| keys.abs_diff(l));
     let is_same = |at: usize, other: usize| {
         let (own, others) = (&all[at].0, &all[other].0);
@@ -194,7 +195,7 @@ fn distinct(all: Vec<(Candidate, u64)>, shape: &Shape) -> Result<Vec<(Candidate,
 fn scanning(all: &[(Candidate, u64)], shape: &Shape) -> Result<Option<String>> {
     let mut names: Vec<&str> = Vec::new();
     for (one, _) in all {
-        let scans = built(&one.spec)?.choice().is_some_and(|choice| choice.scans(shape));
+        let scans = Attention::of(&one.spec)?.choice().is_some_and(|choice| choice.scans(shape));
         if scans && !names.contains(&one.name.as_str()) {
             names.push(&one.name);
         }
@@ -211,14 +212,4 @@ fn scanning(all: &[(Candidate, u64)], shape: &Shape) -> Result<Option<String>> {
 fn keys(attention: &Attention, shape: &Shape) -> Option<usize> {
     attention.l()?;
     attention.choice().map(|choice| choice.keys(shape))
-}
-
-fn spec_without_l(spec: &Spec) -> Spec {
-    let mut spec = spec.clone();
-    spec.params.retain(|(key, _)| key != "l");
-    spec
-}
-
-fn built(spec: &Spec) -> Result<Attention> {
-    Attention::build(spec, &Origin { seed: 0, label: "", learned: None })
 }

@@ -18,7 +18,7 @@ pub fn columns() -> Columns {
 }
 
 fn all() -> Vec<Column> {
-    described([
+    described(&[
         ("budget", "", "as it was asked for", Text),
         ("choice", "", "allocated: a mechanism for each head; else what every head has", Text),
         ("text", "", "choose: a window that was chosen on; judge: another one", Text),
@@ -39,7 +39,6 @@ fn all() -> Vec<Column> {
             Significant(3),
         ),
     ])
-    .into()
 }
 
 /// All rows.

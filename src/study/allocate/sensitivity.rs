@@ -23,7 +23,7 @@ use super::errors::{Errors, ROUNDING};
 use super::harm::Exact;
 use super::offers::Offers;
 use crate::error::{Error, Result};
-use crate::model::{Model, ModelInput, Observer, Output, Unobserved};
+use crate::model::{Model, Observer, Unobserved};
 use crate::rng::{below, stream};
 use crate::study::Context;
 use crate::study::allocation::Assignment;
@@ -87,11 +87,6 @@ pub(super) struct Before {
 }
 
 impl SensitivityStudy<'_> {
-    fn input(&self, window: usize) -> Result<ModelInput<'_>> {
-        let missing = || Error::value("window", window, "one of the input");
-        self.source.input(self.source.lengths()[0], window).ok_or_else(missing)
-    }
-
     /// The heads of a layer that are checked, each with an offer that is drawn for it.
     fn checked(&self, layer: usize) -> Vec<(usize, usize)> {
         let heads = self.model.config().heads;
@@ -146,7 +141,7 @@ impl SensitivityStudy<'_> {
     fn harm(&self, layer: usize, x: &Array2<f32>, assignment: &Assignment, exact: &Exact) -> Result<f64> {
         self.context.watch.check()?;
         let out = self.model.run_from(layer, x.clone(), &mut Unobserved, Some(assignment))?;
-        let harm = finite(exact.harm(self.model, &hidden(out)?)?, layer)?;
+        let harm = finite(exact.harm(self.model, &out.last()?)?, layer)?;
         self.context.watch.step(1, &format!("layer {layer}"));
         Ok(harm)
     }
@@ -158,11 +153,6 @@ fn finite(harm: f64, layer: usize) -> Result<f64> {
     }
     let what = format!("predictions with heads of layer {layer} replaced");
     Err(Error::NotFinite { what, value: harm, at: "the mean over positions".into() })
-}
-
-/// The last hidden states of a pass that was not ended early.
-pub(super) fn hidden(out: Output) -> Result<Array2<f32>> {
-    out.hidden.ok_or_else(|| Error::Convergence { what: "the forward pass of the model".into() })
 }
 
 impl Study for SensitivityStudy<'_> {
@@ -202,8 +192,8 @@ impl Study for SensitivityStudy<'_> {
     /// all heads replaced.
     fn inputs(&self, cells: &[(usize, &LayerWindow)], hand: &mut Hand<'_, Before>) -> Result<()> {
         for of_window in cells.chunk_by(|(_, a), (_, b)| a.window == b.window) {
-            let input = self.input(of_window[0].1.window)?;
-            let last = hidden(self.model.run(input, &mut Unobserved, None)?)?;
+            let input = self.source.window(self.source.lengths()[0], of_window[0].1.window)?;
+            let last = self.model.run(input, &mut Unobserved, None)?.last()?;
             let exact = Arc::new(Exact::of(self.model, input, &last)?);
             let Sensitivity::Shapley = self.by else {
                 let mut take = |at: usize, x: Array2<f32>| {
@@ -213,7 +203,7 @@ impl Study for SensitivityStudy<'_> {
                 continue;
             };
             let all = self.all_but(None);
-            let last = hidden(self.model.run(input, &mut Unobserved, Some(&all))?)?;
+            let last = self.model.run(input, &mut Unobserved, Some(&all))?.last()?;
             let harm = finite(exact.harm(self.model, &last)?, 0)?;
             let mut reads = BTreeMap::new();
             let mut keep = |at: usize, x: Array2<f32>| {

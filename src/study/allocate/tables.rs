@@ -16,7 +16,7 @@ use crate::study::columns::described;
 pub(super) fn summary(results: &Results<'_>) -> Table {
     let language = results.is_language_model();
     let (cost, unit, about) = cost_name(results.unit);
-    let mut columns: Vec<Column> = described([
+    let mut columns = described(&[
         ("budget", "", "as it was asked for", Text),
         (
             "choice",
@@ -25,12 +25,11 @@ pub(super) fn summary(results: &Results<'_>) -> Table {
             Text,
         ),
         (cost, unit, about, Significant(3)),
-    ])
-    .into();
+    ]);
     let what = if language { "nll_change" } else { "hidden_err" };
     let unit = if language { "nats" } else { "" };
     if language {
-        columns.extend(described([
+        columns.extend(described(&[
             (
                 "nll_change",
                 "nats",
@@ -41,17 +40,15 @@ pub(super) fn summary(results: &Results<'_>) -> Table {
             ("top1", "", "share of positions with the same most probable next token", Fixed(3)),
         ]));
     } else {
-        columns.push(Column::new(
-            what,
-            "",
-            "||H - H'||_F / ||H||_F of the last hidden states",
-            Significant(3),
-        ));
+        let about = "||H - H'||_F / ||H||_F of the last hidden states";
+        columns.extend(described(&[(what, "", about, Significant(3))]));
     }
     let about = format!("{what} of the allocation less that of this choice, mean over windows");
-    columns.push(Column::new("diff", unit, about, Fixed(3)));
-    columns.push(Column::new("low", unit, "lower end of Student's 95 % interval of diff", Fixed(3)));
-    columns.push(Column::new("high", unit, "upper end of it", Fixed(3)));
+    columns.extend(described(&[
+        ("diff", unit, about.as_str(), Fixed(3)),
+        ("low", unit, "lower end of Student's 95 % interval of diff", Fixed(3)),
+        ("high", unit, "upper end of it", Fixed(3)),
+    ]));
     let title =
         format!("{} under a budget, n = {}, windows that nothing was chosen on", results.name, results.n);
     let mut table = Table::new(title, columns);
@@ -100,9 +97,9 @@ pub(super) fn layers(results: &Results<'_>) -> Table {
     let (cost, unit, about) = cost_name(results.unit);
     let about =
         if results.unit == Unit::Length { about.into() } else { format!("{about}, of the layer's heads") };
-    let mut columns: Vec<Column> = described([("layer", "", "from 0", Integer)]).into();
+    let mut columns = described(&[("layer", "", "from 0", Integer)]);
     columns.push(Column::new(cost, unit, about, Significant(3)));
-    columns.extend(described([
+    columns.extend(described(&[
         ("cost_share", "", "share of what is spent", Fixed(3)),
         ("mechanisms", "", "how many heads have which", Text),
         ("l", "", "smallest and largest l of its heads; of softmax n", Text),
@@ -147,7 +144,7 @@ pub(super) fn layers(results: &Results<'_>) -> Table {
 
 /// Every head under every budget.
 pub(super) fn heads(results: &Results<'_>) -> Table {
-    let columns = described([
+    let columns = described(&[
         ("budget", "", "as it was asked for", Text),
         ("layer", "", "from 0", Integer),
         ("head", "", "in its layer, from 0", Integer),
@@ -185,7 +182,7 @@ pub(super) fn heads(results: &Results<'_>) -> Table {
 
 /// Heads that were replaced by another offer than the reference, with the harm that was predicted.
 pub(super) fn checks(results: &Results<'_>) -> Table {
-    let columns = described([
+    let columns = described(&[
         ("layer", "", "from 0", Integer),
         ("head", "", "in its layer, from 0", Integer),
         ("mechanism", "", "by what it was replaced, alone", Text),

@@ -119,7 +119,6 @@ impl Texts {
     /// What the model reads in a window of one of the two sets.
     pub(super) fn input(&self, judged: bool, window: usize) -> Result<ModelInput<'_>> {
         let source = if judged { self.judge() } else { &self.choose };
-        let missing = || Error::value("window", window, "one of the input");
-        source.input(self.n(), window).ok_or_else(missing)
+        source.window(self.n(), window)
     }
 }

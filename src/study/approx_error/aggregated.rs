@@ -4,28 +4,22 @@ use super::group::Group;
 use super::measure::{Job, Price, metrics, price_columns};
 use super::rows::{mechanism, projected_length};
 use crate::metric::Metric;
-use crate::report::{Column, Digits, Table};
-use crate::study::columns::{ends_cells, with_ends};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Column, Table};
+use crate::study::columns::{described, ends_cells, with_ends};
 use crate::study::input::Source;
 
 /// The columns of [`table`].
 pub(super) fn columns() -> Vec<Column> {
-    let key = |name: &str, about: &str, digits| Column::new(name, "", about, digits);
-    let mut columns = vec![
-        mechanism(),
-        projected_length(),
-        key("fit", "train or held-out, of a mechanism with fitted parts", Digits::Text),
-        key("n", "rows of the attention matrix", Digits::Integer),
-        key("heads", "heads that the means are over, each the mean of its windows", Digits::Integer),
-    ];
-    let gap = Column::new(
-        "gap",
-        "",
-        "matrix_rel_fro over the mean of optimal_rel_fro of the same heads",
-        Digits::Fixed(3),
-    );
-    let metric =
-        |metric: &Metric| Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4));
+    let mut columns = vec![mechanism(), projected_length()];
+    columns.extend(described(&[
+        ("fit", "", "train or held-out, of a mechanism with fitted parts", Text),
+        ("n", "", "rows of the attention matrix", Integer),
+        ("heads", "", "heads that the means are over, each the mean of its windows", Integer),
+    ]));
+    let gap =
+        Column::new("gap", "", "matrix_rel_fro over the mean of optimal_rel_fro of the same heads", Fixed(3));
+    let metric = |metric: &Metric| Column::new(metric.name, metric.unit, metric.about, Significant(4));
     columns.extend(metrics().map(metric).chain([gap]).flat_map(with_ends));
     columns.extend(price_columns());
     columns

@@ -1,7 +1,7 @@
 //! Which mechanisms are compared: the specs that were named, at every projected length.
 
 use super::{Config, own};
-use crate::attention::{self, Attention, Kind, Mask, Origin, Under, fit};
+use crate::attention::{self, Attention, Kind, Mask, Under, fit};
 use crate::error::{Error, Result};
 use crate::name::{self, List, Spec};
 use crate::profile::ram;
@@ -128,7 +128,7 @@ impl Candidate {
             return Ok(vec![Self { spec, name, l: Some(l), has_own_l: true, kind, fitted: false }]);
         }
         let kind = attention::find(spec)?;
-        let has_own_l = spec.params.iter().any(|(key, _)| key == "l");
+        let has_own_l = spec.typed("l").is_some();
         if !kind.depends_on_l(spec) || has_own_l {
             return Ok(vec![Self::one(spec, kind, None)?]);
         }
@@ -148,8 +148,7 @@ impl Candidate {
 
     /// Whether it reads some of the keys with the weights of softmax, so that rows of its matrix can be made one by one.
     pub(super) fn streams(&self) -> bool {
-        let origin = Origin { seed: 0, label: "", learned: None };
-        let built = || Attention::build(&self.spec, &origin);
+        let built = || Attention::of(&self.spec);
         !self.is_own() && !self.fitted && built().is_ok_and(|attention| attention.choice().is_some())
     }
 
@@ -164,15 +163,14 @@ impl Candidate {
     /// A mechanism at an l; at that of its spec if none is given, or at none.
     pub(in crate::study) fn one(spec: &Spec, kind: &'static Kind, l: Option<usize>) -> Result<Self> {
         let has_own_l = l.is_none();
-        let mut common = spec.clone();
-        common.params.retain(|(key, _)| key != "l");
+        let name = spec.without("l").to_string();
         let mut spec = spec.clone();
         if let Some(l) = l {
             spec.params.insert(0, ("l".into(), l.to_string()));
         }
         let takes = kind.depends_on_l(&spec);
         let l = if takes { Some(spec.params("attention", kind.takes)?.get("l")?) } else { None };
-        Ok(Self { name: common.to_string(), l, has_own_l, kind, fitted: fit::wanted(&spec), spec })
+        Ok(Self { name, l, has_own_l, kind, fitted: fit::wanted(&spec), spec })
     }
 
     /// Whether it is what the model itself has learned.
@@ -266,7 +264,6 @@ impl Candidate {
         // What will be fitted is not there yet: the other parameters are checked with it drawn.
         let mut drawn = self.spec.clone();
         drawn.params.retain(|(_, value)| value != "fitted");
-        let built = Attention::build(&drawn, &Origin { seed: 0, label: "", learned: None })?;
-        Ok(built.honours(mask).err())
+        Ok(Attention::of(&drawn)?.honours(mask).err())
     }
 }

@@ -31,6 +31,10 @@ pub(super) struct Group {
     pub(super) optima: Vec<Option<f64>>,
 }
 
+/// What is known of a mechanism over one window: values of [`metrics`], what the best matrix of the same rank leaves, and
+/// what it costs.
+type Known = (Vec<Option<f64>>, Option<f64>, Option<Price>);
+
 impl Group {
     /// Every group, mechanisms in the order asked for, then the optimum at every l.
     pub(super) fn all(job: &Job<'_>, measured: &[Measured]) -> Vec<Self> {
@@ -49,37 +53,9 @@ impl Group {
     }
 
     fn of(job: &Job<'_>, measured: &[Measured], n: usize, at: usize, role: Role) -> Option<Self> {
-        let (mut places, mut heads, mut optima, mut price) = (Vec::new(), Vec::new(), Vec::new(), None);
-        for (place, head) in by_head(measured).enumerate() {
-            let cells: Vec<_> = head
-                .iter()
-                .flat_map(|one| {
-                    one.mechanisms.iter().filter(|cell| cell.candidate == at && cell.role == role)
-                })
-                .collect();
-            if cells.is_empty() {
-                continue;
-            }
-            let mean = |value: &dyn Fn(usize) -> Option<f64>| {
-                let all: Option<Vec<f64>> = (0..cells.len()).map(value).collect();
-                all.map(|all| stats::mean(&all))
-            };
-            price = cells[0].price;
-            places.push(place);
-            heads.push((0..metrics().count()).map(|i| mean(&|c| cells[c].values[i])).collect());
-            optima.push(mean(&|c| cells[c].optimum.map(|best| best.rel_fro)));
-        }
-        let l = job.candidates[at].l;
-        (!heads.is_empty()).then_some(Self {
-            n,
-            candidate: Some(at),
-            best: "",
-            l,
-            role,
-            places,
-            heads,
-            price,
-            optima,
+        Self::of_heads(measured, n, (Some(at), ""), job.candidates[at].l, role, |one| {
+            let cell = one.mechanisms.iter().find(|cell| cell.candidate == at && cell.role == role)?;
+            Some((cell.values.clone(), cell.optimum.map(|best| best.rel_fro), cell.price))
         })
     }
 
@@ -112,34 +88,37 @@ impl Group {
         best: &'static str,
         values: impl Fn(&Measured) -> Option<Vec<Option<f64>>>,
     ) -> Option<Self> {
-        let (mut places, mut heads) = (Vec::new(), Vec::new());
+        Self::of_heads(measured, n, (None, best), Some(l), Role::Judged, |one| {
+            let judged = Some(one).filter(|one| job.fits.is_judged(one.at.window));
+            Some((values(judged?)?, None, None))
+        })
+    }
+
+    /// Means over the windows of each head of which something is known; none where nothing is known of any head.
+    fn of_heads(
+        measured: &[Measured],
+        n: usize,
+        (candidate, best): (Option<usize>, &'static str),
+        l: Option<usize>,
+        role: Role,
+        known: impl Fn(&Measured) -> Option<Known>,
+    ) -> Option<Self> {
+        let (places, heads, optima) = (Vec::new(), Vec::new(), Vec::new());
+        let mut group = Self { n, candidate, best, l, role, places, heads, price: None, optima };
         for (place, head) in by_head(measured).enumerate() {
-            let judged = head.iter().filter(|one| job.fits.is_judged(one.at.window));
-            let windows: Vec<_> = judged.filter_map(&values).collect();
-            // Of a run that was interrupted, some heads have no judged window yet.
-            if windows.is_empty() {
-                continue;
-            }
-            let mean = |metric: usize| {
-                let all: Option<Vec<f64>> = windows.iter().map(|values| values[metric]).collect();
+            let windows: Vec<Known> = head.iter().filter_map(&known).collect();
+            // Of a run that was interrupted, some heads have no such window yet.
+            let Some((.., price)) = windows.first() else { continue };
+            let mean = |value: &dyn Fn(&Known) -> Option<f64>| {
+                let all: Option<Vec<f64>> = windows.iter().map(value).collect();
                 all.map(|all| stats::mean(&all))
             };
-            places.push(place);
-            heads.push((0..metrics().count()).map(mean).collect());
+            group.price = *price;
+            group.places.push(place);
+            group.heads.push((0..metrics().count()).map(|at| mean(&|(values, ..)| values[at])).collect());
+            group.optima.push(mean(&|(_, optimum, _)| *optimum));
         }
-        let (candidate, optima) = (None, vec![None; heads.len()]);
-        let role = Role::Judged;
-        (!heads.is_empty()).then_some(Self {
-            n,
-            candidate,
-            best,
-            l: Some(l),
-            role,
-            places,
-            heads,
-            price: None,
-            optima,
-        })
+        (!group.heads.is_empty()).then_some(group)
     }
 
     /// What stands in tables and legends.

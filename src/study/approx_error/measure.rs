@@ -13,9 +13,11 @@ use crate::linalg::gemm::{Threads, product};
 use crate::linalg::truncation::Truncation;
 use crate::metric::{self, Metric, Of, Output, OutputProfile, PairProfile, Reference};
 use crate::name::Spec;
-use crate::report::{Cell, Column, Digits};
+use crate::report::Digits::Integer;
+use crate::report::{Cell, Column};
 use crate::rng::stream;
 use crate::study::Context;
+use crate::study::columns::described;
 use crate::study::input::{Head, HeadWindow};
 use crate::sweep::bits::{self, Bits};
 
@@ -88,20 +90,18 @@ impl Price {
 }
 
 /// The columns of what a mechanism costs.
-pub(super) fn price_columns() -> [Column; 2] {
-    [
+pub(super) fn price_columns() -> Vec<Column> {
+    let reads =
+        "f32 keys and values, or what is stored in their place, that a query reads: mean over queries";
+    described(&[
         (
             "flops",
             "FLOP",
             "FLOPs of a forward pass of one head, in closed form; keys that are chosen at most",
+            Integer,
         ),
-        (
-            "cache_bytes",
-            "bytes",
-            "f32 keys and values, or what is stored in their place, that a query reads: mean over queries",
-        ),
-    ]
-    .map(|(name, unit, about)| Column::new(name, unit, about, Digits::Integer))
+        ("cache_bytes", "bytes", reads, Integer),
+    ])
 }
 
 /// One head over one window.

@@ -3,9 +3,11 @@
 use super::group::Group;
 use super::measure::Job;
 use super::rows::{mechanism, place};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Cell, Table};
 use crate::rng::stream;
 use crate::stats;
+use crate::study::columns::described;
 
 /// Where a curve of errors over l comes to stay below a target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,23 +42,21 @@ impl Reach {
 
 /// One row a mechanism and target.
 pub(super) fn table(targets: &[f64], job: &Job<'_>, groups: &[Group]) -> Table {
-    let columns = [
-        ("fit", "train or held-out, of a mechanism with fitted parts", Digits::Text),
-        ("n", "rows of the attention matrix", Digits::Integer),
-        ("target_error", "output error to stay below", Digits::Significant(3)),
-        ("l_star", "smallest l at which the mean output error stays below it", Digits::Fixed(1)),
+    let mut columns = vec![mechanism()];
+    columns.extend(described(&[
+        ("fit", "", "train or held-out, of a mechanism with fitted parts", Text),
+        ("n", "", "rows of the attention matrix", Integer),
+        ("target_error", "", "output error to stay below", Significant(3)),
+        ("l_star", "rows", "smallest l at which the mean output error stays below it", Fixed(1)),
         (
             "l_star_low",
+            "rows",
             "lower end of its 95 % bootstrap interval over heads (of 8 or more)",
-            Digits::Fixed(1),
+            Fixed(1),
         ),
-        ("l_star_high", "upper end; none if some resamples never reach it", Digits::Fixed(1)),
-        ("reached", "yes, at the smallest l, or not reached", Digits::Text),
-    ]
-    .map(|(name, about, digits)| {
-        Column::new(name, if name.starts_with("l_star") { "rows" } else { "" }, about, digits)
-    });
-    let columns = std::iter::once(mechanism()).chain(columns).collect();
+        ("l_star_high", "rows", "upper end; none if some resamples never reach it", Fixed(1)),
+        ("reached", "", "yes, at the smallest l, or not reached", Text),
+    ]));
     let mut table = Table::new("Smallest l at which the output error stays below a target", columns);
     let metric = place("output_rel_fro");
     let mut seen: Vec<(usize, &str, super::fits::Role)> = Vec::new();

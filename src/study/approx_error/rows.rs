@@ -2,7 +2,9 @@
 
 use super::candidate::Candidate;
 use super::measure::{Measured, Price, metrics, price_columns};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Cell, Column, Table};
+use crate::study::columns::described;
 use crate::study::input::{HeadWindow, Source};
 
 /// The columns that say which measurement a row is.
@@ -10,46 +12,45 @@ pub(super) const KEYS: &[&str] = &["mechanism", "l", "fit", "input", "layer", "h
 
 /// The column that names a mechanism.
 pub(super) fn mechanism() -> Column {
-    Column::new("mechanism", "", "the mechanism with its parameters but l", Digits::Text)
+    Column::new("mechanism", "", "the mechanism with its parameters but l", Text)
 }
 
 /// The column of its projected length.
 pub(super) fn projected_length() -> Column {
-    Column::new("l", "", "projected length", Digits::Integer)
+    Column::new("l", "", "projected length", Integer)
 }
 
 /// The columns under [`KEYS`], and the bound of the rank.
 fn keys() -> Vec<Column> {
     let fit = "train or held-out, of a mechanism with fitted parts; not judged: of another, on a window that parts were \
                fitted on, and so in no mean";
-    let mut columns = vec![mechanism(), projected_length(), Column::new("fit", "", fit, Digits::Text)];
+    let mut columns = vec![mechanism(), projected_length(), Column::new("fit", "", fit, Text)];
     columns.extend(HeadWindow::columns());
-    let rank = Column::new("rank_bound", "", "rank that the stand-in cannot exceed", Digits::Integer);
+    let rank = Column::new("rank_bound", "", "rank that the stand-in cannot exceed", Integer);
     columns.push(rank);
     columns
 }
 
 /// The columns of what the best matrix of the same rank reaches.
 fn optima() -> Vec<Column> {
-    [
-        ("optimal_rel_fro", "least ||A - B||_F / ||A||_F over all B of rank rank_bound"),
-        ("optimal_rel_spectral", "least ||A - B||_2 / ||A||_2 over all B of that rank"),
+    described(&[
+        ("optimal_rel_fro", "", "least ||A - B||_F / ||A||_F over all B of rank rank_bound", Fixed(3)),
+        ("optimal_rel_spectral", "", "least ||A - B||_2 / ||A||_2 over all B of that rank", Fixed(3)),
         (
             "optimal_output_rel_fro",
+            "",
             "||O - A_l v||_F / ||O||_F of the truncated decomposition A_l of that rank",
+            Fixed(3),
         ),
-        ("gap", "matrix_rel_fro / optimal_rel_fro"),
-    ]
-    .map(|(name, about)| Column::new(name, "", about, Digits::Fixed(3)))
-    .into()
+        ("gap", "", "matrix_rel_fro / optimal_rel_fro", Fixed(3)),
+    ])
 }
 
 /// The columns of [`table`].
 pub(super) fn columns() -> Vec<Column> {
     let mut columns = keys();
-    columns.extend(
-        metrics().map(|metric| Column::new(metric.name, metric.unit, metric.about, Digits::Significant(4))),
-    );
+    columns
+        .extend(metrics().map(|metric| Column::new(metric.name, metric.unit, metric.about, Significant(4))));
     columns.extend(optima());
     columns.extend(price_columns());
     columns

@@ -4,8 +4,10 @@ use ndarray::{Array2, ArrayD, ArrayView2, Axis};
 
 use super::measure::Measured;
 use super::slots::{Slots as HeadSlots, Weights};
-use crate::report::{Column, Digits, Figure, Heat, Plot, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Column, Figure, Heat, Plot, Table};
 use crate::stats;
+use crate::study::columns::described;
 use crate::study::input::{HeadWindow, Source};
 
 /// The two sides of the weights, by the names of their arrays.
@@ -33,22 +35,15 @@ impl<'a> Slots<'a> {
     /// One row a head: what people read.
     pub(super) fn view(&self, source: &dyn Source) -> Table {
         let mut columns = keys(source, false);
-        columns.extend(
-            [
-                ("l", "rows of P that are in use, its slots", Digits::Integer),
-                ("slots", "exp of the entropy of their usage: slots in effect, 1 to l", Digits::Fixed(1)),
-                (
-                    "per_row",
-                    "exp of the mean entropy of a row's unpack weights: slots it reads",
-                    Digits::Fixed(1),
-                ),
-                ("dead", "slots whose usage is below 1 / (10 l)", Digits::Integer),
-                ("most", "usage of the slot that is used most: mean of its unpack weights", Digits::Fixed(3)),
-                ("least", "usage of the slot that is used least", Digits::Significant(2)),
-                ("positions", "positions in effect that a slot gathers, median over slots", Digits::Fixed(1)),
-            ]
-            .map(|(name, about, digits)| Column::new(name, "", about, digits)),
-        );
+        columns.extend(described(&[
+            ("l", "", "rows of P that are in use, its slots", Integer),
+            ("slots", "", "exp of the entropy of their usage: slots in effect, 1 to l", Fixed(1)),
+            ("per_row", "", "exp of the mean entropy of a row's unpack weights: slots it reads", Fixed(1)),
+            ("dead", "", "slots whose usage is below 1 / (10 l)", Integer),
+            ("most", "", "usage of the slot that is used most: mean of its unpack weights", Fixed(3)),
+            ("least", "", "usage of the slot that is used least", Significant(2)),
+            ("positions", "", "positions in effect that a slot gathers, median over slots", Fixed(1)),
+        ]));
         let keys = keys(source, false);
         let mut table = Table::new(format!("Slots of P: {}", source.name()), columns);
         for (one, slots, _) in &self.0 {
@@ -110,20 +105,13 @@ impl<'a> Slots<'a> {
     /// One row a slot, for a file.
     pub(super) fn rows(&self, source: &dyn Source) -> Table {
         let mut columns = keys(source, true);
-        columns.extend(
-            [
-                ("slot", "row of P, from 0", Digits::Integer),
-                ("usage", "mean over rows and windows of its unpack weight", Digits::Significant(4)),
-                ("peak", "its largest unpack weight in any row", Digits::Significant(4)),
-                ("dead", "whether its usage is below 1 / (10 l)", Digits::Text),
-                (
-                    "positions",
-                    "exp of the entropy of its pack weights over positions",
-                    Digits::Significant(4),
-                ),
-            ]
-            .map(|(name, about, digits)| Column::new(name, "", about, digits)),
-        );
+        columns.extend(described(&[
+            ("slot", "", "row of P, from 0", Integer),
+            ("usage", "", "mean over rows and windows of its unpack weight", Significant(4)),
+            ("peak", "", "its largest unpack weight in any row", Significant(4)),
+            ("dead", "", "whether its usage is below 1 / (10 l)", Text),
+            ("positions", "", "exp of the entropy of its pack weights over positions", Significant(4)),
+        ]));
         let keys = keys(source, true);
         let mut table = Table::new(format!("Every slot of P: {}", source.name()), columns);
         for (one, slots, _) in &self.0 {

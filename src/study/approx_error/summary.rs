@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::group::Group;
 use super::measure::Job;
 use super::rows::place;
-use crate::report::{Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Text};
+use crate::report::Table;
 use crate::stats::{self, Interval};
+use crate::study::columns::described;
 use crate::study::input::Source;
 
 /// What the columns of [`table`] are called in the rows of the result.
@@ -22,27 +24,25 @@ type Shown<'a> = (&'a Group, f64, Option<Interval>);
 
 /// One row a mechanism and l, sorted by the output error at equal l.
 pub(super) fn table(source: &dyn Source, job: &Job<'_>, groups: &[Group], n: usize) -> Table {
-    let columns = [
-        ("l", "projected length", Digits::Integer),
-        ("mechanism", "the mechanism with its parameters but l", Digits::Text),
-        ("fit", "train: on the windows that its parts were fitted on; held-out: on others", Digits::Text),
-        ("out_err", "output_rel_fro: ||O - B v||_F / ||O||_F, mean over heads", Digits::Fixed(3)),
-        ("low", "lower end of its Student's 95 % interval over heads, cut at 0", Digits::Fixed(3)),
-        ("high", "upper end of it", Digits::Fixed(3)),
-        ("mat_err", "matrix_rel_fro: ||A - B||_F / ||A||_F, mean over heads", Digits::Fixed(3)),
+    let columns = described(&[
+        ("l", "", "projected length", Integer),
+        ("mechanism", "", "the mechanism with its parameters but l", Text),
+        ("fit", "", "train: on the windows that its parts were fitted on; held-out: on others", Text),
+        ("out_err", "", "output_rel_fro: ||O - B v||_F / ||O||_F, mean over heads", Fixed(3)),
+        ("low", "", "lower end of its Student's 95 % interval over heads, cut at 0", Fixed(3)),
+        ("high", "", "upper end of it", Fixed(3)),
+        ("mat_err", "", "matrix_rel_fro: ||A - B||_F / ||A||_F, mean over heads", Fixed(3)),
         (
             "gap",
+            "",
             "mat_err over the mean of the smallest one that any matrix of this rank has on the same heads",
-            Digits::Fixed(2),
+            Fixed(2),
         ),
-        ("row_tv", "mean over rows of sum |a - b| / 2; of l keys top-k has the smallest", Digits::Fixed(2)),
-        ("row_kl", "mean over rows of sum a ln(a / b), b of 1e-30 or more", Digits::Fixed(2)),
-    ]
-    .map(|(name, about, digits)| {
-        Column::new(name, if name == "row_kl" { "nats" } else { "" }, about, digits)
-    });
+        ("row_tv", "", "mean over rows of sum |a - b| / 2; of l keys top-k has the smallest", Fixed(2)),
+        ("row_kl", "nats", "mean over rows of sum a ln(a / b), b of 1e-30 or more", Fixed(2)),
+    ]);
     let title = format!("Error of the stand-ins for softmax attention: {}, n = {n}", source.name());
-    let mut table = Table::new(title, columns.into());
+    let mut table = Table::new(title, columns);
     let [output, matrix, tv, kl] = ["output_rel_fro", "matrix_rel_fro", "row_tv", "row_kl"].map(place);
     let mut by_length: BTreeMap<(bool, usize), Vec<Shown<'_>>> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.n == n) {

@@ -57,6 +57,17 @@ impl<'a> Rows<'a> {
         }
         Ok(windows.values().map(|values| stats::mean(values)).collect())
     }
+
+    /// The same of a column, over the rows in which `key` has this text or number.
+    pub(super) fn of_windows(self, column: &str, key: &str, value: impl Into<Cell>) -> Result<Vec<f64>> {
+        let value = value.into();
+        self.by_window(|row| if row.is(key, value.clone())? { row.number(column) } else { Ok(None) })
+    }
+}
+
+/// What each value has more than its pair in another list.
+pub(super) fn less(x: &[f64], y: &[f64]) -> Vec<f64> {
+    x.iter().zip(y).map(|(x, y)| x - y).collect()
 }
 
 impl Row<'_> {

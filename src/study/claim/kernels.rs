@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 use super::drawn::{Drawn, relative, table};
-use super::evidence::{Evidence, Rows};
+use super::evidence::{Evidence, Rows, less};
 use super::judge::{Figure, Judge};
 use super::linformer::windows;
 use super::setting::Setting;
@@ -185,10 +185,7 @@ fn landmarks(setting: &Setting<'_>) -> Result<Evidence> {
     let words = format!("--mechanism nystrom --l {},{},{}", ls[0], ls[1], ls[2]);
     let (command, report) = setting.errors(&words, &[setting.n])?;
     let rows = Rows(&report.rows);
-    let error = |l: usize| {
-        rows.by_window(|row| if row.is("l", l)? { row.number("output_rel_fro") } else { Ok(None) })
-    };
-    let [few, some, many] = ls.map(error);
+    let [few, some, many] = ls.map(|l| rows.of_windows("output_rel_fro", "l", l));
     let (few, some, many) = (few?, some?, many?);
     let note = format!(
         "relative output error with {}, {} and {} landmarks: {:.3}, {:.3}, {:.3}",
@@ -199,7 +196,6 @@ fn landmarks(setting: &Setting<'_>) -> Result<Evidence> {
         stats::mean(&some),
         stats::mean(&many)
     );
-    let less = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>();
     let (first, second) = (less(&some, &few), less(&many, &some));
     let values = if stats::mean(&first) > stats::mean(&second) { first } else { second };
     Ok(Evidence { note: Some(note), ..windows(values, (command, report), &["output_rel_fro"])? })
@@ -222,8 +218,7 @@ pub(super) fn nystrom_exact(setting: &Setting<'_>, l: usize) -> Result<Evidence>
     Drawn::all(setting, &["draw", "difference"], |drawn| {
         let input = drawn.input(Mask::Full);
         let spec = format!("nystrom:l={l},iterations=20").parse()?;
-        let origin = crate::attention::Origin { seed: 0, label: "", learned: None };
-        let nystrom = Attention::build(&spec, &origin)?.forward(&input, drawn.v.view())?;
+        let nystrom = Attention::of(&spec)?.forward(&input, drawn.v.view())?;
         let exact = Attention::plain("softmax", None)?.forward(&input, drawn.v.view())?;
         let difference = relative(nystrom.view(), exact.view());
         Ok((difference, vec![difference.into()]))

@@ -1,6 +1,6 @@
 //! Claims of Linformer (Wang et al. 2020).
 
-use super::evidence::{Evidence, Rows};
+use super::evidence::{Evidence, Rows, less};
 use super::judge::{Figure, Judge};
 use super::setting::Setting;
 use super::statement::{Claim, On};
@@ -61,10 +61,8 @@ fn log_rank(setting: &Setting<'_>) -> Result<Evidence> {
     let lengths = setting.lengths()?;
     let (command, report) = setting.spectra("--null none", &lengths)?;
     let rows = Rows(&report.rows);
-    let [quarter, half, all] = lengths
-        .map(|n| rows.by_window(|row| if row.is("n", n)? { row.number("effective_rank") } else { Ok(None) }));
+    let [quarter, half, all] = lengths.map(|n| rows.of_windows("effective_rank", "n", n));
     let (quarter, half, all) = (quarter?, half?, all?);
-    let less = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>();
     let (first, second) = (less(&half, &quarter), less(&all, &half));
     // The interval of a ratio is that of a line through its values: it means nothing where the divisor may be 0.
     if stats::student_mean(&first).is_some_and(|ends| ends.low <= 0.0) {
@@ -145,15 +143,13 @@ fn constant_l(setting: &Setting<'_>) -> Result<Evidence> {
     let (command, report) = setting.spectra(&format!("--at {l} --null none"), &[quarter, all])?;
     let rows = Rows(&report.rows);
     let error = format!("best_rel_fro_at_{l}");
-    let at = |n: usize| rows.by_window(|row| if row.is("n", n)? { row.number(&error) } else { Ok(None) });
-    let (short, long) = (at(quarter)?, at(all)?);
+    let (short, long) = (rows.of_windows(&error, "n", quarter)?, rows.of_windows(&error, "n", all)?);
     let note = format!(
         "smallest relative error of rank {l} (Frobenius): {:.3} at n = {quarter}, {:.3} at n = {all}",
         stats::mean(&short),
         stats::mean(&long)
     );
-    let values = long.iter().zip(&short).map(|(long, short)| long - short).collect();
-    Ok(Evidence { note: Some(note), ..windows(values, (command, report), &[&error])? })
+    Ok(Evidence { note: Some(note), ..windows(less(&long, &short), (command, report), &[&error])? })
 }
 
 /// Table 3, time.

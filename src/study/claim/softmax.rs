@@ -1,12 +1,12 @@
 //! Claims about exact attention and choices of its keys.
 
 use super::drawn::Drawn;
-use super::evidence::{Evidence, Rows};
+use super::evidence::{Evidence, Rows, less};
 use super::judge::{Figure, Judge};
 use super::linformer::windows;
 use super::setting::Setting;
 use super::statement::{Claim, On};
-use crate::attention::{Attention, Mask, Origin};
+use crate::attention::{Attention, Mask};
 use crate::error::{Error, Result};
 use crate::stats;
 
@@ -60,12 +60,7 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
     let words = format!("--substitute all --mechanism sink-window:sink=0,sink-window:sink=4 --l {l}");
     let (command, report) = setting.errors(&words, &[setting.n])?;
     let rows = Rows(&report.rows);
-    let change = |sink: usize| {
-        let name = format!("sink-window:sink={sink}");
-        rows.by_window(
-            |row| if row.is("mechanism", name.as_str())? { row.number("nll_change") } else { Ok(None) },
-        )
-    };
+    let change = |sink: usize| rows.of_windows("nll_change", "mechanism", format!("sink-window:sink={sink}"));
     let (alone, with_sink) = (change(0)?, change(4)?);
     if alone.is_empty() {
         return Err(Error::Refused(
@@ -77,7 +72,7 @@ fn sink(setting: &Setting<'_>) -> Result<Evidence> {
         stats::mean(&alone),
         stats::mean(&with_sink)
     );
-    let values = alone.iter().zip(&with_sink).map(|(alone, with)| alone - with).collect();
+    let values = less(&alone, &with_sink);
     Ok(Evidence {
         note: Some(note),
         ..windows(values, (command, report), &["nll_softmax", "nll", "nll_change"])?
@@ -102,8 +97,7 @@ pub(super) fn top_k_mass(setting: &Setting<'_>, mechanism: &str) -> Result<Evide
         let mask = if drawn.number % 2 == 0 { Mask::Full } else { Mask::Causal };
         let input = drawn.input(mask);
         let exact = Attention::plain("softmax", None)?.matrix(&input)?;
-        let origin = Origin { seed: 0, label: "", learned: None };
-        let kept = Attention::build(&mechanism.parse()?, &origin)?.matrix(&input)?;
+        let kept = Attention::of(&mechanism.parse()?)?.matrix(&input)?;
         let mut largest = (0.0, 0.0, -1.0_f64);
         for (row, of_kept) in exact.rows().into_iter().zip(kept.rows()) {
             let apart = row.iter().zip(of_kept).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());

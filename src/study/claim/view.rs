@@ -2,35 +2,30 @@
 
 use super::checked::Checked;
 use super::judge::Verdict;
-use crate::report::{Cell, Column, Digits, Report, Table};
+use crate::report::Digits::{Significant, Text};
+use crate::report::{Cell, Column, Report, Table};
 use crate::study::columns::described;
 
 /// The columns of the result.
 pub fn columns() -> Vec<Column> {
-    let figure = Digits::Significant(3);
-    described([
-        ("claim", "", "the claim", Digits::Text),
-        (
-            "verdict",
-            "",
-            "PASS: the whole interval lies where the claim puts it; FAIL: none of it does",
-            Digits::Text,
-        ),
+    let figure = Significant(3);
+    described(&[
+        ("claim", "", "the claim", Text),
+        ("verdict", "", "PASS: the whole interval lies where the claim puts it; FAIL: none of it does", Text),
         ("figure", "", "the figure that decides", figure),
         ("low", "", "lower end of its 95 % interval (Student's over windows, seeds or draws)", figure),
         ("high", "", "upper end of it", figure),
-        ("holds_if", "", "where the claim puts the figure", Digits::Text),
-        ("published", "", "what the source prints of it", Digits::Text),
-        ("is", "", "what the figure is", Digits::Text),
-        ("says", "", "the claim in words", Digits::Text),
-        ("source", "", "who states it, and where", Digits::Text),
-        ("on", "", "what it was measured on", Digits::Text),
-        ("found", "", "what else was found", Digits::Text),
-        ("why", "", "why there is no verdict", Digits::Text),
-        ("command", "", "what measures it again", Digits::Text),
-        ("evidence", "", "the table of what it was computed from", Digits::Text),
+        ("holds_if", "", "where the claim puts the figure", Text),
+        ("published", "", "what the source prints of it", Text),
+        ("is", "", "what the figure is", Text),
+        ("says", "", "the claim in words", Text),
+        ("source", "", "who states it, and where", Text),
+        ("on", "", "what it was measured on", Text),
+        ("found", "", "what else was found", Text),
+        ("why", "", "why there is no verdict", Text),
+        ("command", "", "what measures it again", Text),
+        ("evidence", "", "the table of what it was computed from", Text),
     ])
-    .into()
 }
 
 /// What people read of them.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Head, HeadPlace, Source};
 use crate::error::Result;
-use crate::report::{Cell, Column, Digits};
+use crate::report::Digits::{Integer, Text};
+use crate::report::{Cell, Column};
 use crate::sweep;
 
 /// One head over one window of one length. They are ordered by length, head and window.
@@ -75,14 +76,14 @@ impl HeadWindow {
     /// The columns that name a head and window, and its mask.
     pub(in crate::study) fn columns() -> Vec<Column> {
         let about = [
-            ("what the head is, where layer and head do not say it", Digits::Text),
-            ("layer, from 0 (of synthetic heads: place in the list)", Digits::Integer),
-            ("head in its layer, from 0", Digits::Integer),
-            ("window of the text, or draw, from 0", Digits::Integer),
-            ("rows of the attention matrix", Digits::Integer),
+            ("what the head is, where layer and head do not say it", Text),
+            ("layer, from 0 (of synthetic heads: place in the list)", Integer),
+            ("head in its layer, from 0", Integer),
+            ("window of the text, or draw, from 0", Integer),
+            ("rows of the attention matrix", Integer),
         ];
         let keys = KEYS.iter().zip(about);
-        let mask = Column::new("mask", "", "which keys a query of this layer sees", Digits::Text);
+        let mask = Column::new("mask", "", "which keys a query of this layer sees", Text);
         keys.map(|(name, (about, digits))| Column::new(*name, "", about, digits)).chain([mask]).collect()
     }
 

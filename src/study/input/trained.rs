@@ -96,6 +96,11 @@ impl Trained {
         let at = self.lengths.iter().position(|length| *length == n)?;
         self.reading.windows[at].get(window).map(Window::input)
     }
+
+    /// The same; an error where there is no such window.
+    pub(in crate::study) fn window(&self, n: usize, window: usize) -> Result<ModelInput<'_>> {
+        self.input(n, window).ok_or_else(|| Error::value("window", window, "one of the input"))
+    }
 }
 
 impl Source for Trained {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::name;
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Text};
+use crate::report::{Cell, Column, Table};
 use crate::stats;
 use crate::study::Columns;
 use crate::study::columns::{ends_cells, varies, with_ends};
@@ -87,17 +88,17 @@ impl Shape {
 
     /// A row in words, by the keys in which rows differ: `layer 3 head 1 window 0`.
     pub(super) fn place(&self, rows: &Table, row: &[Cell]) -> String {
-        let word = |at: &usize| format!("{} {}", rows.columns[*at].name, row[*at].show(Digits::Text));
+        let word = |at: &usize| format!("{} {}", rows.columns[*at].name, row[*at].show(Text));
         self.told.iter().map(word).collect::<Vec<_>>().join(" ")
     }
 
     /// The columns that count what means are over.
     pub(super) fn counts(&self, rows: &Table) -> Vec<Column> {
         let about = "rows of the result that a mean is over";
-        let mut all = vec![Column::new(ROWS, "", about, Digits::Integer)];
+        let mut all = vec![Column::new(ROWS, "", about, Integer)];
         if let Some(units) = self.units(rows) {
             let about = format!("{units} that an interval is over, each the mean of its rows");
-            all.push(Column::new(units, "", about, Digits::Integer));
+            all.push(Column::new(units, "", about, Integer));
         }
         all
     }
@@ -109,7 +110,7 @@ impl Shape {
         let of_mean = |at: &usize| {
             let column = &rows.columns[*at];
             let digits = match column.digits {
-                Digits::Integer | Digits::Fixed(0) | Digits::Text => Digits::Fixed(1),
+                Integer | Fixed(0) | Text => Fixed(1),
                 digits => digits,
             };
             let mean = Column { digits, ..column.clone() };

@@ -1,14 +1,15 @@
 //! One row a head: means over its windows.
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::{self, Figure, Values};
 use super::measured::{Heads, Measured, differences, mean_of};
 use super::null::{NullSpec, names};
 use super::verdict;
-use crate::report::{Column, Digits, Table};
+use crate::report::Digits::Integer;
+use crate::report::{Column, Table};
 use crate::stats;
 use crate::study::columns::{ends_cells, with_ends};
-use crate::study::input::{HeadWindow, Source};
+use crate::study::input::HeadWindow;
 
 /// The columns that name a head.
 fn keys() -> Vec<Column> {
@@ -18,20 +19,15 @@ fn keys() -> Vec<Column> {
 /// The columns of [`table`].
 pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec]) -> Vec<Column> {
     let mut all = keys();
-    all.push(Column::new("windows", "", "windows that the means are over", Digits::Integer));
+    all.push(Column::new("windows", "", "windows that the means are over", Integer));
     all.extend(columns::measured(figures, nulls, false).into_iter().flat_map(with_ends));
     all.extend(verdict::columns(&names(nulls)));
     all
 }
 
 /// Means over windows with Student's 95 % intervals (a bootstrap of a few windows is too narrow).
-pub(super) fn table(
-    config: &Config,
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Table {
+pub(super) fn table(asked: Asked<'_>, heads: &Heads<'_>) -> Table {
+    let Asked { config, source, figures, nulls } = asked;
     let title = format!("Singular values of {}, means over windows: {}", config.of.name(), source.name());
     let mut table = Table::new(title, columns(figures, nulls));
     for head in &heads.0 {

@@ -2,24 +2,19 @@
 
 use ndarray::Array2;
 
-use super::Config;
+use super::asked::Asked;
 use super::measured::{Heads, Measured, windows_of};
 use super::null::NullSpec;
 use super::shares::{cumulative, cumulative_energy, mean};
 use crate::report::{Curves, Figure, Heat, Mark, Plot, Series};
 use crate::stats;
-use crate::study::input::Source;
 
 /// Points of a curve beyond which they are thinned.
 const DENSE: usize = 64;
 
 /// The figures of a result.
-pub(super) fn figures(
-    config: &Config,
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    nulls: &[NullSpec],
-) -> Vec<Figure> {
+pub(super) fn figures(asked: Asked<'_>, heads: &Heads<'_>) -> Vec<Figure> {
+    let Asked { config, source, nulls, .. } = asked;
     let Some(n) = heads.0.iter().flatten().map(|one| one.at.n).max() else { return Vec::new() };
     let k = config.shown(heads.size(config.of, Some(n)));
     let longest: Vec<&Vec<&Measured>> =

@@ -1,5 +1,4 @@
-//! Every figure of heads whose matrices are too large to hold, with its interval, beside null models: a cell is a head over
-//! one window.
+//! Every figure of heads whose matrices are too large to hold, with its interval, beside null models.
 
 use super::Config;
 use super::columns::{Figure, Values};
@@ -8,7 +7,6 @@ use super::measure::{Draw, Measurement, place};
 use super::measured::{Ends, Measured};
 use super::null::{Beside, NullSpec};
 use super::operator::{self, HeadMatrix, kept};
-use super::view;
 use crate::error::Result;
 use crate::linalg::operator::Operator;
 use crate::linalg::quadrature::{self, Density, Estimate};
@@ -16,86 +14,24 @@ use crate::linalg::rounding::{self, EntryRounding, Rounding};
 use crate::linalg::spectra::Spectra;
 use crate::metric::{RowProfile, Spectrum};
 use crate::profile::ram;
-use crate::report::Report;
 use crate::rng::{Rng, stream};
 use crate::stats::Interval;
+use crate::study::Context;
 use crate::study::input::{Head, HeadWindow, Source};
-use crate::study::{Context, Outcome};
-use crate::sweep::{self, Cell, Hand, Journal, Study};
 
 /// Rounds that a matrix takes as a rule, for the estimate of the time left.
-const ROUNDS: usize = 24;
-
-/// The study, on its input.
-struct Estimated<'a> {
-    config: &'a Config,
-    source: &'a dyn Source,
-    estimator: Estimator<'a>,
-}
-
-/// Estimates what the journal does not hold, and shows all of it.
-pub(super) fn run(
-    config: &Config,
-    source: &dyn Source,
-    nulls: &[NullSpec],
-    journal: &Journal,
-    context: Context<'_>,
-) -> Result<Outcome> {
-    let effort = config.effort();
-    if config.folder.runs_cells() {
-        check_memory(config, source)?;
-    }
-    let figures = config.figures();
-    let measurement = Measurement { figures: &figures, nulls, draws: config.draws(), context };
-    let estimator = Estimator { measurement, effort };
-    let study = Estimated { config, source, estimator };
-    let (report, complete) = sweep::run(&study, journal, context.watch)?;
-    Ok(Outcome { report, complete })
-}
-
-impl Study for Estimated<'_> {
-    type Cell = HeadWindow;
-    type Input = Head;
-    type Rows = Measured;
-    type View = Report;
-
-    fn unit(&self) -> &'static str {
-        "rounds"
-    }
-
-    fn plan(&self) -> Vec<Cell<HeadWindow>> {
-        let Estimator { measurement: Measurement { nulls, draws, .. }, effort } = self.estimator;
-        let rounds = ROUNDS * (1 + nulls.len() * draws);
-        let work = rounds as f64 * effort.options.probes as f64;
-        HeadWindow::plan(self.source, rounds, |n| work * n * n)
-    }
-
-    fn inputs(&self, cells: &[(usize, &HeadWindow)], hand: &mut Hand<'_, Head>) -> Result<()> {
-        HeadWindow::inputs(self.source, cells, false, hand)
-    }
-
-    fn run(&self, cell: &HeadWindow, head: &Head) -> Result<Measured> {
-        self.estimator.head(cell.clone(), head)
-    }
-
-    fn view(&self, rows: Vec<(HeadWindow, Measured)>) -> Result<Report> {
-        let mut measured: Vec<Measured> = rows.into_iter().map(|(_, measured)| measured).collect();
-        measured.sort_by(|a, b| a.at.cmp(&b.at));
-        let Measurement { figures, nulls, context, .. } = self.estimator.measurement;
-        Ok(view::report(self.config, self.source, (figures, nulls), &measured, context.engine))
-    }
-}
+pub(super) const ROUNDS: usize = 24;
 
 /// What estimating needs beside the head.
 #[derive(Clone, Copy)]
-struct Estimator<'a> {
-    measurement: Measurement<'a>,
-    effort: Effort,
+pub(super) struct Estimator<'a> {
+    pub(super) measurement: Measurement<'a>,
+    pub(super) effort: Effort,
 }
 
 impl Estimator<'_> {
     /// All figures of a head.
-    fn head(&self, at: HeadWindow, head: &Head) -> Result<Measured> {
+    pub(super) fn head(&self, at: HeadWindow, head: &Head) -> Result<Measured> {
         let Measurement { figures, context, .. } = self.measurement;
         let a = HeadMatrix::of(head);
         let rows = operator::rows(&a, &Figure::indices(figures), &head.label, context.watch)?;

@@ -2,8 +2,10 @@
 
 use super::columns::Figure;
 use super::measured::{Heads, Measured, windows_of};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Text};
+use crate::report::{Cell, Table};
 use crate::stats;
+use crate::study::columns::described;
 use crate::study::input::{HeadPlace, HeadWindow, Source};
 
 /// The figures whose growth is fitted.
@@ -33,30 +35,31 @@ pub(super) fn table(heads: &Heads<'_>, source: &dyn Source, figures: &[Figure]) 
     let mut keys = HeadWindow::columns_for_people(source, false);
     keys.retain(|column| column.name != "n");
     let mut all = keys.clone();
-    all.push(Column::new("figure", "", "whose growth with n is fitted", Digits::Text));
-    for (name, about, digits) in [
-        ("exponent", "slope of ln(figure) on ln(n)", Digits::Fixed(2)),
-        ("exponent_low", "lower 95 % end of it (Student)", Digits::Fixed(2)),
-        ("exponent_high", "upper 95 % end of it", Digits::Fixed(2)),
-        ("log_slope", "b of a + b ln(n)", Digits::Fixed(1)),
+    all.extend(described(&[
+        ("figure", "", "whose growth with n is fitted", Text),
+        ("exponent", "", "slope of ln(figure) on ln(n)", Fixed(2)),
+        ("exponent_low", "", "lower 95 % end of it (Student)", Fixed(2)),
+        ("exponent_high", "", "upper 95 % end of it", Fixed(2)),
+        ("log_slope", "", "b of a + b ln(n)", Fixed(1)),
         (
             "power_error",
+            "",
             "relative error at the longest n of c n^exponent, fitted to the shorter ones",
-            Digits::Fixed(3),
+            Fixed(3),
         ),
         (
             "log_error",
+            "",
             "relative error at the longest n of a + b ln(n), fitted to the shorter ones",
-            Digits::Fixed(3),
+            Fixed(3),
         ),
         (
             "closer_law",
+            "",
             "the law whose prediction is closer: power, log, or undecided (95 % interval over windows)",
-            Digits::Text,
+            Text,
         ),
-    ] {
-        all.push(Column::new(name, "", about, digits));
-    }
+    ]));
     let mut table = Table::new("Growth with n", all);
     let mut seen: Vec<&HeadPlace> = Vec::new();
     for head in &heads.0 {

@@ -1,23 +1,19 @@
 //! The figure of growth: ranks over the length, beside those of the null models.
 
-use super::columns::Figure;
+use super::asked::Asked;
 use super::measured::{Heads, Measured};
 use super::null::NullSpec;
 use crate::report::{self, Curves, Plot, Series};
 use crate::stats;
-use crate::study::input::{HeadPlace, Source};
+use crate::study::input::HeadPlace;
 
 /// The figures that are drawn.
 const DRAWN: [(&str, &str); 2] =
     [("effective_rank", "effective rank"), ("rank90_energy", "values that hold 90 % of the sum of σ²")];
 
 /// Each head over the length, means over heads and the means of the null models; none of a single length.
-pub(super) fn figure(
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Option<report::Figure> {
+pub(super) fn figure(asked: Asked<'_>, heads: &Heads<'_>) -> Option<report::Figure> {
+    let Asked { source, figures, nulls, .. } = asked;
     let mut panels = Vec::new();
     for (name, about) in DRAWN {
         let index = figures.iter().position(|figure| figure.metric.name == name)?;

@@ -1,6 +1,6 @@
 //! The leading singular values of heads whose matrices are too large to hold: a cell is a head over one window.
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::Figure;
 use super::leading_view::{self, Found};
 use super::operator::{self, HeadMatrix};
@@ -10,7 +10,7 @@ use crate::metric::RowProfile;
 use crate::profile::ram;
 use crate::report::Report;
 use crate::rng::stream;
-use crate::study::input::{Head, HeadWindow, Source};
+use crate::study::input::{Head, HeadWindow};
 use crate::study::{Context, Outcome};
 use crate::sweep::{self, Cell, Hand, Journal, Study};
 
@@ -19,25 +19,18 @@ const ROUNDS: usize = 20;
 
 /// The study, on its input.
 struct LeadingValues<'a> {
-    config: &'a Config,
-    source: &'a dyn Source,
+    asked: Asked<'a>,
     options: Options,
-    figures: Vec<Figure>,
     context: Context<'a>,
 }
 
 /// Finds what the journal does not hold, and shows all of it.
-pub(super) fn run(
-    config: &Config,
-    source: &dyn Source,
-    journal: &Journal,
-    context: Context<'_>,
-) -> Result<Outcome> {
-    let options = config.leading();
-    if config.folder.runs_cells() {
-        source.lengths().iter().try_for_each(|n| check_memory(*n, options))?;
+pub(super) fn run(asked: Asked<'_>, journal: &Journal, context: Context<'_>) -> Result<Outcome> {
+    let options = asked.config.leading();
+    if asked.config.folder.runs_cells() {
+        asked.source.lengths().iter().try_for_each(|n| check_memory(*n, options))?;
     }
-    let study = LeadingValues { config, source, options, figures: config.figures(), context };
+    let study = LeadingValues { asked, options, context };
     let cells = study.plan().len();
     let ((mut report, found), complete) = sweep::run(&study, journal, context.watch)?;
     if !complete {
@@ -58,25 +51,25 @@ impl Study for LeadingValues<'_> {
 
     fn plan(&self) -> Vec<Cell<HeadWindow>> {
         let top = self.options.top as f64;
-        HeadWindow::plan(self.source, ROUNDS, |n| ROUNDS as f64 * n * n * top)
+        HeadWindow::plan(self.asked.source, ROUNDS, |n| ROUNDS as f64 * n * n * top)
     }
 
     fn inputs(&self, cells: &[(usize, &HeadWindow)], hand: &mut Hand<'_, Head>) -> Result<()> {
-        HeadWindow::inputs(self.source, cells, false, hand)
+        HeadWindow::inputs(self.asked.source, cells, false, hand)
     }
 
     fn run(&self, cell: &HeadWindow, head: &Head) -> Result<Found> {
-        let (leading, rows) = find(head, self.options, &Figure::indices(&self.figures), self.context)?;
+        let (leading, rows) = find(head, self.options, &Figure::indices(self.asked.figures), self.context)?;
         // A head that needed fewer rounds than expected is as done as one that needed more.
         self.context.watch.step(ROUNDS.saturating_sub(leading.rounds), &head.label);
-        let values = leading_view::values(&self.figures, &leading, head.shape, &rows);
+        let values = leading_view::values(self.asked.figures, &leading, head.shape, &rows);
         Ok(Found { at: cell.clone(), shape: head.shape, leading, values })
     }
 
     fn view(&self, rows: Vec<(HeadWindow, Found)>) -> Result<(Report, usize)> {
         let mut all: Vec<Found> = rows.into_iter().map(|(_, found)| found).collect();
         all.sort_by(|a, b| a.at.cmp(&b.at));
-        Ok((leading_view::report(self.config, self.options, self.source, &self.figures, &all), all.len()))
+        Ok((leading_view::report(self.asked, self.options, &all), all.len()))
     }
 }
 

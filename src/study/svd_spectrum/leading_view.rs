@@ -3,15 +3,17 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::{Figure, cell};
 use super::sparsity::{self, Shape};
 use crate::linalg::krylov::{KrylovOptions as Options, Leading, SingularValue};
 use crate::linalg::rounding::Rounding;
 use crate::metric::{RowProfile, Spectrum};
-use crate::report::{Column, Digits, Report, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Column, Report, Table};
 use crate::stats;
-use crate::study::input::{HeadWindow, Source, lengths};
+use crate::study::columns::described;
+use crate::study::input::{HeadWindow, lengths};
 use crate::sweep::bits::{self, Bits};
 
 /// What was found of one head over one window.
@@ -46,13 +48,8 @@ impl Bits for Leading {
     }
 }
 
-pub(super) fn report(
-    config: &Config,
-    options: Options,
-    source: &dyn Source,
-    figures: &[Figure],
-    all: &[Found],
-) -> Report {
+pub(super) fn report(asked: Asked<'_>, options: Options, all: &[Found]) -> Report {
+    let Asked { source, figures, .. } = asked;
     // Only what leading values, the sum of all squares and the rows can tell; the rest would be columns of nothing.
     let known: Vec<(usize, &Figure)> = figures
         .iter()
@@ -60,34 +57,25 @@ pub(super) fn report(
         .filter(|(at, _)| all.iter().any(|found| found.values[*at].is_some()))
         .collect();
     let mut all_columns = HeadWindow::columns();
-    for (name, about) in [
-        ("asked", "leading values asked for"),
-        ("converged", "leading values that converged; only these are counted"),
-        ("rounds", "times that the whole matrix was computed"),
-    ] {
-        all_columns.push(Column::new(name, "", about, Digits::Integer));
-    }
-    all_columns.extend(
-        known
-            .iter()
-            .map(|(_, f)| Column::new(f.name(), f.metric.unit, f.metric.about, Digits::Significant(4))),
-    );
+    all_columns.extend(described(&[
+        ("asked", "", "leading values asked for", Integer),
+        ("converged", "", "leading values that converged; only these are counted", Integer),
+        ("rounds", "", "times that the whole matrix was computed", Integer),
+    ]));
+    let figure = |(_, figure): &(usize, &Figure)| {
+        Column::new(figure.name(), figure.metric.unit, figure.metric.about, Significant(4))
+    };
+    all_columns.extend(known.iter().map(figure));
     let title = format!("Leading singular values of attention: {}", source.name());
     let mut rows = Table::new(title.clone(), all_columns);
     let mut view = HeadWindow::columns();
-    for (name, about, digits) in [
-        ("index", "place of the value, from 1", Digits::Integer),
-        ("sigma", "the value: ||A x|| of a unit vector x", Digits::Significant(7)),
-        ("bound", "some singular value lies no further from it than this", Digits::Significant(2)),
-        ("converged", "whether the bound is below the tolerance", Digits::Text),
-        (
-            "cum_energy",
-            "share of ||A||_F^2 in the values up to here, if all have converged",
-            Digits::Fixed(4),
-        ),
-    ] {
-        view.push(Column::new(name, "", about, digits));
-    }
+    view.extend(described(&[
+        ("index", "", "place of the value, from 1", Integer),
+        ("sigma", "", "the value: ||A x|| of a unit vector x", Significant(7)),
+        ("bound", "", "some singular value lies no further from it than this", Significant(2)),
+        ("converged", "", "whether the bound is below the tolerance", Text),
+        ("cum_energy", "", "share of ||A||_F^2 in the values up to here, if all have converged", Fixed(4)),
+    ]));
     let mut values = Table::new(format!("{title}: values"), view);
     let mut missing = 0;
     for found in all {
@@ -123,7 +111,7 @@ pub(super) fn report(
     }
     let heads: Vec<&[Found]> = all.chunk_by(|a, b| a.at.is_same_head(&b.at)).collect();
     notes.extend(sparsity::notes(&shapes(&heads, figures), "stable_rank"));
-    let views = vec![("summary".into(), summary(config, options, source, figures, &heads))];
+    let views = vec![("summary".into(), summary(asked, options, &heads))];
     let tables = vec![("values".into(), values)];
     let sigma: Vec<Vec<f64>> =
         all.iter().map(|found| found.leading.values.iter().map(|one| one.sigma).collect()).collect();
@@ -138,13 +126,8 @@ fn padded(rows: &[Vec<f64>]) -> Array2<f64> {
 }
 
 /// One row a head, means over its windows.
-fn summary(
-    config: &Config,
-    options: Options,
-    source: &dyn Source,
-    figures: &[Figure],
-    heads: &[&[Found]],
-) -> Table {
+fn summary(asked: Asked<'_>, options: Options, heads: &[&[Found]]) -> Table {
+    let Asked { config, source, figures, .. } = asked;
     let keys = HeadWindow::columns_for_people(source, false);
     let k = config.shown_of(source.lengths().last().copied().unwrap_or(0), options.top);
     let energy = format!("cum_energy_at_{k}");
@@ -152,10 +135,10 @@ fn summary(
     let shown: Vec<(usize, &Figure)> = shown.iter().filter_map(|name| Figure::find(figures, name)).collect();
     let mut all = keys.clone();
     let about = "leading values that converged, the fewest of any window, of those asked for";
-    all.push(Column::new("converged", "", about, Digits::Text));
+    all.push(Column::new("converged", "", about, Text));
     let is_uneven = heads.iter().any(|head| head.len() != heads[0].len());
     if is_uneven {
-        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
+        all.push(Column::new("windows", "", "windows that were measured of this head", Integer));
     }
     all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let title = format!("Leading singular values of attention: {}, n = {}", source.name(), lengths(source));

@@ -7,11 +7,12 @@
 //! A function that draws it and one entry of [`null::ALL`]: columns, verdicts, help and `luna list` follow.
 
 mod aggregated;
+mod asked;
 mod columns;
 mod config;
 mod curves;
 mod estimated;
-mod exact;
+mod every;
 mod factored;
 mod growth;
 mod growth_figure;

@@ -1,10 +1,10 @@
 //! What a reader must know beside the numbers of a spectrum.
 
 use super::Config;
+use super::asked::Asked;
 use super::columns::Figure;
 use super::config::Effort;
 use super::measured::{Heads, Measured, differences};
-use super::null::NullSpec;
 use super::subject::Subject;
 use super::summary::half_width;
 use super::verdict::{self, Verdict, decide};
@@ -19,16 +19,11 @@ pub(in crate::study) const VERDICT: &str = "effective rank against the null mode
 const ZEROS: f64 = 0.01;
 
 /// The notes, the most important first.
-pub(super) fn all(
-    config: &Config,
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    (figures, nulls): (&[Figure], &[NullSpec]),
-    engine: Engine,
-) -> Vec<String> {
+pub(super) fn all(asked: Asked<'_>, heads: &Heads<'_>, engine: Engine) -> Vec<String> {
+    let Asked { config, source, figures, nulls } = asked;
     let mut notes: Vec<String> = interrupted(heads, source).into_iter().collect();
     if !nulls.is_empty() {
-        notes.extend(verdicts(config, heads, source, figures, nulls));
+        notes.extend(verdicts(asked, heads));
     }
     notes.extend(source.dependence());
     if let Some(l) = source.own_l() {
@@ -128,13 +123,8 @@ fn interrupted(heads: &Heads<'_>, source: &dyn Source) -> Option<String> {
 }
 
 /// How many heads of each length are lower or higher than their null models, and how many would be by chance alone.
-fn verdicts(
-    config: &Config,
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Vec<String> {
+fn verdicts(asked: Asked<'_>, heads: &Heads<'_>) -> Vec<String> {
+    let Asked { config, source, figures, nulls } = asked;
     let mut counts = Vec::new();
     let mut largest = 0;
     for of_length in heads.0.chunk_by(|a, b| a.first().map(|one| one.at.n) == b.first().map(|one| one.at.n)) {

@@ -1,23 +1,24 @@
 //! The full result: one row a head and window.
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::{self, Figure, Values};
 use super::measured::{Measured, differences};
 use super::null::{NullSpec, names};
 use super::verdict;
-use crate::report::{Cell, Column, Digits, Table};
-use crate::study::input::{HeadWindow, Source};
+use crate::report::Digits::Integer;
+use crate::report::{Cell, Column, Table};
+use crate::study::columns::described;
+use crate::study::input::HeadWindow;
 
 /// The columns of [`table`], with intervals and effort where figures are estimated.
 pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec], estimated: bool) -> Vec<Column> {
     let mut all = HeadWindow::columns();
     if estimated {
-        for (name, about) in [
-            ("rounds", "times that the whole matrix was computed"),
-            ("distinct", "leading singular values that were found one by one; the others are a density"),
-        ] {
-            all.push(Column::new(name, "", about, Digits::Integer));
-        }
+        let distinct = "leading singular values that were found one by one; the others are a density";
+        all.extend(described(&[
+            ("rounds", "", "times that the whole matrix was computed", Integer),
+            ("distinct", "", distinct, Integer),
+        ]));
     }
     all.extend(columns::measured(figures, nulls, estimated));
     all.extend(verdict::columns(&names(nulls)));
@@ -25,13 +26,8 @@ pub(super) fn columns(figures: &[Figure], nulls: &[NullSpec], estimated: bool) -
 }
 
 /// All rows.
-pub(super) fn table(
-    config: &Config,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[NullSpec],
-    measured: &[Measured],
-) -> Table {
+pub(super) fn table(asked: Asked<'_>, measured: &[Measured]) -> Table {
+    let Asked { config, source, figures, nulls } = asked;
     let title = format!("Singular values of {}: {}", config.of.name(), source.name());
     let estimated = measured.iter().any(|one| one.ends.is_some());
     let mut table = Table::new(title, columns(figures, nulls, estimated));

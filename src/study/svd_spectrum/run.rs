@@ -1,12 +1,14 @@
 //! Runs the study on the input that the configuration names.
 
+use super::asked::Asked;
 use super::config::{Effort, Method};
-use super::null::NullSpec;
 use super::subject::Subject;
-use super::{Config, aggregated, estimated, exact, leading, null, rows, summary};
+use super::{Config, aggregated, estimated, every, leading, null, rows, summary};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::linalg::krylov::KrylovOptions;
+use crate::linalg::quadrature;
 use crate::report::Column;
 use crate::study::input::{KEYS, Source, Unnamed, needs_softmax};
 use crate::study::{Aggregate, Columns, Context, Outcome};
@@ -51,13 +53,14 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
         source.comparable()?;
     }
     let method = config.method.map_or_else(|| fitting(config, source, context), Ok)?;
-    let open = || Journal::open(&config.folder, &facts(config, method, source, &nulls, context));
+    let figures = config.figures();
+    let asked = Asked { config, source, figures: &figures, nulls: &nulls };
+    let journal = Journal::open(&config.folder, &facts(asked, method, context))?;
     let mut outcome = match method {
-        Method::Exact => exact::run(config, source, &nulls, &open()?, context)?,
-        Method::Quadrature => estimated::run(config, source, &nulls, &open()?, context)?,
-        Method::Lanczos => leading::run(config, source, &open()?, context)?,
+        Method::Exact | Method::Quadrature => every::run(asked, method, &journal, context)?,
+        Method::Lanczos => leading::run(asked, &journal, context)?,
     };
-    stamp(&mut outcome, config, method, source, context);
+    stamp(&mut outcome, asked, method, context);
     let report = &mut outcome.report;
     // After the word on an interruption, which stands first.
     let first = usize::from(!outcome.complete).min(report.notes.len());
@@ -73,7 +76,7 @@ pub fn run(config: &Config, context: Context<'_>) -> Result<Outcome> {
 /// each for itself, and a merge measures nothing.
 fn fitting(config: &Config, source: &dyn Source, context: Context<'_>) -> Result<Method> {
     let folder = &config.folder;
-    let too_long = || source.lengths().iter().find(|n| exact::check_memory(**n).is_err());
+    let too_long = || source.lengths().iter().find(|n| every::check_memory(**n).is_err());
     let asks = config.of == Subject::Attention && folder.merged.is_none();
     Ok(match asks.then(too_long).flatten() {
         Some(n) if folder.shard.is_some() || folder.listed => {
@@ -96,13 +99,8 @@ fn fitting(config: &Config, source: &dyn Source, context: Context<'_>) -> Result
 }
 
 /// What decides the figures of a cell, and which cells there are.
-fn facts(
-    config: &Config,
-    method: Method,
-    source: &dyn Source,
-    nulls: &[NullSpec],
-    context: Context<'_>,
-) -> Fingerprint {
+fn facts(asked: Asked<'_>, method: Method, context: Context<'_>) -> Fingerprint {
+    let Asked { config, source, nulls, .. } = asked;
     let mut facts = Fingerprint::of_study("svd-spectrum");
     facts.push("seed", context.seed);
     facts.push("method", method.name());
@@ -112,15 +110,8 @@ fn facts(
         facts.push("null", nulls.iter().map(|null| null.spec.to_string()).collect::<Vec<_>>());
         facts.push("null_draws", config.draws());
     }
-    match method {
-        Method::Exact => facts.push("engine", context.engine.name()),
-        Method::Quadrature => effort(config, &mut |key, value| facts.push(key, value)),
-        Method::Lanczos => {
-            let options = config.leading();
-            facts.push("top", options.top);
-            facts.push("rounds", options.rounds);
-            facts.push("tolerance", options.tolerance);
-        }
+    for (key, value) in effort(config, method, context) {
+        facts.push(key, value);
     }
     facts.push("seq_len", source.lengths().to_vec());
     facts.push("windows", source.windows());
@@ -129,15 +120,23 @@ fn facts(
     facts
 }
 
-/// What an estimate depends on.
-fn effort(config: &Config, push: &mut dyn FnMut(&'static str, Value)) {
-    let Effort { options, tolerance } = config.effort();
-    push("probes", options.probes.into());
-    push("rounds", options.rounds.into());
-    push("tolerance", tolerance.into());
+/// What the values of a method depend on.
+fn effort(config: &Config, method: Method, context: Context<'_>) -> Vec<(&'static str, Value)> {
+    match method {
+        Method::Exact => vec![("engine", context.engine.name().into())],
+        Method::Quadrature => {
+            let Effort { options: quadrature::Options { probes, rounds }, tolerance } = config.effort();
+            vec![("probes", probes.into()), ("rounds", rounds.into()), ("tolerance", tolerance.into())]
+        }
+        Method::Lanczos => {
+            let KrylovOptions { top, rounds, tolerance, .. } = config.leading();
+            vec![("top", top.into()), ("rounds", rounds.into()), ("tolerance", tolerance.into())]
+        }
+    }
 }
 
-fn stamp(outcome: &mut Outcome, config: &Config, method: Method, source: &dyn Source, context: Context<'_>) {
+fn stamp(outcome: &mut Outcome, asked: Asked<'_>, method: Method, context: Context<'_>) {
+    let Asked { config, source, .. } = asked;
     let Outcome { report, complete } = outcome;
     let stamp = &mut report.stamp;
     stamp.push("study", "svd-spectrum");
@@ -153,15 +152,8 @@ fn stamp(outcome: &mut Outcome, config: &Config, method: Method, source: &dyn So
         stamp.push("null", config.null());
         stamp.push("null_draws", config.draws());
     }
-    match method {
-        Method::Exact => stamp.push("engine", context.engine.name()),
-        Method::Quadrature => effort(config, &mut |key, value| stamp.push(key, value)),
-        Method::Lanczos => {
-            let options = config.leading();
-            stamp.push("top", options.top);
-            stamp.push("rounds", options.rounds);
-            stamp.push("tolerance", options.tolerance);
-        }
+    for (key, value) in effort(config, method, context) {
+        stamp.push(key, value);
     }
     stamp.push("interrupted", !*complete);
 }

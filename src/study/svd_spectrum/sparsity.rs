@@ -3,7 +3,8 @@
 use super::columns::Figure;
 use super::measured::{Heads, mean_of};
 use crate::metric::sink_mass::SINK;
-use crate::report::{Column, Digits, Table};
+use crate::report::Digits::Fixed;
+use crate::report::{Column, Table};
 use crate::stats;
 use crate::study::input::{HeadWindow, Source, lengths};
 
@@ -18,7 +19,7 @@ pub(super) fn table(heads: &Heads<'_>, source: &dyn Source, figures: &[Figure]) 
     all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let place = 1 + all.iter().position(|column| column.name == "erank").unwrap_or(0);
     let about = "effective_rank of the matrix less its mean row";
-    all.insert(place, Column::new("centred_erank", "", about, Digits::Fixed(1)));
+    all.insert(place, Column::new("centred_erank", "", about, Fixed(1)));
     let mut table = Table::new(format!("Rank and sparsity: {}, n = {}", source.name(), lengths(source)), all);
     let rank = Figure::effective_rank(figures);
     for head in &heads.0 {

@@ -1,13 +1,15 @@
 //! The tables that people read: a head a row, and the means over all heads.
 
-use super::Config;
+use super::asked::Asked;
 use super::columns::Figure;
 use super::measured::{Heads, Measured, differences, mean_of, windows_of};
-use super::null::{NullSpec, names};
+use super::null::names;
 use super::verdict::{self, decide};
-use crate::report::{Cell, Column, Digits, Table};
+use crate::report::Digits::{Fixed, Integer, Text};
+use crate::report::{Cell, Column, Table};
 use crate::stats;
-use crate::study::input::{HeadWindow, Source, lengths};
+use crate::study::columns::described;
+use crate::study::input::{HeadWindow, lengths};
 
 /// What the columns of [`table`] are called in the rows of the result.
 pub(super) const SHORT: &[(&str, &str)] = &[
@@ -20,13 +22,8 @@ pub(super) const SHORT: &[(&str, &str)] = &[
 ];
 
 /// One row a head: the figures that the question turns on.
-pub(super) fn table(
-    config: &Config,
-    heads: &Heads<'_>,
-    source: &dyn Source,
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Table {
+pub(super) fn table(asked: Asked<'_>, heads: &Heads<'_>) -> Table {
+    let Asked { config, source, figures, nulls } = asked;
     let k = config.shown(heads.size(config.of, source.lengths().last().copied()));
     let place = |name: &str| {
         figures.iter().position(|figure| figure.metric.name == name && figure.at == Some(k)).unwrap_or(0)
@@ -38,21 +35,21 @@ pub(super) fn table(
     let mut all = keys.clone();
     all.extend(shares.map(|index| {
         let figure = &figures[index];
-        Column::new(figure.name(), "", figure.metric.about, Digits::Fixed(3))
+        Column::new(figure.name(), "", figure.metric.about, Fixed(3))
     }));
-    all.extend([
-        Column::new("erank", "", "effective_rank: exp of the entropy of s_i / sum s", Digits::Fixed(1)),
-        Column::new("centred_erank", "", "effective_rank of the matrix less its mean row", Digits::Fixed(1)),
-    ]);
+    all.extend(described(&[
+        ("erank", "", "effective_rank: exp of the entropy of s_i / sum s", Fixed(1)),
+        ("centred_erank", "", "effective_rank of the matrix less its mean row", Fixed(1)),
+    ]));
     let estimated = heads.0.iter().flatten().any(|one| one.ends.is_some());
     if estimated {
         let about = "half-width of the 95 % interval of erank as an estimate of this window's, or the mean of these windows'";
-        all.insert(all.len() - 1, Column::new("pm", "", about, Digits::Fixed(1)));
+        all.insert(all.len() - 1, Column::new("pm", "", about, Fixed(1)));
     }
     // The ends of the difference would not fit in 80 columns beside those of the estimate.
     let is_shown = |at: usize| !estimated || !(2..4).contains(&at);
     if mark_windows {
-        all.push(Column::new("windows", "", "windows that were measured of this head", Digits::Integer));
+        all.push(Column::new("windows", "", "windows that were measured of this head", Integer));
     }
     if !nulls.is_empty() {
         let columns = verdict::deciding_columns(["null", "null_erank", "diff_low", "diff_high"]);
@@ -95,12 +92,8 @@ pub(super) fn half_width(one: &Measured, figure: usize) -> Option<f64> {
 }
 
 /// Means over all heads, of the heads and of what stands beside them.
-pub(super) fn overall(
-    config: &Config,
-    measured: &[Measured],
-    figures: &[Figure],
-    nulls: &[NullSpec],
-) -> Table {
+pub(super) fn overall(asked: Asked<'_>, measured: &[Measured]) -> Table {
+    let Asked { config, figures, nulls, .. } = asked;
     let k = config.shown(Heads::of(measured).size(config.of, measured.iter().map(|one| one.at.n).max()));
     let shown: Vec<(usize, &Figure)> = [
         ("cum_l1_at", Some(k)),
@@ -115,10 +108,10 @@ pub(super) fn overall(
         figures.iter().enumerate().find(|(_, figure)| figure.metric.name == name && figure.at == at)
     })
     .collect();
-    let mut all = vec![
-        Column::new("mean_of", "", "what the mean is over", Digits::Text),
-        Column::new("n", "", "rows of the attention matrix", Digits::Integer),
-    ];
+    let mut all = described(&[
+        ("mean_of", "", "what the mean is over", Text),
+        ("n", "", "rows of the attention matrix", Integer),
+    ]);
     all.extend(shown.iter().map(|(_, figure)| figure.short()));
     let mut table = Table::new("Means over all heads and windows", all);
     for of_length in measured.chunk_by(|a, b| a.at.n == b.at.n) {

@@ -3,9 +3,10 @@
 //! The hypothesis that a verdict rejects: the head is itself one more draw of the null model. Its error rate is tested:
 //! of heads that are such draws, 5 % are called lower or higher.
 
-use crate::report::{Cell, Column, Digits};
+use crate::report::Digits::{Fixed, Text};
+use crate::report::{Cell, Column};
 use crate::stats::{self, Interval};
-use crate::study::columns::ends_cells;
+use crate::study::columns::{described, ends_cells};
 
 /// Differences below this share of the effective rank are rounding of the matrix and decide nothing.
 const RESOLUTION: f64 = 1e-4;
@@ -128,12 +129,7 @@ pub(super) fn columns(nulls: &[&str]) -> Vec<Column> {
             ("_high", "upper 95 % end of it: that"),
         ] {
             let name = format!("null_{null}_difference{end}");
-            columns.push(Column::new(
-                name,
-                "values",
-                format!("{about} of the {null} null"),
-                Digits::Fixed(1),
-            ));
+            columns.push(Column::new(name, "values", format!("{about} of the {null} null"), Fixed(1)));
         }
     }
     if !nulls.is_empty() {
@@ -144,24 +140,19 @@ pub(super) fn columns(nulls: &[&str]) -> Vec<Column> {
 }
 
 /// The columns of the null model that decided and of the verdict, the first four under these names.
-pub(super) fn deciding_columns([null, rank, low, high]: [&str; 4]) -> [Column; 5] {
-    [
-        Column::new(null, "", "the null model that the verdict rests on", Digits::Text),
-        Column::new(
-            rank,
-            "",
-            "effective rank of this null model, mean over draws and windows",
-            Digits::Fixed(1),
-        ),
-        Column::new(low, "", "lower 95 % end of the effective rank less that", Digits::Fixed(1)),
-        Column::new(high, "", "upper 95 % end of it", Digits::Fixed(1)),
-        Column::new(
+pub(super) fn deciding_columns([null, rank, low, high]: [&str; 4]) -> Vec<Column> {
+    described(&[
+        (null, "", "the null model that the verdict rests on", Text),
+        (rank, "", "effective rank of this null model, mean over draws and windows", Fixed(1)),
+        (low, "", "lower 95 % end of the effective rank less that", Fixed(1)),
+        (high, "", "upper 95 % end of it", Fixed(1)),
+        (
             "verdict",
             "",
             "effective rank against the null models: lower than all, higher than one (95 % intervals), or undecided",
-            Digits::Text,
+            Text,
         ),
-    ]
+    ])
 }
 
 /// The cells under [`columns`]; `rank` is the effective rank of a null model.

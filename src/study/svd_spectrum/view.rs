@@ -2,53 +2,45 @@
 
 use ndarray::Array2;
 
-use super::Config;
-use super::columns::Figure;
+use super::asked::Asked;
 use super::measured::{Heads, Measured};
-use super::null::NullSpec;
 use super::subject::Subject;
 use super::{aggregated, curves, growth, growth_figure, notes, rounding, rows, sparsity, summary};
 use crate::linalg::engine::Engine;
 use crate::linalg::spectra::Spectra;
 use crate::report::Report;
 use crate::study::Aggregate;
-use crate::study::input::Source;
 
 /// The report on measurements that are sorted by head and window.
-pub(super) fn report(
-    config: &Config,
-    source: &dyn Source,
-    (figures, nulls): (&[Figure], &[NullSpec]),
-    measured: &[Measured],
-    engine: Engine,
-) -> Report {
+pub(super) fn report(asked: Asked<'_>, measured: &[Measured], engine: Engine) -> Report {
+    let Asked { config, source, figures, nulls } = asked;
     let heads = Heads::of(measured);
     let rows = match config.aggregate {
-        Aggregate::Yes => aggregated::table(config, &heads, source, figures, nulls),
-        Aggregate::Auto | Aggregate::No => rows::table(config, source, figures, nulls, measured),
+        Aggregate::Yes => aggregated::table(asked, &heads),
+        Aggregate::Auto | Aggregate::No => rows::table(asked, measured),
     };
     let mut report = Report { rows, ..Report::default() };
     let mut growth_notes = Vec::new();
     if config.aggregate != Aggregate::No {
-        report.views.push(("summary".into(), summary::table(config, &heads, source, figures, nulls)));
+        report.views.push(("summary".into(), summary::table(asked, &heads)));
         if config.of == Subject::Attention {
             report.views.push(("sparsity".into(), sparsity::table(&heads, source, figures)));
         }
-        report.views.push(("overall".into(), summary::overall(config, measured, figures, nulls)));
+        report.views.push(("overall".into(), summary::overall(asked, measured)));
         if source.lengths().len() > 1 {
             let table = growth::table(&heads, source, figures);
             growth_notes = growth::notes(&table, source.lengths().len());
             report.views.push(("growth".into(), table));
         }
     }
-    report.notes = notes::all(config, &heads, source, (figures, nulls), engine);
+    report.notes = notes::all(asked, &heads, engine);
     report.notes.extend(growth_notes);
     if config.of == Subject::Attention {
         report.notes.extend(sparsity::notes(&sparsity::shapes(&heads, figures), "effective_rank"));
     }
     report.notes.extend(rounding::notes(measured));
-    report.figures = curves::figures(config, &heads, source, nulls);
-    report.figures.extend(growth_figure::figure(&heads, source, figures, nulls));
+    report.figures = curves::figures(asked, &heads);
+    report.figures.extend(growth_figure::figure(asked, &heads));
     for n in source.lengths() {
         let of = |side: fn(&Spectra) -> &Vec<f64>| {
             let same = measured.iter().filter(|one| one.at.n == *n);

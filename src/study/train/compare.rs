@@ -2,8 +2,10 @@
 
 use super::cell::{CellResult, TrainingState};
 use super::data::TrainingData;
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
 use crate::report::{Cell, Column, Digits, Table};
 use crate::stats::{self, Interval};
+use crate::study::columns::described;
 use crate::study::difference::{Compared, Competitor};
 use crate::task::NetworkKind;
 use crate::task::judge::{Answers, Judge};
@@ -23,7 +25,7 @@ struct RateGroup<'a> {
 }
 
 fn digits(judge: Judge) -> Digits {
-    Digits::Fixed(judge.decimals())
+    Fixed(judge.decimals())
 }
 
 /// Number of seeds, mean and interval: over seeds where there are several; else, of right answers, over the answers.
@@ -41,15 +43,15 @@ fn over_seeds(judge: Judge, answers: &[&Answers]) -> [Cell; 4] {
 }
 
 /// The columns of [`over_seeds`].
-fn columns(judge: Judge, set: &str) -> [Column; 4] {
+fn columns(judge: Judge, set: &str) -> Vec<Column> {
     let better = if judge.by_loss() { "lower" } else { "higher" };
     let about = format!("{set} set, {}: mean over seeds; {better} is better", judge.about());
-    [
-        Column::new("seeds", "", "number of seeds", Digits::Integer),
-        Column::new(judge.name(), judge.unit(), about, digits(judge)),
-        Column::new("low", judge.unit(), "lower end of its 95 % interval", digits(judge)),
-        Column::new("high", judge.unit(), "upper end of it", digits(judge)),
-    ]
+    described(&[
+        ("seeds", "", "number of seeds", Integer),
+        (judge.name(), judge.unit(), about.as_str(), digits(judge)),
+        ("low", judge.unit(), "lower end of its 95 % interval", digits(judge)),
+        ("high", judge.unit(), "upper end of it", digits(judge)),
+    ])
 }
 
 impl<'a> RateGroup<'a> {
@@ -138,19 +140,19 @@ fn mechanisms(best: &[&RateGroup<'_>], data: &TrainingData, recipes: &[Recipe]) 
     let (judge, recipe) = (data.task.judge(), &recipes[0]);
     let translates = data.kind.network == NetworkKind::EncoderDecoder;
     let tested = tested(best);
-    let mut columns = vec![Column::new("attention", "", "the mechanism with its parameters", Digits::Text)];
+    let mut columns = vec![Column::new("attention", "", "the mechanism with its parameters", Text)];
     if translates {
         let about = "attention of the decoder; the mechanism is the encoder's";
-        columns.push(Column::new("decoder", "", about, Digits::Text));
+        columns.push(Column::new("decoder", "", about, Text));
     }
     if recipes.len() > 1 {
-        columns.push(Column::new("rate", "", "learning rate: the best by validation", Digits::Text));
+        columns.push(Column::new("rate", "", "learning rate: the best by validation", Text));
     }
-    columns.push(Column::new("parameters", "", "learned parameters", Digits::Integer));
+    columns.push(Column::new("parameters", "", "learned parameters", Integer));
     columns.extend(self::columns(judge, if tested { "test" } else { "validation" }));
-    columns.push(Column::new("step", "ms", "median step time", Digits::Significant(3)));
+    columns.push(Column::new("step", "ms", "median step time", Significant(3)));
     let about = "weights, gradients, optimiser moments and the largest step";
-    columns.push(Column::new("memory", "MiB", about, Digits::Significant(3)));
+    columns.push(Column::new("memory", "MiB", about, Significant(3)));
     let sequences = recipe.batch * recipe.accumulate;
     let step = if translates {
         format!("at most {} tokens a side", sequences * recipe.n)
@@ -217,7 +219,7 @@ fn differences(best: &[&RateGroup<'_>], judge: Judge) -> Option<(Table, String)>
     if set.iter().map(|one| one.values.len()).max()? < 2 {
         return None;
     }
-    let keys = vec![Column::new("attention", "", "the mechanism with its parameters", Digits::Text)];
+    let keys = vec![Column::new("attention", "", "the mechanism with its parameters", Text)];
     let (table, tally) = pairs.table("Which is better, seed by seed", keys, vec![set])?;
     Some((table, tally.note(pairs)))
 }
@@ -230,13 +232,13 @@ fn shown(rate: f64) -> String {
 /// Every learning rate of every mechanism, on the validation set.
 fn rates(groups: &[RateGroup<'_>], best: &[&RateGroup<'_>], judge: Judge) -> Table {
     let mut columns = vec![
-        Column::new("attention", "", "the mechanism with its parameters", Digits::Text),
-        Column::new("rate", "", "learning rate after warm-up", Digits::Text),
+        Column::new("attention", "", "the mechanism with its parameters", Text),
+        Column::new("rate", "", "learning rate after warm-up", Text),
     ];
     columns.extend(self::columns(judge, "validation"));
     let about = "seeds with NaN or infinite loss or gradients";
-    columns.push(Column::new("diverged", "", about, Digits::Integer));
-    columns.push(Column::new("chosen", "", "the best of this mechanism", Digits::Text));
+    columns.push(Column::new("diverged", "", about, Integer));
+    columns.push(Column::new("chosen", "", "the best of this mechanism", Text));
     let mut table = Table::new("Learning rates, on the validation set", columns);
     for group in groups {
         let validation = group.validation();

@@ -4,82 +4,70 @@ use super::cell::CellResult;
 use super::compare::compare;
 use super::data::TrainingData;
 use super::{figure, notes};
-use crate::report::{Cell, Column, Digits, Report, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Cell, Report, Table};
 use crate::stats;
 use crate::study::Columns;
+use crate::study::columns::{Described, described};
 use crate::task::judge::Answers;
 use crate::task::recipe::Recipe;
 
-/// The columns, in their order: name, unit, about, digits.
-const COLUMNS: &[(&str, &str, &str, Digits)] = &[
-    (
-        "attention",
-        "",
-        "the mechanism with its parameters; of an encoder-decoder, its encoder's",
-        Digits::Text,
-    ),
-    ("decoder", "", "attention of the decoder of an encoder-decoder", Digits::Text),
-    ("l", "rows", "projected length: rows of P or E, random features, width of a window", Digits::Integer),
-    ("seed", "", "decides weights, batches and dropout", Digits::Integer),
-    ("rate", "", "learning rate after warm-up", Digits::Text),
-    ("task", "", "task and data", Digits::Text),
-    ("n", "tokens", "maximum sequence length", Digits::Integer),
-    ("d", "", "width of the network", Digits::Integer),
-    ("layers", "", "number of layers", Digits::Integer),
-    ("parameters", "", "learned parameters", Digits::Integer),
-    ("steps", "", "optimiser steps", Digits::Integer),
+/// The columns, in their order.
+const COLUMNS: &[Described<'static>] = &[
+    ("attention", "", "the mechanism with its parameters; of an encoder-decoder, its encoder's", Text),
+    ("decoder", "", "attention of the decoder of an encoder-decoder", Text),
+    ("l", "rows", "projected length: rows of P or E, random features, width of a window", Integer),
+    ("seed", "", "decides weights, batches and dropout", Integer),
+    ("rate", "", "learning rate after warm-up", Text),
+    ("task", "", "task and data", Text),
+    ("n", "tokens", "maximum sequence length", Integer),
+    ("d", "", "width of the network", Integer),
+    ("layers", "", "number of layers", Integer),
+    ("parameters", "", "learned parameters", Integer),
+    ("steps", "", "optimiser steps", Integer),
     (
         "state",
         "",
         "trained; interrupted: --resume continues; diverged: NaN or infinite loss or gradients (of several rates)",
-        Digits::Text,
+        Text,
     ),
-    ("train_loss", "nats", "mean of the objective over the last tenth of the steps", Digits::Fixed(4)),
-    ("best_step", "", "step of the checkpoint that is evaluated: the best by validation", Digits::Integer),
-    ("validation_loss", "nats", "its mean -ln p of a target, on the whole validation set", Digits::Fixed(4)),
-    ("validation_accuracy", "", "its share of right answers there", Digits::Fixed(4)),
-    ("validation_bits_per_byte", "bits", "its loss there in bits per byte of text", Digits::Fixed(4)),
-    ("test_loss", "nats", "its loss on the test set", Digits::Fixed(4)),
-    ("test_accuracy", "", "its share of right answers there", Digits::Fixed(4)),
+    ("train_loss", "nats", "mean of the objective over the last tenth of the steps", Fixed(4)),
+    ("best_step", "", "step of the checkpoint that is evaluated: the best by validation", Integer),
+    ("validation_loss", "nats", "its mean -ln p of a target, on the whole validation set", Fixed(4)),
+    ("validation_accuracy", "", "its share of right answers there", Fixed(4)),
+    ("validation_bits_per_byte", "bits", "its loss there in bits per byte of text", Fixed(4)),
+    ("test_loss", "nats", "its loss on the test set", Fixed(4)),
+    ("test_accuracy", "", "its share of right answers there", Fixed(4)),
     (
         "test_accuracy_low",
         "",
         "lower end of Wilson's 95 % interval over the test answers (none for tokens of texts, which are not independent)",
-        Digits::Fixed(4),
+        Fixed(4),
     ),
-    ("test_accuracy_high", "", "upper end of it", Digits::Fixed(4)),
+    ("test_accuracy_high", "", "upper end of it", Fixed(4)),
     (
         "constant_accuracy",
         "",
         "of the best constant answer (of recall: of a guess among the values)",
-        Digits::Fixed(4),
+        Fixed(4),
     ),
-    ("step_s", "s", "median step time: forward, backward and optimiser", Digits::Significant(3)),
-    (
-        "tokens_per_s",
-        "1/s",
-        "tokens of a step (of translation: of both sides) over step_s",
-        Digits::Significant(3),
-    ),
+    ("step_s", "s", "median step time: forward, backward and optimiser", Significant(3)),
+    ("tokens_per_s", "1/s", "tokens of a step (of translation: of both sides) over step_s", Significant(3)),
     (
         "memory_bytes",
         "bytes",
         "weights, gradients, optimiser moments, and the peak of a step beyond them",
-        Digits::Significant(4),
+        Significant(4),
     ),
 ];
 
 /// The columns of the result, and those that say which training a row is.
 pub fn columns() -> Columns {
     Columns {
-        known: Some(all()),
+        known: Some(described(COLUMNS)),
         keys: &["attention", "decoder", "l", "seed", "rate", "task", "n", "d", "layers"],
         short: &[],
     }
-}
-
-fn all() -> Vec<Column> {
-    COLUMNS.iter().map(|(name, unit, about, digits)| Column::new(*name, *unit, *about, *digits)).collect()
 }
 
 /// Everything that the cells found; `data` are those of the first seed, `saved` whether there is a folder.
@@ -90,7 +78,7 @@ pub(super) fn report(
     saved: bool,
     complete: bool,
 ) -> Report {
-    let mut rows = Table::new("Trainings", all());
+    let mut rows = Table::new("Trainings", described(COLUMNS));
     for result in results {
         rows.push(row(result, data, &recipes[0]));
     }

@@ -2,8 +2,10 @@
 
 use super::config::TranslateConfig;
 use crate::network::translator::Translator;
-use crate::report::{Cell, Column, Digits, Report, Table};
+use crate::report::Digits::{Fixed, Integer, Text};
+use crate::report::{Cell, Column, Report, Table};
 use crate::stats::{FEWEST, Interval, Verdict};
+use crate::study::columns::described;
 use crate::task::translation::bleu;
 use crate::task::translation::scores::Scores;
 
@@ -15,11 +17,11 @@ const SIGNATURES: [&str; 2] = [
 
 /// The columns of the result.
 pub fn columns() -> Vec<Column> {
-    vec![
-        Column::new("line", "", "number of the line", Digits::Integer),
-        Column::new("source", "", "the line", Digits::Text),
-        Column::new("translation", "", "its translation", Digits::Text),
-    ]
+    described(&[
+        ("line", "", "number of the line", Integer),
+        ("source", "", "the line", Text),
+        ("translation", "", "its translation", Text),
+    ])
 }
 
 /// The result: a row for every line, and the scores where there are references.
@@ -50,25 +52,20 @@ pub(super) fn report(
 
 /// BLEU and chrF, a row each.
 fn table(config: &TranslateConfig, scores: &Scores) -> Table {
-    let fixed = Digits::Fixed(2);
-    let mut columns = vec![
-        Column::new("metric", "", "BLEU or chrF, as sacreBLEU computes them", Digits::Text),
-        Column::new("score", "%", "of the whole corpus", fixed),
-        Column::new("low", "%", "lower end of its 95 % interval, by the bootstrap over sentences", fixed),
-        Column::new("high", "%", "upper end of it", fixed),
-    ];
+    let fixed = Fixed(2);
+    let mut columns = described(&[
+        ("metric", "", "BLEU or chrF, as sacreBLEU computes them", Text),
+        ("score", "%", "of the whole corpus", fixed),
+        ("low", "%", "lower end of its 95 % interval, by the bootstrap over sentences", fixed),
+        ("high", "%", "upper end of it", fixed),
+    ]);
     if config.against.is_some() {
-        columns.extend([
-            Column::new(
-                "diff",
-                "%",
-                "score less that of --against, the same sentences drawn for both",
-                fixed,
-            ),
-            Column::new("diff_low", "%", "lower end of its 95 % interval", fixed),
-            Column::new("diff_high", "%", "upper end of it", fixed),
-            Column::new("verdict", "", "undecided where the interval holds 0", Digits::Text),
-        ]);
+        columns.extend(described(&[
+            ("diff", "%", "score less that of --against, the same sentences drawn for both", fixed),
+            ("diff_low", "%", "lower end of its 95 % interval", fixed),
+            ("diff_high", "%", "upper end of it", fixed),
+            ("verdict", "", "undecided where the interval holds 0", Text),
+        ]));
     }
     let mut table = Table::new(format!("Scores over {} sentences", scores.sentences), columns);
     let (intervals, differences) = (scores.intervals, scores.differences);

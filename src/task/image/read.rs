@@ -41,12 +41,7 @@ fn other_size(path: &Path, found: [usize; 2], [height, width]: [usize; 2], other
 /// read before, or what is found.
 pub fn read(path: &Path, classes: Option<&[String]>) -> Result<LabelledImages> {
     let (names, size, pixels) = if path.is_dir() { folder(path)? } else { array(path)? };
-    let classes = match classes {
-        Some(classes) => classes.to_vec(),
-        None => labels::classes(path, names.iter().map(String::as_str))?,
-    };
-    let class = |(name, number): (&String, usize)| labels::class(path, ("image", number), name, &classes);
-    let found: Vec<usize> = names.iter().zip(1..).map(class).collect::<Result<_>>()?;
+    let (classes, found) = labels::classes_of(path, "image", names.iter().map(String::as_str), classes)?;
     let images = found.into_iter().map(|class| class as u32).zip(pixels).collect();
     Ok(LabelledImages { classes, size, images })
 }

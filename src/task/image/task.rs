@@ -5,8 +5,7 @@ use std::path::Path;
 use super::generate::{MIN_SIDE, SHAPES, generate};
 use super::read::read;
 use crate::name::Param;
-use crate::task::batch;
-use crate::task::classified::{About, Classified, Sets, evaluation_set};
+use crate::task::classified::{About, Classified, Sets, evaluation_set, split};
 use crate::task::kind::{EvaluationSet, NetworkKind, Setup, Task, TaskKind, TrainedNetwork};
 use crate::task::pixels::{PIXELS, TOKENS, examples, generated, side};
 use crate::task::recipe::RecipePreset;
@@ -72,17 +71,9 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
         if let Some((path, test)) = &test {
             test.of_size(path, all.size, "the images of --data")?;
         }
-        let of_class: Vec<usize> = all.images.iter().map(|(class, _)| *class as usize).collect();
-        let held = batch::hold_out(&of_class, setup.recipe.validation, setup.seed);
-        let (mut train, mut validation) = (Vec::new(), Vec::new());
-        for (example, held) in examples(&all.images).zip(held) {
-            if held { validation.push(example) } else { train.push(example) }
-        }
-        if validation.is_empty() {
-            let accepted = "2 or more images of a class, for the training and the validation set";
-            return Err(Error::malformed(path, "no class of two images", accepted));
-        }
-        let test = test.map(|(_, test)| examples(&test.images).collect()).unwrap_or_default();
+        let refusal = ("no class of two images", "2 or more images of a class");
+        let (train, validation) = split(path, examples(&all.images), setup, refusal)?;
+        let test = test.map(|(_, test)| examples(&test.images)).unwrap_or_default();
         (Sets { train, validation, test }, all.classes, all.size)
     } else {
         setup.refuse_test()?;
@@ -125,5 +116,5 @@ fn evaluate(path: &Path, network: &TrainedNetwork<'_>) -> Result<EvaluationSet> 
         Ok(size) => found.of_size(path, size, "those that the network learned from")?,
         Err(_) => fits(path, found.size, network.max_tokens())?,
     }
-    Ok(evaluation_set(&examples(&found.images).collect::<Vec<_>>(), network))
+    Ok(evaluation_set(&examples(&found.images), network))
 }

@@ -14,6 +14,6 @@ mod task;
 
 pub use expression::{CLASSES, Expression, ListopsExample};
 pub use generate::{ListopsSettings, generate};
-pub use read::{hold_out, parse, read};
+pub use read::{parse, read};
 pub use symbol::{TOKENS, VOCAB};
 pub use task::KIND;

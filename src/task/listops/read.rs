@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::expression::{ACCEPTED, Expression, ListopsExample};
-use crate::task::{batch, short};
+use crate::task::short;
 use crate::{Error, Result};
 
 /// The first line of Long Range Arena's files.
@@ -37,20 +37,6 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<ListopsExample>> {
         return Err(Error::malformed(path, "no examples", LAYOUTS));
     }
     Ok(examples)
-}
-
-/// Splits off `share` of the examples of every value (rounded, at least one and not all), drawn by the seed, whatever the
-/// order of the file: the remainder, and what was split off. The only example of a value stays.
-pub fn hold_out(
-    examples: Vec<ListopsExample>,
-    share: f64,
-    seed: u64,
-) -> (Vec<ListopsExample>, Vec<ListopsExample>) {
-    let classes: Vec<usize> = examples.iter().map(|example| usize::from(example.label)).collect();
-    let aside = batch::hold_out(&classes, share, seed);
-    let (held, rest): (Vec<_>, Vec<_>) = examples.into_iter().zip(aside).partition(|(_, aside)| *aside);
-    let of = |items: Vec<(ListopsExample, bool)>| items.into_iter().map(|(example, _)| example).collect();
-    (of(rest), of(held))
 }
 
 /// The example of a line, or what is wrong with it and what would be accepted.

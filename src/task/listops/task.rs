@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::expression::{CLASSES, ListopsExample};
 use super::generate::{ListopsSettings, generate};
-use super::read::{hold_out, read};
+use super::read::read;
 use super::symbol::TOKENS;
+use crate::Result;
 use crate::name::Param;
-use crate::task::classified::{About, Classified, Example, Sets, evaluation_set};
+use crate::task::classified::{About, Classified, Example, Sets, evaluation_set, split};
 use crate::task::kind::{EvaluationSet, NetworkKind, Setup, Task, TaskKind, TrainedNetwork};
 use crate::task::recipe::RecipePreset;
-use crate::{Error, Result};
 
 /// Its declaration.
 pub const KIND: TaskKind = TaskKind {
@@ -58,13 +58,10 @@ pub const KIND: TaskKind = TaskKind {
 fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
     let of = |examples: &[ListopsExample]| to_examples(examples, setup.recipe.n);
     let sets = if let Some(path) = setup.data {
-        let (train, validation) = hold_out(read(path)?, setup.recipe.validation, setup.seed);
-        if validation.is_empty() {
-            let accepted = "2 or more expressions of a value, for the training and the validation set";
-            return Err(Error::malformed(path, "no value that two expressions have", accepted));
-        }
+        let refusal = ("no value that two expressions have", "2 or more expressions of a value");
+        let (train, validation) = split(path, of(&read(path)?), setup, refusal)?;
         let test = setup.test.map(read).transpose()?.unwrap_or_default();
-        Sets { train: of(&train), validation: of(&validation), test: of(&test) }
+        Sets { train, validation, test: of(&test) }
     } else {
         setup.refuse_test()?;
         let params = &setup.params;
@@ -75,11 +72,8 @@ fn open(setup: &Setup<'_>) -> Result<Box<dyn Task>> {
             max_length: params.at_least("max", 1)?,
         };
         let (examples, held): (usize, usize) = (params.at_least("examples", 1)?, params.at_least("held", 1)?);
-        // One list without duplicates, split in three.
-        let all = generate(&settings, examples + 2 * held, setup.seed)?;
-        let (train, rest) = all.split_at(examples);
-        let (validation, test) = rest.split_at(held);
-        Sets { train: of(train), validation: of(validation), test: of(test) }
+        // One list without duplicates.
+        Sets::of_one_list(of(&generate(&settings, examples + 2 * held, setup.seed)?), examples, held)
     };
     let classes = (0..CLASSES).map(|class| class.to_string()).collect();
     let about = About { classes, vocab: TOKENS, ids: "listops", size: None, notes: Vec::new() };

@@ -8,7 +8,7 @@ use super::drift::Drift;
 use super::rows::Measured;
 use super::view;
 use crate::error::{Error, Result};
-use crate::model::{HeadTap, Model, ModelInput, Output, Substitute, Unobserved};
+use crate::model::{HeadTap, Model, Substitute, Unobserved};
 use crate::report::Report;
 use crate::study::allocation::{Assignment, attend};
 use crate::study::approx_error::allocated::{self, Allocated};
@@ -133,20 +133,22 @@ impl Study for Replacement<'_> {
     /// The last hidden states of the model as it was trained, once a window.
     fn inputs(&self, cells: &[(usize, &WindowOf)], hand: &mut Hand<'_, Arc<Array2<f32>>>) -> Result<()> {
         for of_window in cells.chunk_by(|(_, a), (_, b)| (a.n, a.window) == (b.n, b.window)) {
-            let input = self.input(of_window[0].1)?;
-            let exact = Arc::new(hidden(self.model.run(input, &mut Unobserved, None)?)?);
+            let WindowOf { n, window, .. } = *of_window[0].1;
+            let input = self.source.window(n, window)?;
+            let exact = Arc::new(self.model.run(input, &mut Unobserved, None)?.last()?);
             of_window.iter().try_for_each(|(at, _)| hand(*at, Arc::clone(&exact)))?;
         }
         Ok(())
     }
 
     fn run(&self, of: &WindowOf, exact: &Arc<Array2<f32>>) -> Result<Drift> {
-        let (input, candidate) = (self.input(of)?, &self.candidates[of.candidate]);
+        let input = self.source.window(of.n, of.window)?;
+        let candidate = &self.candidates[of.candidate];
         let Self { layers, fits, context, .. } = *self;
         let heads =
             self.allocated.filter(|_| Allocated::is(candidate)).map(|allocated| &allocated.assignment);
         let stand = StandIn { candidate, at: of.candidate, n: of.n, layers, fits, heads, context };
-        let other = hidden(self.model.run(input, &mut Unobserved, Some(&stand))?)?;
+        let other = self.model.run(input, &mut Unobserved, Some(&stand))?.last()?;
         let drift = Drift::of(self.model, input, exact, &other)?;
         context.watch.step(1, &candidate.spec.to_string());
         Ok(drift)
@@ -167,17 +169,6 @@ impl Study for Replacement<'_> {
         let Self { config, source, candidates, layers, fits, .. } = *self;
         Ok(view::report(source, candidates, layers, fits, &measured, config.baseline.as_deref()))
     }
-}
-
-impl Replacement<'_> {
-    fn input(&self, of: &WindowOf) -> Result<ModelInput<'_>> {
-        let missing = || Error::value("window", of.window, "one of the input");
-        self.source.input(of.n, of.window).ok_or_else(missing)
-    }
-}
-
-fn hidden(out: Output) -> Result<Array2<f32>> {
-    out.hidden.ok_or_else(|| Error::Convergence { what: "the forward pass of the model".into() })
 }
 
 /// A mechanism in the place of the attention of some layers.

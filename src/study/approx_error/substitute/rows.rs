@@ -26,7 +26,7 @@ pub(in crate::study::approx_error) const KEYS: &[&str] = &["mechanism", "l", "fi
 /// The columns of [`table`].
 pub(in crate::study::approx_error) fn columns() -> Vec<Column> {
     let mut columns = vec![mechanism(), projected_length()];
-    columns.extend(described([
+    columns.extend(described(&[
         ("fit", "", "held-out, of a mechanism with fitted parts", Text),
         ("layers", "", "how many layers have their attention replaced", Integer),
         ("window", "", "window of the text, from 0", Integer),

@@ -4,7 +4,7 @@ use super::drift::Prediction;
 use super::group::{Groups, is_language_model, judged, mean, perplexity};
 use super::rows::Measured;
 use crate::report::Digits::{Fixed, Significant};
-use crate::report::{Cell, Digits, Table};
+use crate::report::{Cell, Table};
 use crate::stats;
 use crate::study::approx_error::candidate::Candidate;
 use crate::study::approx_error::differences::{keys, sets};
@@ -31,7 +31,7 @@ pub(super) fn differences(
 ) -> Option<(Table, String)> {
     let language = is_language_model(groups);
     let (name, unit) = if language { ("nll_change", "nats") } else { ("hidden_err", "") };
-    let digits = if language { Digits::Fixed(3) } else { Digits::Significant(3) };
+    let digits = if language { Fixed(3) } else { Significant(3) };
     let compared = Compared { name, unit, digits, lowest: true, pairs: "windows", baseline };
     let mut found = Vec::new();
     for ((_, at), group) in groups.iter().filter(|((length, _), _)| *length == n) {
@@ -48,7 +48,7 @@ pub(super) fn differences(
 pub(super) fn summary(source: &Trained, candidates: &[Candidate], groups: &Groups<'_>, n: usize) -> Table {
     let language = is_language_model(groups);
     let mut columns = vec![projected_length(), mechanism()];
-    columns.extend(described([
+    columns.extend(described(&[
         (
             "hidden_err",
             "",
@@ -58,7 +58,7 @@ pub(super) fn summary(source: &Trained, candidates: &[Candidate], groups: &Group
         ("cosine", "", "mean over tokens of the cosine between H and H'", Fixed(3)),
     ]));
     if language {
-        columns.extend(described([
+        columns.extend(described(&[
             ("perplexity", "", "exp of the mean negative log likelihood of the next token", Significant(4)),
             ("nll_change", "nats", "mean over windows of nll - nll_softmax", Fixed(3)),
             ("low", "nats", "lower end of its Student's 95 % interval over windows", Fixed(3)),
@@ -67,7 +67,7 @@ pub(super) fn summary(source: &Trained, candidates: &[Candidate], groups: &Group
             ("top1", "", "share of positions with the same most probable next token", Fixed(3)),
         ]));
     } else {
-        columns.extend(described([
+        columns.extend(described(&[
             ("low", "", "lower end of Student's 95 % interval of hidden_err over windows", Significant(3)),
             ("high", "", "upper end of it", Significant(3)),
         ]));

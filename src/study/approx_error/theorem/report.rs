@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::measured::{Measured, Values, share_below};
-use crate::report::{Cell, Column, Digits, Report, Table};
+use crate::report::Digits::{Fixed, Integer, Significant, Text};
+use crate::report::{Cell, Column, Report, Table};
 use crate::stats;
+use crate::study::columns::described;
 use crate::study::input::{HeadWindow, Source, lengths};
 
 /// A share above which a form is said to hold: what the lemma promises at these k is above 0.99.
@@ -24,31 +26,32 @@ fn promised(one: &Measured) -> f64 {
 
 /// The columns that a check has in every table.
 fn figures() -> Vec<Column> {
-    [
-        ("eps", "error asked about", Digits::Significant(3)),
-        ("k", "rows of R: 5 ln n / (eps^2 - eps^3); above n the construction saves nothing", Digits::Integer),
+    described(&[
+        ("eps", "", "error asked about", Significant(3)),
+        ("k", "", "rows of R: 5 ln n / (eps^2 - eps^3); above n the construction saves nothing", Integer),
         (
             "relative",
+            "",
             "share of columns and draws with ||P~ w - P w|| < eps ||P w||, the form that is stated",
-            Digits::Fixed(3),
+            Fixed(3),
         ),
         (
             "low",
+            "",
             "lower end of its 95 % interval over projections, whose columns count as one (Student; Wilson if all agree)",
-            Digits::Fixed(3),
+            Fixed(3),
         ),
-        ("high", "upper end of it", Digits::Fixed(3)),
-        ("rel_med", "median of ||P~ w - P w|| / ||P w||", Digits::Fixed(3)),
+        ("high", "", "upper end of it", Fixed(3)),
+        ("rel_med", "", "median of ||P~ w - P w|| / ||P w||", Fixed(3)),
         (
             "additive",
+            "",
             "share with ||P~ w - P w|| < eps ||P||_F ||w||, the form that the lemma gives",
-            Digits::Fixed(3),
+            Fixed(3),
         ),
-        ("add_med", "median of ||P~ w - P w|| / (||P||_F ||w||)", Digits::Fixed(3)),
-        ("rate", "1 / sqrt(k), the size of the additive error that is to be expected", Digits::Fixed(3)),
-    ]
-    .map(|(name, about, digits)| Column::new(name, "", about, digits))
-    .into()
+        ("add_med", "", "median of ||P~ w - P w|| / (||P||_F ||w||)", Fixed(3)),
+        ("rate", "", "1 / sqrt(k), the size of the additive error that is to be expected", Fixed(3)),
+    ])
 }
 
 /// The figures of measurements at one eps.
@@ -77,7 +80,7 @@ pub(in crate::study::approx_error) const KEYS: &[&str] =
 
 /// What the columns of the values are.
 fn values() -> Column {
-    Column::new("values", "", "what the columns w are", Digits::Text)
+    Column::new("values", "", "what the columns w are", Text)
 }
 
 /// The columns of [`rows`].
@@ -86,7 +89,7 @@ pub(in crate::study::approx_error) fn columns() -> Vec<Column> {
     columns.push(values());
     columns.extend(figures());
     let about = "1 - 2 exp(-(eps^2 - eps^3) k / 4), what the lemma promises";
-    columns.push(Column::new("promised", "", about, Digits::Fixed(4)));
+    columns.push(Column::new("promised", "", about, Fixed(4)));
     columns
 }
 
@@ -105,11 +108,11 @@ fn rows(source: &dyn Source, measured: &[Measured]) -> Table {
 
 /// What people read: a synthetic head a row, or all heads of a model together.
 fn summary(source: &dyn Source, measured: &[Measured]) -> Table {
-    let mut columns = vec![
-        Column::new("input", "", "heads that the row is about", Digits::Text),
-        Column::new("n", "", "rows of the attention matrix", Digits::Integer),
-        values(),
-    ];
+    let mut columns = described(&[
+        ("input", "", "heads that the row is about", Text),
+        ("n", "", "rows of the attention matrix", Integer),
+    ]);
+    columns.push(values());
     columns.extend(figures());
     let title = format!("Linformer's theorem 1, as stated: {}, n = {}", source.name(), lengths(source));
     let mut table = Table::new(title, columns);

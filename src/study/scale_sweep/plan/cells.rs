@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::cell::{Cell, Form};
 use super::super::options::{Pass, Unit};
 use super::super::settings::Settings;
-use crate::attention::{self, Attention, Kind, Mask, Origin, Under};
+use crate::attention::{self, Attention, Kind, Mask, Under};
 use crate::error::{Error, Result};
 use crate::name::Spec;
 use crate::network::{self, Mechanism};
@@ -95,7 +95,7 @@ fn error(refusals: &[Refusal]) -> Error {
 
 /// The l of a spec.
 fn typed_l(spec: &Spec, kind: &Kind) -> Result<Option<usize>> {
-    let Some((_, l)) = spec.params.iter().find(|(key, _)| key == "l") else { return Ok(None) };
+    let Some(l) = spec.typed("l") else { return Ok(None) };
     let what = format!("parameter 'l' of attention '{}'", kind.name);
     let refused = || Error::value(what, l, "a whole number, 1 or more");
     l.parse().ok().filter(|l| *l > 0).ok_or_else(refused).map(Some)
@@ -103,8 +103,7 @@ fn typed_l(spec: &Spec, kind: &Kind) -> Result<Option<usize>> {
 
 /// The mechanism at its own l, or at each of --l.
 fn each_l(spec: &Spec, kind: &'static Kind, typed: Option<usize>, settings: &Settings) -> Vec<Candidate> {
-    let mut name = spec.clone();
-    name.params.retain(|(key, _)| key != "l");
+    let name = spec.without("l");
     let each: Vec<Option<usize>> = match (kind.depends_on_l(spec), typed) {
         (true, None) => settings.l.iter().map(|l| Some(*l)).collect(),
         (_, typed) => vec![typed],
@@ -128,7 +127,7 @@ fn check(spec: &Spec, kind: &Kind, l: Option<usize>, settings: &Settings) -> Res
     spec.params("attention", kind.takes)?;
     // A mechanism whose l is above every n is left out: nothing is drawn for it.
     if settings.seq_len.last().is_some_and(|n| l.is_none_or(|l| l <= *n)) {
-        built(spec)?;
+        Attention::of(spec)?;
     }
     Ok(())
 }
@@ -183,7 +182,7 @@ fn forms(spec: &Spec, kind: &Kind, settings: &Settings) -> &'static [Form] {
 /// Whether there is a fused implementation for the spec, the mask and the pass.
 fn is_fused(spec: &Spec, settings: &Settings) -> bool {
     let fused = match settings.unit {
-        Unit::Core => built(spec).ok().and_then(|attention| attention.fused()),
+        Unit::Core => Attention::of(spec).ok().and_then(|attention| attention.fused()),
         // Layers take parameters of their own.
         Unit::Layer | Unit::Encoder => attention::fused(&spec.name, None).ok(),
     };
@@ -193,24 +192,19 @@ fn is_fused(spec: &Spec, settings: &Settings) -> bool {
     })
 }
 
-/// The mechanism of a spec with its parameters checked.
-fn built(spec: &Spec) -> Result<Attention> {
-    Attention::build(spec, &Origin { seed: 0, label: "check", learned: None })
-}
-
 /// Why a mechanism cannot run at this length: what it draws or learns covers shorter sequences only.
 fn impossible(spec: &Spec, n: usize) -> Option<String> {
     // Only a length that was named: by default, arrays are as long as they need to be.
-    spec.params.iter().find(|(key, _)| key == "max")?;
+    spec.typed("max")?;
     let max = longest(spec)?;
     (max < n).then(|| format!("covers max = {max} tokens, and n is {n}"))
 }
 
 /// The longest sequence of a mechanism or of its layer, where there is one.
 fn longest(spec: &Spec) -> Option<usize> {
-    match built(spec) {
+    match Attention::of(spec) {
         Ok(attention) => attention.longest(),
-        Err(_) => spec.params.iter().find(|(key, _)| key == "max")?.1.parse().ok(),
+        Err(_) => spec.typed("max")?.parse().ok(),
     }
 }
 

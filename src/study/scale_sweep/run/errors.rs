@@ -199,7 +199,7 @@ fn add_head(found: &mut WindowErrors, head: &Head, cells: &[&Cell], seed: u64) -
         let mut spec = cell.spec.clone();
         // What is drawn for the longest sequence is drawn for this length.
         let takes_max = cell.kind.takes.iter().any(|param| param.name == "max");
-        if takes_max && !spec.params.iter().any(|(key, _)| key == "max") {
+        if takes_max && spec.typed("max").is_none() {
             spec.params.push(("max".into(), cell.n.to_string()));
         }
         let out = Attention::build(&spec, &origin)?.forward(&input, v.view())?;

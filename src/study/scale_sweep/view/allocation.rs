@@ -3,7 +3,7 @@
 use super::super::allocation::Allocated;
 use super::super::cell::Form;
 use super::super::settings::Settings;
-use super::columns::{self, Described, S3, S4, TEXT, WHOLE};
+use super::columns::{S3, S4, TEXT, WHOLE};
 use super::sweep::{Measured, Sweep};
 use crate::attention::{Attention, Origin};
 use crate::cost::Shape;
@@ -11,8 +11,9 @@ use crate::error::Result;
 use crate::name::Spec;
 use crate::report::Table;
 use crate::stats;
+use crate::study::columns::{Described, described};
 
-const COLUMNS: &[Described] = &[
+const COLUMNS: &[Described<'static>] = &[
     ("allocation", "", "softmax in every head, and the allocation", TEXT),
     ("n", "tokens", "sequence length", WHOLE),
     ("flops", "", "2 multiply-adds of the attention of all heads, in closed form", S4),
@@ -30,7 +31,7 @@ const COLUMNS: &[Described] = &[
 
 /// Two rows a length. Heads whose mechanism is not timed leave the time empty.
 pub(super) fn table(sweep: &Sweep, settings: &Settings, allocated: &Allocated) -> Result<Table> {
-    let mut table = columns::table(format!("What an allocation costs: {}", allocated.name), COLUMNS);
+    let mut table = Table::new(format!("What an allocation costs: {}", allocated.name), described(COLUMNS));
     let softmax: Vec<Spec> = vec!["softmax".parse()?; allocated.heads.len()];
     for n in &settings.seq_len {
         let exact = times(sweep, settings, *n, &softmax);

@@ -8,10 +8,11 @@ use super::super::build;
 use super::super::cell::Form;
 use super::super::options::{Pass, Unit};
 use super::super::settings::Settings;
-use super::columns::{self, S4, TEXT, WHOLE};
+use super::columns::{S4, TEXT, WHOLE};
 use super::sweep::Sweep;
 use crate::attention::Mask;
 use crate::report::Table;
+use crate::study::columns::described;
 
 /// The counts of exact attention and of mechanisms that consist of matrix products, at the longest length.
 pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Option<Table> {
@@ -26,7 +27,8 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Option<Table> {
         return None;
     }
     let n = *settings.seq_len.last()?;
-    let mut table = columns::table(format!("One forward pass by other counters, n = {n}, GFLOP"), &columns);
+    let mut table =
+        Table::new(format!("One forward pass by other counters, n = {n}, GFLOP"), described(&columns));
     // They count products in full under a causal mask.
     let whole = Settings { mask: Mask::Full, ..settings.clone() };
     for first in sweep.curves() {

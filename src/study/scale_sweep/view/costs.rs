@@ -4,17 +4,18 @@ use super::super::cell::Form;
 use super::super::options::{Measure, Unit};
 use super::super::record::State;
 use super::super::settings::Settings;
-use super::columns::{self, Described, S3, S4, TEXT, WHOLE};
+use super::columns::{S3, S4, TEXT, WHOLE};
 use super::fit;
 use super::row::{self, Time};
 use super::sweep::{Measured, Sweep};
 use crate::report::{Cell as Value, Table};
 use crate::stats::Verdict;
+use crate::study::columns::{Described, described};
 
 /// Time, rate and memory of every cell, by length and then by time.
 pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Table {
     let timed = settings.measures(Measure::Time);
-    let mut columns: Vec<Described> = vec![
+    let mut columns: Vec<Described<'_>> = vec![
         ("n", "", "sequence length in tokens", WHOLE),
         ("mechanism", "", "the mechanism, exact attention by its form", TEXT),
         ("l", "", "projected length", WHOLE),
@@ -33,7 +34,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings) -> Table {
     if settings.measures(Measure::Memory) {
         columns.push(("memory", "KiB", "maximum held at once beyond inputs and outputs", S4));
     }
-    let mut table = columns::table(title(settings), &columns);
+    let mut table = Table::new(title(settings), described(&columns));
     let mut cells: Vec<(&Measured, Option<Time>)> =
         sweep.cells.iter().map(|one| (one, row::time(sweep, one))).collect();
     let order = |time: &Option<Time>| time.map_or(f64::INFINITY, |time| time.mid);

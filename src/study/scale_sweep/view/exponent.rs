@@ -1,10 +1,11 @@
 //! Costs as powers of the length.
 
-use super::columns::{self, F2, TEXT, WHOLE};
+use super::columns::{F2, TEXT, WHOLE};
 use super::fit::{shared_rounds, through};
 use super::sweep::{Measured, Sweep};
 use crate::report::Table;
 use crate::stats::{self, Interval};
+use crate::study::columns::described;
 
 /// The exponent between the two longest lengths of a closed form: exact, without an interval.
 fn local(points: &[(usize, f64)]) -> Option<f64> {
@@ -38,7 +39,7 @@ pub(super) fn table(sweep: &Sweep) -> Option<Table> {
         ("from", "", "shortest length that the exponent of the time was fitted over", WHOLE),
         ("to", "", "longest length of it", WHOLE),
     ];
-    let mut table = columns::table("Costs as powers of the length: cost = c n^x", &columns);
+    let mut table = Table::new("Costs as powers of the length: cost = c n^x", described(&columns));
     for first in sweep.curves() {
         let closed = |value: &dyn Fn(&Measured) -> Option<f64>| -> Option<f64> {
             let all = sweep.curve(&first.cell);

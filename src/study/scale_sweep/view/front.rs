@@ -1,11 +1,12 @@
 //! The Pareto front of error, FLOPs, time and memory, and the knee of each mechanism's curve over l.
 
 use super::super::cell::Form;
-use super::columns::{self, F3, S3, TEXT, WHOLE};
+use super::columns::{F3, S3, TEXT, WHOLE};
 use super::fit::compare;
 use super::sweep::{Measured, Sweep};
 use crate::report::Table;
 use crate::stats::{self, Verdict};
+use crate::study::columns::described;
 
 /// Error, FLOPs, seconds and bytes of one cell: lower is better.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub(super) fn table(sweep: &Sweep) -> Option<Table> {
         ("front", "", "yes: no cell of this n is better in one of the four and worse in none", TEXT),
         ("knee", "", "knee: the l of this mechanism after which more time buys less error", TEXT),
     ];
-    let mut table = columns::table("Pareto front of error, FLOPs, time and memory", &columns);
+    let mut table = Table::new("Pareto front of error, FLOPs, time and memory", described(&columns));
     let mut known: Vec<(usize, Costs)> = Vec::new();
     for (at, one) in sweep.cells.iter().enumerate() {
         let costs = || {

@@ -7,10 +7,11 @@ use super::super::build;
 use super::super::cell::{Cell, Form};
 use super::super::settings::Settings;
 use super::super::subject::Facts;
-use super::columns::{self, S3, TEXT, WHOLE};
+use super::columns::{S3, TEXT, WHOLE};
 use super::crossing::{self, How, REACH};
 use super::sweep::{Measured, Sweep};
 use crate::report::Table;
+use crate::study::columns::described;
 
 /// Closed forms are computed up to this length.
 const LONGEST: usize = 1 << 22;
@@ -83,7 +84,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, seed: u64) -> Option<Tab
         ("beyond", "", "no crossover up to this length", WHOLE),
         ("n_memory", "", "less extra memory from this length on (measured, else closed forms)", WHOLE),
     ];
-    let mut table = columns::table("Break-even length n", &columns);
+    let mut table = Table::new("Break-even length n", described(&columns));
     let (exact, others): (Vec<&Measured>, Vec<&Measured>) =
         sweep.curves().into_iter().partition(|one| one.cell.is_softmax());
     let exact: Vec<(Form, Curve<'_>)> =

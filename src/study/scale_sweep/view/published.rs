@@ -3,10 +3,11 @@
 use super::super::cell::Form;
 use super::super::preset::Preset;
 use super::super::settings::Settings;
-use super::columns::{self, S2, S3, TEXT, WHOLE};
+use super::columns::{S2, S3, TEXT, WHOLE};
 use super::row;
 use super::sweep::Sweep;
 use crate::report::Table;
+use crate::study::columns::described;
 
 /// The printed figures beside those of this machine, against exact attention in both forms.
 pub(super) fn table(preset: &Preset, sweep: &Sweep) -> Table {
@@ -21,7 +22,7 @@ pub(super) fn table(preset: &Preset, sweep: &Sweep) -> Table {
         ("ours_memory", "", "here, against exact attention with n x n matrices", S2),
         ("verified", "", "no: from memory", TEXT),
     ];
-    let mut table = columns::table(preset.about, &columns);
+    let mut table = Table::new(preset.about, described(&columns));
     for published in preset.published {
         let lengths = &preset.lengths[preset.lengths.len() - published.speedup.len()..];
         for ((n, speedup), memory) in lengths.iter().zip(published.speedup).zip(published.memory()) {

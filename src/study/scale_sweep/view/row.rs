@@ -4,15 +4,16 @@ use super::super::cell::{Cell, Form};
 use super::super::plan::Plan;
 use super::super::record::State;
 use super::super::settings::Settings;
-use super::columns::{self, Described, S2, S3, S4, TEXT, WHOLE};
+use super::columns::{S2, S3, S4, TEXT, WHOLE};
 use super::fit;
 use super::sweep::{Measured, Sweep};
 use crate::report::{Cell as Value, Table};
 use crate::stats::{self, Interval};
 use crate::study::Columns;
+use crate::study::columns::{Described, described};
 
 /// The columns, in their order.
-const COLUMNS: &[Described] = &[
+const COLUMNS: &[Described<'static>] = &[
     ("mechanism", "", "the mechanism with its parameters but l", TEXT),
     ("form", "", "fused: no n x n array; n x n: with the matrices; reference: counted only", TEXT),
     ("n", "tokens", "sequence length, of queries and of keys", WHOLE),
@@ -61,7 +62,7 @@ const SHORT: &[(&str, &str)] =
 
 /// The columns of the result.
 pub fn columns() -> Columns {
-    Columns { known: Some(columns::columns(COLUMNS)), keys: &KEYS, short: SHORT }
+    Columns { known: Some(described(COLUMNS)), keys: &KEYS, short: SHORT }
 }
 
 /// A time, and how it came about.
@@ -102,7 +103,7 @@ pub(super) fn memory_ratio(sweep: &Sweep, one: &Measured) -> Option<f64> {
 
 /// The whole table.
 pub(super) fn table(sweep: &Sweep, plan: &Plan, settings: &Settings) -> Table {
-    let mut table = columns::table("Cost of attention", COLUMNS);
+    let mut table = Table::new("Cost of attention", described(COLUMNS));
     for one in &sweep.cells {
         table.push(settings_of(&one.cell, settings).into_iter().chain(figures(sweep, one)).collect());
     }
