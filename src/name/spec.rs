@@ -97,6 +97,13 @@ impl Spec {
         self.params.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it names the same with the same parameters, in whatever order.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.params.len() == other.params.len()
+            && self.params.iter().all(|one| other.params.contains(one))
+    }
+
     /// The same without a key.
     #[must_use]
     pub fn without(&self, key: &str) -> Self {

@@ -28,10 +28,4 @@ impl EncoderConfig {
         };
         F32 * (ends + saved + transient.max(logits))
     }
-
-    /// Bytes that a training of such a network holds at most: weights, gradients, Adam's two moments, and one step on b
-    /// sequences of n tokens each and that many threads.
-    pub fn training_bytes(&self, b: usize, n: usize, threads: usize) -> usize {
-        4 * F32 * self.layout().len() + self.step_bytes(b, n, threads)
-    }
 }

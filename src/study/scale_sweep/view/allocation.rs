@@ -70,7 +70,7 @@ pub(super) fn table(sweep: &Sweep, settings: &Settings, allocated: &Allocated) -
 fn times(sweep: &Sweep, settings: &Settings, n: usize, heads: &[Spec]) -> Option<Vec<f64>> {
     let cell = |spec: &Spec| -> Option<&Measured> {
         let fused = |one: &&Measured| one.cell.form == Form::Fused && one.cell.n == n;
-        sweep.cells.iter().filter(fused).find(|one| one.cell.spec == *spec && !one.times.is_empty())
+        sweep.cells.iter().filter(fused).find(|one| one.cell.spec.is_alike(spec) && !one.times.is_empty())
     };
     let of_heads: Vec<&Measured> = heads.iter().map(cell).collect::<Option<_>>()?;
     let rounds = of_heads.iter().map(|one| one.times.len()).min()?;
