@@ -57,7 +57,7 @@ const TENSORS: &[Tensor] = &[
     tensor(Role::HeadOut, "lm_head.weight", &[Vocab, D]).need(Need::Optional),
 ];
 
-/// The sizes, by the names of OpenAI's files or by those of all models.
+/// The sizes, by the names of `OpenAI`'s files or by those of all models.
 pub(super) fn sizes(keys: &Keys<'_>) -> Result<Sizes> {
     let (d, heads) = (
         keys.size(keys.either("n_embd", "hidden_size"))?,

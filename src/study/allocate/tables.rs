@@ -159,7 +159,7 @@ pub(super) fn heads(results: &Results<'_>) -> Table {
             Significant(4),
         ),
     ]);
-    let mut table = Table::new("The mechanism of every head", columns.into());
+    let mut table = Table::new("The mechanism of every head", columns);
     for choice in results.choices {
         let Some(chosen) = &choice.chosen else { continue };
         let heads = results.predicted.heads.iter().zip(&chosen.offers);
@@ -189,7 +189,7 @@ pub(super) fn checks(results: &Results<'_>) -> Table {
         ("predicted", "", "harm that its error and its sensitivity predict", Significant(4)),
         ("measured", "", "harm that was measured", Significant(4)),
     ]);
-    let mut table = Table::new("Predicted and measured harm of heads replaced alone", columns.into());
+    let mut table = Table::new("Predicted and measured harm of heads replaced alone", columns);
     for (layer, head, spec, predicted, measured) in checked(results) {
         let spec = spec.to_string();
         table.push(vec![layer.into(), head.into(), spec.into(), predicted.into(), measured.into()]);

@@ -37,7 +37,9 @@ fn twins(mut raws: Raws) -> Raws {
         for row in weight.chunks_exact_mut(D) {
             row.copy_within(WIDTH..2 * WIDTH, 0);
             row[2 * WIDTH..].fill(0.0);
-            row.iter_mut().for_each(|x| *x *= 20.0);
+            for x in row {
+                *x *= 20.0;
+            }
         }
     });
     change(&mut raws, "layer.1.attention.output.dense.weight", |weight| weight.fill(0.0));
