@@ -17,5 +17,5 @@ pub(super) fn in_words(error: clap::Error) -> clap::Error {
         return error;
     };
     let text = error.to_string().replacen(&source.to_string(), accepted, 1);
-    clap::Error::raw(error.kind(), text.trim_start_matches("error: "))
+    clap::Error::raw(error.kind(), text.strip_prefix("error: ").unwrap_or(&text))
 }

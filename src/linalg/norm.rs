@@ -226,6 +226,17 @@ mod tests {
         }
     }
 
+    /// Where a start hardly holds the first vector, the second value looks like the norm for many steps.
+    #[test]
+    fn no_start_takes_the_second_value_for_the_first() {
+        let values = [1.0, 0.997].into_iter().chain((0..31_u16).map(|i| 0.99 - 0.025 * f32::from(i)));
+        let a = Array2::from_diag(&ndarray::Array1::from_iter(values));
+        for start in 0..1000 {
+            let found = spectral(a.view(), 1e-3, &mut stream(start, "starts"));
+            assert!((found.value - 1.0).abs() < 1e-5, "{start}: {found:?}");
+        }
+    }
+
     #[test]
     fn special_matrices() {
         check("identity", &Array2::eye(40));

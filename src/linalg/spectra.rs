@@ -103,12 +103,13 @@ const KEPT: usize = 1 << 23;
 /// Below this order the QL iteration is the faster one.
 const SMALL_ORDER: usize = 128;
 
-/// All threads for a caller who is not one of the pool's: theirs have a matrix each.
-fn threads() -> Threads {
-    match rayon::current_thread_index() {
-        None if rayon::current_num_threads() > 1 => Threads::All,
-        _ => Threads::One,
-    }
+/// Below this order threads that wait for each other gain nothing (`benches/spectra.rs`).
+const SHARED_ORDER: usize = 1024;
+
+/// All threads for a large matrix of a caller who is not one of the pool's: theirs have a matrix each.
+fn threads(order: usize) -> Threads {
+    let alone = rayon::current_thread_index().is_none() && rayon::current_num_threads() > 1;
+    if alone && order >= SHARED_ORDER { Threads::All } else { Threads::One }
 }
 
 /// Both spectra, from one reduction of the smaller Gram matrix.
@@ -122,7 +123,7 @@ fn of_gram<T: Copy + Into<f64>>(
         return Ok(Spectra { plain: Vec::new(), centred: Vec::new(), rounding });
     }
     let order = n.min(m);
-    let threads = threads();
+    let threads = threads(order);
     let reduced = |of: Less<'_, T>| {
         let mut work = WORK.take();
         gram::reflected(of, &mut work, threads, alive)?;

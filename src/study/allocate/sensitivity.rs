@@ -176,11 +176,13 @@ impl Study for SensitivityStudy<'_> {
             Sensitivity::Layer => 1,
         };
         let layers = self.model.config().layers;
+        let reference = &self.offers.all[self.reference].0.spec;
         let mut cells = Vec::new();
         for window in self.windows {
             cells.extend(self.source.layers().iter().map(|layer| {
                 let steps = heads + self.checked(*layer).len();
-                let key = format!("sensitivity of a {} window {window} layer {layer}", self.by.name());
+                let by = self.by.name();
+                let key = format!("sensitivity of a {by} to {reference} window {window} layer {layer}");
                 let cost = (steps * (layers - layer + 1)) as f64;
                 Cell { key, steps, cost, of: LayerWindow { layer: *layer, window: *window } }
             }));
