@@ -14,7 +14,7 @@ use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_
 use faer::{Mat, Par, Side, Spec};
 use ndarray::{Array2, ArrayView2};
 
-use super::convert::view;
+use super::convert::{by_faer, view};
 use crate::error::{Error, Result};
 
 /// A backend of the decompositions.
@@ -62,14 +62,14 @@ impl FromStr for Engine {
 /// All min(n, m) singular values of `a`, largest first, in f64 throughout.
 pub fn singular_values(a: ArrayView2<'_, f64>, engine: Engine) -> Result<Vec<f64>> {
     match engine {
-        Engine::Faer => view(a).singular_values().map_err(|_| convergence(a)),
+        Engine::Faer => by_faer(|| view(a).singular_values()).map_err(|_| convergence(a)),
         Engine::Lapack => lapack_values(a),
     }
 }
 
 /// The thin decomposition `U diag(s) V^T` of `a`: U (n, r), s (r), V^T (r, m), with r = min(n, m).
 pub fn thin_svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Vec<f64>, Array2<f64>)> {
-    let svd = view(a).thin_svd().map_err(|_| convergence(a))?;
+    let svd = by_faer(|| view(a).thin_svd()).map_err(|_| convergence(a))?;
     let (u, v) = (svd.U(), svd.V());
     let u = Array2::from_shape_fn((u.nrows(), u.ncols()), |(i, j)| u[(i, j)]);
     let vt = Array2::from_shape_fn((v.ncols(), v.nrows()), |(i, j)| v[(j, i)]);
@@ -88,7 +88,7 @@ pub(crate) fn symmetric_eigen(a: ArrayView2<'_, f64>) -> Result<(Vec<f64>, Array
     let mut memory = MemBuffer::new(scratch);
     let stack = MemStack::new(&mut memory);
     let out = Some(vectors.as_mut());
-    self_adjoint_evd(view(a), values.as_mut(), out, settings.1, stack, Spec::default())
+    by_faer(|| self_adjoint_evd(view(a), values.as_mut(), out, settings.1, stack, Spec::default()))
         .map_err(|_| no_eigenvalues(a))?;
     let vectors = Array2::from_shape_fn((n, n), |(i, j)| vectors[(j, i)]);
     Ok((values.column_vector().iter().copied().collect(), vectors))
@@ -96,7 +96,7 @@ pub(crate) fn symmetric_eigen(a: ArrayView2<'_, f64>) -> Result<(Vec<f64>, Array
 
 /// The eigenvalues of a symmetric matrix of which the lower triangle is read, in ascending order.
 pub(crate) fn symmetric_eigenvalues(a: ArrayView2<'_, f64>) -> Result<Vec<f64>> {
-    view(a).self_adjoint_eigenvalues(Side::Lower).map_err(|_| no_eigenvalues(a))
+    by_faer(|| view(a).self_adjoint_eigenvalues(Side::Lower)).map_err(|_| no_eigenvalues(a))
 }
 
 #[cfg(feature = "lapack")]

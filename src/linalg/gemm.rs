@@ -6,7 +6,7 @@ use faer::{Accum, Par};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, ShapeBuilder};
 use rayon::prelude::*;
 
-use super::convert::{view, view_mut};
+use super::convert::{by_faer, view, view_mut};
 
 /// The two scalar types of the crate: f32 for forward passes, f64 for analysis.
 ///
@@ -31,7 +31,7 @@ impl Real for f32 {
         b: ArrayView2<'_, f32>,
         alpha: f32,
     ) {
-        matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq);
+        by_faer(|| matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq));
     }
 }
 
@@ -43,7 +43,7 @@ impl Real for f64 {
         b: ArrayView2<'_, f64>,
         alpha: f64,
     ) {
-        matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq);
+        by_faer(|| matmul(view_mut(c), accum(add), view(a), view(b), alpha, Par::Seq));
     }
 }
 
@@ -58,15 +58,6 @@ pub enum Threads {
     One,
     /// Every thread of the pool.
     All,
-}
-
-impl Threads {
-    pub(crate) fn par(self) -> Par {
-        match self {
-            Self::One => Par::Seq,
-            Self::All => Par::rayon(0),
-        }
-    }
 }
 
 /// `a b`, shapes (n, d) and (d, m) to (n, m).
@@ -146,19 +137,21 @@ pub fn warm_up() {
 }
 
 /// The lower triangle of `a a^T`, shape (n, m) to (n, n), in column-major layout; zeros above the diagonal.
-pub fn gram_lower(a: ArrayView2<'_, f64>, threads: Threads) -> Array2<f64> {
+pub fn gram_lower(a: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut g = Array2::zeros((a.nrows(), a.nrows()).f());
-    triangular::matmul(
-        view_mut(g.view_mut()),
-        BlockStructure::TriangularLower,
-        Accum::Replace,
-        view(a),
-        BlockStructure::Rectangular,
-        view(a.t()),
-        BlockStructure::Rectangular,
-        1.0,
-        threads.par(),
-    );
+    by_faer(|| {
+        triangular::matmul(
+            view_mut(g.view_mut()),
+            BlockStructure::TriangularLower,
+            Accum::Replace,
+            view(a),
+            BlockStructure::Rectangular,
+            view(a.t()),
+            BlockStructure::Rectangular,
+            1.0,
+            Par::Seq,
+        );
+    });
     g
 }
 
@@ -173,7 +166,7 @@ mod tests {
         let ab = array![[14.0, 32.0], [32.0, 77.0]];
         assert_eq!(product(a.view(), a.t(), Threads::One), ab);
         assert_eq!(product(a.t(), a.view(), Threads::All), a.t().dot(&a));
-        let g = gram_lower(a.view(), Threads::One);
+        let g = gram_lower(a.view());
         assert_eq!(g, array![[14.0, 0.0], [32.0, 77.0]]);
         let mut c = ab.clone();
         product_into(c.view_mut(), 1.0, a.view(), a.t(), -1.0, Threads::One);

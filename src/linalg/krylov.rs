@@ -14,7 +14,7 @@
 use ndarray::{Array2, ArrayView2, ShapeBuilder, s};
 use rayon::prelude::*;
 
-use super::convert::view;
+use super::convert::{by_faer, view};
 use super::engine::symmetric_eigen;
 use super::gemm::{Threads, product, product_into};
 use super::operator::Operator;
@@ -296,8 +296,8 @@ fn orthonormal(x: ArrayView2<'_, f32>, basis: Option<ArrayView2<'_, f32>>) -> (A
             let inside = product(basis.t(), q.view(), Threads::One);
             product_into(q.view_mut(), 1.0, basis, inside.view(), -1.0, Threads::One);
         }
-        let qr = view(q.mapv(f64::from).view()).qr();
-        let (thin, upper) = (qr.compute_thin_Q(), qr.thin_R());
+        let qr = by_faer(|| view(q.mapv(f64::from).view()).qr());
+        let (thin, upper) = (by_faer(|| qr.compute_thin_Q()), qr.thin_R());
         q.indexed_iter_mut().for_each(|((i, j), x)| *x = thin[(i, j)] as f32);
         r = Array2::from_shape_fn(r.dim(), |(i, j)| if i <= j { upper[(i, j)] } else { 0.0 }).dot(&r);
     }

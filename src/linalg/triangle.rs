@@ -2,11 +2,11 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::convert::view;
+use super::convert::{by_faer, view};
 
 /// R of `x = Q R` with orthonormal columns Q: shape (min(n, d), d) for x (n, d), zero below the diagonal.
 pub fn triangle(x: ArrayView2<'_, f64>) -> Array2<f64> {
-    let qr = view(x).qr();
+    let qr = by_faer(|| view(x).qr());
     let upper = qr.thin_R();
     let at = |(i, j)| if i <= j { upper[(i, j)] } else { 0.0 };
     Array2::from_shape_fn((upper.nrows(), upper.ncols()), at)

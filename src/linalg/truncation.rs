@@ -23,7 +23,7 @@ pub struct Truncation {
 impl Truncation {
     /// For `a` (n, m) and its product with values, `output` (n, `d_v`), in f64.
     pub fn of(a: ArrayView2<'_, f32>, output: ArrayView2<'_, f32>) -> Result<Self> {
-        let gram = gram_lower(a.mapv(f64::from).view(), Threads::One);
+        let gram = gram_lower(a.mapv(f64::from).view());
         let (values, vectors) = symmetric_eigen(gram.view())?;
         let along = product(vectors.view(), output.mapv(f64::from).view(), Threads::One);
         let parts = along.rows().into_iter().map(|row| row.dot(&row));
