@@ -37,7 +37,7 @@ pub(in crate::attention) fn forward(
 fn exact_weights<'a>(
     pattern: &'a (impl Pattern + ?Sized),
     input: &'a Input<'_>,
-    exact: &'a ExactRows<'_, '_>,
+    exact: &'a dyn Exact,
     reads: Reads<'a>,
 ) -> impl Iterator<Item = Vec<(usize, f32)>> + 'a {
     (0..input.q.nrows()).map(move |i| {
@@ -49,6 +49,37 @@ fn exact_weights<'a>(
         let whole = if pattern.renormalises() && kept > 0.0 { kept } else { 1.0 };
         keys.into_iter().map(|j| (j, (row[j] / whole) as f32)).collect()
     })
+}
+
+/// Softmax over the keys that are read, zeros elsewhere.
+fn matrix(pattern: &(impl Pattern + ?Sized), input: &Input<'_>, exact: &dyn Exact) -> Array2<f32> {
+    let reads = pattern.reads(input);
+    let reads: Reads<'_> = &|i| reads(i, exact);
+    let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
+    if pattern.needs_exact(input) {
+        for (mut row, weights) in a.rows_mut().into_iter().zip(exact_weights(pattern, input, exact, reads)) {
+            for (j, weight) in weights {
+                row[j] = weight;
+            }
+        }
+        return a;
+    }
+    product_into(a.view_mut(), 0.0, input.q, input.k.t(), input.scale, Threads::One);
+    for (i, row) in a.rows_mut().into_iter().enumerate() {
+        fill_others(row, &reads(i), 0, f32::NEG_INFINITY);
+    }
+    softmax_rows(a.view_mut());
+    a
+}
+
+impl Choice<'_> {
+    /// The matrix (n, m) of the mechanism on an input without padding, beside the exact one of [`matrix_of`] that keys
+    /// are chosen by.
+    ///
+    /// [`matrix_of`]: crate::attention::softmax::matrix_of
+    pub fn matrix(self, input: &Input<'_>, exact: &Array2<f64>) -> Array2<f32> {
+        matrix(self.0, input, exact)
+    }
 }
 
 impl<P: Pattern> Mechanism for P {
@@ -74,26 +105,8 @@ impl<P: Pattern> Mechanism for P {
         Ok(forward(input, v, reads, &mut Work::default()))
     }
 
-    /// Softmax over the keys that are read, zeros elsewhere.
     fn matrix(&self, input: &Input<'_>) -> Result<Array2<f32>> {
-        let (reads, exact) = (self.reads(input), ExactRows::of(input));
-        let reads: Reads<'_> = &|i| reads(i, &exact);
-        let mut a = Array2::zeros((input.q.nrows(), input.k.nrows()));
-        if self.needs_exact(input) {
-            for (mut row, weights) in a.rows_mut().into_iter().zip(exact_weights(self, input, &exact, reads))
-            {
-                for (j, weight) in weights {
-                    row[j] = weight;
-                }
-            }
-            return Ok(a);
-        }
-        product_into(a.view_mut(), 0.0, input.q, input.k.t(), input.scale, Threads::One);
-        for (i, row) in a.rows_mut().into_iter().enumerate() {
-            fill_others(row, &reads(i), 0, f32::NEG_INFINITY);
-        }
-        softmax_rows(a.view_mut());
-        Ok(a)
+        Ok(matrix(self, input, &ExactRows::of(input)))
     }
 
     fn cost(&self, shape: &Shape) -> Cost {

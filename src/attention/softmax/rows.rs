@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::matrix::Tile;
 use super::terms;
@@ -36,6 +36,13 @@ impl Exact for ExactRows<'_, '_> {
         let mut row = (k.dot(&q) * f64::from(self.input.scale)).to_vec();
         terms::weigh(self.input, i, &mut row);
         row
+    }
+}
+
+/// All of it, where it is known.
+impl Exact for Array2<f64> {
+    fn row(&self, i: usize) -> Vec<f64> {
+        self.index_axis(Axis(0), i).to_vec()
     }
 }
 

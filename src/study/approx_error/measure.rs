@@ -1,5 +1,7 @@
 //! One head over one window: every mechanism beside softmax attention and beside the best of its rank.
 
+use std::cell::LazyCell;
+
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -193,13 +195,18 @@ impl Job<'_> {
             watch.step(1, &head.label);
         }
         let floor = self.lengths.iter().filter(|l| **l <= n.min(m)).map(|l| (*l, optimum(*l))).collect();
+        // Those of all l are chosen by one matrix.
+        let exact = LazyCell::new(|| softmax::matrix_of(&input));
         let top: Result<_> = self
             .lengths
             .iter()
             .filter(|l| **l <= m)
             .map(|l| {
                 let attention = top_k(*l)?;
-                let b = attention.matrix(&input)?;
+                let b = match attention.choice() {
+                    Some(choice) => choice.matrix(&input, &exact),
+                    None => attention.matrix(&input)?,
+                };
                 Ok(Top { l: *l, values: compare(attention.spec(), b.view()) })
             })
             .collect();
