@@ -53,6 +53,12 @@ impl Watch for Follower {
         self.step(steps, "");
     }
 
+    fn more(&self, steps: usize) {
+        let mut progress = locked(&self.progress);
+        progress.total += steps;
+        progress.changed = true;
+    }
+
     fn say(&self, message: &str) {
         locked(&self.said).push(message.into());
     }

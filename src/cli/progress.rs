@@ -111,6 +111,17 @@ impl Progress {
             }
         }
     }
+
+    /// The work has `steps` more than it began with.
+    pub fn more(&self, steps: u64) {
+        match &self.view {
+            View::Nothing => {}
+            View::Bar(bar) => bar.inc_length(steps),
+            View::Lines { lines, .. } => {
+                lines.total.fetch_add(steps, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 impl Drop for Progress {
@@ -125,7 +136,7 @@ impl Drop for Progress {
 #[derive(Debug)]
 struct Lines {
     what: String,
-    total: u64,
+    total: AtomicU64,
     watch: Stopwatch,
     done: AtomicU64,
     /// How many of those were done by an earlier run.
@@ -138,7 +149,7 @@ impl Lines {
     fn new(what: &str, total: u64) -> Self {
         Self {
             what: what.to_string(),
-            total,
+            total: AtomicU64::new(total),
             watch: Stopwatch::start(),
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
@@ -156,8 +167,9 @@ impl Lines {
 
     /// How far the work is after this time.
     fn line(&self, elapsed: Duration) -> String {
-        let (seconds, done) = (elapsed.as_secs_f64(), self.done.load(Ordering::Relaxed));
-        let line = format!("{} {done}/{}, {seconds:.0} s elapsed", self.what, self.total);
+        let seconds = elapsed.as_secs_f64();
+        let [done, total] = [&self.done, &self.total].map(|steps| steps.load(Ordering::Relaxed));
+        let line = format!("{} {done}/{total}, {seconds:.0} s elapsed", self.what);
         let timed = done.saturating_sub(self.skipped.load(Ordering::Relaxed));
         let message = match self.message.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
             "" => String::new(),
@@ -166,7 +178,7 @@ impl Lines {
         if timed == 0 {
             return line + &message;
         }
-        let left = seconds / timed as f64 * self.total.saturating_sub(done) as f64;
+        let left = seconds / timed as f64 * total.saturating_sub(done) as f64;
         format!("{line}, about {left:.0} s left{message}")
     }
 }
@@ -189,6 +201,11 @@ mod tests {
         // Of 30 that are done 25 took no time: five in 50 seconds, and ten are to come.
         lines.skipped.store(25, Ordering::Relaxed);
         assert_eq!(at(30, 50), "heads 30/40, 50 s elapsed, about 100 s left (head 1)");
+        let progress = Progress { view: View::Lines { lines: Arc::new(lines), _end: mpsc::channel().0 } };
+        progress.more(2);
+        let View::Lines { lines, .. } = &progress.view else { unreachable!("lines were made") };
+        let line = lines.line(Duration::from_secs(50));
+        assert_eq!(line, "heads 30/42, 50 s elapsed, about 120 s left (head 1)");
     }
 
     #[test]

@@ -253,6 +253,14 @@ impl Watch for Terminal {
         });
     }
 
+    fn more(&self, steps: usize) {
+        self.with(|progress| {
+            if let Some(progress) = progress {
+                progress.more(steps as u64);
+            }
+        });
+    }
+
     fn say(&self, message: &str) {
         if self.show != Show::Nothing {
             let _ = writeln!(std::io::stderr(), "luna: {message}");

@@ -13,6 +13,9 @@ pub trait Watch: Sync {
     /// Some steps were done by an earlier run and take none of this one's time.
     fn skip(&self, _steps: usize) {}
 
+    /// The work has so many steps more than were planned.
+    fn more(&self, _steps: usize) {}
+
     /// Something that is worth knowing before the work is done.
     fn say(&self, _message: &str) {}
 

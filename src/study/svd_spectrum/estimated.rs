@@ -77,14 +77,15 @@ impl Estimator<'_> {
                     format!(", effective rank {:.1} ± {:.1}", rank.mid, rank.high - rank.mid)
                 });
             }
-            watch.step(usize::from(round <= ROUNDS), &format!("{shown}: round {round}{last}"));
+            watch.more(usize::from(round > ROUNDS));
+            watch.step(1, &format!("{shown}: round {round}{last}"));
             watch.check()?;
             Ok(is_enough)
         };
         let mut rng = stream(seed, &format!("quadrature {label}"));
         let check = || watch.check();
         let found = quadrature::estimate(a, self.effort.options, unit, &mut rng, &check, &mut on_round)?;
-        // A matrix that needed fewer rounds than expected is as done as one that needed more.
+        // A matrix that needed fewer rounds than expected is done all the same.
         watch.step(ROUNDS.saturating_sub(found.rounds), shown);
         Ok(found)
     }
