@@ -38,7 +38,8 @@ pub(crate) fn by_faer<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod tests {
     use std::arch::x86_64::{__cpuid_count, _mm256_zeroupper, _xgetbv};
 
