@@ -119,6 +119,14 @@ impl Attention {
         Ok(padded(real, (input.q.nrows(), input.k.nrows())))
     }
 
+    /// As [`matrix`](Self::matrix) of an input without padding: keys that are chosen by exact probabilities are chosen by
+    /// those of [`matrix_of`](super::softmax::matrix_of) (n, m), which several mechanisms can share.
+    pub fn matrix_beside(&self, input: &Input<'_>, exact: &Array2<f64>) -> Result<Array2<f32>> {
+        let Some(choice) = self.choice() else { return self.matrix(input) };
+        self.accepts(input)?;
+        Ok(choice.matrix(input, exact))
+    }
+
     /// The keys that it reads, of a mechanism whose matrix is softmax over some of the keys: its rows can then be computed a
     /// few at a time, without an n x m array.
     pub fn choice(&self) -> Option<Choice<'_>> {

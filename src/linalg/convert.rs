@@ -27,7 +27,8 @@ pub(crate) fn view_mut<T>(mut a: ArrayViewMut2<'_, T>) -> MatMut<'_, T> {
 ///
 /// faer's products end with the upper halves of the vector registers in use. On an Intel processor every change between
 /// AVX and older vector instructions then takes tens of cycles, on this thread and until they are cleared: `exp` of the
-/// system's library, called after a product, took some 200 ns there instead of 5.
+/// system's library, called after a product, took some 200 ns there instead of 5. Other threads that faer starts work on
+/// are not cleared.
 pub(crate) fn by_faer<T>(call: impl FnOnce() -> T) -> T {
     let result = call();
     #[cfg(target_arch = "x86_64")]

@@ -73,11 +73,8 @@ fn matrix(pattern: &(impl Pattern + ?Sized), input: &Input<'_>, exact: &dyn Exac
 }
 
 impl Choice<'_> {
-    /// The matrix (n, m) of the mechanism on an input without padding, beside the exact one of [`matrix_of`] that keys
-    /// are chosen by.
-    ///
-    /// [`matrix_of`]: crate::attention::softmax::matrix_of
-    pub fn matrix(self, input: &Input<'_>, exact: &Array2<f64>) -> Array2<f32> {
+    /// As [`Attention::matrix_beside`](crate::attention::Attention::matrix_beside).
+    pub(in crate::attention) fn matrix(self, input: &Input<'_>, exact: &Array2<f64>) -> Array2<f32> {
         matrix(self.0, input, exact)
     }
 }

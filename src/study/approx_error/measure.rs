@@ -195,7 +195,6 @@ impl Job<'_> {
             watch.step(1, &head.label);
         }
         let floor = self.lengths.iter().filter(|l| **l <= n.min(m)).map(|l| (*l, optimum(*l))).collect();
-        // Those of all l are chosen by one matrix.
         let exact = LazyCell::new(|| softmax::matrix_of(&input));
         let top: Result<_> = self
             .lengths
@@ -203,10 +202,7 @@ impl Job<'_> {
             .filter(|l| **l <= m)
             .map(|l| {
                 let attention = top_k(*l)?;
-                let b = match attention.choice() {
-                    Some(choice) => choice.matrix(&input, &exact),
-                    None => attention.matrix(&input)?,
-                };
+                let b = attention.matrix_beside(&input, &exact)?;
                 Ok(Top { l: *l, values: compare(attention.spec(), b.view()) })
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use luna::attention::ALL;
+use luna::attention::{ALL, softmax};
 use luna::linalg::engine::{Engine, singular_values};
 use ndarray::Axis;
 
@@ -15,6 +15,16 @@ fn the_output_is_the_matrix_times_the_values() {
         let off = (&forward - &product).mapv(|x| x * x).sum().sqrt();
         let size = product.mapv(|x| x * x).sum().sqrt();
         assert!(off <= 1e-5 * size, "{attention:?}, {:?}: off by {off:e} of {size:e}", given.shape());
+    });
+}
+
+#[test]
+fn beside_the_exact_matrix_it_is_the_same() {
+    walk(|attention, given| {
+        let exact = softmax::matrix_of(&given.input());
+        let beside = attention.matrix_beside(&given.input(), &exact).unwrap();
+        let off = (&given.matrix(attention) - &beside).fold(0.0_f32, |off, x| off.max(x.abs()));
+        assert!(off <= 1e-6, "{attention:?}, {:?}: off by {off:e}", given.shape());
     });
 }
 
