@@ -1,7 +1,6 @@
 //! Activations of feed-forward networks, over whole arrays at once.
 
 use ndarray::Array2;
-use rayon::prelude::*;
 
 use crate::linalg::rows::each_row;
 use crate::linalg::softmax::exp;
@@ -56,31 +55,28 @@ impl Activation {
         each_row(x.view_mut(), |row| self.apply_slice(row));
     }
 
-    /// Applies the activation in place, and multiplies each element of `d`, of the same shape, by its derivative there.
-    pub(crate) fn apply_and_back(self, x: &mut Array2<f32>, d: &mut Array2<f32>) {
-        let columns = x.ncols().max(1);
-        if let (Some(x), Some(d)) = (x.as_slice_mut(), d.as_slice_mut()) {
-            x.par_chunks_mut(columns).zip(d.par_chunks_mut(columns)).for_each(|(row, d)| match self {
-                // x phi(x) + Phi(x), with phi the density
-                Self::Gelu => both(row, d, |x| {
-                    let phi = normal_cdf(x);
-                    (x * phi, phi + x * 0.398_942_3 * exp(-0.5 * x * x))
-                }),
-                Self::GeluTanh => both(row, d, |x| {
-                    let share = sigmoid(1.595_769_2 * (x + 0.044_715 * x * x * x));
-                    let inner = 1.595_769_2 * (1.0 + 0.134_145 * x * x);
-                    (x * share, share + x * share * (1.0 - share) * inner)
-                }),
-                Self::GeluQuick => both(row, d, |x| {
-                    let share = sigmoid(1.702 * x);
-                    (x * share, share + 1.702 * x * share * (1.0 - share))
-                }),
-                Self::Relu => both(row, d, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }),
-                Self::Silu => both(row, d, |x| {
-                    let share = sigmoid(x);
-                    (x * share, share + x * share * (1.0 - share))
-                }),
-            });
+    /// Applies the activation in place, and multiplies each element of `d`, which is as long, by its derivative there.
+    pub(crate) fn apply_and_back(self, x: &mut [f32], d: &mut [f32]) {
+        match self {
+            // x phi(x) + Phi(x), with phi the density
+            Self::Gelu => both(x, d, |x| {
+                let phi = normal_cdf(x);
+                (x * phi, phi + x * 0.398_942_3 * exp(-0.5 * x * x))
+            }),
+            Self::GeluTanh => both(x, d, |x| {
+                let share = sigmoid(1.595_769_2 * (x + 0.044_715 * x * x * x));
+                let inner = 1.595_769_2 * (1.0 + 0.134_145 * x * x);
+                (x * share, share + x * share * (1.0 - share) * inner)
+            }),
+            Self::GeluQuick => both(x, d, |x| {
+                let share = sigmoid(1.702 * x);
+                (x * share, share + 1.702 * x * share * (1.0 - share))
+            }),
+            Self::Relu => both(x, d, |x| if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }),
+            Self::Silu => both(x, d, |x| {
+                let share = sigmoid(x);
+                (x * share, share + x * share * (1.0 - share))
+            }),
         }
     }
 
@@ -226,15 +222,15 @@ mod tests {
             activation.apply(&mut low);
             activation.apply(&mut high);
             let mut derivatives = Array2::ones(x.raw_dim());
-            activation.apply_and_back(&mut x, &mut derivatives);
+            activation.apply_and_back(x.as_slice_mut().unwrap(), derivatives.as_slice_mut().unwrap());
             assert!((&x - &value).iter().all(|off| off.abs() < 1e-6), "{activation:?}");
             let differences = (high - low) / 4e-3;
             let off = (&differences - &derivatives).fold(0.0_f32, |max, off| max.max(off.abs()));
             assert!(off < 1e-3, "{activation:?}: {off}");
         }
-        let (mut x, mut derivatives) = (ndarray::array![[-1e4, 1e4]], Array2::ones((1, 2)));
+        let (mut x, mut derivatives) = ([-1e4, 1e4], [1.0; 2]);
         Activation::Gelu.apply_and_back(&mut x, &mut derivatives);
-        assert_eq!((x, derivatives), (ndarray::array![[0.0, 1e4]], ndarray::array![[0.0, 1.0]]));
+        assert_eq!((x, derivatives), ([0.0, 1e4], [0.0, 1.0]));
     }
 
     #[test]

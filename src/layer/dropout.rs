@@ -1,11 +1,10 @@
 //! Dropout of the arrays of a network, whose masks are computed and never stored ([`RandomMask`]).
 
 use ndarray::{Array, Dimension};
-use rayon::prelude::*;
 
+use crate::linalg::arrays::each_part;
 use crate::linalg::random_mask::{RandomMask, mix};
 
-const CHUNK: usize = 1 << 14;
 /// Tells the masks of attention from those of other arrays of the same site.
 const ATTENTION: u32 = 0x27d4_eb2f;
 
@@ -56,9 +55,8 @@ impl Dropout {
 
 /// Applies a mask to all elements of an array.
 pub(super) fn apply<D: Dimension>(mask: RandomMask, x: &mut Array<f32, D>) {
-    if let Some(elements) = x.as_slice_mut().filter(|_| !mask.is_off()) {
-        let chunks = elements.par_chunks_mut(CHUNK).enumerate();
-        chunks.for_each(|(chunk, elements)| mask.apply(chunk * CHUNK, elements));
+    if !mask.is_off() {
+        each_part(x, |first, elements| mask.apply(first, elements));
     }
 }
 

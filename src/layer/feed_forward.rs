@@ -6,7 +6,7 @@ use super::activation::Activation;
 use super::linear::Linear;
 use super::pass::{Backward, Pass, Tape};
 use super::weights::Layout;
-use crate::linalg::affine::affine_pair;
+use crate::linalg::affine::{affine_pair, product_beside};
 
 /// `fc2(activation(fc1(x)))`.
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +66,19 @@ impl FeedForward {
     ) -> Array2<f32> {
         let dropout = back.pass.dropout;
         let Inner(mut active) = tape.take();
-        let mut d_inner = self.fc2.input_gradient(back.pass, dy);
-        dropout.apply(&mut d_inner, self.site);
-        self.activation.apply_and_back(&mut active, &mut d_inner);
-        dropout.apply(&mut active, self.site);
+        let (weight, _) = self.fc2.parts(back.pass);
+        self.fc2.count(back.pass, dy.nrows());
+        let width = weight.nrows();
+        let through = |first: usize, d_inner: &mut [f32], active: &mut [f32]| {
+            let rows = d_inner.chunks_exact_mut(width.max(1)).zip(active.chunks_exact_mut(width.max(1)));
+            for (row, (d_inner, active)) in rows.enumerate() {
+                let first = (first + row) * width;
+                dropout.apply_from(first, d_inner, self.site);
+                self.activation.apply_and_back(active, d_inner);
+                dropout.apply_from(first, active, self.site);
+            }
+        };
+        let d_inner = product_beside(dy, weight.reversed_axes(), &mut active, through);
         self.fc2.add_gradients(back, active.view(), dy);
         drop(active);
         self.fc1.add_gradients(back, x, d_inner.view());

@@ -1,5 +1,9 @@
 //! `LayerNorm` and its gradients.
 
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+
 use ndarray::{Array2, ArrayView2};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -7,7 +11,6 @@ use rayon::prelude::*;
 use super::config::EPS;
 use super::pass::{Backward, Pass, Tape};
 use super::weights::{Init, Layout, Vector};
-use crate::linalg::arrays::zeros;
 use crate::linalg::rows::ROWS;
 
 /// Elements that are summed side by side.
@@ -38,7 +41,7 @@ impl LayerNorm {
 
     /// Rows (n, d), normalised: in place without a tape.
     pub(crate) fn forward(&self, pass: Pass<'_>, x: Array2<f32>, tape: Option<&mut Tape>) -> Array2<f32> {
-        let (y, saved) = self.normalise(pass, x, tape.is_some());
+        let (y, saved) = self.normalise(pass, x, tape.is_some(), |_, _| ());
         if let (Some(tape), Some(saved)) = (tape, saved) {
             tape.save(saved);
         }
@@ -51,23 +54,27 @@ impl LayerNorm {
         self.gradient(back, &saved, dy.view())
     }
 
-    /// Rows (n, d), normalised, with what the gradient needs if that is asked for.
+    /// Rows (n, d) that `before` has changed, normalised, with what the gradient needs if that is asked for.
+    ///
+    /// `before` is given the number of the first element of some rows, and those rows, just before they are normalised.
     pub(super) fn normalise(
         &self,
         pass: Pass<'_>,
         x: Array2<f32>,
         save: bool,
+        before: impl Fn(usize, &mut [f32]) + Sync,
     ) -> (Array2<f32>, Option<Standardised>) {
         let mut unit = if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() };
         let (n, width) = unit.dim();
         let (gain, shift) = (self.gain.slice(pass), self.shift.slice(pass));
-        let mut y = save.then(|| (zeros((n, width)), vec![0.0; n]));
+        let mut y = save.then(|| (Array2::uninit((n, width)), vec![0.0; n]));
         let rows = ROWS * width.max(1);
-        let normalise = |unit: &mut [f32], to: Option<(&mut [f32], &mut [f32])>| {
+        let normalise = |(at, unit): (usize, &mut [f32]), to: Option<(&mut [_], &mut [f32])>| {
+            before(at * rows, unit);
             pulp::Arch::new().dispatch(Forward { unit, to, gain, shift, eps: self.eps });
         };
         if let Some(units) = unit.as_slice_mut() {
-            let units = units.par_chunks_mut(rows);
+            let units = units.par_chunks_mut(rows).enumerate();
             match &mut y {
                 Some((y, scale)) => {
                     let y = y.as_slice_mut().unwrap_or_default().par_chunks_mut(rows);
@@ -78,7 +85,8 @@ impl LayerNorm {
             }
         }
         match y {
-            Some((y, scale)) => (y, Some(Standardised { unit, scale })),
+            // SAFETY: each task wrote every element of its rows.
+            Some((y, scale)) => (unsafe { y.assume_init() }, Some(Standardised { unit, scale })),
             None => (unit, None),
         }
     }
@@ -98,7 +106,7 @@ impl LayerNorm {
         dy: ArrayView2<'_, f32>,
     ) -> Array2<f32> {
         let (n, width) = saved.unit.dim();
-        let mut dx = zeros((n, width));
+        let mut dx = Array2::uninit((n, width));
         let dy = dy.as_standard_layout();
         let gain = self.gain.slice(back.pass);
         let mut parts = Vec::new();
@@ -119,7 +127,8 @@ impl LayerNorm {
             self.gain.of_mut(back.gradients).iter_mut().zip(of_gain).for_each(|(sum, x)| *sum += x);
             self.shift.of_mut(back.gradients).iter_mut().zip(of_shift).for_each(|(sum, x)| *sum += x);
         }
-        dx
+        // SAFETY: each task wrote every element of its rows.
+        unsafe { dx.assume_init() }
     }
 }
 
@@ -128,7 +137,7 @@ struct Forward<'a> {
     /// The rows, which become standardised ones, or without `to` the result.
     unit: &'a mut [f32],
     /// The result, and one over the standard deviation of each row.
-    to: Option<(&'a mut [f32], &'a mut [f32])>,
+    to: Option<(&'a mut [MaybeUninit<f32>], &'a mut [f32])>,
     gain: &'a [f32],
     shift: &'a [f32],
     eps: f32,
@@ -166,7 +175,7 @@ impl WithSimd for Forward<'_> {
                 for ((unit, y), scale) in rows.zip(y.chunks_exact_mut(gain.len().max(1))).zip(scale) {
                     *scale = Self::standardise(unit, eps);
                     for (((y, x), gain), shift) in y.iter_mut().zip(unit).zip(gain).zip(shift) {
-                        *y = *x * gain + shift;
+                        y.write(*x * gain + shift);
                     }
                 }
             }
@@ -185,7 +194,7 @@ impl WithSimd for Forward<'_> {
 /// The gradients of some rows: with u the unit rows and g the gradient times the gain,
 /// `dx = (g - mean(g) - u mean(g u)) / deviation`.
 struct Gradient<'a> {
-    dx: &'a mut [f32],
+    dx: &'a mut [MaybeUninit<f32>],
     dy: &'a [f32],
     unit: &'a [f32],
     scale: &'a [f32],
@@ -204,13 +213,9 @@ impl WithSimd for Gradient<'_> {
         let (of_gain, of_shift) = self.sums.split_at_mut(width);
         let rows = self.dx.chunks_exact_mut(width).zip(self.dy.chunks_exact(width));
         for (((dx, dy), unit), scale) in rows.zip(self.unit.chunks_exact(width)).zip(self.scale) {
-            for ((dx, dy), gain) in dx.iter_mut().zip(dy).zip(self.gain) {
-                *dx = dy * gain;
-            }
-            let mean = dot(dx, dx, |x, _| x) / width as f32;
-            let along = dot(dx, unit, |x, y| x * y) / width as f32;
-            for (dx, unit) in dx.iter_mut().zip(unit) {
-                *dx = (*dx - mean - unit * along) * scale;
+            let [mean, along] = along(dy, self.gain, unit).map(|sum| sum / width as f32);
+            for (((dx, dy), gain), unit) in dx.iter_mut().zip(dy).zip(self.gain).zip(unit) {
+                dx.write((dy * gain - mean - unit * along) * scale);
             }
             for ((sum, dy), unit) in of_gain.iter_mut().zip(dy).zip(unit) {
                 *sum += dy * unit;
@@ -220,6 +225,29 @@ impl WithSimd for Gradient<'_> {
             }
         }
     }
+}
+
+/// The sums of g and of g u, with g = dy gain, over the elements of a row.
+#[inline(always)]
+#[allow(clippy::inline_always)] // inlined into the vector instructions of its caller
+fn along(dy: &[f32], gain: &[f32], unit: &[f32]) -> [f32; 2] {
+    let [(dy, dy_rest), (gain, gain_rest), (unit, unit_rest)] =
+        [dy, gain, unit].map(<[f32]>::as_chunks::<LANES>);
+    let (mut of_g, mut of_gu) = ([0.0; LANES], [0.0; LANES]);
+    for ((dy, gain), unit) in dy.iter().zip(gain).zip(unit) {
+        for i in 0..LANES {
+            let g = dy[i] * gain[i];
+            of_g[i] += g;
+            of_gu[i] += g * unit[i];
+        }
+    }
+    let mut rest = [0.0, 0.0];
+    for ((dy, gain), unit) in dy_rest.iter().zip(gain_rest).zip(unit_rest) {
+        let g = dy * gain;
+        rest[0] += g;
+        rest[1] += g * unit;
+    }
+    [of_g.iter().sum::<f32>() + rest[0], of_gu.iter().sum::<f32>() + rest[1]]
 }
 
 /// The sum of `term` over pairs of elements.

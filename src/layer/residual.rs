@@ -6,7 +6,7 @@ use super::norm::{LayerNorm, Standardised};
 use super::pass::{Backward, Pass, Tape};
 use super::weights::Layout;
 use crate::Result;
-use crate::linalg::arrays::{add, copied};
+use crate::linalg::arrays::{add, copied, copied_with, each_part};
 
 /// `norm(x + dropout(block(x)))`, or with the norm before the block `x + dropout(block(norm(x)))`.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ impl Residual {
         if !self.pre_norm {
             return (x.view().into(), None);
         }
-        let (input, norm) = self.norm.normalise(pass, copied(x), save);
+        let (input, norm) = self.norm.normalise(pass, copied(x), save, |_, _| ());
         (input.into(), norm)
     }
 
@@ -97,11 +97,16 @@ impl Residual {
         norm: Option<Standardised>,
         tape: Option<&mut Tape>,
     ) -> Array2<f32> {
-        pass.dropout.apply(&mut y, self.site);
-        add(&mut y, &x);
         let mut saved = norm;
-        if !self.pre_norm {
-            (y, saved) = self.norm.normalise(pass, y, tape.is_some());
+        let from = x.as_slice().expect("in standard layout");
+        let add_x = |first: usize, y: &mut [f32]| {
+            pass.dropout.apply_from(first, y, self.site);
+            y.iter_mut().zip(&from[first..]).for_each(|(y, x)| *y += x);
+        };
+        if self.pre_norm {
+            each_part(&mut y, add_x);
+        } else {
+            (y, saved) = self.norm.normalise(pass, y, tape.is_some(), add_x);
         }
         if let (Some(tape), Some(norm)) = (tape, saved) {
             tape.save(Saved { x, norm });
@@ -125,8 +130,8 @@ impl Residual {
             drop((d_out, norm));
             (dx, None)
         };
-        let mut dy = copied(&dx);
-        back.pass.dropout.apply(&mut dy, self.site);
+        let dropout = back.pass.dropout;
+        let dy = copied_with(&dx, |first, dy| dropout.apply_from(first, dy, self.site));
         (dx, dy, Opened { x, norm })
     }
 

@@ -6,13 +6,11 @@ use std::mem::MaybeUninit;
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::arrays::scatter;
+use super::arrays::{copy, scatter};
+use super::convert::multiply_into_new;
 use super::gemm::{Threads, product_into, row_block};
 
 /// `x w + bias`, shapes (n, in) and (in, out) to (n, out); without a bias, `x w`.
-///
-/// Each task initialises its own block of the result, just before it is needed: a separate pass that sets a wide result to
-/// zero or to the bias takes a quarter of the product's time.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -21,10 +19,35 @@ pub fn affine(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32
     let block = row_block(x.nrows());
     let mut y = Array2::uninit((x.nrows(), w.ncols()));
     let blocks = y.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
-    blocks.zip(x.into_axis_chunks_iter(Axis(0), block)).for_each(|(mut y, x)| {
-        y.fill(MaybeUninit::new(0.0));
+    blocks.zip(x.into_axis_chunks_iter(Axis(0), block)).for_each(|(y, x)| of_block(x, w, bias, y));
+    // SAFETY: the blocks cover all rows.
+    unsafe { y.assume_init() }
+}
+
+/// `x w`, shapes (n, in) and (in, out) to (n, out), changed together with `beside` (n, out) by `after` while some rows of it
+/// are in the cache: it is given the number of the first row, and those rows of the product and of `beside`.
+///
+/// # Panics
+/// If the shapes do not fit, or `beside` is not in standard layout.
+pub fn product_beside(
+    x: ArrayView2<'_, f32>,
+    w: ArrayView2<'_, f32>,
+    beside: &mut Array2<f32>,
+    after: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+) -> Array2<f32> {
+    check(x, w, None);
+    assert_eq!(beside.dim(), (x.nrows(), w.ncols()), "shapes of a product");
+    let block = row_block(x.nrows());
+    let mut y = Array2::uninit((x.nrows(), w.ncols()));
+    let blocks = y.axis_chunks_iter_mut(Axis(0), block).into_par_iter().enumerate();
+    let blocks = blocks.zip(x.into_axis_chunks_iter(Axis(0), block));
+    blocks.zip(beside.axis_chunks_iter_mut(Axis(0), block)).for_each(|(((at, mut y), x), mut beside)| {
+        of_block(x, w, None, y.view_mut());
         // SAFETY: every element of this block was just written.
-        of_block(x, w, bias, unsafe { y.assume_init() });
+        let mut y = unsafe { y.assume_init() };
+        let rows = y.as_slice_mut().zip(beside.as_slice_mut());
+        let (y, beside) = rows.expect("rows of arrays in standard layout");
+        after(at * block, y, beside);
     });
     // SAFETY: the blocks cover all rows.
     unsafe { y.assume_init() }
@@ -47,9 +70,7 @@ pub fn affine_heads(
     let mut y = Array3::uninit((heads, n, out / heads));
     let blocks = y.axis_chunks_iter_mut(Axis(1), block).into_par_iter();
     blocks.zip(x.into_axis_chunks_iter(Axis(0), block)).for_each(|(y, x)| {
-        let mut rows = Array2::zeros((x.nrows(), out));
-        of_block(x, w, bias, rows.view_mut());
-        scatter(rows.view(), y);
+        scatter(new_block(x, w, bias).view(), y);
     });
     // SAFETY: the blocks cover all rows, and `scatter` writes every element of a block.
     unsafe { y.assume_init() }
@@ -78,16 +99,14 @@ pub fn affine_pair(
     let block = row_block(x.nrows());
     let mut y = Array2::uninit((x.nrows(), second.0.ncols()));
     let mut inner = save.then(|| Array2::uninit((x.nrows(), width)));
-    let of_rows = |(at, x): (usize, ArrayView2<'_, f32>), mut y: Uninit<'_>, save: Option<Uninit<'_>>| {
-        let mut rows = Array2::zeros((x.nrows(), width));
-        of_block(x, first.0, Some(first.1), rows.view_mut());
-        if let Some(save) = save {
-            rows.assign_to(save);
+    let of_rows = |(at, x): (usize, ArrayView2<'_, f32>), y: Uninit<'_>, save: Option<Uninit<'_>>| {
+        let mut rows = new_block(x, first.0, Some(first.1));
+        let elements = rows.as_slice_mut().expect("rows of an array in standard layout");
+        if let Some(mut save) = save {
+            copy(save.as_slice_mut(), Some(elements));
         }
-        between(at * block, width, rows.as_slice_mut().expect("rows of an array in standard layout"));
-        y.fill(MaybeUninit::new(0.0));
-        // SAFETY: every number of this block was just written.
-        of_block(rows.view(), second.0, Some(second.1), unsafe { y.assume_init() });
+        between(at * block, width, elements);
+        of_block(rows.view(), second.0, Some(second.1), y);
     };
     let blocks = x.into_axis_chunks_iter(Axis(0), block).into_par_iter().enumerate();
     let blocks = blocks.zip(y.axis_chunks_iter_mut(Axis(0), block));
@@ -113,18 +132,28 @@ fn check(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32]>) {
     assert!(bias.is_none_or(|bias| bias.len() == w.ncols()), "shapes of a product");
 }
 
-/// A block of rows; `y` holds zeros.
-fn of_block(
-    x: ArrayView2<'_, f32>,
-    w: ArrayView2<'_, f32>,
-    bias: Option<&[f32]>,
-    mut y: ArrayViewMut2<'_, f32>,
-) {
-    if let Some(bias) = bias {
-        let elements = y.as_slice_mut().expect("rows of an array in standard layout");
-        elements.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
+/// A block of rows of its own.
+fn new_block(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32]>) -> Array2<f32> {
+    let mut y = Array2::uninit((x.nrows(), w.ncols()));
+    of_block(x, w, bias, y.view_mut());
+    // SAFETY: every element was written.
+    unsafe { y.assume_init() }
+}
+
+/// A block of rows, in standard layout: every element of `y` is written.
+///
+/// The bias is written just before the product is added to it: a separate pass that sets a wide result to zero or to the
+/// bias takes a quarter of the product's time.
+fn of_block(x: ArrayView2<'_, f32>, w: ArrayView2<'_, f32>, bias: Option<&[f32]>, mut y: Uninit<'_>) {
+    let Some(bias) = bias else { return multiply_into_new(y, x, w) };
+    let elements = y.as_slice_mut().expect("rows of an array in standard layout");
+    for row in elements.chunks_exact_mut(bias.len().max(1)) {
+        row.iter_mut().zip(bias).for_each(|(y, bias)| {
+            y.write(*bias);
+        });
     }
-    product_into(y, 1.0, x, w, 1.0, Threads::One);
+    // SAFETY: every element of every row was just written.
+    product_into(unsafe { y.assume_init() }, 1.0, x, w, 1.0, Threads::One);
 }
 
 #[cfg(test)]

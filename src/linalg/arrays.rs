@@ -22,11 +22,38 @@ pub fn zeros<D: Dimension>(dim: impl ShapeBuilder<Dim = D>) -> Array<f32, D> {
 }
 
 /// A copy.
-#[allow(clippy::missing_panics_doc)] // the same number of elements
 pub fn copied<D: Dimension>(x: &Array<f32, D>) -> Array<f32, D> {
-    let Some(elements) = x.as_slice() else { return x.clone() };
-    let elements: Vec<f32> = elements.par_iter().with_min_len(CHUNK).copied().collect();
-    Array::from_shape_vec(x.raw_dim(), elements).expect("the same number of elements")
+    copied_with(x, |_, _| ())
+}
+
+/// A copy that `work` has changed, part by part while it is in the cache: it is given the number of the first element of a
+/// part, in the order of rows, and the part.
+#[allow(clippy::missing_panics_doc)] // a new array is in standard layout
+pub fn copied_with<D: Dimension>(
+    x: &Array<f32, D>,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) -> Array<f32, D> {
+    let mut y = Array::uninit(x.raw_dim());
+    let x = x.as_standard_layout();
+    let to = y.as_slice_mut().expect("a new array").par_chunks_mut(CHUNK).enumerate();
+    let from = x.as_slice().expect("in standard layout").par_chunks(CHUNK);
+    to.zip(from).for_each(|((at, to), from)| {
+        copy(Some(&mut *to), Some(from));
+        // SAFETY: every element of this part was just written, and f32 has the layout of MaybeUninit<f32>.
+        let to = unsafe { &mut *(std::ptr::from_mut(to) as *mut [f32]) };
+        work(at * CHUNK, to);
+    });
+    // SAFETY: the parts cover all elements.
+    unsafe { y.assume_init() }
+}
+
+/// Hands every part of x to `work`, on all threads: the number of its first element, in the order of rows, and the part.
+///
+/// # Panics
+/// If x is not in standard layout.
+pub fn each_part<D: Dimension>(x: &mut Array<f32, D>, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let parts = x.as_slice_mut().expect("in standard layout").par_chunks_mut(CHUNK).enumerate();
+    parts.for_each(|(at, part)| work(at * CHUNK, part));
 }
 
 /// `x += y`.
@@ -81,7 +108,7 @@ pub fn join(x: ArrayView3<'_, f32>) -> Array2<f32> {
 
 /// # Panics
 /// If a row is not contiguous, or the lengths differ: every element must be written.
-fn copy(to: Option<&mut [MaybeUninit<f32>]>, from: Option<&[f32]>) {
+pub(super) fn copy(to: Option<&mut [MaybeUninit<f32>]>, from: Option<&[f32]>) {
     let (to, from) = to.zip(from).expect("contiguous rows");
     assert_eq!(to.len(), from.len(), "rows of one length");
     to.iter_mut().zip(from).for_each(|(to, from)| {
@@ -103,5 +130,27 @@ mod tests {
             assert_eq!(join(split.view()), x);
         }
         assert_eq!(zeros((3, 50_000)), Array2::<f32>::zeros((3, 50_000)));
+    }
+
+    #[test]
+    fn parts_are_those_of_rows() {
+        for (n, width) in [(3, 50_000), (1, 1), (0, 4)] {
+            let x = Array2::from_shape_fn((n, width), |(i, j)| (i * width + j) as f32);
+            let number = |first: usize, part: &mut [f32]| {
+                for (i, x) in part.iter_mut().enumerate() {
+                    assert_eq!(*x, (first + i) as f32);
+                    *x += 1.0;
+                }
+            };
+            assert_eq!(copied_with(&x, number), &x + 1.0);
+            let mut changed = copied(&x);
+            each_part(&mut changed, number);
+            assert_eq!(changed, &x + 1.0);
+            // Of an array in another layout: the same elements in the order of rows.
+            assert_eq!(
+                copied_with(&x.t().as_standard_layout().into_owned().reversed_axes(), number),
+                &x + 1.0
+            );
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Work on the rows of an array, in parallel.
 
 use ndarray::{ArrayView2, ArrayViewMut1, ArrayViewMut2};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Rows that one thread sums at a time: the order of additions depends on it.
@@ -28,13 +29,37 @@ pub(crate) fn add_column_sums(mut sums: ArrayViewMut1<'_, f32>, x: ArrayView2<'_
         .into_par_iter()
         .map(|rows| {
             let mut part = vec![0.0; width];
-            for row in rows.rows() {
-                part.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            match rows.as_slice() {
+                Some(rows) => pulp::Arch::new().dispatch(ColumnSums { rows, sums: &mut part }),
+                None => {
+                    for row in rows.rows() {
+                        part.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                    }
+                }
             }
             part
         })
         .collect();
     for part in parts {
         sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+    }
+}
+
+/// Adds rows, one after another, to sums of their columns. A type and not a closure, for the reason given in
+/// `linalg::softmax`.
+struct ColumnSums<'a> {
+    rows: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for ColumnSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // that is the point of dispatching
+    fn with_simd<S: Simd>(self, _: S) {
+        for row in self.rows.chunks_exact(self.sums.len().max(1)) {
+            self.sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
     }
 }
