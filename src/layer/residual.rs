@@ -2,11 +2,12 @@
 
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 
-use super::norm::{LayerNorm, Standardised};
+use super::norm::LayerNorm;
 use super::pass::{Backward, Pass, Tape};
 use super::weights::Layout;
 use crate::Result;
 use crate::linalg::arrays::{add, copied, copied_with, each_part};
+use crate::linalg::standardise::Standardised;
 
 /// `norm(x + dropout(block(x)))`, or with the norm before the block `x + dropout(block(norm(x)))`.
 #[derive(Clone, Copy, Debug)]

@@ -31,6 +31,7 @@ pub mod rounding;
 pub mod rows;
 pub mod softmax;
 pub mod spectra;
+pub(crate) mod standardise;
 mod symmetric;
 mod tile;
 mod triangle;
