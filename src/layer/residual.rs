@@ -99,7 +99,9 @@ impl Residual {
         tape: Option<&mut Tape>,
     ) -> Array2<f32> {
         let mut saved = norm;
-        let from = x.as_slice().expect("in standard layout");
+        // Vectors from outside may lie column by column.
+        let rows = x.as_standard_layout();
+        let from = rows.as_slice().expect("in standard layout");
         let add_x = |first: usize, y: &mut [f32]| {
             pass.dropout.apply_from(first, y, self.site);
             y.iter_mut().zip(&from[first..]).for_each(|(y, x)| *y += x);
@@ -109,6 +111,7 @@ impl Residual {
         } else {
             (y, saved) = self.norm.normalise(pass, y, tape.is_some(), add_x);
         }
+        drop(rows);
         if let (Some(tape), Some(norm)) = (tape, saved) {
             tape.save(Saved { x, norm });
         }

@@ -153,7 +153,8 @@ fn layers_alone_have_gradients_too() {
         of(Mechanism::Linformer { l: 6, max: 48 }, false),
         of(causal, true),
     ];
-    for config in configs {
+    let pre_norm = EncoderConfig { pre_norm: true, ..of(Mechanism::Luna { l: 12, tied: true }, false) };
+    for config in configs.into_iter().chain([pre_norm]) {
         let layers = Layers::new(&config).unwrap();
         let numbers = layers.draw(2);
         let rows = Rows::of(LENGTHS);
@@ -167,7 +168,10 @@ fn layers_alone_have_gradients_too() {
         let mut gradients = vec![0.0; numbers.len()];
         let mut pass =
             |x: Array2<f32>| layers.pass(&numbers, &mut gradients, x, &rows, d_out.view(), None).unwrap();
-        let (_, dx) = pass(x.clone());
+        let (y, dx) = pass(x.clone());
+        let by_columns = x.t().as_standard_layout().into_owned().reversed_axes();
+        assert!(!by_columns.is_standard_layout());
+        assert_eq!(pass(by_columns), (y, dx.clone()), "{config:?}");
         let mut objective = |by: f32| {
             let (y, _) = pass(&x + &(&direction * by));
             y.iter().zip(&d_out).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum::<f64>()
