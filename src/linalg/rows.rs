@@ -29,14 +29,9 @@ pub(crate) fn add_column_sums(mut sums: ArrayViewMut1<'_, f32>, x: ArrayView2<'_
         .into_par_iter()
         .map(|rows| {
             let mut part = vec![0.0; width];
-            match rows.as_slice() {
-                Some(rows) => pulp::Arch::new().dispatch(ColumnSums { rows, sums: &mut part }),
-                None => {
-                    for row in rows.rows() {
-                        part.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-                    }
-                }
-            }
+            let rows = rows.as_standard_layout();
+            let rows = rows.as_slice().expect("in standard layout");
+            pulp::Arch::new().dispatch(ColumnSums { rows, sums: &mut part });
             part
         })
         .collect();
